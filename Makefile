@@ -1,0 +1,133 @@
+# dreamdb.h: make, make demo, make test, make check-all, make interop, make bench, make fuzz, make clean.
+# Needs a C compiler, GNU make and python3; check-all uses more and says what it skips.
+CC      ?= cc
+CXX     ?= c++
+PYTHON  ?= python3
+BUILD   ?= build
+JOBS    ?= 2
+OPT     ?= -O2
+TESTOPT ?= -O1 -g
+EXTRA   ?=
+WARN    := -Wall -Wextra -Wpedantic -Wconversion -Wshadow
+STD     ?= -std=c99
+LINK    := -lpthread
+export CC CXX PYTHON BUILD JOBS EXTRA
+
+TESTS    := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/test_*.c)) tests/fault.c)
+EXAMPLES := $(addprefix $(BUILD)/examples/,smallest store_table embedded game)
+HAVE_CXX := $(shell command -v $(CXX) >/dev/null 2>&1 && echo yes)
+HAVE_SQL := $(shell printf '\043include <sqlite3.h>\nint main(void){return sqlite3_libversion()==0;}' | $(CC) -x c - -lsqlite3 -o /dev/null >/dev/null 2>&1 && echo yes)
+ifeq ($(HAVE_CXX),yes)
+EXAMPLES += $(BUILD)/examples/hello
+endif
+ifeq ($(HAVE_SQL),yes)
+EXAMPLES += $(BUILD)/examples/store_sqlite
+endif
+DECODERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+REPLAYS  := $(addprefix $(BUILD)/fuzz/replay_,$(DECODERS))
+
+.PHONY: all demo test programs check-all interop bench fuzz clean figures \
+        check-layers check-warnings check-configs check-hygiene check-asan check-tsan check-clang check-floats check-musl \
+        check-cross check-examples check-fault check-fuzz check-interop
+
+# ---- What make alone does: the command, and the figures of the header
+all: $(BUILD)/dreamdb figures
+
+figures: $(BUILD)/dreamdb.o
+	@sh tools/size.sh
+
+# The library, compiled once for everything that uses it from outside.  The time it takes is kept for the figures.
+$(BUILD)/dreamdb.o: examples/dreamdb.c dreamdb.h
+	@mkdir -p $(BUILD)
+	@$(PYTHON) tools/timed.py $(BUILD)/dreamdb.o.seconds $(CC) $(STD) $(OPT) $(WARN) $(EXTRA) -c examples/dreamdb.c -o $@
+
+$(BUILD)/dreamdb: tools/dreamdb.c $(BUILD)/dreamdb.o dreamdb.h
+	@mkdir -p $(BUILD)
+	$(CC) $(STD) $(OPT) $(WARN) $(EXTRA) tools/dreamdb.c $(BUILD)/dreamdb.o $(LINK) -o $@
+
+$(BUILD)/driver: tests/interop/driver.c $(BUILD)/dreamdb.o dreamdb.h
+	$(CC) $(STD) $(OPT) $(WARN) $(EXTRA) tests/interop/driver.c $(BUILD)/dreamdb.o $(LINK) -o $@
+
+demo: $(BUILD)/dreamdb
+	@bash examples/demo/demo.sh
+
+# ---- Tests
+$(BUILD)/tests/%: tests/%.c tests/test.h dreamdb.h
+	@mkdir -p $(BUILD)/tests
+	$(CC) $(STD) $(TESTOPT) $(WARN) $(EXTRA) $< $(LINK) -o $@
+
+# The fault sweep needs only the public half.
+$(BUILD)/tests/fault: tests/fault.c $(BUILD)/dreamdb.o dreamdb.h
+	@mkdir -p $(BUILD)/tests
+	$(CC) $(STD) $(TESTOPT) $(WARN) $(EXTRA) tests/fault.c $(BUILD)/dreamdb.o $(LINK) -o $@
+
+$(BUILD)/smoke: tests/smoke.c dreamdb.h
+	@mkdir -p $(BUILD)
+	$(CC) $(STD) $(TESTOPT) $(WARN) $(EXTRA) -DDREAMDB_IMPLEMENTATION tests/smoke.c $(LINK) -o $@
+
+# ---- Examples: embedded compiles the implementation itself, with its own switches; the others link the two-line dreamdb.c
+$(BUILD)/examples/%: examples/%.c $(BUILD)/dreamdb.o dreamdb.h
+	@mkdir -p $(BUILD)/examples
+	$(CC) $(STD) $(OPT) $(WARN) $(EXTRA) $< $(BUILD)/dreamdb.o $(LINK) -o $@
+
+$(BUILD)/examples/embedded: examples/embedded.c dreamdb.h
+	@mkdir -p $(BUILD)/examples
+	$(CC) $(STD) -Os $(WARN) $(EXTRA) examples/embedded.c -o $@
+
+$(BUILD)/examples/store_sqlite: examples/store_sqlite.c $(BUILD)/dreamdb.o dreamdb.h
+	@mkdir -p $(BUILD)/examples
+	$(CC) $(STD) $(OPT) $(WARN) $(EXTRA) $< $(BUILD)/dreamdb.o -lsqlite3 $(LINK) -o $@
+
+$(BUILD)/examples/hello: examples/hello.cpp $(BUILD)/dreamdb.o dreamdb.h
+	@mkdir -p $(BUILD)/examples
+	$(CXX) -std=c++17 $(OPT) $(WARN) $(EXTRA) $< $(BUILD)/dreamdb.o $(LINK) -o $@
+
+$(BUILD)/fuzz/replay_%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c tests/fuzz/fuzz.h dreamdb.h
+	@mkdir -p $(BUILD)/fuzz
+	$(CC) $(STD) $(TESTOPT) $(WARN) $(EXTRA) $< tests/fuzz/replay.c $(LINK) -o $@
+
+programs: $(BUILD)/dreamdb $(BUILD)/driver $(TESTS) $(EXAMPLES) $(REPLAYS)
+
+test:
+	@$(PYTHON) tests/run.py test
+
+# ---- The gate: one target each, all of them by check-all
+check-all:
+	@$(PYTHON) tests/run.py check-all
+
+check-layers:
+	@$(PYTHON) tests/layers_mutation.py
+check-hygiene check-warnings check-configs:
+	@$(PYTHON) tests/matrix.py $(patsubst check-%,%,$@)
+check-asan:
+	@$(MAKE) --no-print-directory BUILD=build/asan EXTRA="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer" OPT="-O1 -g" suite-programs
+check-tsan:
+	@$(MAKE) --no-print-directory BUILD=build/tsan EXTRA="-fsanitize=thread" OPT="-O1 -g" suite-threads
+check-clang:
+	@$(MAKE) --no-print-directory BUILD=build/clang CC=clang CXX=clang++ suite-programs
+check-floats check-musl check-cross:
+	@$(PYTHON) tests/targets.py $(patsubst check-%,%,$@)
+check-examples:
+	@$(PYTHON) tests/run.py examples
+check-fault: $(BUILD)/tests/fault
+	@$(BUILD)/tests/fault
+check-fuzz:
+	@$(PYTHON) tests/run.py replay
+check-interop interop: $(BUILD)/driver
+	@$(PYTHON) tests/interop/interop.py --driver $(BUILD)/driver --jobs $(JOBS) $(INTEROP)
+
+# A whole suite under other flags (used with BUILD and EXTRA set).
+.PHONY: suite-programs suite-threads
+suite-programs suite-threads:
+	@$(PYTHON) tests/run.py $(patsubst suite-%,%,$@)
+
+bench: $(BUILD)/dreamdb
+	@$(MAKE) --no-print-directory -f tools/bench.mk bench
+
+# Runs each target for FUZZ_SECONDS with libFuzzer; without clang the corpus is replayed with more mutations.
+FUZZ_SECONDS ?= 60
+fuzz:
+	@$(PYTHON) tests/run.py fuzz --seconds $(FUZZ_SECONDS)
+
+clean:
+	rm -rf build

@@ -1,0 +1,2 @@
+#define DREAMDB_IMPLEMENTATION
+#include "../dreamdb.h"

@@ -1,0 +1,504 @@
+#!/usr/bin/env python3
+"""interop.py - dreamdb.h beside the reference package 0.0.16 over random cases.
+
+  identical  both write the same case; with nonce, clock and writer taken from the reference's files every object file is compared byte
+             for byte after every operation (the Ref) and at the end (the tree); then all reads are compared.
+  mixed      ours writes with its defaults, the reference opens, reads, appends; ours reads and appends again; the reference
+             branches, union-merges, deletes, collects; both read the same after every step, and ours verifies.
+
+usage: interop.py [--driver PROGRAM] [--cases N] [--first SEED] [--jobs N] [--big] [--keep DIR] [--only identical|mixed]"""
+import argparse
+import contextlib
+import multiprocessing
+import os
+import random
+import shutil
+import struct
+import sys
+import tempfile
+import time
+import traceback
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+try:
+    import numpy as np
+    import cbor2        # noqa: F401
+    import dreamdb
+except ImportError as e:
+    print('interop: skipped, a package is missing (%s): pip install numpy cbor2 dreamdb==0.0.16' % e)
+    print('0 passed, 0 failed, 1 skipped')
+    sys.exit(0)
+import cases
+from ours import Ours, DriverError, text, token
+from reference import Reference, TOP, b32
+
+F4 = np.float32
+
+
+class Differs(Exception):
+    pass
+
+
+# ---- trees
+def tree(root):
+    out = {}
+    for folder, folders, names in os.walk(root):
+        folders[:] = [d for d in folders if d != '.dreamdb-cas-locks']
+        for n in names:
+            p = os.path.join(folder, n)
+            out[os.path.relpath(p, root)] = p
+    return out
+
+
+def compare_trees(a, b, what=lambda p: True):
+    """Number of equal objects; raises with the first paths that differ."""
+    x, y = tree(a), tree(b)
+    x, y = {p: f for p, f in x.items() if what(p)}, {p: f for p, f in y.items() if what(p)}
+    wrong = ['only the reference has ' + p for p in sorted(x) if p not in y] + ['only ours has ' + p for p in sorted(y) if p not in x]
+    for p in x:
+        if p in y and open(x[p], 'rb').read() != open(y[p], 'rb').read():
+            wrong.append('bytes differ: ' + p)
+    if wrong:
+        raise Differs('%d object files differ: %s' % (len(wrong), '; '.join(wrong[:6])))
+    return len(x)
+
+
+# ---- scores, as the format says: f32 left folds
+def fold(a, b):
+    acc = np.zeros(a.shape[0], F4)
+    with np.errstate(all='ignore'):
+        for i in range(a.shape[1]):
+            acc = (acc + (a[:, i] * b[:, i]).astype(F4)).astype(F4)
+    return acc
+
+
+def unit(a):
+    with np.errstate(all='ignore'):
+        return (a / np.sqrt(fold(a, a))[:, None]).astype(F4)
+
+
+def score(rows, query, l2):
+    q = np.broadcast_to(np.asarray(query, F4), rows.shape)
+    if l2:
+        s = np.zeros(len(rows))
+        for i in range(rows.shape[1]):
+            d = rows[:, i].astype('f8') - q[:, i].astype('f8')
+            s = s + d * d
+        with np.errstate(all='ignore'):
+            return s.astype(F4)
+    return fold(unit(rows), unit(q.copy()))
+
+
+class State:
+    """What both sides should hold: kinds of fields, stored vectors, a few values to ask for."""
+    def __init__(self, case):
+        self.g = case['generator']
+        self.r = random.Random(case['seed'] ^ 0x5eed)
+        self.kinds, self.fields, self.vectors, self.values = {}, {}, {}, {}
+        self.constants, self.deleted = {}, set()
+        for f in case['fields']:
+            self.add(f)
+
+    def add(self, f):
+        self.kinds[f['name']] = f['kind']
+        self.fields[f['name']] = f
+
+    def note(self, op):
+        k = op['op']
+        if k == 'add_field':
+            self.add(op['field'])
+        elif k == 'add_constant':
+            self.constants[op['name']] = op['value']
+        elif k in ('add_scalar_layer', 'add_image_layer'):
+            self.add({'name': op['name'], 'kind': op.get('kind', 'image')})
+            self.seen(op['name'], op['samples'])
+        elif k == 'append_image_layer':
+            self.seen(op['name'], op['samples'])
+        elif k == 'append':
+            for name, values in op['columns'].items():
+                self.seen(name, list(zip(op['anchors'], values)))
+
+    def seen(self, name, pairs):
+        if self.kinds[name] == 'embedding':
+            for a, v in pairs:
+                if v is not None:
+                    self.vectors.setdefault(name, {}).setdefault(a, set()).add(np.asarray(v, '<f4').tobytes())
+        elif self.kinds[name] in cases.SCALARS:
+            self.values.setdefault(name, []).extend(v for _, v in pairs[:200] if v is not None)
+
+    def columns(self):
+        return sorted(n for n in self.kinds if self.kinds[n] != 'constant')
+
+    def predicate(self):
+        """(field, operator, value) for the reference and our text of it; None when there is no scalar field."""
+        names = [n for n in self.columns() if self.kinds[n] in cases.SCALARS]
+        if not names:
+            return None
+        n = self.r.choice(names)
+        k = self.kinds[n]
+        pool = self.values.get(n) or []
+        pick = lambda: self.r.choice(pool) if pool and self.r.random() < .8 else self.g.value({'kind': k})
+        op = self.r.choice(['==', '!=', '<', '<=', '>', '>=', 'in'])
+        v = [pick() for _ in range(self.r.randrange(5))] if op == 'in' else pick()
+        word = dict(zip(['==', '!=', '<', '<=', '>', '>=', 'in'], ['eq', 'ne', 'lt', 'le', 'gt', 'ge', 'in']))[op]
+        ours = '%s %s %s' % (word, text(n), ' '.join([str(len(v))] + [token(k, x) for x in v]) if op == 'in' else token(k, v))
+        return (n, op, v), ours.rstrip()
+
+
+def same(kind, ours, theirs):
+    if ours is None or theirs is None:
+        return ours is None and theirs is None
+    if kind == 'embedding':
+        return np.asarray(theirs, '<f4').tobytes() == np.asarray(ours, '<f4').tobytes()
+    if kind in ('image', 'audio', 'video'):
+        return ours[3] == bytes(theirs) and ours[1] == len(theirs)
+    if kind in ('categorical', 'string'):
+        return ours == theirs.encode()
+    if kind == 'float':
+        return struct.pack('<d', ours) == struct.pack('<d', theirs)
+    return ours == theirs
+
+
+def compare_reads(ours, ref, st, where):
+    cols = st.columns()
+    mine, theirs = ours.table(cols, 0, TOP), ref.table(cols)
+    if sorted(mine) != sorted(theirs):
+        raise Differs('%s: scan: anchors differ: only ours %s, only the reference %s' % (where, sorted(set(mine) - set(theirs))[:5], sorted(set(theirs) - set(mine))[:5]))
+    if list(mine) != sorted(mine):
+        raise Differs('%s: scan is not in anchor order' % where)
+    for a in mine:
+        for n in cols:
+            if st.kinds[n] == 'embedding' and len(st.vectors.get(n, {}).get(a, ())) > 1:
+                continue                                  # the reference's winner varies from run to run
+            if not same(st.kinds[n], mine[a][n], theirs[a][n]):
+                raise Differs('%s: anchor %d, field %r: ours %r, reference %r' % (where, a, n, mine[a][n], theirs[a][n]))
+    listed = ref.ds.list_anchors()
+    if [a for a in ours.anchors() if a < TOP] != listed:
+        raise Differs('%s: anchors differ from list_anchors' % where)
+    got = int(ours.send('count * 0 %d' % TOP)[0].split()[1])
+    if got != ref.ds.count():
+        raise Differs('%s: count: ours %d, reference %d' % (where, got, ref.ds.count()))
+    compare_windows(ours, ref, st, where, cols, listed)
+    compare_predicates(ours, ref, st, where)
+    compare_searches(ours, ref, st, where)
+    compare_history(ours, ref, st, where)
+
+
+def compare_windows(ours, ref, st, where, cols, listed):
+    for _ in range(2):
+        n = st.r.choice(cols)
+        edge = lambda: st.r.choice(listed) + st.r.choice([-1, 0, 1]) if listed else 5
+        lo, hi = sorted((max(0, edge()), max(0, edge())))
+        if hi == lo:
+            hi += 1
+        want = ref.ds.distinct_anchors(lo, hi, [n])
+        got = int(ours.send('count %s %d %d' % (text(n), lo, hi))[0].split()[1])
+        if got != len(want):
+            raise Differs('%s: count of %r in [%d, %d): ours %d, reference %d' % (where, n, lo, hi, got, len(want)))
+        if list(ours.table([n], lo, hi, media=0)) != want:
+            raise Differs('%s: scan of %r in [%d, %d) has other anchors' % (where, n, lo, hi))
+
+
+def compare_predicates(ours, ref, st, where):
+    for _ in range(3):
+        p = st.predicate()
+        if p is None:
+            return
+        want, got = ref.ds.query_scalar(*p[0]), ours.anchors(p[1])
+        if want != got:
+            raise Differs('%s: %r: ours %s, reference %s' % (where, p[0], got[:8], want[:8]))
+
+
+def compare_searches(ours, ref, st, where):
+    for n in [n for n in st.columns() if st.kinds[n] == 'embedding']:
+        f, l2 = st.fields[n], st.fields[n]['index'] == 'lsh-l2'
+        pool = st.vectors.get(n, {})
+        for _ in range(2):
+            q = st.g.np.standard_normal(f['dim']).astype('<f4') + F4(.01)
+            if pool and st.r.random() < .5:
+                q = np.frombuffer(st.r.choice(sorted(st.r.choice(sorted(pool.items()))[1])), '<f4')
+            top_k, nprobe = st.r.choice([1, 3, 10, 1000]), st.r.choice([None, 1, 2, 7, 33, 1000])
+            p = st.predicate() if st.r.random() < .4 else None
+            want = ref.search(n, q, top_k, nprobe, [p[0]] if p else None)
+            got = ours.search(n, q, top_k, 32 if nprobe is None else nprobe, p[1] if p else '')
+            compare_hits(got, want, q, l2, '%s: query of %r, top_k %d, nprobe %s%s' % (where, n, top_k, nprobe, ', where %r' % (p[0],) if p else ''))
+
+
+def compare_hits(got, want, q, l2, where):
+    scores = score(np.array([v for _, v in want], F4).reshape(-1, len(q)), q, l2) if want else []
+    if len(got) != len(want):
+        raise Differs('%s: %d hits, the reference has %d; ours %s, theirs %s' % (where, len(got), len(want), [a for a, _ in got][:8], [a for a, _ in want][:8]))
+    for i, ((a, s), t) in enumerate(zip(got, scores)):
+        if s != t:
+            raise Differs('%s: hit %d scores %r (anchor %d), the reference\'s %r (anchor %d)' % (where, i, s, a, t, want[i][0]))
+    last = scores[-1] if len(want) else None
+    groups = {}
+    for (a, s), (b, _) in zip(got, want):
+        groups.setdefault(float(s), ([], []))
+        groups[float(s)][0].append(a)
+        groups[float(s)][1].append(b)
+    for s, (a, b) in groups.items():
+        if s != float(last) and sorted(a) != sorted(b):           # ties at the cut may fall either way
+            raise Differs('%s: anchors at score %r: ours %s, reference %s' % (where, s, sorted(a)[:6], sorted(b)[:6]))
+
+
+def compare_history(ours, ref, st, where):
+    want = [(h['manifest'], h['ts_ns'], h['writer']) for h in ref.ds.history(max_depth=10000)]
+    got = []
+    for line in ours.send('log'):
+        p = line.split(' ')
+        got.append((p[1], int(p[2]), bytes.fromhex(p[3][1:]).decode()))
+    if want != got[:len(want)] or len(want) != len(got):
+        raise Differs('%s: log: ours %s, reference %s' % (where, [x[0] for x in got][:4], [x[0] for x in want][:4]))
+    metas = {}
+    for line in ours.send('info'):
+        p = line.split(' ')
+        if p[0] == 'meta' and p[2] != '-':
+            metas[bytes.fromhex(p[1][1:]).decode()] = bytes.fromhex(p[2][1:]).decode()
+    for k, v in ref.ds.meta().items():
+        if metas.get(k) != v:
+            raise Differs('%s: meta %s: ours %r, reference %r' % (where, k, metas.get(k), v))
+    for n, v in st.constants.items():
+        got = bytes.fromhex(ours.send('constant ' + text(n))[0].split(' ')[1][1:]).decode()
+        if got != v:
+            raise Differs('%s: constant %s differs' % (where, n))
+
+
+# ---- the two kinds of a run
+def run_identical(case, ours, root):
+    a, b = os.path.join(root, 'theirs'), os.path.join(root, 'ours')
+    os.makedirs(a)
+    os.makedirs(b)
+    ref, st = Reference(a), State(case)
+    ref.create(case['ref'], case['fields'])
+    ours.store(b)
+    addresses = {}
+    for f in case['fields']:
+        if f.get('by_address') and f['name'] in ref.indexes:      # half of them: the index object is copied, not trained again
+            addresses[f['name']] = b32(ref.indexes[f['name']])
+            os.makedirs(os.path.join(b, 'spatial-index'), exist_ok=True)
+            shutil.copy(os.path.join(a, 'spatial-index', addresses[f['name']]), os.path.join(b, 'spatial-index'))
+    m = ref.manifest()
+    ours.begin(m['ts'], m['writer'], identical=True, threads=1 + case['seed'] % 3)
+    ours.create(case['ref'], case['fields'], ref.nonce(), addresses)
+    check_tip(ours, ref, case['ref'], 'create')
+    for i, op in enumerate(case['ops']):
+        before = ref.tip()
+        ref.run(op)
+        st.note(op)
+        m = ref.manifest()
+        if ref.tip() == before and op['op'] != 'keep':
+            raise Differs('the reference published nothing for op %d (%s)' % (i, op['op']))
+        ours.begin(m['ts'], m['writer'], identical=True, threads=1 + case['seed'] % 3)
+        ours.open(case['ref'])
+        ours.run(op, st.kinds)
+        check_tip(ours, ref, case['ref'], 'op %d (%s)' % (i, op['op']))
+    equal = compare_trees(a, b)
+    ours.open(case['ref'])
+    ref.open(case['ref'])
+    compare_reads(ours, ref, st, 'identical')
+    faults = ours.verify()
+    if faults:
+        raise Differs('verify of identical files: ' + faults[0])
+    return equal
+
+
+def check_tip(ours, ref, name, where):
+    x, y = ref.tip(name), ours.tip(name)
+    if x != y:
+        n = '?'
+        with contextlib.suppress(Differs):
+            n = compare_trees(ref.root, ours.root)
+        try:
+            compare_trees(ref.root, ours.root)
+        except Differs as e:
+            n = str(e)
+        raise Differs('%s: Manifest %s, the reference\'s %s: %s' % (where, y, x, n))
+
+
+def quiet(call):
+    """The reference's gc prints; keep the run readable."""
+    old = os.dup(2), os.dup(1)
+    null = os.open(os.devnull, os.O_WRONLY)
+    sys.stdout.flush()
+    os.dup2(null, 2)
+    os.dup2(null, 1)
+    try:
+        return call()
+    finally:
+        os.dup2(old[0], 2)
+        os.dup2(old[1], 1)
+        for fd in (*old, null):
+            os.close(fd)
+
+
+def step_reads(ours, root, case, st, where):
+    ref = Reference(root)
+    ref.open(case['ref'])
+    ours.begin(threads=1 + case['seed'] % 2)
+    try:
+        ours.open(case['ref'])
+        compare_reads(ours, ref, st, where)
+    except DriverError as e:
+        raise Differs('%s: %s' % (where, e)) from None
+    return ref
+
+
+def run_mixed(case, ours, root):
+    d = os.path.join(root, 'both')
+    os.makedirs(d)
+    r = random.Random(case['seed'] ^ 0xabcdef)
+    st, g = State(case), case['generator']
+    ours.store(d)
+    ours.begin(threads=1 + case['seed'] % 3)
+    ours.create(case['ref'], case['fields'], auto_bits=r.random() < .3)
+    for i, op in enumerate(case['ops']):
+        op = dict(op, early=op['op'] == 'append' and r.random() < .5)
+        if i and r.random() < .3:
+            ours.open(case['ref'])
+        ours.run(op, st.kinds)
+        st.note(op)
+    ref = step_reads(ours, d, case, st, 'ours')
+    # theirs, then ours again
+    for who in ('theirs', 'ours', 'theirs'):
+        op = g.batch(r.choice([1, 3, 12, 40]), g.fresh(r.choice([1, 3, 12, 40])))
+        op['early'] = r.random() < .5
+        if who == 'ours':
+            ours.append(op, st.kinds, early=op['early'])
+        else:
+            ref.open(case['ref'])
+            ref.append(op)
+        st.note(op)
+        ref = step_reads(ours, d, case, st, who + ' appended')
+    retrain(case, ours, d, st, r)
+    merge(case, ours, d, st, g, r)
+    ref = Reference(d)
+    ref.open(case['ref'])
+    live = ref.ds.list_anchors()
+    gone = r.sample(live, min(len(live), r.choice([1, 2, 5]))) + [r.choice([0, 12345, 2**64 - 1])]
+    ref.ds.delete(gone, r.choice([None, '', 'gdpr']))
+    st.deleted |= set(gone)
+    step_reads(ours, d, case, st, 'after a delete')
+    compact(case, d, r)
+    step_reads(ours, d, case, st, 'after a compaction')
+    quiet(lambda: dreamdb.gc('file://' + d, keep_manifests=r.choice([0, 1, 3]), dry_run=False, writers_paused=True))
+    ref = step_reads(ours, d, case, st, 'after gc')
+    op = g.batch(3, g.fresh(3))
+    ours.append(op, st.kinds)
+    st.note(op)
+    step_reads(ours, d, case, st, 'ours after gc')
+    faults = ours.verify(0)
+    if faults:
+        raise Differs('verify at the end: ' + faults[0])
+    return 0
+
+
+def retrain(case, ours, d, st, r):
+    """A new index for a field that has rows; the reference must read all of it."""
+    names = [n for n in st.columns() if st.kinds[n] == 'embedding' and st.fields[n]['index'] == 'ivf' and len(st.vectors.get(n, {})) > 8]
+    if not names or r.random() < .5:
+        return
+    n = r.choice(names)
+    ours.open(case['ref'])
+    ours.send('train %s %d %d %d %s' % (text(n), r.choice([1, 2, 5, 8]), 3, r.getrandbits(32), r.choice(['auto', '0', '24'])))
+    step_reads(ours, d, case, st, 'after train')
+
+
+def merge(case, ours, d, st, g, r):
+    """The reference branches from what we wrote, both sides append (either writer), and it merges them."""
+    ref = Reference(d)
+    ref.open(case['ref'])
+    ref.ds.branch('side-branch')
+    for where in ('trunk', 'branch'):
+        op = g.batch(5, g.fresh(5))
+        st.note(op)
+        if r.random() < .5:
+            ours.begin()
+            ours.open(case['ref'] if where == 'trunk' else 'side-branch')
+            ours.append(op, st.kinds, early=r.random() < .5)
+        else:
+            target = Reference(d)
+            target.open(case['ref'] if where == 'trunk' else 'side-branch')
+            target.append(op)
+    ref.open(case['ref'])
+    ref.ds.merge('side-branch', 'union-tracks')
+    step_reads(ours, d, case, st, 'after a union merge')
+    ref.open(case['ref'])
+    ref.ds.delete_ref('side-branch')
+
+
+def compact(case, d, r):
+    """The reference compacts what it can; it refuses anchors with two vectors and paged embedding Tracks."""
+    ref = Reference(d)
+    ref.open(case['ref'])
+    with contextlib.suppress(RuntimeError, ValueError):
+        ref.ds.compact(None, r.choice([1, 2]))
+
+
+# ---- running them
+def one(job):
+    kind, seed, how, options = job
+    work = tempfile.mkdtemp(prefix='interop-')
+    ours = None
+    try:
+        case = cases.case(seed) if kind == 'plain' else cases.big(seed, kind)
+        ours = Ours(options.driver)
+        equal = (run_identical if how == 'identical' else run_mixed)(case, ours, work)
+        code = ours.close()
+        ours = None
+        if code != 0:
+            raise Differs('the driver ended with exit code %d' % code)
+        return job, None, equal
+    except (Differs, DriverError, RuntimeError, ValueError, AssertionError, OSError, IndexError, KeyError, BaseException) as e:
+        message = '%s: %s' % (type(e).__name__, e)
+        if not isinstance(e, (Differs, DriverError)):
+            last = traceback.extract_tb(e.__traceback__)[-1]
+            message += '  (%s:%d)' % (os.path.basename(last.filename), last.lineno)
+        if options.keep:
+            shutil.copytree(work, os.path.join(options.keep, '%s-%s-%d' % (how, kind.replace(' ', '_'), seed)), dirs_exist_ok=True)
+        return job, message, 0
+    finally:
+        if ours:
+            with contextlib.suppress(Exception):
+                ours.process.kill()
+                ours.process.wait()
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument('--driver', default=os.path.join(HERE, '..', '..', 'build', 'driver'))
+    p.add_argument('--cases', type=int, default=520)
+    p.add_argument('--first', type=int, default=1)
+    p.add_argument('--jobs', type=int, default=2)
+    p.add_argument('--no-big', action='store_true')
+    p.add_argument('--only', choices=['identical', 'mixed'])
+    p.add_argument('--keep')
+    p.add_argument('--show', type=int, default=12)
+    o = p.parse_args()
+    start = time.time()
+    jobs = []
+    for i in range(o.cases):
+        jobs.append(('plain', o.first + i, 'identical' if (o.first + i - 1) % 5 < 3 else 'mixed', o))
+    if not o.no_big:
+        jobs += [(k, 1, how, o) for k in cases.BIG for how in ('identical', 'mixed')]
+    jobs = [j for j in jobs if not o.only or j[2] == o.only]
+    passed = failed = objects = 0
+    context = multiprocessing.get_context('fork')
+    with context.Pool(o.jobs, maxtasksperchild=50) as pool:
+        for job, message, equal in pool.imap_unordered(one, jobs):
+            objects += equal
+            if message is None:
+                passed += 1
+            else:
+                failed += 1
+                if failed <= o.show:
+                    print('FAILED %s, %s, seed %d: %s' % (job[2], job[0], job[1], message), flush=True)
+    print('interop: %d cases in %.0f s; %d object files compared byte for byte, each equal in the cases that passed' % (len(jobs), time.time() - start, objects))
+    print('%d passed, %d failed' % (passed, failed))
+    return 1 if failed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,292 @@
+/* bench.c - one measured job a process, for tools/bench/bench.py: writing, scanning, opening.  Uses the public header only, so it measures
+   what a user gets.  Prints "name value unit" lines.
+     bench ingest STORE base.f32 ROWS DIM K BATCH DURABILITY     create with training on 40*K rows, then append in batches
+     bench append STORE base.f32 ROWS DIM COUNT DURABILITY       COUNT appends of 100 rows each, time of each
+     bench small  STORE base.f32 ROWS DIM COUNT                  COUNT appends of 20 rows to one Ref with page_early
+     bench scan   STORE                                          every vector through the cursor
+     bench first  STORE base.f32 ROWS DIM                        open to the first answer
+   base.f32 is raw float32, row by row. */
+#if !defined(_POSIX_C_SOURCE)
+  #define _POSIX_C_SOURCE 200809L
+#endif
+#include "../../dreamdb.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+static double now(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static double cpu(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static long peak_kb(void)
+{
+    struct rusage usage;
+    memset(&usage, 0, sizeof usage);
+    (void)getrusage(RUSAGE_SELF, &usage);
+    return usage.ru_maxrss;
+}
+
+static void must(dreamdb_status status, const dreamdb_error *error, const char *what)
+{
+    if (status < 0) {
+        (void)fprintf(stderr, "bench: %s: %s %s\n", what, error->message, error->path);
+        exit(1);
+    }
+}
+
+static float *read_rows(FILE *f, size_t rows, size_t dim, size_t *got)
+{
+    float *data = (float *)malloc(rows * dim * sizeof *data);
+    if (!data) {
+        exit(1);
+    }
+    *got = fread(data, dim * sizeof *data, rows, f);
+    return data;
+}
+
+typedef struct job { dreamdb_store store; dreamdb_config config; dreamdb_error error; dreamdb *db; } job;
+
+static void job_open(job *j, const char *path, int durability)
+{
+    dreamdb_directory dir;
+    memset(&dir, 0, sizeof dir);
+    memset(j, 0, sizeof *j);
+    dir.path = path;
+    dir.create = 1;
+    dir.durability = (dreamdb_durability)durability;
+    must(dreamdb_store_directory(&dir, &j->store, &j->error), &j->error, "store");
+    j->config.store = &j->store;
+}
+
+static void append(job *j, const float *rows, size_t count, uint64_t first, int early, dreamdb_append_report *report)
+{
+    dreamdb_column column;
+    dreamdb_append_desc desc;
+    uint64_t *anchors = (uint64_t *)malloc(count * sizeof *anchors);
+    memset(&column, 0, sizeof column);
+    memset(&desc, 0, sizeof desc);
+    if (!anchors) {
+        exit(1);
+    }
+    for (size_t i = 0; i < count; i++) {
+        anchors[i] = first + i;
+    }
+    column.field = "emb";
+    column.data = rows;
+    desc.columns = &column;
+    desc.column_count = 1;
+    desc.count = count;
+    desc.anchors = anchors;
+    desc.page_early = early;
+    must(dreamdb_append(j->db, &desc, report, &j->error), &j->error, "append");
+    free(anchors);
+}
+
+static void create(job *j, const float *sample, size_t count, size_t dim, size_t k)
+{
+    dreamdb_field field;
+    dreamdb_create_desc desc;
+    memset(&field, 0, sizeof field);
+    memset(&desc, 0, sizeof desc);
+    field.name = "emb";
+    field.kind = DREAMDB_EMBEDDING;
+    field.required = 1;
+    field.dim = (uint32_t)dim;
+    field.index = DREAMDB_INDEX_IVF;
+    field.train = sample;
+    field.train_count = count;
+    field.k = (uint32_t)k;
+    desc.fields = &field;
+    desc.field_count = 1;
+    must(dreamdb_create(&j->config, "main", &desc, &j->db, &j->error), &j->error, "create");
+}
+
+static int run_ingest(char **a)
+{
+    job j;
+    size_t rows = strtoul(a[2], NULL, 10), dim = strtoul(a[3], NULL, 10), k = strtoul(a[4], NULL, 10), batch = strtoul(a[5], NULL, 10), got = 0, done = 0;
+    FILE *f = fopen(a[1], "rb");
+    double t = now(), c = cpu(), trained = 0;
+    if (!f) {
+        return 1;
+    }
+    job_open(&j, a[0], atoi(a[6]));
+    float *sample = read_rows(f, 40 * k < rows ? 40 * k : rows, dim, &got);
+    create(&j, sample, got, dim, k);
+    free(sample);
+    trained = cpu() - c;
+    rewind(f);
+    while (done < rows) {
+        size_t want = rows - done < batch ? rows - done : batch;
+        float *data = read_rows(f, want, dim, &got);
+        if (got == 0) {
+            break;
+        }
+        append(&j, data, got, done, 0, NULL);
+        done += got;
+        free(data);
+    }
+    printf("wall %.4f s\ncpu %.4f s\ntrain_cpu %.4f s\npeak %ld kB\nrows %zu rows\n", now() - t, cpu() - c, trained, peak_kb(), done);
+    dreamdb_close(j.db);
+    dreamdb_store_close(&j.store);
+    (void)fclose(f);
+    return 0;
+}
+
+static int by_double(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+static int run_append(char **a, int small)
+{
+    job j;
+    size_t rows = strtoul(a[2], NULL, 10), dim = strtoul(a[3], NULL, 10), count = strtoul(a[4], NULL, 10), got = 0, each = small ? 20 : 100;
+    FILE *f = fopen(a[1], "rb");
+    double *times = (double *)malloc(count * sizeof *times), third = 0, last = 0;
+    uint64_t third_bytes = 0, last_bytes = 0, objects = 0;
+    if (!f || !times) {
+        return 1;
+    }
+    job_open(&j, a[0], small ? (int)DREAMDB_DURABILITY_NONE : atoi(a[5]));
+    float *data = read_rows(f, rows, dim, &got);
+    if (small) {
+        create(&j, data, 12560 < got ? 12560 : got, dim, 314);
+    } else {
+        must(dreamdb_open(&j.config, "main", &j.db, &j.error), &j.error, "open");
+    }
+    for (size_t i = 0; i < count; i++) {
+        dreamdb_append_report report;
+        size_t at = (i * each) % (got - each);
+        double t = now();
+        append(&j, data + at * dim, each, 10000000 + i * each, small, &report);
+        times[i] = now() - t;
+        objects += report.objects;
+        if (i >= 2000 && i < 3000) {
+            third += times[i];
+            third_bytes += report.bytes;
+        }
+        if (i >= count - 1000) {
+            last += times[i];
+            last_bytes += report.bytes;
+        }
+    }
+    if (small && count >= 4000) {
+        printf("third_1000 %.4f s\nlast_1000 %.4f s\ntime_ratio %.3f x\nthird_bytes %llu B\nlast_bytes %llu B\nbytes_ratio %.3f x\n", third, last, last / third,
+               (unsigned long long)third_bytes, (unsigned long long)last_bytes, (double)last_bytes / (double)third_bytes);
+    }
+    qsort(times, count, sizeof *times, by_double);
+    printf("append_min %.3f ms\nappend_median %.3f ms\nobjects_each %.1f\n", times[0] * 1e3, times[count / 2] * 1e3, (double)objects / (double)count);
+    dreamdb_close(j.db);
+    dreamdb_store_close(&j.store);
+    (void)fclose(f);
+    free(times);
+    free(data);
+    return 0;
+}
+
+static int run_scan(char **a)
+{
+    job j;
+    dreamdb_snapshot *view = NULL;
+    static dreamdb_row rows[4096];
+    const char *names[1] = {"emb"};
+    job_open(&j, a[0], 2);
+    for (int round = 0; round < 5; round++) {
+        dreamdb_scan scan;
+        dreamdb_cursor *cursor = NULL;
+        uint64_t bytes = 0;
+        size_t got = 0;
+        float sum = 0;
+        double t = now();
+        memset(&scan, 0, sizeof scan);
+        scan.fields = names;
+        scan.field_count = 1;
+        must(dreamdb_open(&j.config, "main", &j.db, &j.error), &j.error, "open");          /* a fresh handle: nothing is cached */
+        must(dreamdb_snapshot_open(j.db, NULL, &view, &j.error), &j.error, "snapshot");
+        must(dreamdb_scan_open(view, &scan, &cursor, &j.error), &j.error, "scan");
+        for (;;) {
+            dreamdb_status status = dreamdb_cursor_rows(cursor, rows, 4096, &got, &j.error);
+            must(status, &j.error, "rows");
+            if (got == 0) {
+                break;
+            }
+            for (size_t i = 0; i < got; i++) {
+                bytes += rows[i].values[0].size;
+                sum += *(const float *)rows[i].values[0].data;
+            }
+        }
+        double took = now() - t;
+        printf("scan %.4f s %.3f GB/s (%g)\n", took, (double)bytes / took * 1e-9, (double)sum);
+        dreamdb_cursor_close(cursor);
+        dreamdb_snapshot_close(view);
+        dreamdb_close(j.db);
+    }
+    dreamdb_store_close(&j.store);
+    return 0;
+}
+
+static int run_first(char **a)
+{
+    job j;
+    dreamdb_snapshot *view = NULL;
+    dreamdb_query query;
+    dreamdb_result *result = NULL;
+    size_t dim = strtoul(a[3], NULL, 10), got = 0;
+    FILE *f = fopen(a[1], "rb");
+    if (!f) {
+        return 1;
+    }
+    float *data = read_rows(f, 1, dim, &got);
+    double t = now();
+    memset(&query, 0, sizeof query);
+    job_open(&j, a[0], 2);
+    must(dreamdb_open(&j.config, "main", &j.db, &j.error), &j.error, "open");
+    must(dreamdb_snapshot_open(j.db, NULL, &view, &j.error), &j.error, "snapshot");
+    query.field = "emb";
+    query.vectors = data;
+    query.nprobe = 16;
+    must(dreamdb_search(view, &query, &result, &j.error), &j.error, "search");
+    printf("first %.3f ms\nhits %zu\nwaves %llu\nobjects %llu\n", (now() - t) * 1e3, result->count, (unsigned long long)result->waves, (unsigned long long)result->objects_read);
+    dreamdb_result_free(result);
+    dreamdb_snapshot_close(view);
+    dreamdb_close(j.db);
+    dreamdb_store_close(&j.store);
+    (void)fclose(f);
+    free(data);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 9 && strcmp(argv[1], "ingest") == 0) {
+        return run_ingest(argv + 2);
+    }
+    if (argc == 8 && strcmp(argv[1], "append") == 0) {
+        return run_append(argv + 2, 0);
+    }
+    if (argc == 7 && strcmp(argv[1], "small") == 0) {
+        return run_append(argv + 2, 1);
+    }
+    if (argc == 3 && strcmp(argv[1], "scan") == 0) {
+        return run_scan(argv + 2);
+    }
+    if (argc == 6 && strcmp(argv[1], "first") == 0) {
+        return run_first(argv + 2);
+    }
+    (void)fprintf(stderr, "usage: bench ingest|append|small|scan|first ... (see the top of bench.c)\n");
+    return 2;
+}

@@ -1,0 +1,241 @@
+#!/usr/bin/env python3
+"""bench.py [--data DIR] [--work DIR] [--only a,b] : the figures of the README, remade.
+
+Parts: kernels hash ingest append small query scan size.  Peers (faiss-cpu, the reference wheel, BLAKE3's C library) are installed by
+tools/bench/peers.sh; a part whose peer is missing says so and is left out.  Query ratios are interleaved: query by query, peer after peer in one
+process, best of several rounds; the others run one after the other and take the minimum of several runs.  One thread unless a line says otherwise."""
+import argparse, ctypes, os, shutil, subprocess, sys, time
+for k in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS"):
+    os.environ.setdefault(k, "1")
+HERE = os.path.dirname(os.path.abspath(__file__))
+TOP = os.path.dirname(os.path.dirname(HERE))
+BUILD = os.path.join(TOP, "build")
+
+
+def line(part, what, value, note=""):
+    print("%-8s %-44s %14s  %s" % (part, what, value, note), flush=True)
+
+
+def run(*args, env=None):
+    return subprocess.run(args, capture_output=True, text=True, check=True, env=env).stdout
+
+
+def values(text):
+    out = {}
+    for row in text.splitlines():
+        words = row.split()
+        if len(words) >= 2:
+            out.setdefault(words[0], float(words[1]))
+    return out
+
+
+def build():
+    os.makedirs(BUILD, exist_ok=True)
+    cc = os.environ.get("CC", "cc")
+    flags = ["-O2", "-std=c99"]
+    lib, exe = os.path.join(BUILD, "libbench.so"), os.path.join(BUILD, "bench")
+    impl = os.path.join(TOP, "examples", "dreamdb.c")
+    subprocess.run([cc, *flags, "-shared", "-fPIC", "-o", lib, impl, os.path.join(HERE, "bench_lib.c"), "-lpthread"], check=True)
+    subprocess.run([cc, *flags, "-o", exe, os.path.join(HERE, "bench.c"), impl, "-lpthread"], check=True)
+    return lib, exe
+
+
+def data_set(data, name):
+    import numpy as np
+    base = np.ascontiguousarray(np.load(os.path.join(data, name, "base.npy")), "f4")
+    query = np.ascontiguousarray(np.load(os.path.join(data, name, "query.npy")), "f4")
+    if name == "glove":
+        base = base[:99010]
+    raw = os.path.join(data, name, "base.%d.f32" % len(base))
+    if not os.path.exists(raw):
+        base.tofile(raw)
+    return base, query, raw
+
+
+def truth(base, query, k):
+    import numpy as np
+    b = base / np.linalg.norm(base, axis=1, keepdims=True)
+    q = query / np.linalg.norm(query, axis=1, keepdims=True)
+    return np.argsort(-(q @ b.T), axis=1, kind="stable")[:, :k]
+
+
+class Ours:
+    def __init__(self, lib, store, threads=1):
+        self.lib = ctypes.CDLL(lib)
+        self.lib.bench_open.restype = ctypes.c_void_p
+        self.lib.bench_open.argtypes = [ctypes.c_char_p, ctypes.c_uint32]
+        self.lib.bench_search.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_uint32, ctypes.c_uint32, ctypes.c_void_p, ctypes.c_void_p]
+        self.h = self.lib.bench_open(store.encode(), threads)
+        if not self.h:
+            raise RuntimeError("bench_open " + store)
+
+    def search(self, q, k, nprobe):
+        import numpy as np
+        q = np.ascontiguousarray(q, "f4").reshape(-1, q.shape[-1])
+        ids = np.full((len(q), k), -1, "i8")
+        scores = np.zeros((len(q), k), "f4")
+        if self.lib.bench_search(self.h, q.ctypes.data, len(q), k, nprobe, ids.ctypes.data, scores.ctypes.data) != 0:
+            raise RuntimeError("bench_search")
+        return ids
+
+
+def part_ingest(args, lib, exe):
+    for name, k in (("glove", 314), ("fashion", 244)):
+        base, _, raw = data_set(args.data, name)
+        store = os.path.join(args.work, name)
+        best = None
+        for _ in range(2 if name == "glove" else 1):
+            shutil.rmtree(store, ignore_errors=True)
+            got = values(run(exe, "ingest", store, raw, str(len(base)), str(base.shape[1]), str(k), "20000", "2"))
+            best = got if best is None or got["cpu"] < best["cpu"] else best
+        line("ingest", "%s %d x %d, k=%d, batches of 20,000" % (name, *base.shape, k), "%.2f CPU-s" % best["cpu"], "wall %.2f s, train %.2f, peak %.0f MB" % (best["wall"], best["train_cpu"], best["peak"] / 1024))
+        if name == "glove":
+            try:
+                took = reference_ingest(args, base, k)
+                line("ingest", "the same by the reference 0.0.16", "%.2f CPU-s" % took, "ours / reference %.3f" % (best["cpu"] / took))
+            except ImportError as e:
+                line("ingest", "reference", "left out", str(e))
+
+
+def reference_ingest(args, base, k):
+    import dreamdb  # noqa: F401
+    code = os.path.join(HERE, "reference_ingest.py")
+    store = os.path.join(args.work, "ref")
+    shutil.rmtree(store, ignore_errors=True)
+    raw = os.path.join(args.data, "glove", "base.%d.f32" % len(base))
+    return values(run(sys.executable, code, store, raw, str(len(base)), str(base.shape[1]), str(k)))["cpu"]
+
+
+def part_append(args, lib, exe):
+    base, _, raw = data_set(args.data, "glove")
+    for name, durability in (("NONE", 2), ("FULL", 0)):
+        store = os.path.join(args.work, "append")
+        shutil.rmtree(store, ignore_errors=True)
+        shutil.copytree(os.path.join(args.work, "glove"), store)
+        got = values(run(exe, "append", store, raw, str(len(base)), "50", "12", str(durability)))
+        line("append", "100 rows at N=99,010, durability %s" % name, "%.2f ms" % got["append_min"], "median %.2f, %.0f objects" % (got["append_median"], got["objects_each"]))
+
+
+def part_small(args, lib, exe):
+    base, _, raw = data_set(args.data, "glove")
+    store = os.path.join(args.work, "small")
+    shutil.rmtree(store, ignore_errors=True)
+    got = values(run(exe, "small", store, raw, str(len(base)), "50", "20000"))
+    line("small", "20,000 appends of 20 rows: last 1,000 / third 1,000", "%.2f x" % got["time_ratio"], "bytes %.2f x; %.2f s the last 1,000" % (got["bytes_ratio"], got["last_1000"]))
+    shutil.rmtree(store, ignore_errors=True)
+
+
+def part_query(args, lib, exe):
+    import numpy as np
+    try:
+        import faiss
+        faiss.omp_set_num_threads(1)
+    except ImportError:
+        faiss = None
+    for name, k in (("glove", 314), ("fashion", 244)):
+        base, query, _ = data_set(args.data, name)
+        gt = truth(base, query[:300], 10)
+        ours = Ours(lib, os.path.join(args.work, name))
+        probe = {}
+        unit = lambda x: np.ascontiguousarray(x / np.linalg.norm(x, axis=1, keepdims=True), "f4")
+        peer = None
+        if faiss:
+            quant = faiss.IndexFlatIP(base.shape[1])
+            peer = faiss.IndexIVFFlat(quant, base.shape[1], k, faiss.METRIC_INNER_PRODUCT)
+            peer.train(unit(base)[: 40 * k])
+            peer.add(unit(base))
+        uq = unit(query)
+        recall = lambda ids: np.mean([len(set(a) & set(b)) / 10 for a, b in zip(ids, gt)])
+        for n in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64):
+            if "ours" not in probe and recall(ours.search(query[:300], 10, n)) >= .95:
+                probe["ours"] = n
+            if peer is not None and "faiss" not in probe:
+                peer.nprobe = n
+                if recall(peer.search(uq[:300], 10)[1]) >= .95:
+                    probe["faiss"] = n
+        times = {}
+        for who in ("ours", "faiss") if peer is not None else ("ours",):
+            times[who] = np.full(100, 1e9)
+        for _ in range(7):
+            for i in range(100):
+                for who in times:
+                    t = time.perf_counter()
+                    if who == "ours":
+                        ours.search(query[i], 10, probe["ours"])
+                    else:
+                        peer.nprobe = probe["faiss"]
+                        peer.search(uq[i:i + 1], 10)
+                    times[who][i] = min(times[who][i], time.perf_counter() - t)
+        alone = {}
+        for who in times:
+            best = 1e9
+            for _ in range(7):
+                t = time.perf_counter()
+                for i in range(100):
+                    if who == "ours":
+                        ours.search(query[i], 10, probe["ours"])
+                    else:
+                        peer.search(uq[i:i + 1], 10)
+                best = min(best, (time.perf_counter() - t) / 100)
+            alone[who] = best
+        for who in times:
+            note = "nprobe %d, alone %.4f ms" % (probe[who], alone[who] * 1e3)
+            if who == "ours" and peer is not None:
+                note += "; ratio to faiss IVFFlat %.2f interleaved, %.2f alone" % (times["ours"].mean() / times["faiss"].mean(), alone["ours"] / alone["faiss"])
+            line("query", "%s recall@10 >= .95, %s" % (name, who), "%.4f ms" % (times[who].mean() * 1e3), note)
+
+
+def part_scan(args, lib, exe):
+    for name in ("glove", "fashion"):
+        base, _, raw = data_set(args.data, name)
+        rates = [float(r.split()[3]) for r in run(exe, "scan", os.path.join(args.work, name)).splitlines()]
+        line("scan", "%s, cursor, fresh handle each time" % name, "%.2f GB/s" % max(rates), "verified bytes, page cache")
+        first = min(values(run(exe, "first", os.path.join(args.work, name), raw, "1", str(base.shape[1])))["first"] for _ in range(5))
+        line("scan", "%s, open to first answer" % name, "%.2f ms" % first)
+        out = os.path.join(args.work, "export.npy")
+        best = 1e9
+        for _ in range(3):
+            t = time.perf_counter()
+            run(os.path.join(BUILD, "dreamdb"), "--store", os.path.join(args.work, name), "export", "main", "--column", "emb=" + out)
+            best = min(best, time.perf_counter() - t)
+        line("scan", "%s, dreamdb export to .npy (process)" % name, "%.2f GB/s" % (base.nbytes / best * 1e-9))
+        os.remove(out)
+
+
+def part_hash(args, lib, exe):
+    script = os.path.join(TOP, "tools", "bench_hash.sh")
+    if os.path.exists(script):
+        print(run("sh", script), end="", flush=True)
+
+
+def part_kernels(args, lib, exe):
+    source = os.path.join(TOP, "tools", "bench_kern.c")
+    if os.path.exists(source):
+        out = os.path.join(BUILD, "bench_kern")
+        subprocess.run([os.environ.get("CC", "cc"), "-O2", "-std=c99", "-o", out, source, "-lpthread"], check=True)
+        print(run(out, os.path.join(args.data, "glove")), end="", flush=True)
+
+
+def part_size(args, lib, exe):
+    print(run("sh", os.path.join(TOP, "tools", "size.sh")), end="", flush=True)
+
+
+def main():
+    ap = argparse.ArgumentParser(description=__doc__)
+    ap.add_argument("--data", default=os.path.join(BUILD, "bench-data"))
+    ap.add_argument("--work", default=os.path.join(BUILD, "bench-work"))
+    ap.add_argument("--only", default="hash,kernels,ingest,append,small,query,scan,size")
+    args = ap.parse_args()
+    lib, exe = build()
+    os.makedirs(args.work, exist_ok=True)
+    if not os.path.exists(os.path.join(args.data, "fashion", "base.npy")):
+        subprocess.run([sys.executable, os.path.join(HERE, "bench_data.py"), args.data, "--sets", "fashion,glove"], check=True)
+    for part in args.only.split(","):
+        try:
+            globals()["part_" + part](args, lib, exe)
+        except (ImportError, subprocess.CalledProcessError, FileNotFoundError) as e:
+            line(part, "left out", "-", "%s %s" % (e, getattr(e, "stderr", "") or ""))
+
+
+if __name__ == "__main__":
+    main()
