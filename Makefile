@@ -6,7 +6,7 @@ PYTHON  ?= python3
 BUILD   ?= build
 JOBS    ?= 2
 OPT     ?= -O2
-TESTOPT ?= -O1 -g
+TESTOPT ?= -O1
 EXTRA   ?=
 WARN    := -Wall -Wextra -Wpedantic -Wconversion -Wshadow
 STD     ?= -std=c99
@@ -23,8 +23,6 @@ endif
 ifeq ($(HAVE_SQL),yes)
 EXAMPLES += $(BUILD)/examples/store_sqlite
 endif
-DECODERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
-REPLAYS  := $(addprefix $(BUILD)/fuzz/replay_,$(DECODERS))
 
 .PHONY: all demo test programs check-all interop bench fuzz clean figures \
         check-layers check-warnings check-configs check-hygiene check-asan check-tsan check-clang check-floats check-musl \
@@ -82,11 +80,11 @@ $(BUILD)/examples/hello: examples/hello.cpp $(BUILD)/dreamdb.o dreamdb.h
 	@mkdir -p $(BUILD)/examples
 	$(CXX) -std=c++17 $(OPT) $(WARN) $(EXTRA) $< $(BUILD)/dreamdb.o $(LINK) -o $@
 
-$(BUILD)/fuzz/replay_%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c tests/fuzz/fuzz.h dreamdb.h
-	@mkdir -p $(BUILD)/fuzz
-	$(CC) $(STD) $(TESTOPT) $(WARN) $(EXTRA) $< tests/fuzz/replay.c $(LINK) -o $@
+$(BUILD)/fuzz_replay: $(wildcard tests/fuzz/*.[ch]) dreamdb.h
+	@mkdir -p $(BUILD)
+	$(CC) $(STD) $(TESTOPT) $(WARN) $(EXTRA) tests/fuzz/all.c tests/fuzz/replay.c $(LINK) -o $@
 
-programs: $(BUILD)/dreamdb $(BUILD)/driver $(TESTS) $(EXAMPLES) $(REPLAYS)
+programs: $(BUILD)/dreamdb $(BUILD)/driver $(TESTS) $(EXAMPLES) $(BUILD)/fuzz_replay
 
 test:
 	@$(PYTHON) tests/run.py test
@@ -121,8 +119,9 @@ check-interop interop: $(BUILD)/driver
 suite-programs suite-threads:
 	@$(PYTHON) tests/run.py $(patsubst suite-%,%,$@)
 
+# Peers (faiss-cpu, the reference, BLAKE3's C library) come by tools/bench/peers.sh; a part whose peer is missing says so.
 bench: $(BUILD)/dreamdb
-	@$(MAKE) --no-print-directory -f tools/bench.mk bench
+	@$(PYTHON) tools/bench/bench.py $(BENCH)
 
 # Runs each target for FUZZ_SECONDS with libFuzzer; without clang the corpus is replayed with more mutations.
 FUZZ_SECONDS ?= 60

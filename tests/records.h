@@ -64,8 +64,7 @@ static void world_damage(const char *path, size_t at, int cut)
 }
 
 /* One object of a fixture pack: lines "PATH SIZE", the bytes, a newline. */
-typedef void (*world_pack_fn)(const char *path, const uint8_t *data, size_t size);
-static void world_put_one(const char *path, const uint8_t *data, size_t size) { world_put(path, data, size); }
+typedef void (*world_pack_fn)(const char *path, const void *data, size_t size);
 static void world_pack(const char *file, world_pack_fn each)
 {
     size_t size = 0;

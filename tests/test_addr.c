@@ -101,7 +101,7 @@ static void ref_names(void)
 static void paths_stay_inside(void)
 {
     static const struct { const char *path; int good; } rows[] = {
-        { "refs/a", 1 }, { "a", 1 }, { ".dreamdb-cas-locks/x.lock", 1 }, { "_gc/1", 1 }, { "a/..b", 1 }, { "a/...", 1 }, { "", 0 }, { "/a", 0 }, { "a/", 0 }, { "a//b", 0 },
+        { "refs/a", 1 }, { "a", 1 }, { ".dreamdb-cas-locks/x.lock", 1 }, { "_gc/1", 1 }, { "a/..b", 1 }, { "a/...", 1 }, { "!~", 1 }, { "a\x7f", 0 }, { "zZ", 0 }, { "a@[`{", 1 }, { "", 0 }, { "/a", 0 }, { "a/", 0 }, { "a//b", 0 },
         { ".", 0 }, { "..", 0 }, { "a/..", 0 }, { "a/../b", 0 }, { "../b", 0 }, { "./b", 0 }, { "a/./b", 0 }, { "A", 0 }, { "a b", 0 }, { "a\\b", 0 }, { "a\nb", 0 },
         { "\xc3\xa9", 0 }, { "embedding.f32.dim=8.bucketed/0101", 1 } };
     char path[600];

@@ -58,6 +58,7 @@ static void same_sidecar(const uint8_t *data, size_t size, uint64_t dim, ddb_sli
     ddb_buf buf;
     CHECK(ddb_bucket_sidecar_open(ctx, ddb_bytes_slice(data, size), "p", dim, count, &vectors) == DREAMDB_OK);
     CHECK(ddb_bucket_sidecar_open(ctx, ddb_bytes_slice(data, size), "p", dim, count + 1, &vectors) == DREAMDB_ERR_CORRUPT);
+    CHECK(ddb_bucket_sidecar_open(ctx, ddb_bytes_slice(data, size), "p", dim, SIZE_MAX, &vectors) == DREAMDB_OK);
     CHECK(ddb_bucket_sidecar_open(ctx, ddb_bytes_slice(data, size), "p", dim + 1, count, &vectors) == DREAMDB_ERR_CORRUPT);
     CHECK(ddb_bucket_sidecar_open(ctx, ddb_bytes_slice(data, size), "p", (uint64_t)1 << 62 | dim, count, &vectors) == DREAMDB_ERR_CORRUPT);
     ddb_bytes_init(&buf, ctx);
@@ -216,6 +217,22 @@ static void counts_records(void)
     CHECK_EQ_U64(ddb_bucket_records(200 + 9 * 7, &field), 7);
 }
 
+static void reads_many_vectors(void)
+{
+    ddb_bucket bucket;
+    float all[15], one[3];
+    size_t n = make(bytes, 6, 3, false);
+    CHECK(ddb_bucket_open(test_ctx(), ddb_bytes_slice(bytes, n), "p", 3, ddb_bytes_text("m"), &bucket) == DREAMDB_OK);
+    all[12] = 77;
+    ddb_bucket_vectors(&bucket, 2, 4, 3, all);
+    for (size_t i = 0; i < 4; i++) {
+        ddb_bucket_vector(&bucket, 2 + i, 3, one);
+        CHECK_BYTES(all + 3 * i, one, sizeof one);
+        CHECK(DDB_PORT_BIG_ENDIAN || memcmp(one, bytes + 160 + 20 * (2 + i) + 8, sizeof one) == 0);
+    }
+    CHECK(all[12] == 77);
+}
+
 static void survives_no_memory(void)
 {
     for (long fail = 1; fail < 5; fail++) {
@@ -242,6 +259,7 @@ int main(void)
     RUN(survives_sidecar_mutations);
     RUN(paths);
     RUN(counts_records);
+    RUN(reads_many_vectors);
     RUN(survives_no_memory);
     return test_end("bucket");
 }

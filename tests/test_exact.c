@@ -28,10 +28,12 @@ static void golden_folds(void)
         ddb_exact_fault fault = ddb_exact_unit(a, n, out);
         if (fault == DDB_EXACT_GOOD) { CHECK_BYTES(out, unit, n * 4); }
         CHECK(fault == (!ddb_exact_finite(norm) ? DDB_EXACT_OVERFLOW : ddb_exact_zero(norm) ? DDB_EXACT_ZERO : DDB_EXACT_GOOD));
-        ddb_kern_rows(test_ctx()->cpu, rows, 1, b, n, got);
+        ddb_kern_rows(test_ctx()->cpu, rows, 1, b, n, false, got);
         CHECK(same_float(got[0], want[0]));
+        ddb_kern_rows(test_ctx()->cpu, rows, 1, b, n, true, got);
+        CHECK(same_float(got[0], want[1]));
         ddb_kern_pack(a, 0, 1, n, pack);
-        ddb_kern_fold_one(test_ctx()->cpu, pack, 1, n, b, got);
+        ddb_kern_one(test_ctx()->cpu, pack, 1, n, b, got);
         CHECK(same_float(got[0], want[0]));
         if (!test_ok) { printf("case %zu\n", i); break; }
         free(a); free(b); free(want); free(unit);

@@ -257,6 +257,17 @@ static void twice_in_one_call(void)
         ddb_object_release(w.env, &wants[i].object);
     }
     CHECK(wants[3].status == DREAMDB_ERR_CORRUPT && !wants[3].object.hold);
+    CHECK(inner_put(&w, again, data, 4000) == 0);            /* verify looks at every copy */
+    for (int i = 0; i < 4; i++) {
+        wants[i].flags = DDB_OBJECT_NO_CACHE;
+        wants[i].size = 0;
+    }
+    CHECK(ddb_object_get_each(test_ctx(), w.env, wants, 4) == DREAMDB_OK);
+    CHECK_EQ_U64(w.plan.gets, 3);
+    for (int i = 0; i < 4; i++) {
+        CHECK(wants[i].status == (i == 2 ? DREAMDB_ERR_CORRUPT : DREAMDB_OK));
+        ddb_object_release(w.env, &wants[i].object);
+    }
     world_close(&w);
 }
 
@@ -687,7 +698,10 @@ static void puts_in_batches(void)
         CHECK(ddb_addr_equal(&want, addrs + i));
         ddb_addr_text(addrs + i, text);
         (void)snprintf(path, sizeof path, "%s/%s", folders[i], text);
-        CHECK_EQ_U64(inner_size(&w, path), slices[i].size);
+        dreamdb_blob blob;
+        CHECK(w.inner.get(w.inner.user, path, 0, 0, &blob) == DREAMDB_OK && blob.size == slices[i].size);
+        CHECK(blob.data && memcmp(blob.data, slices[i].data, slices[i].size) == 0);
+        ddb_store_release(&blob);
     }
     CHECK(ddb_object_put_many(test_ctx(), puts, folders, slices, 1000, 0, addrs) == DREAMDB_OK && ddb_object_flush(test_ctx(), puts) == DREAMDB_OK);
     CHECK_EQ_U64(w.plan.waves, 1);                           /* remembered: nothing to do */

@@ -69,6 +69,7 @@ static void a_ref_is_made_moved_and_removed(void)
     CHECK(strstr(test_error.message, "'main'"));
     CHECK(ddb_ref_create(ctx, env, "main", &a) == DREAMDB_OK);
     CHECK(ddb_ref_create(ctx, env, "main", &b) == DREAMDB_ERR_EXISTS);
+    CHECK_STR(test_error.message, "there is a ref 'main' already");
     CHECK(ddb_ref_read(ctx, env, "main", &got, old) == DREAMDB_OK && ddb_addr_equal(&got, &a) && old[0]);
     CHECK(ddb_ref_swap(ctx, env, "main", old, &b) == DREAMDB_OK);
     CHECK(ddb_ref_swap(ctx, env, "main", old, &c) == DREAMDB_ERR_CONFLICT);
@@ -203,6 +204,51 @@ static void refs_are_listed_in_order(void)
     stop(ctx);
 }
 
+/* A listing that names a ref which is gone, and one that cannot be read. */
+static int (*real_list)(void *, const char *, dreamdb_list_fn, void *);
+static int (*real_get)(void *, const char *, uint64_t, uint64_t, dreamdb_blob *);
+static int get_status;
+static int odd_list(void *user, const char *prefix, dreamdb_list_fn each, void *each_user)
+{
+    dreamdb_stat stat;
+    memset(&stat, 0, sizeof stat);
+    (void)each(each_user, "refs/gone", &stat);
+    (void)each(each_user, "refs/", &stat);
+    (void)each(each_user, "objects/x", &stat);
+    (void)each(each_user, "ref", &stat);
+    (void)each(each_user, "refs/y.tmp-1-2", &stat);
+    return real_list(user, prefix, each, each_user);
+}
+static int odd_get(void *user, const char *path, uint64_t offset, uint64_t size, dreamdb_blob *out)
+{
+    return strcmp(path, "refs/gone") == 0 ? get_status : real_get(user, path, offset, size, out);
+}
+
+static void refs_that_vanish_are_left_out(void)
+{
+    ddb_ctx *ctx = start();
+    ddb_addr a = numbered(1);
+    ddb_arena arena;
+    ddb_ref_entry *list = NULL;
+    size_t count = 0;
+    memset(&arena, 0, sizeof arena);
+    put("refs/main", a.bytes, 33);
+    put("refs/a", a.bytes, 33);
+    real_list = env->store.list;
+    real_get = env->store.get;
+    env->store.list = odd_list;
+    env->store.get = odd_get;
+    env->store.batch = NULL;
+    get_status = DREAMDB_ERR_NOT_FOUND;
+    CHECK(ddb_ref_list(ctx, env, &arena, &list, &count) == DREAMDB_OK);
+    CHECK(count == 2 && ddb_bytes_is(list[0].name, "a") && ddb_bytes_is(list[1].name, "main"));
+    get_status = DREAMDB_ERR_STORE;
+    CHECK(ddb_ref_list(ctx, env, &arena, &list, &count) == DREAMDB_ERR_STORE);
+    CHECK_STR(test_error.path, "refs/gone");
+    ddb_mem_arena_free(ctx, &arena);
+    stop(ctx);
+}
+
 static void a_store_without_tags_cannot_move_refs(void)
 {
     ddb_ctx *ctx = start();
@@ -315,6 +361,7 @@ int main(void)
     RUN(names_are_checked);
     RUN(bodies_of_refs_and_tags);
     RUN(refs_are_listed_in_order);
+    RUN(refs_that_vanish_are_left_out);
     RUN(a_store_without_tags_cannot_move_refs);
     RUN(a_directory_keeps_refs_too);
     RUN(every_store_failure_is_reported);

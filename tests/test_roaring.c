@@ -160,6 +160,46 @@ static void takes_runs(void)
     for (size_t n = 0; n < sizeof blob; n++) { CHECK(decode(blob, n, &count) < 0); }
 }
 
+/* Every third container a run, the others arrays or bitsets; from four on there are offsets. */
+static void mix_runs(uint32_t many)
+{
+    size_t keys = 9 + 4 + 4 + (many + 7) / 8, offsets = keys + 4 * many, at = offsets + (many < 4 ? 0 : 4 * many), n = 0, count = 0;
+    memset(bytes, 0, 1 << 20);
+    bytes[0] = 1; bytes[1] = 1;
+    ddb_bytes_set_le32(bytes + 13, 12347u | (many - 1) << 16);
+    for (uint32_t i = 0; i < many; i++) {
+        uint32_t card = i % 3 == 0 ? 500 : i % 3 == 1 ? 4096 : 4097;
+        ddb_bytes_set_le16(bytes + keys + 4 * i, (uint16_t)(3 * i));
+        ddb_bytes_set_le16(bytes + keys + 4 * i + 2, (uint16_t)(card - 1));
+        if (many >= 4) { ddb_bytes_set_le32(bytes + offsets + 4 * i, (uint32_t)(at - 13)); }
+        for (uint32_t x = 0; x < card; x++) { list[n++] = (uint64_t)(3 * i) << 16 | (i % 3 ? 2 * x : x + (x >= 250 ? 100u : 0u)); }
+        if (i % 3 == 0) {
+            bytes[17 + i / 8] = (uint8_t)(bytes[17 + i / 8] | 1 << i % 8);
+            bytes[at] = 2; bytes[at + 4] = 249;
+            ddb_bytes_set_le16(bytes + at + 6, 350); bytes[at + 8] = 249;
+            at += 10;
+        } else if (i % 3 == 1) {
+            for (uint32_t x = 0; x < card; x++) { ddb_bytes_set_le16(bytes + at + 2 * x, (uint16_t)(2 * x)); }
+            at += 2 * card;
+        } else {
+            for (uint32_t x = 0; x < card; x++) { bytes[at + x / 4] = (uint8_t)(bytes[at + x / 4] | 1 << (2 * x & 7)); }
+            at += 8192;
+        }
+    }
+    CHECK(decode(bytes, at, &count) == DREAMDB_OK);
+    CHECK_EQ_U64(count, n);
+    CHECK(count == n && memcmp(back, list, n * 8) == 0);
+    for (size_t i = 0; i < n; i += 37) { CHECK(ddb_roaring_contains(ddb_bytes_slice(bytes, at), list[i])); }
+    CHECK(!ddb_roaring_contains(ddb_bytes_slice(bytes, at), 260) && !ddb_roaring_contains(ddb_bytes_slice(bytes, at), 70000));
+    CHECK(!ddb_roaring_contains(ddb_bytes_slice(bytes, at), UINT64_MAX));
+    CHECK(decode(bytes, at - 1, &count) == DREAMDB_ERR_CORRUPT);
+}
+
+static void mixes_runs(void)
+{
+    for (uint32_t many = 1; many <= 20; many++) { mix_runs(many); }
+}
+
 static void runs_are_bounded(void)
 {
     /* 65536 containers of one full run each in 6 bytes: 4 Gi anchors from 0.9 MB */
@@ -195,6 +235,11 @@ static void refuses_what_is_wrong(void)
     bytes[n] = 0;
     CHECK(decode(bytes, n + 1, &count) == DREAMDB_ERR_CORRUPT);
     CHECK(decode(bytes, n, &count) == DREAMDB_OK);
+    bytes[17] = 0;
+    CHECK(decode(bytes, 21, &count) == DREAMDB_ERR_CORRUPT);         /* a group of no container, and nothing else wrong */
+    memset(bytes, 0, 9);
+    bytes[0] = 1;
+    CHECK(decode(bytes, 9, &count) == DREAMDB_OK && count == 0);
 }
 
 static void survives_mutations(void)
@@ -237,6 +282,7 @@ int main(void)
     RUN(writes_no_runs);
     RUN(reads_the_reference);
     RUN(takes_runs);
+    RUN(mixes_runs);
     RUN(runs_are_bounded);
     RUN(refuses_what_is_wrong);
     RUN(survives_mutations);

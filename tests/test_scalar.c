@@ -29,9 +29,18 @@ static size_t encode(const ddb_scalar_value *v, uint8_t *out)
 
 /* ---- Values ---- */
 
+static double two_to(int n)                                          /* no libm in the tests */
+{
+    double x = 1;
+    for (; n > 0; n--) { x *= 2; }
+    for (; n < 0; n++) { x /= 2; }
+    return x;
+}
+
 static double half_value(uint32_t bits)
 {
-    double m = bits & 1023, e = bits >> 10 & 31, x = e > 0 ? (1024 + m) * pow(2, e - 25) : m * pow(2, -24);
+    int e = (int)(bits >> 10 & 31);
+    double m = bits & 1023, x = e > 0 ? (1024 + m) * two_to(e - 25) : m * two_to(-24);
     return bits >> 15 ? -x : x;
 }
 
@@ -59,8 +68,8 @@ static void floats_are_shortest(void)
         float f = 0;
         memcpy(&f, &bits, 4);
         if ((bits >> 23 & 255) == 255) { continue; }
-        double x = f, scaled = ldexp(fabs(x), 24);
-        bool half = x == 0 || (fabs(x) <= 65504 && scaled == floor(scaled) && (fabs(x) < ldexp(1, -14) || (bits & 0x1fff) == 0));
+        double x = f, plus = x < 0 ? -x : x, scaled = plus <= 65504 ? plus * two_to(24) : 0.5;
+        bool half = x == 0 || (scaled == (double)(int64_t)scaled && (plus < two_to(-14) || (bits & 0x1fff) == 0));
         check_real(x, half ? 3 : 5);
     }
     for (int i = 0; i < 300000; i++) {
@@ -68,11 +77,11 @@ static void floats_are_shortest(void)
         double x = 0;
         memcpy(&x, &bits, 8);
         if (!ddb_scalar_finite(x)) { continue; }
-        float f = fabs(x) <= 3.4028234663852886e38 ? (float)x : 0;
+        float f = x <= 3.4028234663852886e38 && x >= -3.4028234663852886e38 ? (float)x : 0;
         if ((double)f != x) { check_real(x, 9); }
     }
     check_real(1e-45, 9); check_real(1.401298464324817e-45, 5); check_real(5e-324, 9); check_real(65504, 3); check_real(65505, 5); check_real(65536, 5);
-    check_real(3.4028234663852886e38, 5); check_real(3.402823466385289e38, 9); check_real(ldexp(1, 128), 9); check_real(ldexp(1, -25), 5); check_real(-0.0, 3);
+    check_real(3.4028234663852886e38, 5); check_real(3.402823466385289e38, 9); check_real(two_to(128), 9); check_real(two_to(-25), 5); check_real(-0.0, 3);
 }
 
 static void one_encoding_a_value(void)
@@ -306,7 +315,7 @@ static void selects_equal_the_reference(void)
     ddb_arena arena = { NULL, 0 };
     static uint8_t room[4096];
     world_open(0);
-    world_pack("tests/fixtures/scalar-kinds.pack", world_put_one);
+    world_pack("tests/fixtures/scalar-kinds.pack", world_put);
     ddb_ctx *ctx = test_ctx();
     while (at && strncmp(at, "track ", 6) == 0) {
         char path[300];

@@ -301,6 +301,14 @@ static void versions_of_a_family(void)
     CHECK(ddb_schema_embedding_modality(ctx, &arena, &schema, &f) == DREAMDB_ERR_LIMIT);
     have[0].modality = T("embedding.f32.dim=4.bucketed.version=99999999999999999999");
     NEXT("embedding.f32.dim=4.bucketed.version=2");   /* no u32: another family */
+    have[0].modality = T("embedding.f32.dim=4.bucketed.version=10");
+    NEXT("embedding.f32.dim=4.bucketed.version=11");
+    have[0].modality = T("embedding.f32.dim=4.bucketed.version=19");
+    NEXT("embedding.f32.dim=4.bucketed.version=20");
+    have[0].modality = T("embedding.f32.dim=4.bucketed.version=7x");
+    NEXT("embedding.f32.dim=4.bucketed.version=2");
+    have[0].modality = T("embedding.f32.dim=4.bucketed.version=");
+    NEXT("embedding.f32.dim=4.bucketed.version=2");
     have[0].modality = T("embedding.f32.dim=44.bucketed");
     schema.count = 1;
     NEXT("embedding.f32.dim=4.bucketed");

@@ -26,6 +26,7 @@ static int sys_fail[SYS_COUNT];                /* errno to give; 0 = work */
 static int sys_times[SYS_COUNT];               /* how often to fail; 0 = for ever */
 static int sys_calls[SYS_COUNT];
 static int sys_short;                          /* 1: write moves one byte, and is interrupted now and then */
+static const char *sys_meanwhile;              /* a file that somebody else makes while we write ours */
 static int sys_trace_on;
 static char sys_trace[65536];
 static int sys_hits(int kind, const char *what)
@@ -62,6 +63,11 @@ static ssize_t sys_write(int file, const void *data, size_t size)
 {
     if (sys_hits(SYS_WRITE, "write")) { return -1; }
     if (sys_short && __atomic_load_n(&sys_calls[SYS_WRITE], __ATOMIC_SEQ_CST) % 3 == 0) { errno = EINTR; return -1; }
+    if (sys_meanwhile) {
+        FILE *f = fopen(sys_meanwhile, "wb");
+        if (f) { (void)fputs("theirs", f); (void)fclose(f); }
+        sys_meanwhile = NULL;
+    }
     return write(file, data, sys_short ? 1 : size);
 }
 static void sys_reset(void)
@@ -526,6 +532,41 @@ static void cache_forgets_what_changes(void)
     CHECK_EQ_U64(test_live_bytes(), before);
 }
 
+/* An inner store whose GET is overtaken by a put through the cache: the old bytes must not be kept. */
+static dreamdb_store late_inner, late_outer;
+static int late_get(void *user, const char *path, uint64_t offset, uint64_t size, dreamdb_blob *out)
+{
+    int status = late_inner.get(late_inner.user, path, offset, size, out);
+    if (user && *(int *)user) {
+        *(int *)user = 0;
+        CHECK(put_text(&late_outer, path, "new") == DREAMDB_OK);
+    }
+    return status;
+}
+static int late_put(void *user, const char *path, const void *data, uint64_t size, const dreamdb_condition *condition)
+{
+    (void)user;
+    return late_inner.put(late_inner.user, path, data, size, condition);
+}
+
+static void cache_is_not_overtaken(void)
+{
+    dreamdb_allocator allocator = test_allocator();
+    dreamdb_store s;
+    int once = 1;
+    late_inner = memory();
+    s = late_inner;
+    s.user = &once;
+    s.get = late_get;
+    s.put = late_put;
+    CHECK(put_text(&late_inner, "o/x", "old") == DREAMDB_OK);
+    CHECK(dreamdb_store_cache(&s, 1 << 20, &allocator, &late_outer, NULL) == DREAMDB_OK);
+    CHECK_STR(text_of(&late_outer, "o/x"), "old");
+    CHECK_STR(text_of(&late_outer, "o/x"), "new");
+    dreamdb_store_close(&late_outer);
+    dreamdb_store_close(&late_inner);
+}
+
 static void cache_drops_damaged_answers(void)
 {
     dreamdb_allocator allocator = test_allocator();
@@ -762,7 +803,18 @@ static void opening_creates_nothing(void)
     CHECK(dreamdb_store_directory(&desc, &s, &error) == DREAMDB_OK);
     CHECK(put_text(&s, "a/b", "x") == DREAMDB_ERR_STORE && strstr(reason_of(&s), "is a file"));
     dreamdb_store_close(&s);
-    char *longer = (char *)malloc(6000);
+    char *longer = (char *)malloc(6000), key[900];           /* too long only together with the base: said before the disk is asked */
+    memset(longer, 0, 6000);
+    (void)snprintf(longer, 6000, "%s", folder("long"));
+    while (strlen(longer) < 3300) { strcat(longer, "/0123456789012345678901234567890123456789"); }
+    s = directory(longer, DREAMDB_DURABILITY_NONE);
+    memset(key, 'k', sizeof key);
+    for (int i = 100; i < 899; i += 100) { key[i] = '/'; }
+    key[899] = 0;
+    CHECK(put_text(&s, key, "x") == DREAMDB_ERR_STORE && strstr(reason_of(&s), "longer than the system takes"));
+    CHECK(put_text(&s, key + 401, "x") == DREAMDB_OK);
+    dreamdb_store_close(&s);
+    wipe(folder("long"));
     memset(longer, 'p', 6000);
     longer[5999] = 0;
     desc.path = longer;
@@ -940,10 +992,30 @@ static void failing_calls(void)
     wipe(folder("fails"));
 }
 
+/* Another writer is faster between our look and our name. */
+static void overtaken_creations(void)
+{
+    static const char *const paths[] = { "refs/a", "o/a" };
+    for (int i = 0; i < 4; i++) {
+        char full[64];
+        dreamdb_store s = directory(folder("taken"), DREAMDB_DURABILITY_NONE);
+        ((ddb_store_dir *)s.user)->no_link = i >= 2;
+        CHECK(put_text(&s, "refs/other", "x") == DREAMDB_OK && put_text(&s, "o/other", "x") == DREAMDB_OK);
+        (void)snprintf(full, sizeof full, "taken/%s", paths[i % 2]);
+        sys_meanwhile = folder(full);
+        CHECK(put(&s, paths[i % 2], "ours", 4, DREAMDB_PUT_IF_ABSENT, NULL) == DREAMDB_ERR_EXISTS);
+        CHECK(!sys_meanwhile);
+        CHECK_STR(text_of(&s, paths[i % 2]), "theirs");
+        dreamdb_store_close(&s);
+        wipe(folder("taken"));
+    }
+}
+
 static void without_hard_links(void)
 {
     static const int errors[] = { EPERM, EOPNOTSUPP, ENOSYS };
     for (int i = 0; i < 3; i++) {
+        sys_reset();
         dreamdb_store s = directory(folder("nolink"), DREAMDB_DURABILITY_NONE);
         sys_fail[SYS_LINK] = errors[i];
         CHECK(put(&s, "o/a", "1", 1, DREAMDB_PUT_IF_ABSENT, NULL) == DREAMDB_OK);
@@ -1372,6 +1444,7 @@ int main(void)
     RUN(list_may_remove);
     RUN(cache_keeps_its_cap);
     RUN(cache_forgets_what_changes);
+    RUN(cache_is_not_overtaken);
     RUN(cache_drops_damaged_answers);
     RUN(cache_batches);
     RUN(fault_plans);
@@ -1382,6 +1455,7 @@ int main(void)
     RUN(strange_files_do_no_harm);
     RUN(read_only);
     RUN(failing_calls);
+    RUN(overtaken_creations);
     RUN(without_hard_links);
     RUN(durable_before_the_ref);
     RUN(durable_without_syncfs);

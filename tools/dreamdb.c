@@ -193,7 +193,56 @@ static void buffer_free(buffer *b)
 
 /* ---- Output: one buffered writer for stdout and for files --------------------------------------------------------- */
 
-typedef struct output { int fd; int error; size_t used; char *data; const char *path; } output;
+/* A thread that writes one buffer while the next is filled: big exports cost the slower of the two, not the sum. */
+typedef struct background {
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t  change;
+    int     fd, error, stop;
+    char   *data;                             /* the buffer at work; NULL = idle */
+    size_t  size;
+    char   *spare;                            /* the buffer that was written last */
+} background;
+
+typedef struct output { int fd; int error; size_t used; char *data; const char *path; background *back; } output;
+
+/* Writes it all; gives errno, or 0. */
+static int write_all(int fd, const char *data, size_t size)
+{
+    while (size > 0) {
+        ssize_t n = write(fd, data, size < ((size_t)1 << 30) ? size : ((size_t)1 << 30));
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            return n < 0 ? errno : EIO;
+        }
+        data += n;
+        size -= (size_t)n;
+    }
+    return 0;
+}
+
+static void *background_run(void *user)
+{
+    background *b = (background *)user;
+    (void)pthread_mutex_lock(&b->lock);
+    while (!b->stop || b->data) {
+        if (!b->data) {
+            (void)pthread_cond_wait(&b->change, &b->lock);
+            continue;
+        }
+        (void)pthread_mutex_unlock(&b->lock);
+        int error = b->error ? b->error : write_all(b->fd, b->data, b->size);
+        (void)pthread_mutex_lock(&b->lock);
+        b->error = error;
+        b->spare = b->data;
+        b->data = NULL;
+        (void)pthread_cond_signal(&b->change);
+    }
+    (void)pthread_mutex_unlock(&b->lock);
+    return NULL;
+}
 
 static void out_open(output *o, int fd, const char *path)
 {
@@ -203,25 +252,50 @@ static void out_open(output *o, int fd, const char *path)
     o->data = (char *)grow(NULL, OUT_BUFFER);
 }
 
-static void out_write(output *o, const char *data, size_t size)
+/* From now on the writing is done beside the caller; without a thread it goes on as before. */
+static void out_background(output *o)
 {
-    while (size > 0 && !o->error) {
-        ssize_t n = write(o->fd, data, size < ((size_t)1 << 30) ? size : ((size_t)1 << 30));
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n <= 0) {
-            o->error = n < 0 ? errno : EIO;
-            return;
-        }
-        data += n;
-        size -= (size_t)n;
+    background *b = (background *)zeroed(1, sizeof *b);
+    b->fd = o->fd;
+    b->spare = (char *)grow(NULL, OUT_BUFFER);
+    (void)pthread_mutex_init(&b->lock, NULL);
+    (void)pthread_cond_init(&b->change, NULL);
+    if (pthread_create(&b->thread, NULL, background_run, b) == 0) {
+        o->back = b;
+    } else {
+        free(b->spare);
+        free(b);
     }
 }
 
+/* Hands the full buffer over and takes the one written before; with_data 0: only waits until all is written. */
+static void out_hand_over(output *o, int with_data)
+{
+    background *b = o->back;
+    (void)pthread_mutex_lock(&b->lock);
+    while (b->data) {
+        (void)pthread_cond_wait(&b->change, &b->lock);
+    }
+    o->error = b->error;
+    if (with_data) {
+        b->data = o->data;
+        b->size = o->used;
+        o->data = b->spare;
+        b->spare = NULL;
+        (void)pthread_cond_signal(&b->change);
+    }
+    (void)pthread_mutex_unlock(&b->lock);
+}
+
+/* Everything is written when it returns. */
 static void out_flush(output *o)
 {
-    out_write(o, o->data, o->used);
+    if (o->back) {
+        out_hand_over(o, 0);
+    }
+    if (!o->error) {
+        o->error = write_all(o->fd, o->data, o->used);
+    }
     o->used = 0;
 }
 
@@ -230,11 +304,15 @@ static void out_bytes(output *o, const void *data, size_t size)
     if (size == 0) {
         return;
     }
-    if (size > OUT_BUFFER - o->used) {
+    if (size > OUT_BUFFER - o->used && o->back) {
+        out_hand_over(o, 1);
+        o->used = 0;
+    } else if (size > OUT_BUFFER - o->used) {
         out_flush(o);
     }
     if (size > OUT_BUFFER) {
-        out_write(o, (const char *)data, size);
+        out_flush(o);
+        o->error = o->error ? o->error : write_all(o->fd, (const char *)data, size);
         return;
     }
     memcpy(o->data + o->used, data, size);
@@ -258,6 +336,18 @@ PRINTF_LIKE(2, 3) static void out_format(output *o, const char *format, ...)
 
 static void out_close(output *o)
 {
+    background *b = o->back;
+    if (b) {
+        (void)pthread_mutex_lock(&b->lock);
+        b->stop = 1;
+        (void)pthread_cond_signal(&b->change);
+        (void)pthread_mutex_unlock(&b->lock);
+        (void)pthread_join(b->thread, NULL);
+        (void)pthread_cond_destroy(&b->change);
+        (void)pthread_mutex_destroy(&b->lock);
+        free(b->spare);
+        free(b);
+    }
     free(o->data);
     memset(o, 0, sizeof *o);
 }
@@ -2402,6 +2492,15 @@ typedef struct batch {
     size_t    room, anchored;                 /* anchored: rows that brought an anchor */
 } batch;
 
+/* Room for the anchors of count rows. */
+static void batch_room(batch *b, size_t count)
+{
+    if (count > b->room) {
+        b->anchors = (uint64_t *)grow_array(b->anchors, count, sizeof *b->anchors);
+        b->room = count;
+    }
+}
+
 static int batch_owner(batch *b, const char *name, size_t size, const char *path, int *owner)
 {
     *owner = OWNER_ANCHOR;
@@ -2655,6 +2754,7 @@ static int rows_fill(rows *f, batch *b, size_t count, size_t *got)
     uint64_t held = 0;
     *got = 0;
     b->anchored = 0;
+    batch_room(b, count);
     for (size_t i = b->fixed; i < b->count; i++) {
         column_start(&b->columns[i], count);
     }
@@ -3405,6 +3505,11 @@ static int specs_parse(const app *a, spec **specs, size_t *count)
         if (code) {
             return code;
         }
+        for (size_t k = 0; k < i; k++) {
+            if (strcmp((*specs)[k].field.name, (*specs)[i].field.name) == 0) {
+                return fail(EXIT_USAGE, "option --field: field %s is given twice", (*specs)[i].field.name);
+            }
+        }
     }
     return EXIT_DONE;
 }
@@ -3459,14 +3564,12 @@ static void field_detail(const dreamdb_field_info *f, char *text, size_t room)
     }
 }
 
-/* Rows of the Track, or 0 for what has none. */
-static int field_rows(app *a, const dreamdb_field_info *f, uint64_t *rows_found)
+/* Vectors or media of the Track, which knows them without a read.  Of scalars it knows an upper bound only: `count` counts them. */
+static int field_rows(app *a, const dreamdb_field_info *f, int *known, uint64_t *found)
 {
-    *rows_found = 0;
-    if (!has_rows(f)) {
-        return EXIT_DONE;
-    }
-    dreamdb_status status = dreamdb_count_estimate(a->view, f->name, rows_found, &a->error);
+    *found = 0;
+    *known = f->kind == DREAMDB_EMBEDDING || is_media(f->kind);
+    dreamdb_status status = *known ? dreamdb_count_estimate(a->view, f->name, found, &a->error) : DREAMDB_OK;
     return status ? fail_status(status, &a->error) : EXIT_DONE;
 }
 
@@ -3483,8 +3586,8 @@ static void json_constant(app *a, const dreamdb_field_info *f)
 static int json_field(app *a, const dreamdb_field_info *f, int first)
 {
     output *o = &a->o;
-    uint64_t rows_found;
-    int code = field_rows(a, f, &rows_found);
+    uint64_t count;
+    int known, code = field_rows(a, f, &known, &count);
     out_text(o, first ? "{" : ",{");
     json_name(o, "field", 1);
     json_string(o, f->name);
@@ -3514,7 +3617,9 @@ static int json_field(app *a, const dreamdb_field_info *f, int first)
         json_u64(o, "pack", f->pack_items, 0);
     }
     json_constant(a, f);
-    json_u64(o, "rows", rows_found, 0);
+    if (known) {
+        json_u64(o, "rows", count, 0);
+    }
     out_format(o, ",\"coverage\":[%" PRIu64 ",%" PRIu64 "]", f->t_min, f->t_max);
     json_address(o, "track", f->track, 0);
     out_text(o, "}");
@@ -3527,9 +3632,9 @@ static int print_fields(app *a)
     table_open(&t, &a->o, "field|kind||>rows|anchors");
     for (size_t i = 0; i < a->info->field_count; i++) {
         const dreamdb_field_info *f = &a->info->fields[i];
-        uint64_t rows_found;
+        uint64_t count;
         char text[200], number[32];
-        int code = field_rows(a, f, &rows_found);
+        int known, code = field_rows(a, f, &known, &count);
         if (code) {
             table_end(&t);
             return code;
@@ -3539,8 +3644,8 @@ static int print_fields(app *a)
         table_format(&t, "%s%s%s", kind, f->required ? "" : ", optional", f->is_layer ? ", layer" : "");
         field_detail(f, text, sizeof text);
         table_text(&t, text);
-        table_text(&t, has_rows(f) ? grouped(rows_found, number) : "-");
-        if (rows_found > 0) {
+        table_text(&t, known ? grouped(count, number) : "-");
+        if (has_rows(f) && (f->t_min > 0 || f->t_max > 1 || count > 0)) {     /* an empty Track covers [0, 1) */
             table_format(&t, "%" PRIu64 " to %" PRIu64, f->t_min, f->t_max > f->t_min ? f->t_max - 1 : f->t_max);
         } else {
             table_text(&t, "-");
@@ -3550,15 +3655,53 @@ static int print_fields(app *a)
     return EXIT_DONE;
 }
 
+/* A registry key that is no text: one that this version reads, or one that it only keeps? */
+static int meta_is_known(const app *a, const char *key)
+{
+    static const char *const known[] = {"dreamdb.schema", "dreamdb.tombstones"};
+    for (size_t i = 0; i < a->info->field_count; i++) {
+        const dreamdb_field_info *f = &a->info->fields[i];
+        if (f->kind != DREAMDB_KIND_OTHER && f->modality && strcmp(f->modality, key) == 0) {
+            return 1;
+        }
+    }
+    return list_has(known, COUNT_OF(known), key, strlen(key));
+}
+
 static void print_meta(app *a)
 {
     for (size_t i = 0; i < a->info->meta_count; i++) {
         const dreamdb_meta *m = &a->info->meta[i];
-        out_clean(&a->o, "", m->key, m->text ? " = " : " (kept, not read by this version)\n");
         if (m->text) {
+            out_clean(&a->o, "", m->key, " = ");
             out_clean(&a->o, "", m->text, "\n");
+        } else if (!meta_is_known(a, m->key)) {
+            out_clean(&a->o, "", m->key, " (kept, not read by this version)\n");
         }
     }
+}
+
+/* "meta": the texts; "unknown": keys that are kept and not read.  Ends the object. */
+static void json_meta(app *a)
+{
+    output *o = &a->o;
+    for (int texts = 1; texts >= 0; texts--) {
+        int first = 1;
+        out_text(o, texts ? "],\"meta\":{" : "},\"unknown\":[");
+        for (size_t i = 0; i < a->info->meta_count; i++) {
+            const dreamdb_meta *m = &a->info->meta[i];
+            if (texts && m->text) {
+                json_name(o, m->key, first);
+                json_string(o, m->text);
+                first = 0;
+            } else if (!texts && !m->text && !meta_is_known(a, m->key)) {
+                out_text(o, first ? "" : ",");
+                json_string(o, m->key);
+                first = 0;
+            }
+        }
+    }
+    out_text(o, "]}\n");
 }
 
 /* What create and inspect print. */
@@ -3576,7 +3719,6 @@ static int print_state(app *a)
         }
         out_format(o, "timeline  %s\n\n", address_text(info->timeline, text));
         int code = print_fields(a);
-        out_text(o, info->meta_count > 0 ? "\n" : "");
         print_meta(a);
         return code;
     }
@@ -3599,16 +3741,7 @@ static int print_state(app *a)
     for (size_t i = 0; i < info->field_count && !code; i++) {
         code = json_field(a, &info->fields[i], i == 0);
     }
-    out_text(o, "],\"meta\":{");
-    for (size_t i = 0; i < info->meta_count; i++) {
-        json_name(o, info->meta[i].key, i == 0);
-        if (info->meta[i].text) {
-            json_string(o, info->meta[i].text);
-        } else {
-            out_text(o, "null");
-        }
-    }
-    out_text(o, "}}\n");
+    json_meta(a);
     return code;
 }
 
@@ -3832,10 +3965,7 @@ static int job_fill(job *j, size_t *count)
 {
     int code = EXIT_DONE;
     *count = job_next(j);
-    if (*count > j->b.room) {
-        j->b.anchors = (uint64_t *)grow_array(j->b.anchors, *count, sizeof *j->b.anchors);
-        j->b.room = *count;
-    }
+    batch_room(&j->b, *count);
     if (j->has_rows) {
         size_t wanted = *count;
         code = rows_fill(&j->f, &j->b, wanted, count);
@@ -4631,6 +4761,7 @@ static int sink_open(sink *s)
         char head[NPY_HEAD];
         npy_head(head, npy_descr(s), 0, npy_dim(s));
         out_bytes(&s->o, head, NPY_HEAD);
+        out_background(&s->o);
     }
     return EXIT_DONE;
 }
@@ -4822,10 +4953,7 @@ static int media_value(app *a, sink *s, const dreamdb_row *row)
     size_t room = strlen(s->path) + strlen(end) + 32;
     char *path = (char *)grow(NULL, room), *piece = (char *)grow(NULL, PIECE_BYTES);
     (void)snprintf(path, room, "%s/%020" PRIu64 ".%s", s->path, row->anchor, end);
-    output o;
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    memset(&o, 0, sizeof o);
-    o.fd = fd;
     if (fd < 0) {
         code = fail_errno(path);
     }
@@ -4835,8 +4963,8 @@ static int media_value(app *a, sink *s, const dreamdb_row *row)
         if (status || got == 0) {
             code = status ? fail_status(status, &a->error) : fail(EXIT_CORRUPT, "%s: the payload ends early", path);
         } else {
-            out_write(&o, piece, got);
-            code = o.error ? fail(EXIT_FAILED, "%s: %s", path, strerror(o.error)) : EXIT_DONE;
+            int error = write_all(fd, piece, got);
+            code = error ? fail(EXIT_FAILED, "%s: %s", path, strerror(error)) : EXIT_DONE;
         }
         offset += got;
     }

@@ -22,8 +22,10 @@ run() {
         case $word in *[\ \(\<\>]*) printf " '%s'" "$word" ;; *) printf ' %s' "$word" ;; esac
     done
     printf '\n'
-    "$dreamdb" "$@" >"$work/out" || { cat "$work/out"; fail "dreamdb $1 exited with $?"; }
+    code=0
+    "$dreamdb" "$@" >"$work/out" || code=$?
     cat "$work/out"
+    [ $code -eq 0 ] || fail "dreamdb $1 exited with $code"
 }
 # Whole words of the last output.
 expect() { for word in "$@"; do grep -qw -- "$word" "$work/out" || fail "the output does not hold '$word'"; done; }
@@ -72,7 +74,7 @@ expect 0
 
 title "What it is made of"
 run log words
-expect append create
+expect commit create
 run inspect words
 expect 6,500 ivf
 run stats words

@@ -1,18 +1,18 @@
-/* fuzz.h - what the fuzz targets share: the implementation, a context whose allocator counts and has a lid, and a main (replay.c) that
-   runs a committed corpus and mutations of it where there is no libFuzzer. */
+/* fuzz.h - what the fuzz targets share: the implementation, a context whose allocator counts and has a lid, and the list of all.c
+   that replay.c runs over the committed corpus where there is no libFuzzer. */
 #ifndef DREAMDB_FUZZ_H
 #define DREAMDB_FUZZ_H
 #define DREAMDB_IMPLEMENTATION
+#define DREAMDB_STATIC
 #define DREAMDB_TEST
 #include "../../dreamdb.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#ifdef __cplusplus
-extern "C"
-#endif
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+typedef struct fuzz_target { const char *name; int (*run)(const uint8_t *data, size_t size); } fuzz_target;
+extern const fuzz_target fuzz_targets[];         /* all.c; ends with a NULL name */
 
 #define FUZZ_LID ((size_t)512 << 20)             /* more memory than this is refused, as on a machine that has no more */
 #define FUZZ_WANT(condition) do { if (!(condition)) { fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); abort(); } } while (0)

@@ -1,5 +1,5 @@
-/* replay.c - main for a fuzz target without libFuzzer: runs every file of a folder, and N mutations of each made by a fixed generator.
-     replay_cbor tests/fuzz/corpus/cbor 1000 */
+/* replay.c - main for the fuzz targets without libFuzzer: runs every file of a target's corpus, and N mutations of each made by a fixed
+   generator.     replay tests/fuzz/corpus 1000 [TARGET...] */
 #define _POSIX_C_SOURCE 200809L
 #include <dirent.h>
 #include <stdint.h>
@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+typedef struct fuzz_target { const char *name; int (*run)(const uint8_t *data, size_t size); } fuzz_target;
+extern const fuzz_target fuzz_targets[];
 
 static uint64_t state = 0x9e3779b97f4a7c15u;
 static uint64_t draw(void) { state ^= state << 13; state ^= state >> 7; state ^= state << 17; return state; }
@@ -54,45 +55,70 @@ static size_t mutate(uint8_t *to, const uint8_t *from, size_t size, size_t room)
 
 static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
-int main(int argc, char **argv)
+/* One file and its mutations. */
+static long run_file(const fuzz_target *target, const char *path, long mutations)
 {
-    long mutations = argc > 2 ? atol(argv[2]) : 100, runs = 0, k;
-    DIR *dir = argc > 1 ? opendir(argv[1]) : NULL;
-    struct dirent *entry;
-    char *names[4096], path[4096];
+    size_t size = 0, room;
+    uint8_t *data = read_file(path, &size), *copy;
+    long k;
+    room = size + 64;
+    copy = (uint8_t *)malloc(room);
+    if (!data || !copy) { exit(1); }
+    (void)target->run(data, size);
+    for (k = 0; k < mutations; k++) {
+        size_t n = mutate(copy, data, size, room);
+        uint8_t *exact = (uint8_t *)malloc(n ? n : 1);             /* its own block, so that a sanitizer sees a read past the end */
+        if (!exact) { exit(1); }
+        memcpy(exact, copy, n);
+        (void)target->run(exact, n);
+        free(exact);
+    }
+    free(data); free(copy);
+    return mutations + 1;
+}
+
+/* All files of a target's folder, by name, so that every run is the same.  Returns how many there were. */
+static size_t run_target(const fuzz_target *target, const char *corpus, long mutations)
+{
+    char *names[1024], path[4096];
     size_t count = 0, i;
-    if (!dir) { fprintf(stderr, "usage: %s FOLDER [MUTATIONS]\n", argv[0]); return 2; }
-    while ((entry = readdir(dir)) != NULL && count < 4096) {
+    long runs = 0;
+    struct dirent *entry;
+    DIR *dir;
+    (void)snprintf(path, sizeof path, "%s/%s", corpus, target->name);
+    dir = opendir(path);
+    while (dir && (entry = readdir(dir)) != NULL && count < 1024) {
         if (entry->d_name[0] != '.') {
             names[count] = (char *)malloc(strlen(entry->d_name) + 1);
-            if (!names[count]) { return 1; }
+            if (!names[count]) { exit(1); }
             memcpy(names[count], entry->d_name, strlen(entry->d_name) + 1);
             count++;
         }
     }
-    (void)closedir(dir);
+    if (dir) { (void)closedir(dir); }
     qsort(names, count, sizeof *names, by_name);
     for (i = 0; i < count; i++) {
-        size_t size = 0, room;
-        uint8_t *data, *copy;
-        (void)snprintf(path, sizeof path, "%s/%s", argv[1], names[i]);
-        data = read_file(path, &size);
-        room = size + 64;
-        copy = (uint8_t *)malloc(room);
-        if (!data || !copy) { return 1; }
-        (void)LLVMFuzzerTestOneInput(data, size);
-        for (k = 0; k < mutations; k++) {
-            size_t n = mutate(copy, data, size, room);
-            uint8_t *exact = (uint8_t *)malloc(n ? n : 1);         /* its own block, so that a sanitizer sees a read past the end */
-            if (!exact) { return 1; }
-            memcpy(exact, copy, n);
-            (void)LLVMFuzzerTestOneInput(exact, n);
-            free(exact);
-            runs++;
-        }
-        free(data); free(copy); free(names[i]);
+        (void)snprintf(path, sizeof path, "%s/%s/%s", corpus, target->name, names[i]);
+        runs += run_file(target, path, mutations);
+        free(names[i]);
     }
-    printf("%s: %ld runs\n", argv[1], runs + (long)count);
-    printf("%lu passed, %d failed\n", (unsigned long)count, count == 0);
-    return count == 0;
+    printf("%s: %lu files, %ld runs\n", target->name, (unsigned long)count, runs);
+    (void)fflush(stdout);
+    return count;
+}
+
+int main(int argc, char **argv)
+{
+    long mutations = argc > 2 ? atol(argv[2]) : 100, passed = 0, failed = 0;
+    const fuzz_target *target;
+    int i;
+    if (argc < 2) { fprintf(stderr, "usage: %s CORPUS [MUTATIONS [TARGET...]]\n", argv[0]); return 2; }
+    for (target = fuzz_targets; target->name; target++) {
+        int wanted = argc < 4;
+        for (i = 3; i < argc; i++) { wanted |= strcmp(argv[i], target->name) == 0; }
+        if (wanted && run_target(target, argv[1], mutations) > 0) { passed++; }
+        else if (wanted) { failed++; }
+    }
+    printf("fuzz: %ld passed, %ld failed\n", passed, failed);
+    return failed != 0;
 }

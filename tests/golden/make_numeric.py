@@ -2,7 +2,7 @@
 """make_numeric.py SHARED: writes tests/golden/numeric/*.bin, what test_exact, test_kmeans and test_index compare with.
 Sources: SHARED/fixtures/spatial-* (written by the reference 0.0.16), SHARED/format/py/spatial_core.py (the verified model) and, for training,
 the live reference (pip install dreamdb).  A file is a row of blocks: u32 size, then bytes; all little endian."""
-import glob, json, os, struct, sys, tempfile
+import glob, itertools, json, math, os, struct, sys, tempfile
 import numpy as np, cbor2
 shared = sys.argv[1]; sys.path.insert(0, shared + '/format/py')
 from spatial_core import *
@@ -33,6 +33,34 @@ for name in ['spatial-ivf', 'spatial-lsh', 'spatial-lsh20', 'spatial-l2', 'spati
                 p = [format(v + (1 << 63), '064b') for v in p[:n]]
             out.put(''.join(p).encode())
     out.put(bytes.fromhex(m['seed'])); out.close()
+
+# probes: ties of lsh (costs are f32 sums, ties in the order of the flipped digits' lists; tried with the live reference) and of lsh-l2 (the lower bin)
+def probes32(P, q):
+    m = lsh_margins(P, np.asarray([q], f4))[0]; B = len(m); subs = sorted(s for r in range(3) for s in itertools.combinations(range(B), r))
+    cost = [f4(0) if not s else np.abs(m[s[0]]) if len(s) == 1 else f4(np.abs(m[s[0]]) + np.abs(m[s[1]])) for s in subs]
+    return [''.join('1' if (v >= 0) ^ (j in subs[i]) else '0' for j, v in enumerate(m)) for i in np.argsort(cost, kind='stable')]
+seed = lsh_seed('ex', 'emb'); P = lsh_planes(seed, 24, 20); Q = []
+while len(Q) < 12:
+    q = rng.standard_normal(24).astype(f4)
+    if len(Q) >= 10: q = P[len(Q)] * f4(0)                                 # margins of 0: everything is a tie
+    if len(Q) == 10: q[3] = 1
+    if len(Q) == 11: q[0] = f4(-2)
+    if probes32(P, q) != lsh_probes(P, q, 1000) or len(Q) >= 10: Q.append(q)
+obj = cbor2.dumps({'algorithm': 'dreamdb.lsh-cosine', 'bits': 20, 'dim': 24, 'metric': 'cosine', 'params': {'seed': seed, 'version': 1}}, canonical=True)
+out = Out('ties').put(obj).floats(Q)
+for q in Q: out.put(''.join(probes32(P, q)).encode())
+l2 = []
+for t in range(100000):
+    sd = lsh_seed('n%d' % t, 'v'); a, b = l2_params(sd, 1)
+    for part in (.5, 1.0):
+        q = f4((part - b) * a[0]); at = l2_t(a, b, 1.0, [float(q)]); fr = at - math.floor(at)
+        if fr == part % 1 and len(l2) < 6: l2.append((sd, q, [math.floor(at) + v for v in ([0, -1, 1, -2, 2] if part == .5 else [0, -1, -2, 1, -3])]))
+    if len(l2) == 6: break
+out.ints(len(l2))
+for sd, q, bins in l2:
+    out.put(cbor2.dumps({'algorithm': 'dreamdb.lsh-l2', 'bits': 64, 'dim': 1, 'metric': 'l2', 'params': {'seed': sd, 'version': 1, 'bucket_width_f64le': struct.pack('<d', 1.0)}}, canonical=True))
+    out.floats([q]).put(''.join(format(v + (1 << 63), '064b') for v in bins).encode())
+out.close()
 
 # exact: folds, units, planes, words on nasty values
 out = Out('exact')

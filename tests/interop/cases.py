@@ -269,6 +269,13 @@ def big(seed, kind):
         one({'name': 'e', 'kind': 'embedding', 'dim': 6, 'index': 'lsh', 'bits': 200, 'required': False})
         for n in (2600, 1600, 500, 60, 1):
             ops.append(g.batch(n))
+    elif kind == 'paged cells with sidecars':
+        one({'name': 'e', 'kind': 'embedding', 'dim': 3, 'index': 'lsh', 'bits': 200, 'required': False, 'rerank': True})
+        for n in (2400, 1900, 300):
+            ops.append(g.batch(n))
+        for shift in (5, 10**6):             # cells that have rows already, before and after them in time
+            old = ops[0]
+            ops.append({'op': 'append', 'anchors': [shift + i * 3 for i in range(200)], 'columns': {'e': old['columns']['e'][:200]}, 'early': False, 'reads': [], 'pads': []})
     elif kind == 'scalar trees':
         for name, k in (('i', 'int'), ('s', 'string'), ('f', 'float'), ('t', 'timestamp')):
             one({'name': name, 'kind': k, 'required': False, 'whole': True})
@@ -295,7 +302,7 @@ def big(seed, kind):
     return {'seed': seed, 'kind': kind, 'ref': 'main', 'fields': [dict(f) for f in g.fields.values()], 'ops': ops, 'generator': g}
 
 
-BIG = ('paged image', 'paged cells', 'scalar trees', 'big postings', 'bucket cap', 'long postings list')
+BIG = ('paged image', 'paged cells', 'paged cells with sidecars', 'scalar trees', 'big postings', 'bucket cap', 'long postings list')
 
 
 def case(seed):

@@ -225,7 +225,22 @@ def compare_searches(ours, ref, st, where):
             compare_hits(got, want, q, l2, '%s: query of %r, top_k %d, nprobe %s%s' % (where, n, top_k, nprobe, ', where %r' % (p[0],) if p else ''))
 
 
+def once(want):
+    """Hits without repeats of one anchor with one vector."""
+    seen, out = set(), []
+    for a, v in want:
+        if (a, v.tobytes()) not in seen:
+            seen.add((a, v.tobytes()))
+            out.append((a, v))
+    return out
+
+
 def compare_hits(got, want, q, l2, where):
+    """The reference gives a record twice that stands twice in the buckets; we give an anchor once for each different vector.  So
+    its repeats are taken out, and what then stood beyond its cut is ours alone."""
+    full, want = want, once(want)
+    if len(got) > len(want) and len(got) <= len(full):
+        got = got[:len(want)]
     scores = score(np.array([v for _, v in want], F4).reshape(-1, len(q)), q, l2) if want else []
     if len(got) != len(want):
         raise Differs('%s: %d hits, the reference has %d; ours %s, theirs %s' % (where, len(got), len(want), [a for a, _ in got][:8], [a for a, _ in want][:8]))

@@ -4,6 +4,7 @@ Rows come from a generator that tests/test_track.c has too, so only seeds and ad
 usage: make.py FORMAT_PY_FOLDER FIXTURES_FOLDER   (needs cbor2, blake3)"""
 import sys, os, json, struct, random
 PY, FIX = sys.argv[1], sys.argv[2]
+SEED = int(os.environ.get('SEED', 0)) * 1000; OUT = os.environ.get('OUT')    # other seeds, only the cases, to OUT
 sys.path.insert(0, PY)
 from core_lib import cbor, addr, b32, unb32, bucket
 import core_paged
@@ -55,6 +56,13 @@ def rows(case, seed, n, mode):
         out.append(row)
     return out
 TL = addr(b'timeline')
+class Side(Tree2):
+    """rows with sidecars: the batch's rows of a cell stand before the older ones (seen in 0.0.16: no table number sorts before 0)"""
+    fresh = set()
+    def key(s, r): return side_key(r, s.fresh)
+    def insert(s, new): s.fresh = set(map(id, new)); x = Tree2.insert(s, new); s.fresh = set(); return x
+    def replace(s, cells, new): s.fresh = set(map(id, new)); x = Tree2.replace(s, cells, new); s.fresh = set(); return x
+def side_key(r, fresh): return (r[0].encode(), len(r) > 5 and id(r) not in fresh, r[1])
 class Sim:
     """what the models say of one field"""
     def __init__(s, case):
@@ -73,11 +81,11 @@ class Sim:
                 for r in sorted(new, key=s.bt.rkey): s.bt.insert(r)
         elif s.tree: s.tree.insert(new)
         else:
-            s.inline = sorted(s.inline + new, key=s.order)
-            if len(cbor(s.inline)) > s.c['limit']: s.tree = Tree2(addr, s.mod, s.sp); s.tree.build(s.inline)
+            f = set(map(id, new)); s.inline = sorted(s.inline + new, key=(lambda r: side_key(r, f)) if s.sp else s.order)
+            if len(cbor(s.inline)) > s.c['limit']: s.tree = (Side if s.sp else Tree2)(addr, s.mod, s.sp); s.tree.build(s.inline)
     def replace(s, cells, new):
         if s.tree: s.tree.replace(cells, new); rows_ = s.tree.flat()
-        else: s.inline = rows_ = sorted([r for r in s.inline if r[0] not in cells] + new, key=s.order)
+        else: f = set(map(id, new)); s.inline = rows_ = sorted([r for r in s.inline if r[0] not in cells] + new, key=lambda r: side_key(r, f))
         s.cov = [min(r[1] for r in rows_), max(r[2] for r in rows_)]
     def track(s):
         if s.scalar: oi = {'form': 'scalar-btree-v1', 'root': s.bt.root[2], 'page_count': len(s.bt.reach()), 'tree_height': s.bt.height, 'total_entries': s.n}
@@ -124,14 +132,15 @@ for name, case, ops in CASES:
     if only and name != only: continue
     sim = Sim(case); out.append('case %s %s %d %d %d %d' % (name, case['kind'], case.get('bits', 0), case.get('cells', 0), case.get('side', 0), case['limit']))
     for j, op in enumerate(ops):
-        seed = j + 1
+        seed = j + 1 + SEED
         if op[0] == 'append': sim.append(rows(case, seed, op[1], op[2])); out.append('append %d %d %s %s' % (seed, op[1], op[2], sim.track()))
         else:
             r = Rand(seed + 500); cells = cells_of(case, r, op[1]); new = [x for x in rows(case, seed, op[2], 'mix') if x[0] in set(cells)]
             sim.replace(set(cells), new); out.append('replace %d %d %d %s' % (seed, op[1], op[2], sim.track()))
     t = sim.tree.ref() if sim.tree else None
     print(name, sim.track(), {k: v for k, v in t.items() if k != 'root'} if t else (sim.bt.height, len(sim.bt.reach())) if sim.bt else len(sim.inline), file=sys.stderr)
-if not only: open(HERE + '/cases.txt', 'w').write('\n'.join(out) + '\n')
+open(OUT or HERE + '/cases.txt', 'w').write('\n'.join(out) + '\n')
+if OUT: sys.exit(0)
 
 # ---- the fixtures core-paged, evolution-paged, scalar-btree as rows
 o = []

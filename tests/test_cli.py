@@ -1,0 +1,793 @@
+#!/usr/bin/env python3
+"""test_cli.py: drives build/dreamdb from end to end, as a user would.  Standard library only.
+
+DREAMDB=path of the command (default $BUILD/dreamdb).  Arguments: names of tests to run (default all).
+Prints one line a failure and, last, "cli: N passed, N failed"."""
+import array
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+DREAMDB = os.environ.get('DREAMDB') or os.path.join(TOP, os.environ.get('BUILD', 'build'), 'dreamdb')
+DREAMDB = os.path.abspath(DREAMDB)
+passed = failed = 0
+here = ''
+rng = random.Random(3)
+
+
+# ---- Checks and runs -------------------------------------------------------------------------------------------------
+
+def check(good, what):
+    global passed, failed
+    if good:
+        passed += 1
+    else:
+        failed += 1
+        line = sys._getframe(1)
+        while line.f_code.co_name in ('ok', 'bad', 'rows_of') and line.f_back:
+            line = line.f_back
+        print('FAIL %s line %d: %s' % (here, line.f_lineno, what), flush=True)
+    return good
+
+
+class Done:
+    def __init__(self, args, code, out, err):
+        self.args, self.code, self.raw, self.out, self.err = args, code, out, out.decode(errors='replace'), err.decode(errors='replace')
+
+    def json(self):
+        return [json.loads(x) for x in self.out.splitlines() if x]
+
+
+def run(*args, store='s', env=None):
+    full = dict(os.environ, **(env or {}))
+    full.pop('DREAMDB_STORE', None)
+    command = [DREAMDB] + (['--store', store, '--durability', 'none'] if store else []) + [str(a) for a in args]
+    p = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=full, timeout=120)
+    return Done(args, p.returncode, p.stdout, p.stderr)
+
+
+def ok(*args, **more):
+    d = run(*args, **more)
+    check(d.code == 0, 'dreamdb %s: exit %d: %s' % (' '.join(map(str, d.args)), d.code, d.err.strip()))
+    return d
+
+
+def bad(code, words, *args, **more):
+    """Fails with that exit code and one line on stderr that holds the words."""
+    d = run(*args, **more)
+    what = 'dreamdb %s: exit %d (wanted %d): %s' % (' '.join(map(str, d.args)), d.code, code, d.err.strip())
+    lines = [x for x in d.err.splitlines() if not x.startswith('dreamdb: note: ')]
+    if check(d.code == code, what):
+        check(len(lines) == 1 and lines[0].startswith('dreamdb: ') and all(w in lines[0] for w in words.split('|')), what + ' / wanted: ' + words)
+    return d
+
+
+def rows_of(*args, **more):
+    return ok(*args, '--json', **more).json()
+
+
+# ---- Files -----------------------------------------------------------------------------------------------------------
+
+def npy(path, descr, shape, data, fortran=False, version=1):
+    head = ("{'descr': %r, 'fortran_order': %s, 'shape': %s, }" % (descr, fortran, shape)).encode()
+    size = 10 if version == 1 else 12
+    head += b' ' * (-(size + len(head) + 1) % 64) + b'\n'
+    with open(path, 'wb') as f:
+        f.write(b'\x93NUMPY' + bytes([version, 0]) + struct.pack('<H' if version == 1 else '<I', len(head)) + head + data)
+    return path
+
+
+def vectors(path, rows, descr='<f4', **more):
+    form = {'<f4': '<%df', '>f4': '>%df', '<f8': '<%dd', '<f2': '<%de'}[descr]
+    flat = [x for row in rows for x in row]
+    return npy(path, descr, (len(rows), len(rows[0]) if rows else 3), struct.pack(form % len(flat), *flat), **more)
+
+
+def numbers(path, values, descr='<i8', form='q'):
+    return npy(path, descr, (len(values),), struct.pack('<%d%s' % (len(values), form), *values))
+
+
+def words(path, values, descr=None):
+    width = max([1] + [len(v) for v in values])
+    return npy(path, '<U%d' % width, (len(values),), b''.join((v + '\0' * (width - len(v))).encode('utf-32-le') for v in values))
+
+
+def text(path, content):
+    with open(path, 'wb') as f:
+        f.write(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def read(path):
+    with open(path, 'rb') as f:
+        return f.read()
+
+
+def floats(path):
+    """The payload of an .npy of f4."""
+    raw = read(path)
+    size = struct.unpack('<H', raw[8:10])[0]
+    a = array.array('f', raw[10 + size:])
+    if sys.byteorder == 'big':
+        a.byteswap()
+    return list(a), raw[10:10 + size].decode()
+
+
+def near(a, b):
+    return abs(a - b) < 1e-5
+
+
+def unit(n, dim):
+    return [[rng.gauss(0, 1) for _ in range(dim)] for _ in range(n)]
+
+
+def f32(x):
+    return struct.unpack('<f', struct.pack('<f', x))[0]
+
+
+def tree(folder):
+    found = {}
+    for base, _, names in os.walk(folder):
+        for name in names:
+            path = os.path.join(base, name)
+            found[os.path.relpath(path, folder)] = read(path)
+    return found
+
+
+# ---- Tests: the command line -----------------------------------------------------------------------------------------
+
+VERBS = ('create add-field append train query get scan count export log refs branch snapshot delete-ref set-meta inspect verify '
+         'stats version help').split()
+LATER = ('merge merge-many diff delete erase-report compact flush-hot ada-ivf-status ada-ivf-step rebuild-ivf gc recommendations watch').split()
+
+
+def test_usage():
+    d = run(store=None)
+    check(d.code == 2 and 'create' in d.out, 'no argument shows the help and exits 2')
+    all_help = ok('help', store=None).out
+    for verb in VERBS:
+        check(re.search(r'^  %s\b' % verb, all_help, re.M), 'help names ' + verb)
+        if verb != 'help':
+            page = ok('help', verb, store=None).out
+            check(verb in page and ok(verb, '--help', store=None).out == page, 'help of ' + verb)
+    check(ok('--help', store=None).out == all_help and ok('-h', store=None).out == all_help, '--help is help')
+    for verb in LATER:
+        bad(2, 'not in this version', verb, 'main', store=None)
+    for option in ('--hot', '--retry', '--token', '--resume', '--pack'):
+        bad(2, 'not in this version', 'append', 'main', option)
+    bad(2, 'not in this version', 'query', 'main', 'emb', '--recall', '0.95')
+    bad(2, "did you mean query", 'qurey', 'main', store=None)
+    bad(2, "did you mean append", 'apend', 'main', store=None)
+    bad(2, "unknown verb 'frobnicate'|dreamdb help", 'frobnicate', store=None)
+    bad(2, 'did you mean --column', 'append', 'main', '--colunm', 'a=b')
+    bad(2, '--top-k', 'scan', 'main', '--top-k', '3')
+    bad(2, 'needs a value', 'scan', 'main', '--limit')
+    bad(2, 'takes no value', 'scan', 'main', '--json=1')
+    bad(2, 'dreamdb query REF FIELD', 'query', 'main')
+    bad(2, 'one word too many', 'log', 'main', 'again')
+    bad(2, 'DREAMDB_STORE', 'scan', 'main', store=None)
+    for url in ('s3://bucket/x', 'http://h/x', 'https://h/x'):
+        bad(2, 'not in this version', 'scan', 'main', store=url)
+    for option, value in (('--threads', '0'), ('--seed', 'x'), ('--now-ns', '-1'), ('--nonce', 'ab'), ('--cache-bytes', '1q'), ('--progress', None),
+                          ('--durability', 'some')):
+        args = ['scan', 'main', '%s=%s' % (option, value or 'often')]
+        bad(2, option, *args)
+    d = rows_of('version', store=None)[0]
+    check(d['version'] and isinstance(d['features'], list), 'version --json')
+    check(d['version'] in ok('--version', store=None).out, '--version')
+
+
+def test_create_refuses():
+    for spec, said in (('emb:embedding,dim=3,index=ivf', 'train='), ('emb:embedding', 'dim=N'), ('emb:embeding,dim=3', 'KIND'), ('emb', 'KIND'),
+                       ('x:int,dim=3', 'does not go with'), ('x:int,colour=red', 'unknown key'), ('emb:embedding,dim=x', 'dim=x'),
+                       ('emb:embedding,dim=3,compressor=rabitq', 'not in this version'), ('emb:embedding,dim=3,index=imi', 'not in this version'),
+                       ('emb:embedding,dim=3,bits_per_dim=4', 'not in this version'), ('emb:embedding,dim=3,index=tree', 'is none of'),
+                       ('emb:embedding,dim=3,width=-1,index=lsh-l2', 'width'), ('t:constant', 'modality'), ('x:int,optional=3', 'takes no value'),
+                       ('emb:embedding,dim=3,bits', 'wants a value')):
+        bad(2, said, 'create', 'main', '--field', spec)
+    bad(2, '--field', 'create', 'main')
+    bad(4, 'missing.npy', 'create', 'main', '--field', 'emb:embedding,dim=3,train=missing.npy')
+    bad(2, '', 'create', 'Main Set', '--field', 'x:int')
+    bad(2, 'twice', 'create', 'main', '--field', 'x:int', '--field', 'x:float')
+    check(not os.path.exists('s/refs'), 'nothing was made')
+    d = ok('create', 'main', '--field', 'emb:embedding,dim=3')
+    check('train=' in d.err, 'LSH without a sample is advised against')
+    bad(1, 'main', 'create', 'main', '--field', 'x:int')
+    ok('create', 'sized', '--field', 'emb:embedding,dim=3,rows=100000')
+    check(rows_of('inspect', 'sized')[0]['fields'][0]['bits'] == 8, '100,000 rows: 8 bits')
+
+
+def make_all_kinds(store='s'):
+    vectors('sample.npy', unit(40, 4))
+    ok('create', 'main', '--field', 'emb:embedding,train=sample.npy,k=4', '--field', 'label:categorical', '--field', 'word:string,optional',
+       '--field', 'n:int,optional', '--field', 'x:float,optional', '--field', 'flag:bool,optional', '--field', 'at:timestamp,optional',
+       '--field', 'title:constant,modality=title.text,value=Hello, world', store=store)
+
+
+def test_create_and_inspect():
+    make_all_kinds()
+    d = rows_of('inspect', 'main')[0]
+    kinds = {f['field']: f['kind'] for f in d['fields']}
+    check(kinds == {'emb': 'embedding', 'label': 'scalar', 'word': 'scalar', 'n': 'scalar', 'x': 'scalar', 'flag': 'scalar', 'at': 'scalar', 'title': 'constant'}
+          or kinds == {'emb': 'embedding', 'label': 'categorical', 'word': 'string', 'n': 'int', 'x': 'float', 'flag': 'bool', 'at': 'timestamp',
+                       'title': 'constant'}, 'kinds %s' % kinds)
+    f = {f['field']: f for f in d['fields']}
+    check(f['emb']['k'] == 4 and f['emb']['bits'] == 24 and f['emb']['dim'] == 4, 'index of emb')
+    check(f['label']['required'] and not f['word']['required'] and not f['title']['required'], 'required')
+    check(f['title']['value'] == 'Hello, world', 'constant')
+    check(re.match(r'^d[a-z2-7]{52}$', d['manifest']) and len(d['parents']) == 1 and d['unknown'] == [],
+          'manifest and parents (a constant is a Manifest of its own)')
+    ok('set-meta', 'main', 'dreamdb.description', 'a "text"')
+    d = rows_of('inspect', 'main')[0]
+    check(d['meta'].get('dreamdb.description') == 'a "text"' and d['parents'] == rows_of('log', 'main')[0]['parents'], 'set-meta')
+    ok('set-meta', 'main', 'dreamdb.other=x=y')
+    check(rows_of('inspect', 'main')[0]['meta'].get('dreamdb.other') == 'x=y', 'set-meta KEY=VALUE')
+    bad(2, '', 'set-meta', 'main', 'dreamdb.schema', 'x')
+    bad(2, 'VALUE', 'set-meta', 'main', 'dreamdb.x')
+    ok('export', 'main', '--column', 'title=title.txt')
+    check(read('title.txt') == b'Hello, world', 'a constant goes to a file')
+
+
+# ---- Tests: rows in and out ------------------------------------------------------------------------------------------
+
+def test_append_npy():
+    make_all_kinds()
+    emb = unit(5, 4)
+    vectors('e.npy', emb)
+    words('label.npy', ['cat', 'dog', 'cat', 'Käse', '猫'])
+    npy('word.npy', '|S4', (5,), b'oneatwo\0four\0\0\0\0x\0\0\0')
+    numbers('n.npy', [1, -2, 300, -40000, 5 * 10 ** 9])
+    npy('x.npy', '>f4', (5,), struct.pack('>5f', 0.5, -1.25, 3e7, 0, -0.0))
+    npy('flag.npy', '|b1', (5,), bytes([1, 0, 0, 1, 1]))
+    npy('at.npy', '<M8[ms]', (5,), struct.pack('<5q', 0, 1, -1, 1700000000000, -2 ** 63))
+    args = [a for f, p in (('emb', 'e'), ('label', 'label'), ('word', 'word'), ('n', 'n'), ('x', 'x'), ('flag', 'flag'), ('at', 'at'))
+            for a in ('--column', '%s=%s.npy' % (f, p))]
+    d = rows_of('append', 'main', *args, '--anchor-start', 10)[0]
+    check(d['rows'] == 5 and d['batches'] == 1 and d['anchor_first'] == 10 and d['objects'] > 0, 'report %s' % d)
+    got = rows_of('scan', 'main')
+    check([r['anchor'] for r in got] == [10, 11, 12, 13, 14], 'anchors')
+    f = [r['fields'] for r in got]
+    check([r['label'] for r in f] == ['cat', 'dog', 'cat', 'Käse', '猫'], 'labels')
+    check([r['word'] for r in f] == ['onea', 'two', 'four', '', 'x'], 'words %s' % [r['word'] for r in f])
+    check([r['n'] for r in f] == [1, -2, 300, -40000, 5 * 10 ** 9], 'ints')
+    check([r['x'] for r in f] == [0.5, -1.25, 3e7, 0, 0], 'floats')
+    check([r['flag'] for r in f] == [True, False, False, True, True], 'bools')
+    check([r['at'] for r in f] == [0, 10 ** 6, -10 ** 6, 1700000000 * 10 ** 9, None], 'times %s' % [r['at'] for r in f])
+    check([r['emb'] for r in f] == [[f32(x) for x in row] for row in emb] or all(near(a, b) for r, row in zip(f, emb) for a, b in zip(r['emb'], row)),
+          'vectors')
+    check(rows_of('get', 'main', 13, 10, '--fields', 'label,n') ==
+          [{'anchor': 10, 'fields': {'label': 'cat', 'n': 1}}, {'anchor': 13, 'fields': {'label': 'Käse', 'n': -40000}}], 'get')
+    d = bad(4, 'anchor 99', 'get', 'main', '10,99', '--fields', 'label', '--json')
+    check(json.loads(d.out)['anchor'] == 10, 'get prints what there is')
+    bad(2, 'anchor', 'get', 'main', 'x')
+    bad(2, 'no anchor', 'get', 'main')
+    numbers('a.npy', [12, 11], '<u8', 'Q')
+    check([r['anchor'] for r in rows_of('get', 'main', '--anchors', 'a.npy', '--fields', 'n')] == [11, 12], 'get --anchors')
+    check([r['anchor'] for r in rows_of('scan', 'main', '--fields', 'n', '--start', 11, '--end', 13)] == [11, 12], 'window')
+    check(len(rows_of('scan', 'main', '--fields', 'n', '--limit', 2)) == 2, 'limit')
+    bad(4, "no field 'nope'|label", 'scan', 'main', '--fields', 'nope')
+    bad(2, 'no rows', 'scan', 'main', '--fields', 'title')
+    check(rows_of('count', 'main') == [{'count': 5}] and rows_of('count', 'main', 'at') == [{'count': 4}], 'count')
+    check(rows_of('count', 'main', 'emb', '--estimate') == [{'count': 5}], 'count --estimate')
+    check(ok('count', 'main').out == '5\n', 'count for people')
+
+
+def test_append_refuses():
+    make_all_kinds()
+    vectors('e.npy', unit(3, 4))
+    text('l.txt', 'a\nb\nc\n')
+    base = ['--column', 'emb=e.npy', '--column', 'label=l.txt']
+    before = tree('s/refs')
+
+    def refused(code, said, *args):
+        bad(code, said, 'append', 'main', *args)
+    refused(2, 'no rows')
+    refused(4, "no field 'nope'", '--column', 'nope=e.npy')
+    refused(2, 'FIELD=FILE', '--column', 'emb')
+    refused(2, 'two --column', '--column', 'emb=e.npy', '--column', 'emb=e.npy')
+    refused(4, 'gone.npy', '--column', 'emb=gone.npy')
+    refused(2, '.fvecs', '--column', 'emb=' + text('e.bin', 'x'))
+    refused(1, 'dimensions', '--column', 'emb=' + vectors('w.npy', unit(3, 5)), '--column', 'label=l.txt')
+    refused(1, 'label', '--column', 'label=' + npy('f.npy', '<f4', (3,), b'\0' * 12))
+    refused(1, 'Fortran', '--column', 'emb=' + vectors('fo.npy', unit(3, 4), fortran=True), '--column', 'label=l.txt')
+    whole = read('e.npy')
+    for cut in (0, 3, 11, 60, len(whole) - 1):
+        refused(1, 'short', '--column', 'emb=' + text('cut.npy', whole[:cut]), '--column', 'label=l.txt')
+    refused(1, 'longer', '--column', 'emb=' + text('long.npy', whole + b'x'), '--column', 'label=l.txt')
+    refused(1, '.npy', '--column', 'emb=' + text('no.npy', b'x' * 200), '--column', 'label=l.txt')
+    refused(1, 'objects', '--column', 'label=' + npy('o.npy', [('a', '<f4')], (3,), b'\0' * 12))
+    refused(1, '|O', '--column', 'label=' + npy('o.npy', '|O', (3,), b'\0' * 24))
+    refused(1, 'dimensions', '--column', 'emb=' + npy('d3.npy', '<f4', (3, 2, 2), b'\0' * 48))
+    refused(1, 'bytes', '--column', 'emb=' + npy('huge.npy', '<f4', (2 ** 62, 4), b''))
+    refused(1, 'malformed', '--column', 'emb=' + npy('neg.npy', '<f4', '(-3, 4)', b''))
+    refused(1, 'rows', '--column', 'emb=e.npy', '--column', 'label=' + text('four.txt', 'a\nb\nc\nd\n'))
+    nan = unit(3, 4)
+    nan[1][2] = float('nan')
+    refused(1, '1', '--column', 'emb=' + vectors('nan.npy', nan), '--column', 'label=l.txt')
+    refused(1, '2', '--column', 'emb=' + vectors('zero.npy', unit(2, 4) + [[0] * 4]), '--column', 'label=l.txt')
+    refused(1, 'label', '--column', 'emb=e.npy')
+    refused(1, 'n.txt line 2|12x', *base, '--column', 'n=' + text('n.txt', '1\n12x\n3\n'))
+    refused(2, '2^64-2', *base, '--anchor-start', 2 ** 64 - 3)
+    refused(2, '--anchor-start', *base, '--anchor-start', 2 ** 64 - 1)
+    refused(1, '2^64-2', *base, '--anchors', numbers('am.npy', [1, 2, 2 ** 64 - 1], '<u8', 'Q'))
+    refused(1, '2^64-2', *base, '--anchors', numbers('an.npy', [1, -2, 3]))
+    refused(1, '2 anchors for 3 rows', *base, '--anchors', numbers('a2.npy', [1, 2], '<u8', 'Q'))
+    refused(2, 'one of them', *base, '--anchors', 'a2.npy', '--anchor-start', '3')
+    refused(1, 'row 1', *base, '--column', 'n=' + npy('big.npy', '<u8', (3,), struct.pack('<3Q', 1, 2 ** 63, 2)))
+    refused(1, 'row 2', *base, '--column', 'flag=' + numbers('two.npy', [1, 0, 2]))
+    refused(1, 'title', '--column', 'title=l.txt')
+    bad(2, 'kept state', 'append', 'main~1', *base)
+    check(tree('s/refs') == before, 'the Ref did not move')
+    check(rows_of('count', 'main') == [{'count': 0}], 'no row')
+    bad(4, 'other', 'append', 'other', *base)
+    bad(4, 'nowhere', 'append', 'main', *base, store='nowhere')
+    check(not os.path.exists('nowhere'), 'no folder is made')
+    d = rows_of('append', 'main', '--column', 'emb=' + npy('none.npy', '<f4', (0, 4), b''), '--column', 'label=' + text('none.txt', ''))[0]
+    check(d['rows'] == 0 and d['batches'] == 0, 'no rows are no commit')
+    check(tree('s/refs') == before, 'the Ref did not move')
+
+
+def test_append_forms():
+    ok('create', 'main', '--field', 'emb:embedding,dim=3,bits=2')
+    rows = unit(6, 3)
+    exact = [[f32(x) for x in r] for r in rows]
+    at = 0
+    for name, descr, version in (('a', '<f4', 1), ('b', '>f4', 2), ('c', '<f8', 3)):
+        d = ok('append', 'main', '--column', 'emb=' + vectors(name + '.npy', rows, descr, version=version), '--anchor-start', at)
+        check(('f64' in d.err) == (name == 'c'), 'a note on conversion: ' + d.err)
+        at += 6
+    text('d.fvecs', b''.join(struct.pack('<i3f', 3, *r) for r in rows))
+    ok('append', 'main', '--column', 'emb=d.fvecs', '--anchor-start', at)
+    got = [r['fields']['emb'] for r in rows_of('scan', 'main', '--order', 'anchor')]
+    check(len(got) == 24 and all([f32(x) for x in g] == exact[i % 6] for i, g in enumerate(got)), 'vectors of all forms')
+    halves = [[0.5, -2, 65504], [6.103515625e-05, 5.960464477539063e-08, 1]]
+    ok('append', 'main', '--column', 'emb=' + vectors('h.npy', halves, '<f2'), '--anchor-start', 100)
+    check([[f32(x) for x in r['fields']['emb']] for r in rows_of('scan', 'main', '--start', 100)] == [[f32(x) for x in r] for r in halves], 'f16')
+    text('bad.fvecs', struct.pack('<i3f', 3, *rows[0]) + struct.pack('<i3f', 2, *rows[1]))
+    bad(1, 'row 1', 'append', 'main', '--column', 'emb=bad.fvecs')
+    bad(1, 'cut short', 'append', 'main', '--column', 'emb=' + text('cut.fvecs', read('d.fvecs')[:-1]))
+    bad(1, '.fvecs', 'append', 'main', '--column', 'emb=' + text('neg.fvecs', struct.pack('<i', -1) * 4))
+
+
+def test_rows():
+    make_all_kinds()
+    text('r.csv', '\ufeff_anchor,label,word,n,x,flag,at,emb\r\n7,cat,"a,b ""c""\nd",1,0.5,true,2024-01-02T03:04:05.5Z,"[1,2,3,4]"\n'
+         '\n8,dog,,,,,,0.5 0.25 -1 2e3\n9,"dog","",-3,1e300,0,12,"1;1;1;1"')
+    d = rows_of('append', 'main', '--rows', 'r.csv')[0]
+    check(d['rows'] == 3 and d['anchor_first'] == 7, 'report %s' % d)
+    f = [(r['anchor'], r['fields']) for r in rows_of('scan', 'main')]
+    check(f == [(7, dict(label='cat', word='a,b "c"\nd', n=1, x=0.5, flag=True, at=1704164645500000000, emb=[1, 2, 3, 4])),
+                (8, dict(label='dog', word=None, n=None, x=None, flag=None, at=None, emb=[0.5, 0.25, -1, 2000])),
+                (9, dict(label='dog', word='', n=-3, x=1e300, flag=False, at=12, emb=[1, 1, 1, 1]))], 'rows of csv %s' % f)
+    text('r.jsonl', '{"_anchor": 20, "label": "caf\\u00e9 \\ud83d\\ude00", "emb": [1, -1, 0.5, 2], "n": null, "flag": false}\n\n'
+         '{"_anchor":21,"emb":[1,0,0,0],"label":"x","word":"\\"q\\"\\n","n":-9223372036854775808,"x":1.5}')
+    ok('append', 'main', '--rows', 'r.jsonl')
+    f = [r['fields'] for r in rows_of('scan', 'main', '--start', 20)]
+    check([r['label'] for r in f] == ['café 😀', 'x'] and f[1]['word'] == '"q"\n' and f[1]['n'] == -2 ** 63 and f[0]['flag'] is False and f[0]['n'] is None,
+          'rows of jsonl %s' % f)
+    vectors('e.npy', unit(2, 4))
+    ok('append', 'main', '--column', 'emb=e.npy', '--rows', text('mix.csv', 'label,n\na,1\nb,2\n'), '--anchor-start', 30)
+    check([r['fields']['n'] for r in rows_of('scan', 'main', '--fields', 'n', '--start', 30)] == [1, 2], 'columns and rows together')
+    before = tree('s/refs')
+    for said, name, content in (('line 3|cells', 'r1.csv', 'label,n\na,1\nb\n'), ("line 2|'x'", 'r2.csv', 'label,n\na,x\n'), ('colour', 'r3.csv', 'label,colour\n'),
+                                ('twice', 'r4.csv', 'label,label\na,b\n'), ('does not end', 'r5.csv', 'label,n\n"a,1\n'), ('empty', 'r6.csv', ''),
+                                ('line 2|after a quoted', 'r7.csv', 'label,n\n"a"b,1\n'), ('all or none', 'r8.csv', '_anchor,label,emb\n1,a,"[1,2,3,4]"\n,b,"[1,2,3,4]"\n'),
+                                ('line 1|JSON', 'r1.jsonl', '[1]\n'), ('line 2|does not end', 'r2.jsonl', '{"n":1}\n{"n":1\n'), ('line 1', 'r3.jsonl', '{"n":{"a":1}}\n'),
+                                ('twice', 'r4.jsonl', '{"n":1,"n":2}\n'), ('after the JSON', 'r5.jsonl', '{"n":1} x\n'), ('4 numbers', 'r6.jsonl', '{"emb":[1,2]}\n'),
+                                ('_anchor', 'r7.jsonl', '{"_anchor":-1}\n')):
+        code = 4 if 'colour' in content else 1
+        bad(code, said, 'append', 'main', '--rows', text(name, content))
+    bad(2, '.csv', 'append', 'main', '--rows', 'e.npy')
+    bad(1, '3 rows', 'append', 'main', '--column', 'emb=e.npy', '--rows', text('three.csv', 'label\na\nb\nc\n'))
+    bad(2, 'one of them', 'append', 'main', '--rows', 'r.csv', '--anchor-start', 3)
+    bad(2, 'has a --column too', 'append', 'main', '--column', 'emb=e.npy', '--rows', 'r.csv')
+    check(tree('s/refs') == before, 'the Ref did not move')
+
+
+def test_round_trip():
+    """What export writes, append takes back, and the second export equals the first."""
+    make_all_kinds()
+    n = 300
+    rows = unit(n, 4)
+    labels = [rng.choice(['a', 'b,c', 'd"e', 'ü', ' x ']) for _ in range(n)]
+    lines = []
+    for i in range(n):
+        row = {'_anchor': i * 3, 'label': labels[i], 'emb': rows[i]}
+        for name, make in (('word', lambda: rng.choice(['', 'x\ny', 'q"', 'plain'])), ('n', lambda: rng.randrange(-10 ** 15, 10 ** 15)),
+                           ('x', lambda: rng.gauss(0, 1e10)), ('flag', lambda: rng.random() < 0.5), ('at', lambda: rng.randrange(10 ** 18))):
+            if rng.random() < 0.7:
+                row[name] = make()
+        lines.append(json.dumps(row))
+    text('in.jsonl', '\n'.join(lines) + '\n')
+    ok('append', 'main', '--rows', 'in.jsonl', '--batch', 70)
+    for form in ('csv', 'jsonl'):
+        ok('export', 'main', '--rows', 'out.' + form)
+        make_all_kinds(store='s' + form)
+        ok('append', 'main', '--rows', 'out.' + form, store='s' + form)
+        ok('export', 'main', '--rows', 'again.' + form, store='s' + form)
+        check(read('out.' + form) == read('again.' + form), form + ' comes back as it was')
+        check(rows_of('scan', 'main') == rows_of('scan', 'main', store='s' + form), form + ': the same rows')
+    out = ok('export', 'main', '--column', 'emb=e.npy', '--column', 'label=l.txt', '--column', 'x=x.npy', '--anchors', 'a.npy', '--column', 'n=n.csv').err
+    check('NaN' in out, 'missing floats are told')
+    flat, head = floats('e.npy')
+    check("'shape': (300, 4)" in head and flat == [f32(x) for r in rows for x in r], 'exported vectors, by anchor')
+    check(read('l.txt').decode().split('\n')[:-1] == labels, 'exported labels')
+    check(struct.unpack('<300Q', read('a.npy')[128:]) == tuple(i * 3 for i in range(n)), 'exported anchors')
+    check(read('n.csv').decode().count('\n') == 301, 'one column of csv')
+    bad(1, 'no n', 'export', 'main', '--column', 'n=n.npy', '--column', 'label=l2.txt')
+    check(not os.path.exists('n.npy') and not os.path.exists('l2.txt'), 'a failed export leaves no file')
+    check(not any('.tmp-' in x for x in os.listdir('.')), 'no temporary file stays')
+    bad(2, '.txt, .csv or .jsonl', 'export', 'main', '--column', 'label=l.npy')
+    bad(2, 'no file', 'export', 'main')
+    bad(1, 'line break', 'export', 'main', '--column', 'word=w.txt')
+    bad(4, 'folder/e.npy', 'export', 'main', '--column', 'emb=folder/e.npy')
+    ok('export', 'main', '--column', 'emb=s.npy', '--order', 'storage')
+    check(sorted(floats('s.npy')[0]) == sorted(flat), 'storage order: the same numbers')
+    ok('export', 'main', '--column', 'label=w.txt', '--where', 'label=a', '--start', 30)
+    check(read('w.txt').decode() == 'a\n' * labels[10:].count('a'), 'export --where')
+    d = rows_of('export', 'main', '--column', 'emb=e2.npy')[0]
+    check(d == {'file': 'e2.npy', 'rows': 300, 'missing': 0}, 'export --json %s' % d)
+
+
+def test_media():
+    os.makedirs('in')
+    payloads = []
+    for i in range(7):
+        payloads.append(bytes(rng.randrange(256) for _ in range([0, 1, 1024, 5000, 33, 70000, 2048][i])))
+        text('in/%02d.jpg' % i, payloads[-1])
+    text('in/.hidden', 'x')
+    for name, keys in (('whole', ''), ('chunked', ',chunk=1k'), ('packed', ',pack=3')):
+        ok('create', name, '--field', 'img:image' + keys, '--field', 'label:categorical,optional')
+        ok('append', name, '--column', 'img=in', '--anchor-start', 5)
+        got = rows_of('scan', name, '--fields', 'img')
+        check([r['fields']['img']['size'] for r in got] == [len(p) for p in payloads], name + ': sizes')
+        check(all(re.match('^d[a-z2-7]{52}$', r['fields']['img']['address']) for r in got), name + ': addresses')
+        ok('export', name, '--column', 'img=out_' + name)
+        files = sorted(os.listdir('out_' + name))
+        check(files == ['%020d.jpg' % (5 + i) for i in range(7)] and [read('out_%s/%s' % (name, f)) for f in files] == payloads, name + ': payloads come back')
+        check('1.0 kB' in ok('scan', name).out, name + ': a table shows sizes')
+    text('in.jsonl', ''.join(json.dumps({'_anchor': 50 + i, 'img': 'in/%02d.jpg' % i, 'label': 'x'}) + '\n' for i in range(3)))
+    ok('append', 'whole', '--rows', 'in.jsonl')
+    check(rows_of('get', 'whole', 52, '--fields', 'img')[0]['fields']['img']['size'] == 1024, 'media by rows')
+    bad(4, 'gone.jpg', 'append', 'whole', '--rows', text('gone.jsonl', '{"img":"gone.jpg"}\n'))
+    bad(1, 'folder of files', 'append', 'whole', '--column', 'img=' + text('x.txt', 'a\n'))
+    os.makedirs('in/sub')
+    bad(1, 'files only', 'append', 'whole', '--column', 'img=in')
+    ok('verify', 'whole')
+
+
+def test_batches():
+    ok('create', 'main', '--field', 'n:int')
+    numbers('n.npy', list(range(1000)))
+    d = rows_of('append', 'main', '--column', 'n=n.npy', '--anchor-start', 0, '--batch', 300)[0]
+    check(d['rows'] == 1000 and d['batches'] == 4, 'four commits')
+    check(rows_of('count', 'main') == [{'count': 1000}] and len(rows_of('log', 'main')) == 5, 'rows and Manifests')
+    ok('append', 'main', '--column', 'n=n.npy', '--batch', 300, '--now-ns', 10 ** 9)
+    got = [r['anchor'] for r in rows_of('scan', 'main', '--start', 10 ** 9)]
+    check(got == [10 ** 9 + 1000 * i for i in range(1000)], 'drawn anchors stay apart across batches')
+    text('r.jsonl', '{"n":1}\n' * 600 + '{"n":"x"}\n')
+    before = tree('s/refs')
+    bad(1, 'line 601', 'append', 'main', '--rows', 'r.jsonl', '--batch', 100)
+    check(tree('s/refs') == before, 'a malformed line late in the file is found before the first commit')
+    d = run('append', 'main', '--column', 'n=' + text('late.txt', '1\n' * 250 + 'x\n'), '--batch', 100, '--anchor-start', 5000)
+    check(d.code == 1 and 'the first 200 of 251 rows are in' in d.err, 'what has landed is told: ' + d.err)
+
+
+# ---- Tests: search and predicates ------------------------------------------------------------------------------------
+
+def test_query():
+    rows = unit(400, 8)
+    vectors('v.npy', rows)
+    ok('create', 'main', '--field', 'emb:embedding,train=v.npy,k=10', '--field', 'n:int', '--field', 'label:categorical')
+    text('r.csv', 'n,label\n' + ''.join('%d,%s\n' % (i, 'abc'[i % 3]) for i in range(400)))
+    ok('append', 'main', '--column', 'emb=v.npy', '--rows', 'r.csv', '--anchor-start', 0)
+
+    def cosine(a, b):
+        dot = sum(x * y for x, y in zip(a, b))
+        return dot / (sum(x * x for x in a) * sum(y * y for y in b)) ** 0.5
+
+    def best(q, k, keep=lambda i: True):
+        return sorted((i for i in range(400) if keep(i)), key=lambda i: -cosine(q, rows[i]))[:k]
+    queries = unit(3, 8)
+    vectors('q.npy', queries)
+    got = rows_of('query', 'main', 'emb', '--vector', 'q.npy', '--exact', '--top-k', 7, '--fields', 'n,label')
+    check([g['query'] for g in got] == [0, 1, 2], 'an object a query')
+    for g, q in zip(got, queries):
+        check([h['anchor'] for h in g['hits']] == best(q, 7), 'the exact neighbours')
+        check(all(near(h['score'], cosine(q, rows[h['anchor']])) for h in g['hits']), 'scores')
+        check(all(h['fields'] == {'n': h['anchor'], 'label': 'abc'[h['anchor'] % 3]} for h in g['hits']), 'fields of hits')
+    got = rows_of('query', 'main', 'emb', '--vector', 'q.npy', '--exact', '--where', 'n<200 and (label=a or label in (b))', '--where', 'n != 5')
+    check([[h['anchor'] for h in g['hits']] for g in got] == [best(q, 10, lambda i: i < 200 and i % 3 < 2 and i != 5) for q in queries], 'with a predicate')
+    check('fields' not in got[0]['hits'][0], 'no fields without --fields')
+    text('q.fvecs', b''.join(struct.pack('<i8f', 8, *q) for q in queries))
+    inline = '[' + ','.join(map(repr, queries[0])) + ']'
+    a = rows_of('query', 'main', 'emb', '--vector', 'q.npy')
+    check(a == rows_of('query', 'main', 'emb', '--vector', 'q.fvecs'), '.fvecs')
+    check(a[0] == rows_of('query', 'main', 'emb', '--vector', inline)[0], 'numbers on the command line')
+    check(a[0] == rows_of('query', 'main', 'emb', '--vector', npy('one.npy', '<f4', (8,), struct.pack('<8f', *queries[0])))[0], 'a single vector of one dimension')
+    got = rows_of('query', 'main', 'emb', '--anchor', '17,3', '--top-k', 1)
+    check([g['hits'][0]['anchor'] for g in got] == [17, 3] and near(got[0]['hits'][0]['score'], 1), 'stored vectors find themselves')
+    for nprobe in ('1', '10', 'auto'):
+        check(len(rows_of('query', 'main', 'emb', '--anchor', 17, '--nprobe', nprobe)[0]['hits']) > 0, 'nprobe ' + nprobe)
+    got = rows_of('query', 'main', 'emb', '--anchor', 17, '--nprobe', 2, '--explain')
+    check(len(got) == 2 and got[1]['explain']['cells_probed'] == 2, 'explain %s' % got[1:])
+    d = ok('query', 'main', 'emb', '--anchor', 17, '--fields', 'label', '--explain')
+    check(d.out.startswith('query') and 'cells_probed' in d.out and len(d.out.splitlines()) > 11, 'a table for people')
+    check(rows_of('query', 'main', 'emb', '--anchor', 17, '--where', 'n > 1000')[0]['hits'] == [], 'no hit')
+    bad(4, 'anchor 999', 'query', 'main', 'emb', '--anchor', 999)
+    bad(2, 'give --vector', 'query', 'main', 'emb')
+    bad(2, 'give --vector', 'query', 'main', 'emb', '--anchor', 1, '--vector', 'q.npy')
+    bad(2, '8 numbers', 'query', 'main', 'emb', '--vector', '[1,2]')
+    bad(1, '8', 'query', 'main', 'emb', '--vector', vectors('w.npy', unit(1, 7)))
+    bad(1, '', 'query', 'main', 'emb', '--vector', '[0,0,0,0,0,0,0,0]')
+    bad(4, "'nope'", 'query', 'main', 'nope', '--anchor', 1)
+    bad(2, 'only embeddings', 'query', 'main', 'n', '--anchor', 1)
+    bad(2, '--top-k', 'query', 'main', 'emb', '--anchor', 1, '--top-k', 0)
+    bad(2, '--nprobe', 'query', 'main', 'emb', '--anchor', 1, '--nprobe', 'many')
+
+
+def test_where():
+    ok('create', 'main', '--field', 'n:int', '--field', 'x:float', '--field', 's:string', '--field', 'c:categorical', '--field', 'b:bool', '--field', 't:timestamp')
+    values = []
+    for i in range(60):
+        values.append(dict(n=i - 30, x=(i % 7) / 2, s=rng.choice(['', 'a', 'b c', "it's", 'and', 'x)']), c='red green blue'.split()[i % 3], b=i % 2 == 0, t=i * 10 ** 9))
+    text('r.jsonl', ''.join(json.dumps(dict(v, _anchor=i)) + '\n' for i, v in enumerate(values)))
+    ok('append', 'main', '--rows', 'r.jsonl')
+    for where, keep in (
+            ('n=3', lambda v: v['n'] == 3), ('n == -30', lambda v: v['n'] == -30), ('n!=0', lambda v: v['n'] != 0), ('n<>0', lambda v: v['n'] != 0),
+            ('n<-20', lambda v: v['n'] < -20), ('n>=20', lambda v: v['n'] >= 20), ('n<=-20 or n>25', lambda v: v['n'] <= -20 or v['n'] > 25),
+            ('x>=2.5', lambda v: v['x'] >= 2.5), ('x=0.5', lambda v: v['x'] == 0.5), ("s='b c'", lambda v: v['s'] == 'b c'), ("s=''", lambda v: v['s'] == ''),
+            ("s='it\\'s' or s=\"x)\"", lambda v: v['s'] in ("it's", 'x)')), ('s="and" and c!=red', lambda v: v['s'] == 'and' and v['c'] != 'red'),
+            ('s>a', lambda v: v['s'] > 'a'), ('c in (red,blue)', lambda v: v['c'] in ('red', 'blue')), ('c IN ( red )', lambda v: v['c'] == 'red'), ('c in ()', lambda v: False),
+            ('b=true', lambda v: v['b']), ('b=0', lambda v: not v['b']), ('b<true', lambda v: not v['b']), ('t>=1970-01-01T00:00:50Z', lambda v: v['t'] >= 50 * 10 ** 9),
+            ('t<1000000000', lambda v: v['t'] < 10 ** 9), ('n>0 and n<9 or c=red and b=1', lambda v: 0 < v['n'] < 9 or (v['c'] == 'red' and v['b'])),
+            ('(n>0 and (n<9 or c=red)) and ((b=1))', lambda v: v['n'] > 0 and (v['n'] < 9 or v['c'] == 'red') and v['b']), ('n in (1,2,-3)', lambda v: v['n'] in (1, 2, -3))):
+        got = [r['anchor'] for r in rows_of('scan', 'main', '--fields', 'n', '--where', where)]
+        check(sorted(got) == [i for i, v in enumerate(values) if keep(v)], 'scan --where %r: %s' % (where, got))
+        check(rows_of('count', 'main', '--where', where) == [{'count': len(got)}], 'count --where %r' % where)
+    for where, said in (('', 'field'), ('n', 'wanted'), ('n=', 'value'), ('n=x', 'kind int'), ('x=abc', 'kind float'), ('b=maybe', 'kind bool'), ('n=1 n=2', 'and, or'), ('(n=1', "')'"),
+                        ('n=1)', 'and, or'), ('n in 1', "'('"), ('n in (1 2)', "','"), ("s='a", 'does not end'), ('n=1 and', 'field'), ('=1', 'field'),
+                        ('(' * 200 + 'n=1' + ')' * 200, 'parentheses'), ('n=99999999999999999999', 'kind int')):
+        bad(2, said, 'scan', 'main', '--where', where)
+    bad(4, "'zz'", 'count', 'main', '--where', 'zz=1')
+
+
+# ---- Tests: history, health ------------------------------------------------------------------------------------------
+
+def test_history():
+    ok('create', 'main', '--field', 'n:int')
+    numbers('n.npy', [1, 2])
+    states = [rows_of('inspect', 'main')[0]['manifest']]
+    for i in range(3):
+        states.append(rows_of('append', 'main', '--column', 'n=n.npy', '--anchor-start', 10 * i)[0]['manifest'])
+        if i == 1:
+            d = rows_of('snapshot', 'main', 'v1')[0]
+            check(d['ref'] == 'main@v1' and d['manifest'] == states[2], 'snapshot')
+
+    def count(ref):
+        return rows_of('count', ref)[0]['count']
+    check([count('main'), count('main~1'), count('main~2'), count('main~3'), count('main@v1'), count('main@v1~1')] == [6, 4, 2, 0, 4, 2], 'older states')
+    check([count(s) for s in states] == [0, 2, 4, 6], 'states by address')
+    log = rows_of('log', 'main')
+    check([e['manifest'] for e in log] == states[::-1] and log[-1]['parents'] == [] and log[0]['parents'] == [states[2]], 'log')
+    check(all(e['ts_ns'] > 10 ** 18 and 'writer' in e for e in log), 'log: times and writers')
+    check(len(rows_of('log', 'main', '--limit', 2)) == 2 and len(rows_of('log', 'main@v1')) == 3, 'log --limit and of a snapshot')
+    ok('branch', 'main', 'work/side')
+    ok('branch', 'main@v1', 'old')
+    ok('append', 'old', '--column', 'n=n.npy', '--anchor-start', 100)
+    check(count('old') == 6 and count('main@v1') == 4 and count('work/side') == 6, 'branches')
+    refs = rows_of('refs')
+    check([r['ref'] for r in refs] == ['main', 'main@v1', 'old', 'work/side'], 'refs %s' % refs)
+    check(refs[1]['manifest'] == states[2], 'refs: addresses')
+    bad(1, 'v1', 'snapshot', 'main', 'v1')
+    bad(1, 'old', 'branch', 'main', 'old')
+    bad(2, '', 'branch', 'main', 'Bad Name')
+    bad(2, 'kept state', 'append', 'main@v1', '--column', 'n=n.npy')
+    bad(4, '', 'count', 'main~9')
+    bad(4, 'nope', 'count', 'nope')
+    bad(4, '', 'count', 'main@v2')
+    bad(2, 'no state', 'count', 'main~x')
+    bad(4, 'not in this store', 'count', states[0][:20] + 'aaaa' + states[0][24:])
+    ok('delete-ref', 'main@v1')
+    bad(4, '', 'count', 'main@v1')
+    bad(4, 'main@v1', 'delete-ref', 'main@v1')
+    check('old' in ok('refs').out and 'back' in ok('log', 'main').out, 'tables')
+    ok('add-field', 'main', '--field', 'word:string')
+    ok('append', 'main', '--rows', text('w.csv', '_anchor,n,word\n70,5,hi\n'))
+    check(rows_of('get', 'main', '70,20') == [{'anchor': 20, 'fields': {'n': 1, 'word': None}}, {'anchor': 70, 'fields': {'n': 5, 'word': 'hi'}}], 'a field added later')
+    bad(1, 'word', 'add-field', 'main', '--field', 'word:string')
+
+
+def test_train():
+    rows = unit(500, 6)
+    vectors('v.npy', rows)
+    ok('create', 'main', '--field', 'emb:embedding,dim=6,bits=4')
+    ok('append', 'main', '--column', 'emb=v.npy', '--anchor-start', 0, '--batch', 200)
+    before = sorted(map(json.dumps, rows_of('scan', 'main')))
+    d = rows_of('train', 'main', 'emb', '--k', 12)[0]
+    check(d['fields'][0]['k'] == 12 and d['fields'][0]['bits'] == 24, 'a trained index %s' % d['fields'][0])
+    check(sorted(map(json.dumps, rows_of('scan', 'main'))) == before, 'the rows are the same')
+    check(rows_of('query', 'main', 'emb', '--anchor', 77, '--top-k', 1)[0]['hits'][0]['anchor'] == 77, 'they are found')
+    ok('append', 'main', '--column', 'emb=v.npy', '--anchor-start', 1000)
+    d = rows_of('train', 'main', 'emb', '--sample', 'v.npy', '--k', 5, '--seed', 9, '--key-bits', 'auto')[0]
+    check(d['fields'][0]['k'] == 5 and d['fields'][0]['bits'] == 3, 'trained on a file, narrow keys')
+    check(rows_of('count', 'main') == [{'count': 1000}], 'all rows are there')
+    ok('verify', 'main')
+    bad(4, "'nope'", 'train', 'main', 'nope')
+    bad(1, '', 'train', 'main', 'emb', '--k', 2000)
+    bad(1, '6', 'train', 'main', 'emb', '--sample', vectors('w.npy', unit(9, 5)))
+
+
+def test_verify_and_stats():
+    rows = unit(300, 5)
+    vectors('v.npy', rows)
+    ok('create', 'main', '--field', 'emb:embedding,train=v.npy,k=6', '--field', 'n:int', '--field', 'c:categorical')
+    text('r.csv', 'n,c\n' + ''.join('%d,%s\n' % (i % 50, i % 4) for i in range(300)))
+    ok('append', 'main', '--column', 'emb=v.npy', '--rows', 'r.csv', '--anchor-start', 0, '--batch', 100)
+    d = rows_of('verify', 'main')[0]
+    all_bytes = sum(len(x) for x in tree('s').values())
+    check(d['faults'] == [] and d['objects'] > 20, 'nothing is wrong')
+    check(0 < d['bytes'] <= all_bytes, 'verify counts each object once: %d bytes of %d' % (d['bytes'], all_bytes))
+    check(rows_of('verify', 'main', '--history', 'all')[0]['manifests'] == 4, 'all Manifests')
+    check('no fault' in ok('verify', 'main').out, 'verify for people')
+    s = rows_of('stats', 'main')[0]
+    f = {x['field']: x for x in s['fields']}
+    check(f['emb']['records'] == 300 and f['emb']['cells'] <= 6 and f['emb']['fragments_max'] == 3, 'stats of emb %s' % f['emb'])
+    check(f['n']['rows'] == 150 and f['c']['rows'] == 12, 'rows of scalars: one a value a commit %s %s' % (f['n'], f['c']))
+    check(f['emb']['bytes'] >= 300 * 28 and any(c['class'] == 'bucket' and c['objects'] > 0 for c in s['classes']), 'bytes and classes')
+    check('fragments' in ok('stats', 'main').out, 'stats for people')
+    i = {x['field']: x for x in rows_of('inspect', 'main')[0]['fields']}
+    check(i['emb']['rows'] == 300 and i['n']['coverage'] == [0, 300], 'inspect %s' % i)
+    wrong = 0
+    for path in sorted(tree('s')):
+        if not path.startswith('refs') and '/' in path and os.path.getsize('s/' + path) > 200 and 'bao' not in path:
+            raw = bytearray(read('s/' + path))
+            at = rng.randrange(len(raw))
+            raw[at] ^= 1 << rng.randrange(8)
+            shutil.copy('s/' + path, 'keep')
+            text('s/' + path, bytes(raw))
+            d = run('verify', 'main', '--json', '--history', 'all')
+            if d.code != 5 or os.path.basename(path)[:40] not in d.out + d.err:
+                wrong += 1
+                print('     not named: %s byte %d, exit %d: %s%s' % (path, at, d.code, d.out[:200], d.err[:200]))
+            shutil.copy('keep', 's/' + path)
+    check(wrong == 0, '%d damaged objects were not named' % wrong)
+    bucket = next(p for p in sorted(tree('s')) if re.search(r'embedding[^/]*/[01]+/', p))
+    text('s/' + bucket, read('s/' + bucket)[:-1])
+    d = run('verify', 'main')
+    check(d.code == 5 and os.path.basename(bucket) in d.out, 'an object cut short is named')
+    d = run('scan', 'main', '--fields', 'emb')
+    check(d.code == 5 and os.path.basename(bucket) in d.err, 'scan refuses it: %s' % d.err)
+    os.remove('s/' + bucket)
+    d = run('verify', 'main')
+    check(d.code == 5 and os.path.basename(bucket) in d.out, 'a missing object is named')
+    text('s/refs/main', b'x' * 33)
+    check(run('count', 'main').code == 5, 'a malformed Ref')
+
+
+# ---- Tests: behaviour as a program -----------------------------------------------------------------------------------
+
+def test_reproducible():
+    rows = unit(100, 4)
+    vectors('v.npy', rows)
+    fixed = ['--seed', 7, '--now-ns', 1700000000 * 10 ** 9, '--nonce', '00112233445566778899aabbccddeeff', '--writer', 'test;operation=x']
+    for store in ('one', 'two'):
+        ok('create', 'main', '--field', 'emb:embedding,train=v.npy,k=5', '--field', 'n:int', *fixed, store=store)
+        ok('append', 'main', '--column', 'emb=v.npy', '--column', 'n=' + numbers('n.npy', list(range(100))), '--batch', 30, *fixed, store=store)
+    check(tree('one') == tree('two'), 'the same inputs give the same files')
+    log = rows_of('log', 'main', store='one')
+    check(log[0]['writer'] == 'test;operation=x' and log[-1]['ts_ns'] == 1700000000 * 10 ** 9, 'writer and clock')
+    ok('create', 'main', '--field', 'n:int', '--identical', store='three')
+    ok('create', 'main', '--field', 'n:int', store='file://' + os.path.abspath('four%20x'))
+    check(os.path.exists('four x/refs/main'), 'file:// URL')
+    check(run('refs', store=None, env={}).code == 2, 'DREAMDB_STORE is wanted')
+    d = subprocess.run([DREAMDB, 'refs'], env=dict(os.environ, DREAMDB_STORE='one'), stdout=subprocess.PIPE)
+    check(d.returncode == 0 and b'main' in d.stdout, 'DREAMDB_STORE')
+    check(run('create', 'main', '--field', 'n:int', store='memory:').code == 0, 'memory:')
+
+
+def test_pipes_and_signals():
+    ok('create', 'main', '--field', 'n:int')
+    numbers('n.npy', list(range(60000)))
+    ok('append', 'main', '--column', 'n=n.npy', '--anchor-start', 0)
+    for more in ([], ['--json']):
+        p = subprocess.Popen([DREAMDB, '--store', 's', 'scan', 'main'] + more, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        p.stdout.readline()
+        p.stdout.close()
+        err = p.stderr.read()
+        check(p.wait(60) == 0 and err == b'', 'a closed pipe ends quietly: %s' % err)
+        p.stderr.close()
+    if os.path.exists('/dev/full'):
+        with open('/dev/full', 'wb') as full:
+            p = subprocess.run([DREAMDB, '--store', 's', 'scan', 'main'], stdout=full, stderr=subprocess.PIPE)
+        check(p.returncode == 1 and b'No space' in p.stderr, 'a full disk under the output: %s' % p.stderr)
+    numbers('more.npy', list(range(100000)))
+    p = subprocess.Popen([DREAMDB, '--store', 's', 'append', 'main', '--column', 'n=more.npy', '--batch', '50', '--anchor-start', '100000'],
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    time.sleep(0.7)
+    p.send_signal(signal.SIGINT)
+    err = p.communicate(timeout=60)[1].decode()
+    done = rows_of('count', 'main')[0]['count'] - 60000
+    check(p.returncode == 130 and 'Ctrl-C' in err or 'stopped' in err, 'Ctrl-C: %d %s' % (p.returncode, err))
+    check(0 < done < 100000 and done % 50 == 0 and 'the first %d of' % done in err, 'whole batches stay: %d, %s' % (done, err))
+    ok('verify', 'main')
+    check('\r' in run('append', 'main', '--column', 'n=n.npy', '--progress=always', '--batch', 100, '--anchor-start', 10 ** 6).err, 'progress')
+
+
+def test_writers():
+    """Several writers on one Ref: each ends with 0 or 3, and what ended with 0 is there."""
+    ok('create', 'main', '--field', 'n:int')
+    numbers('n.npy', [1, 2, 3])
+    running = [subprocess.Popen([DREAMDB, '--store', 's', 'append', 'main', '--column', 'n=n.npy', '--anchor-start', str(10 * i)],
+                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for i in range(8)]
+    codes = [p.wait(60) for p in running]
+    check(set(codes) <= {0, 3} and 0 in codes, 'exit codes %s' % codes)
+    check(rows_of('count', 'main') == [{'count': 3 * codes.count(0)}], 'no row is lost or there in part')
+    ok('verify', 'main', '--history', 'all')
+
+
+def test_terminal():
+    ok('create', 'main', '--field', 's:string')
+    text('r.jsonl', json.dumps({'_anchor': 1, 's': 'a\x1b[31mred\x07\n\u009b2Jb'}) + '\n')
+    ok('append', 'main', '--rows', 'r.jsonl')
+    out = ok('scan', 'main').raw
+    check(b'\x1b' not in out and b'\x07' not in out and b'\xc2\x9b' not in out and out.count(b'\n') == 2, 'no control character reaches the terminal')
+    check(rows_of('scan', 'main')[0]['fields']['s'] == 'a\x1b[31mred\x07\n\u009b2Jb', 'JSON keeps them')
+    d = run('scan', 'ma\x1b[31m')
+    check('\x1b' not in d.err, 'nor by an error')
+
+
+def test_read_only():
+    ok('create', 'main', '--field', 'n:int')
+    numbers('n.npy', [1])
+    before = tree('s')
+    for verb in (['scan', 'main'], ['count', 'main'], ['log', 'main'], ['refs'], ['inspect', 'main'], ['stats', 'main'], ['verify', 'main']):
+        ok(*verb)
+    check(tree('s') == before, 'reading changes no file')
+    os.makedirs('plain')
+    bad(4, 'main', 'scan', 'main', store='plain')
+    check(os.listdir('plain') == [] and rows_of('refs', store='plain') == [], 'a folder that is no dataset')
+    text('file', 'x')
+    d = run('scan', 'main', store='file')
+    check(d.code in (1, 4) and len(d.err.splitlines()) == 1, 'a file in place of a folder: %s' % d.err)
+    if os.geteuid() != 0:
+        for base, names, _ in os.walk('s'):
+            os.chmod(base, 0o555)
+        bad(1, '', 'append', 'main', '--column', 'n=n.npy')
+        for base, names, _ in os.walk('s'):
+            os.chmod(base, 0o755)
+
+
+def main():
+    global here, failed
+    if not os.access(DREAMDB, os.X_OK):
+        print('cli: %s is not there: run make first' % DREAMDB)
+        sys.exit(1)
+    tests = [(n, f) for n, f in sorted(globals().items(), key=lambda x: getattr(getattr(x[1], '__code__', None), 'co_firstlineno', 0))
+             if n.startswith('test_') and (len(sys.argv) < 2 or n[5:] in sys.argv[1:] or n in sys.argv[1:])]
+    for name, test in tests:
+        here = name
+        folder = tempfile.mkdtemp(prefix='ddb_cli_')
+        os.chdir(folder)
+        try:
+            test()
+        except Exception as e:
+            failed += 1
+            print('FAIL %s: %s: %s' % (name, type(e).__name__, str(e)[:300]), flush=True)
+        os.chdir(TOP)
+        shutil.rmtree(folder, ignore_errors=True)
+    print('cli: %d passed, %d failed' % (passed, failed))
+    sys.exit(failed > 0)
+
+
+if __name__ == '__main__':
+    main()
