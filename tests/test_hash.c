@@ -3,7 +3,9 @@
 
 /* ---- The model: one block at a time, recursion, no kernel of the room ---------------------------------------------- */
 
-static const uint32_t model_iv[8] = {0x6A09E667u, 0xBB67AE85u, 0x3C6EF372u, 0xA54FF53Au, 0x510E527Fu, 0x9B05688Cu, 0x1F83D9ABu, 0x5BE0CD19u};
+static const uint32_t model_iv[8] = {
+    0x6A09E667u, 0xBB67AE85u, 0x3C6EF372u, 0xA54FF53Au, 0x510E527Fu, 0x9B05688Cu, 0x1F83D9ABu, 0x5BE0CD19u
+};
 static uint32_t model_ror(uint32_t x, int n) { return x >> n | x << (32 - n); }
 static void model_mix(uint32_t *s, int a, int b, int c, int d, uint32_t x, uint32_t y)
 {
@@ -15,7 +17,8 @@ static void model_block(uint32_t cv[8], const uint8_t *block, uint64_t counter, 
     static const uint8_t order[16] = {2, 6, 3, 10, 7, 0, 4, 13, 1, 11, 12, 5, 9, 14, 15, 8};
     uint32_t s[16], m[16], t[16];
     int i, r;
-    for (i = 0; i < 16; i++) { m[i] = (uint32_t)block[4 * i] | (uint32_t)block[4 * i + 1] << 8 | (uint32_t)block[4 * i + 2] << 16 | (uint32_t)block[4 * i + 3] << 24; }
+    memset(m, 0, sizeof m);
+    for (i = 0; i < 64; i++) { m[i / 4] |= (uint32_t)block[i] << (8 * (i % 4)); }
     for (i = 0; i < 8; i++) { s[i] = cv[i]; s[8 + i] = model_iv[i]; }
     s[12] = (uint32_t)counter; s[13] = (uint32_t)(counter >> 32); s[14] = size; s[15] = flags;
     for (r = 0; r < 7; r++) {

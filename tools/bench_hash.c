@@ -22,7 +22,7 @@ static void peer(const uint8_t *data, size_t size, uint8_t out[32])
     blake3_hasher_finalize(&hasher, out, 32);
 }
 
-enum { MOST = 512, MASKS = 4 };
+enum { MOST = 512 };
 static uint8_t *data;
 static size_t count, size;                    /* count inputs of size bytes, one after another */
 static ddb_slice inputs[MOST];
@@ -100,8 +100,8 @@ int main(int argc, char **argv)
         cpus[3] = all & (uint32_t)(DDB_CPU_SSE41 | DDB_CPU_AVX2);
         set(1, sizes[i]);
         race(kinds, cpus, 5, seconds, best);
-        printf("%10zu bytes  %7.2f  %7.2f  %6.2f   %7.2f  %7.2f  %7.2f%s\n", size, best[0], best[1], best[1] / best[0], best[2], best[3], best[4],
-               memcmp(out_one[0], out_peer[0], 32) == 0 ? "" : "  DIFFERENT HASH");
+        printf("%10zu bytes  %7.2f  %7.2f  %6.2f   %7.2f  %7.2f  %7.2f%s\n", size, best[0], best[1], best[1] / best[0], best[2], best[3],
+               best[4], memcmp(out_one[0], out_peer[0], 32) == 0 ? "" : "  DIFFERENT HASH");
     }
     printf("many inputs: GB/s peer     one      many     many/one\n");
     for (int i = 0; i < 6; i++) {

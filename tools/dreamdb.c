@@ -3146,16 +3146,44 @@ static int has_rows(const dreamdb_field_info *field)
     return field->kind != DREAMDB_KIND_OTHER && field->kind != DREAMDB_CONSTANT;
 }
 
-/* with_all: without --fields every field that has rows. */
+/* This version does not decode compressed vectors. */
+static int is_readable(const dreamdb_field_info *field)
+{
+    return has_rows(field) && !field->compressed;
+}
+
+/* One line that names what a read of all fields does not show. */
+static void note_left_out(const app *a)
+{
+    char list[600] = "";
+    size_t used = 0;
+    for (size_t i = 0; i < a->info->field_count; i++) {
+        const dreamdb_field_info *field = &a->info->fields[i];
+        if (!is_readable(field) && field->kind != DREAMDB_CONSTANT && used < sizeof list) {
+            int n = snprintf(list + used, sizeof list - used, "%s%s (%s)", used > 0 ? ", " : "", field->name,
+                             field->compressed ? "compressed vectors" : field->kind_text);
+            used += n > 0 ? (size_t)n : 0;
+        }
+    }
+    if (used > 0) {
+        note("this version keeps, but does not read: %s", list);
+    }
+}
+
+/* with_all: without --fields every field that can be read. */
 static int fields_option(app *a, field_list *list, int with_all)
 {
     const char *at = option_value(a, OPT_FIELDS);
     memset(list, 0, sizeof *list);
     list->given = at != NULL;
     for (size_t i = 0; !at && with_all && i < a->info->field_count; i++) {
-        if (has_rows(&a->info->fields[i])) {
-            fields_add(list, &a->info->fields[i]);
+        const dreamdb_field_info *field = &a->info->fields[i];
+        if (is_readable(field)) {
+            fields_add(list, field);
         }
+    }
+    if (!at && with_all) {
+        note_left_out(a);
     }
     while (at && *at) {
         const dreamdb_field_info *field;
@@ -3568,7 +3596,7 @@ static void field_detail(const dreamdb_field_info *f, char *text, size_t room)
 static int field_rows(app *a, const dreamdb_field_info *f, int *known, uint64_t *found)
 {
     *found = 0;
-    *known = f->kind == DREAMDB_EMBEDDING || is_media(f->kind);
+    *known = (f->kind == DREAMDB_EMBEDDING && !f->compressed) || is_media(f->kind);
     dreamdb_status status = *known ? dreamdb_count_estimate(a->view, f->name, found, &a->error) : DREAMDB_OK;
     return status ? fail_status(status, &a->error) : EXIT_DONE;
 }
@@ -3670,8 +3698,12 @@ static int meta_is_known(const app *a, const char *key)
 
 static void print_meta(app *a)
 {
+    int lines = 0;
     for (size_t i = 0; i < a->info->meta_count; i++) {
         const dreamdb_meta *m = &a->info->meta[i];
+        if (m->text || !meta_is_known(a, m->key)) {
+            out_text(&a->o, lines++ == 0 ? "\n" : "");
+        }
         if (m->text) {
             out_clean(&a->o, "", m->key, " = ");
             out_clean(&a->o, "", m->text, "\n");
@@ -5127,7 +5159,7 @@ static int export_sinks(app *a, export_job *j)
         code = fail(EXIT_USAGE, "export: no file: add --column FIELD=FILE, --rows FILE or --anchors FILE.npy");
     }
     for (size_t i = 0; i < a->info->field_count && j->list.count == 0 && anchors; i++) {     /* anchors alone: of all fields */
-        if (has_rows(&a->info->fields[i])) {
+        if (is_readable(&a->info->fields[i])) {
             (void)export_place(j, &a->info->fields[i]);
         }
     }
@@ -5444,7 +5476,7 @@ static int verb_stats(app *a)
         table_format(&t, f->cells > 0 ? "%" PRIu64 : "-", f->cells);
         table_format(&t, f->fragments_max > 0 ? "%" PRIu64 : "-", f->fragments_max);
         if (f->paged) {
-            table_format(&t, "%" PRIu64 " pages", f->pages);
+            table_format(&t, "paged, %s", grouped(f->pages, text));
         } else {
             table_text(&t, "inline");
         }
@@ -5453,6 +5485,9 @@ static int verb_stats(app *a)
     out_text(&a->o, "\n");
     table_open(&t, &a->o, "objects of|>count|>size");
     for (size_t i = 0; i < s->class_count; i++) {
+        if (s->classes[i].objects == 0) {
+            continue;
+        }
         table_text(&t, s->classes[i].name);
         table_text(&t, grouped(s->classes[i].objects, text));
         table_text(&t, size_text(s->classes[i].bytes, text));

@@ -40,12 +40,12 @@ def probes32(P, q):
     cost = [f4(0) if not s else np.abs(m[s[0]]) if len(s) == 1 else f4(np.abs(m[s[0]]) + np.abs(m[s[1]])) for s in subs]
     return [''.join('1' if (v >= 0) ^ (j in subs[i]) else '0' for j, v in enumerate(m)) for i in np.argsort(cost, kind='stable')]
 seed = lsh_seed('ex', 'emb'); P = lsh_planes(seed, 24, 20); Q = []
-while len(Q) < 12:
-    q = rng.standard_normal(24).astype(f4)
-    if len(Q) >= 10: q = P[len(Q)] * f4(0)                                 # margins of 0: everything is a tie
-    if len(Q) == 10: q[3] = 1
-    if len(Q) == 11: q[0] = f4(-2)
-    if probes32(P, q) != lsh_probes(P, q, 1000) or len(Q) >= 10: Q.append(q)
+pairs = np.array([(i, j) for i in range(20) for j in range(i, 20)])
+while len(Q) < 10:
+    X = rng.standard_normal((4000, 24)).astype(f4); M = np.abs(lsh_margins(P, X))
+    c = np.sort(np.where(pairs[:, 0] == pairs[:, 1], M[:, pairs[:, 0]], M[:, pairs[:, 0]] + M[:, pairs[:, 1]]), 1)
+    Q += [X[i] for i in np.where((c[:, 1:] == c[:, :-1]).any(1))[0]][:10 - len(Q)]
+Q += [np.eye(24, dtype='f4')[3], np.full(24, -2, 'f4')]
 obj = cbor2.dumps({'algorithm': 'dreamdb.lsh-cosine', 'bits': 20, 'dim': 24, 'metric': 'cosine', 'params': {'seed': seed, 'version': 1}}, canonical=True)
 out = Out('ties').put(obj).floats(Q)
 for q in Q: out.put(''.join(probes32(P, q)).encode())

@@ -9,6 +9,7 @@ for k in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS"):
     os.environ.setdefault(k, "1")
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
+ROUNDS = 9
 BUILD = os.path.join(TOP, "build")
 
 
@@ -156,7 +157,7 @@ def part_query(args, lib, exe):
         times = {}
         for who in ("ours", "faiss") if peer is not None else ("ours",):
             times[who] = np.full(100, 1e9)
-        for _ in range(7):
+        for _ in range(ROUNDS):
             for i in range(100):
                 for who in times:
                     t = time.perf_counter()
@@ -169,7 +170,7 @@ def part_query(args, lib, exe):
         alone = {}
         for who in times:
             best = 1e9
-            for _ in range(7):
+            for _ in range(ROUNDS):
                 t = time.perf_counter()
                 for i in range(100):
                     if who == "ours":
