@@ -45,14 +45,14 @@
 
    CONTENTS   (names only; tools/layers.py --toc dreamdb.h prints the line numbers)
      ROOM 01 port       The compiler, the processor family, threads, clocks, files
-     ROOM 02 mem        The call context, the allocator hook, the arena, checked size arithmetic, and the one way to report 
+     ROOM 02 mem        The call context, the allocator hook, the arena, checked size arithmetic, and the one way to report
      ROOM 03 bytes      Slices, a growing buffer with a sticky failure, endian loads and stores, hex, UTF-8
      ROOM 04 coll       Stable sort, sort of u64, hash map from fixed-size keys to u64
      ROOM 05 cpu        Which instruction sets may be used
      ROOM 06 exact      Floats that define bytes (spatial.md 0)
      ROOM 07 kern       Loops over many vectors at once
      ROOM 08 bound      The largest left folds of a query with a set of rows
-     ROOM 09 hash       BLAKE3 (github.com/BLAKE3-team/BLAKE3-specs, hash mode only) and its outboards of 1,024-byte chunks 
+     ROOM 09 hash       BLAKE3 (github.com/BLAKE3-team/BLAKE3-specs, hash mode only) and its outboards of 1,024-byte chunks
      ROOM 10 cbor       The format's CBOR (core.md 0)
      ROOM 11 addr       Addresses and the names that become paths (core.md 0, 1)
      ROOM 12 pool       Worker threads, or the host's parallel_for
@@ -316,7 +316,8 @@ typedef enum dreamdb_kind {
     DREAMDB_CONSTANT
 } dreamdb_kind;
 
-typedef enum dreamdb_index_kind { DREAMDB_INDEX_DEFAULT = 0, DREAMDB_INDEX_IVF, DREAMDB_INDEX_LSH, DREAMDB_INDEX_LSH_L2, DREAMDB_INDEX_IMI } dreamdb_index_kind;
+typedef enum dreamdb_index_kind { DREAMDB_INDEX_DEFAULT = 0, DREAMDB_INDEX_IVF, DREAMDB_INDEX_LSH, DREAMDB_INDEX_LSH_L2,
+                                 DREAMDB_INDEX_IMI } dreamdb_index_kind;
 
 /* One field.  name and kind are required; the rest zero = default. */
 typedef struct dreamdb_field {
@@ -332,7 +333,8 @@ typedef struct dreamdb_field {
     uint32_t     k;                            /* IVF: cells; 0 = sqrt(train_count) */
     uint32_t     iterations;                   /* IVF: 0 = 10 */
     uint64_t     seed;                         /* IVF: k-means++; 0 is the reference's default */
-    uint32_t     key_bits;                     /* IVF: width of cell keys; 0 = 24 (ceil(log2 k) when config.identical), DREAMDB_KEY_BITS_AUTO = ceil(log2 k) */
+    uint32_t     key_bits;                     /* IVF: width of cell keys; 0 = 24 (ceil(log2 k) when config.identical),
+                                                  DREAMDB_KEY_BITS_AUTO = ceil(log2 k) */
     const uint8_t *index_address;              /* [33], an index object that the store holds already; NULL = train or make one */
     int          rerank;                       /* 1: exact vectors in sidecars too */
     uint64_t     bucket_max_bytes;             /* 0 = 100 MiB and no mark in the modality */
@@ -417,7 +419,8 @@ typedef struct dreamdb_append_report {
  * Costs   puts only: no bucket is read.  A Track that is inline is written whole (to 1 MiB), a paged one by its touched
  *         leaves.  Memory: about one copy of the batch.
  * Format  FORMAT.md, "Append". */
-DREAMDB_API dreamdb_status dreamdb_append(dreamdb *db, const dreamdb_append_desc *desc, dreamdb_append_report *report, dreamdb_error *error);
+DREAMDB_API dreamdb_status dreamdb_append(dreamdb *db, const dreamdb_append_desc *desc, dreamdb_append_report *report,
+                                          dreamdb_error *error);
 
 typedef struct dreamdb_train_desc {
     const char  *field;                        /* required: a raw embedding field */
@@ -432,7 +435,8 @@ typedef struct dreamdb_train_desc {
 DREAMDB_API dreamdb_status dreamdb_train(dreamdb *db, const dreamdb_train_desc *desc, dreamdb_error *error);
 
 /* Trains IVF centroids alone: writes the index object, returns its address (for dreamdb_field.index_address). */
-DREAMDB_API dreamdb_status dreamdb_index_train(const dreamdb_config *config, const dreamdb_field *field, uint8_t address[DREAMDB_ADDRESS_SIZE],
+DREAMDB_API dreamdb_status dreamdb_index_train(const dreamdb_config *config, const dreamdb_field *field,
+                                               uint8_t address[DREAMDB_ADDRESS_SIZE],
                                                dreamdb_error *error);
 
 /* Sets registry key "dreamdb.NAME" to a text.  Returns ARGUMENT for structural keys. */
@@ -479,7 +483,8 @@ typedef struct dreamdb_info {                  /* memory lives as long as the sn
 DREAMDB_API dreamdb_status dreamdb_snapshot_info(dreamdb_snapshot *snapshot, const dreamdb_info **out, dreamdb_error *error);
 
 /* A predicate: a tree of clauses.  value by the field's kind. */
-typedef enum dreamdb_op { DREAMDB_EQ = 1, DREAMDB_NE, DREAMDB_LT, DREAMDB_LE, DREAMDB_GT, DREAMDB_GE, DREAMDB_IN, DREAMDB_AND, DREAMDB_OR } dreamdb_op;
+typedef enum dreamdb_op { DREAMDB_EQ = 1, DREAMDB_NE, DREAMDB_LT, DREAMDB_LE, DREAMDB_GT, DREAMDB_GE, DREAMDB_IN, DREAMDB_AND,
+                         DREAMDB_OR } dreamdb_op;
 typedef struct dreamdb_operand { int64_t integer; double real; dreamdb_slice text; } dreamdb_operand;   /* BOOL in integer */
 typedef struct dreamdb_where {
     dreamdb_op op;
@@ -493,7 +498,8 @@ typedef struct dreamdb_value {
     int          present;                      /* 0: the row has no value in this field */
     int64_t      integer;                      /* INT, TIMESTAMP, BOOL */
     double       real;                         /* FLOAT */
-    const void  *data; uint64_t size;          /* EMBEDDING: float[dim]; texts: UTF-8; media: payload (data NULL unless load_media), size always */
+    const void  *data; uint64_t size;          /* EMBEDDING: float[dim]; texts: UTF-8; media: payload (data NULL unless load_media), size
+                                                  always */
     uint8_t      address[DREAMDB_ADDRESS_SIZE];   /* media: of the blob, ItemManifest or pack */
 } dreamdb_value;
 typedef struct dreamdb_row { uint64_t anchor; const dreamdb_value *values; } dreamdb_row;   /* values[field_count] in the order asked */
@@ -512,7 +518,8 @@ typedef struct dreamdb_query {
     int          exact;                        /* 1: every cell */
     uint32_t     rerank_pool;                  /* 0 = 5 * top_k; used where codes are stored */
 } dreamdb_query;
-typedef struct dreamdb_hit { uint64_t anchor; float score; const dreamdb_value *values; } dreamdb_hit;   /* score: cosine (high is near), or squared L2 (low is near) */
+typedef struct dreamdb_hit { uint64_t anchor; float score; const dreamdb_value *values; } dreamdb_hit;   /* score: cosine (high is near),
+                                                                                                            or squared L2 (low is near) */
 typedef struct dreamdb_result {
     const dreamdb_hit *hits;                   /* all queries' hits, one after the other */
     size_t count;
@@ -530,7 +537,8 @@ typedef struct dreamdb_result {
  * Owns    *out: dreamdb_result_free, before the snapshot is closed.
  * Threads many at once on one snapshot.
  * Costs   warm: no read.  Cold: Track, index; then the probed cells in one batch. */
-DREAMDB_API dreamdb_status dreamdb_search(dreamdb_snapshot *snapshot, const dreamdb_query *query, dreamdb_result **out, dreamdb_error *error);
+DREAMDB_API dreamdb_status dreamdb_search(dreamdb_snapshot *snapshot, const dreamdb_query *query, dreamdb_result **out,
+                                          dreamdb_error *error);
 DREAMDB_API void dreamdb_result_free(dreamdb_result *result);
 
 typedef enum dreamdb_order { DREAMDB_ORDER_DEFAULT = 0, DREAMDB_ORDER_STORAGE, DREAMDB_ORDER_ANCHOR } dreamdb_order;
@@ -546,7 +554,8 @@ typedef struct dreamdb_scan {
 /* Opens a cursor over rows: one row for each live anchor that has a value in at least one of the fields.  An anchor with several
  * rows in a field gives the last in Track order.  STORAGE order is for one field.
  * Costs   works in passes of anchors under config.cache_bytes; each pass reads the buckets that meet it. */
-DREAMDB_API dreamdb_status dreamdb_scan_open(dreamdb_snapshot *snapshot, const dreamdb_scan *scan, dreamdb_cursor **out, dreamdb_error *error);
+DREAMDB_API dreamdb_status dreamdb_scan_open(dreamdb_snapshot *snapshot, const dreamdb_scan *scan, dreamdb_cursor **out,
+                                             dreamdb_error *error);
 /* Next row: OK, DONE at the end, or an error.  Its memory lives until the next call. */
 DREAMDB_API dreamdb_status dreamdb_cursor_next(dreamdb_cursor *cursor, dreamdb_row *row, dreamdb_error *error);
 /* Next rows, at most max: for speed.  *got 0 and DONE at the end.  rows is the caller's array; values live until the next call. */
@@ -559,13 +568,15 @@ DREAMDB_API dreamdb_status dreamdb_count(dreamdb_snapshot *snapshot, const char 
 /* Records that the Track claims, without reading a payload (a paged Track reads its pages); repeats and deleted rows are counted. */
 DREAMDB_API dreamdb_status dreamdb_count_estimate(dreamdb_snapshot *snapshot, const char *field, uint64_t *out, dreamdb_error *error);
 /* Ascending live anchors that meet the predicate (NULL = all).  *anchors is freed with dreamdb_anchors_free. */
-DREAMDB_API dreamdb_status dreamdb_select(dreamdb_snapshot *snapshot, const dreamdb_where *where, uint64_t **anchors, size_t *count, dreamdb_error *error);
+DREAMDB_API dreamdb_status dreamdb_select(dreamdb_snapshot *snapshot, const dreamdb_where *where, uint64_t **anchors, size_t *count,
+                                          dreamdb_error *error);
 DREAMDB_API void dreamdb_anchors_free(dreamdb_snapshot *snapshot, uint64_t *anchors, size_t count);
 /* The payload bytes [offset, offset + size) of one media row, verified; *got may be less at the end. */
 DREAMDB_API dreamdb_status dreamdb_media_read(dreamdb_snapshot *snapshot, const char *field, uint64_t anchor, uint64_t offset,
                                               void *out, size_t size, size_t *got, dreamdb_error *error);
 /* The value of a constant.  *data lives as long as the snapshot. */
-DREAMDB_API dreamdb_status dreamdb_constant(dreamdb_snapshot *snapshot, const char *field, const void **data, size_t *size, dreamdb_error *error);
+DREAMDB_API dreamdb_status dreamdb_constant(dreamdb_snapshot *snapshot, const char *field, const void **data, size_t *size,
+                                            dreamdb_error *error);
 
 typedef struct dreamdb_log_entry {
     uint8_t manifest[DREAMDB_ADDRESS_SIZE]; uint64_t ts_ns; const char *writer;
@@ -768,8 +779,14 @@ DDB_FN bool ddb_port_random(void *out, size_t size)
 {
     uint8_t *to = (uint8_t *)out;
     size_t done = 0;
-#if defined(__linux__) && ((defined(__GLIBC__) && defined(__USE_MISC) && __GLIBC_PREREQ(2, 25)) \
-                           || (!defined(__GLIBC__) && defined(_GNU_SOURCE)))
+#if defined(__GLIBC__) && defined(__USE_MISC)
+  #if __GLIBC_PREREQ(2, 25)
+    #define DDB_PORT_GETENTROPY 1
+  #endif
+#elif defined(__linux__) && defined(_GNU_SOURCE)
+  #define DDB_PORT_GETENTROPY 1                /* musl */
+#endif
+#if defined(DDB_PORT_GETENTROPY)
     while (done < size) {
         size_t part = size - done < 256 ? size - done : 256;        /* the most that getentropy gives at once */
         if (getentropy(to + done, part) != 0) {
@@ -1063,7 +1080,8 @@ DDB_FN void *ddb_mem_libc(void *user, void *old, size_t old_size, size_t new_siz
 #endif
 
 /* Fills in the error of the context and returns its status.  path may be NULL. */
-DDB_FN DDB_PRINTF(4, 0) dreamdb_status ddb_mem_fail_va(ddb_ctx *ctx, dreamdb_status status, const char *path, const char *format, va_list list)
+DDB_FN DDB_PRINTF(4, 0) dreamdb_status ddb_mem_fail_va(ddb_ctx *ctx, dreamdb_status status, const char *path, const char *format,
+                                                       va_list list)
 {
     DREAMDB_ASSERT(status < 0);
     if (ctx->error) {
@@ -1394,16 +1412,31 @@ DDB_FN void ddb_bytes_free(ddb_buf *buf)
     buf->size = buf->cap = 0;
 }
 
-DDB_INLINE uint16_t ddb_bytes_le16(const void *p) { const uint8_t *b = (const uint8_t *)p; return (uint16_t)(b[0] | (uint16_t)(b[1] << 8)); }
-DDB_INLINE uint32_t ddb_bytes_le32(const void *p) { const uint8_t *b = (const uint8_t *)p; return (uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24; }
-DDB_INLINE uint64_t ddb_bytes_le64(const void *p) { return (uint64_t)ddb_bytes_le32(p) | (uint64_t)ddb_bytes_le32((const uint8_t *)p + 4) << 32; }
-DDB_INLINE uint32_t ddb_bytes_be32(const void *p) { const uint8_t *b = (const uint8_t *)p; return (uint32_t)b[3] | (uint32_t)b[2] << 8 | (uint32_t)b[1] << 16 | (uint32_t)b[0] << 24; }
-DDB_INLINE uint64_t ddb_bytes_be64(const void *p) { return (uint64_t)ddb_bytes_be32(p) << 32 | (uint64_t)ddb_bytes_be32((const uint8_t *)p + 4); }
+DDB_INLINE uint16_t ddb_bytes_le16(const void *p) { const uint8_t *b = (const uint8_t *)p; return (uint16_t)(b[0] | (uint16_t)(b[1] << 8));
+                                                   }
+DDB_INLINE uint32_t ddb_bytes_le32(const void *p) { const uint8_t *b = (const uint8_t *)p;
+                                                return (uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24; }
+DDB_INLINE uint64_t ddb_bytes_le64(const void *p)
+{
+    return (uint64_t)ddb_bytes_le32(p) | (uint64_t)ddb_bytes_le32((const uint8_t *)p + 4) << 32;
+}
+
+DDB_INLINE uint32_t ddb_bytes_be32(const void *p) { const uint8_t *b = (const uint8_t *)p;
+                                                return (uint32_t)b[3] | (uint32_t)b[2] << 8 | (uint32_t)b[1] << 16 | (uint32_t)b[0] << 24; }
+DDB_INLINE uint64_t ddb_bytes_be64(const void *p)
+{
+    return (uint64_t)ddb_bytes_be32(p) << 32 | (uint64_t)ddb_bytes_be32((const uint8_t *)p + 4);
+}
+
 DDB_INLINE void ddb_bytes_set_le16(void *p, uint16_t v) { uint8_t *b = (uint8_t *)p; b[0] = (uint8_t)v; b[1] = (uint8_t)(v >> 8); }
-DDB_INLINE void ddb_bytes_set_le32(void *p, uint32_t v) { uint8_t *b = (uint8_t *)p; b[0] = (uint8_t)v; b[1] = (uint8_t)(v >> 8); b[2] = (uint8_t)(v >> 16); b[3] = (uint8_t)(v >> 24); }
-DDB_INLINE void ddb_bytes_set_le64(void *p, uint64_t v) { ddb_bytes_set_le32(p, (uint32_t)v); ddb_bytes_set_le32((uint8_t *)p + 4, (uint32_t)(v >> 32)); }
-DDB_INLINE void ddb_bytes_set_be32(void *p, uint32_t v) { uint8_t *b = (uint8_t *)p; b[3] = (uint8_t)v; b[2] = (uint8_t)(v >> 8); b[1] = (uint8_t)(v >> 16); b[0] = (uint8_t)(v >> 24); }
-DDB_INLINE void ddb_bytes_set_be64(void *p, uint64_t v) { ddb_bytes_set_be32(p, (uint32_t)(v >> 32)); ddb_bytes_set_be32((uint8_t *)p + 4, (uint32_t)v); }
+DDB_INLINE void ddb_bytes_set_le32(void *p, uint32_t v) { uint8_t *b = (uint8_t *)p; b[0] = (uint8_t)v; b[1] = (uint8_t)(v >> 8);
+                                                         b[2] = (uint8_t)(v >> 16); b[3] = (uint8_t)(v >> 24); }
+DDB_INLINE void ddb_bytes_set_le64(void *p, uint64_t v) { ddb_bytes_set_le32(p, (uint32_t)v);
+                                                         ddb_bytes_set_le32((uint8_t *)p + 4, (uint32_t)(v >> 32)); }
+DDB_INLINE void ddb_bytes_set_be32(void *p, uint32_t v) { uint8_t *b = (uint8_t *)p; b[3] = (uint8_t)v; b[2] = (uint8_t)(v >> 8);
+                                                         b[1] = (uint8_t)(v >> 16); b[0] = (uint8_t)(v >> 24); }
+DDB_INLINE void ddb_bytes_set_be64(void *p, uint64_t v) { ddb_bytes_set_be32(p, (uint32_t)(v >> 32));
+                                                         ddb_bytes_set_be32((uint8_t *)p + 4, (uint32_t)v); }
 
 /* count little-endian f32 at any address to native floats, and back. */
 DDB_FN void ddb_bytes_get_f32(float *out, const void *bytes, size_t count)
@@ -1699,7 +1732,8 @@ DDB_FN uint32_t ddb_cpu_detect(void)
     mask |= __builtin_cpu_supports("sse4.1") ? (uint32_t)DDB_CPU_SSE41 : 0u;
     mask |= __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2") ? (uint32_t)DDB_CPU_AVX2 : 0u;
     mask |= __builtin_cpu_supports("fma") ? (uint32_t)DDB_CPU_FMA : 0u;
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")) {
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl")
+        && __builtin_cpu_supports("avx512dq")) {
         mask |= DDB_CPU_AVX512;
         mask |= __builtin_cpu_supports("avx512vnni") ? (uint32_t)DDB_CPU_VNNI : 0u;
     }
@@ -1715,9 +1749,12 @@ DDB_FN uint32_t ddb_cpu_detect(void)
 
 /* ==== ROOM 06 exact | prefix ddb_exact_ | uses port bytes ==== */
 /* Floats that define bytes (spatial.md 0): IEEE binary32, round to nearest even, left folds, each product rounded before the sum.
-   Invariant: the same bits whatever the user's compiler flags (-ffast-math, -mfma with gnu modes, -O0) and floating-point environment (another
-   rounding mode, flush to zero).  Three means: DDB_EXACT_HOLD makes a value opaque to the optimiser after each product and each sum, so nothing
-   is fused or reordered; division and square root are single instructions by name, so no reciprocal estimate takes their place; NaN, infinity
+   Invariant: the same bits whatever the user's compiler flags (-ffast-math, -mfma with gnu modes, -O0) and floating-point environment
+   (another
+   rounding mode, flush to zero).  Three means: DDB_EXACT_HOLD makes a value opaque to the optimiser after each product and each sum, so
+   nothing
+   is fused or reordered; division and square root are single instructions by name, so no reciprocal estimate takes their place; NaN,
+   infinity
    and zero are told by their bits.  Every batch stands between ddb_exact_enter and ddb_exact_leave, on worker threads too.
    Must never use x87: its sums are wider than 32 bits. */
 #if defined(__FLT_EVAL_METHOD__) && (__FLT_EVAL_METHOD__ == 1 || __FLT_EVAL_METHOD__ == 2)
@@ -2070,7 +2107,8 @@ DDB_FN const char *ddb_exact_fault_text(ddb_exact_fault fault, bool lsh)
     switch (fault) {
     case DDB_EXACT_NOT_FINITE: return "input vector contains NaN or infinity";
     case DDB_EXACT_OVERFLOW:
-        return lsh ? "intermediate f32 computation produced NaN/inf (overflow on huge magnitudes)" : "intermediate f32 computation produced NaN/inf";
+        return lsh ? "intermediate f32 computation produced NaN/inf (overflow on huge magnitudes)"
+            : "intermediate f32 computation produced NaN/inf";
     case DDB_EXACT_ZERO: return "vector norm is zero (cannot normalize)";
     case DDB_EXACT_GOOD: break;
     }
@@ -2101,7 +2139,8 @@ DDB_FN void ddb_exact_chacha_quarter(uint32_t *w, size_t a, size_t b, size_t c, 
 
 DDB_FN void ddb_exact_chacha_block(ddb_chacha *c)
 {
-    uint32_t start[16] = { 0x61707865u, 0x3320646eu, 0x79622d32u, 0x6b206574u, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 };   /* "expand 32-byte k" */
+    uint32_t start[16] = { 0x61707865u, 0x3320646eu, 0x79622d32u, 0x6b206574u, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 };   /* "expand 32-byte
+                                                                                                                          k" */
     uint32_t *w = c->words;
     memcpy(start + 4, c->key, sizeof c->key);
     start[12] = (uint32_t)c->counter;
@@ -2142,7 +2181,8 @@ DDB_FN float ddb_exact_uniform(uint32_t word)
 /* Loops over many vectors at once: exact left folds with one lane a row (never inside a fold), and fast estimates where bits do not matter.
    Layouts: a *pack* is blocks of 16 rows, transposed: [block][dim][16] floats; *codes* are blocks of 16 rows of bytes, four
    dimensions together: [block][group of 4 dims][16 rows][4], each code + 128, padded with 128.
-   Each public function looks at the cpu mask and takes the best body.  A body that is the same in all instruction sets is written once, as a
+   Each public function looks at the cpu mask and takes the best body.  A body that is the same in all instruction sets is written once, as
+   a
    macro over DDB_KERN_VEC and its operations, and expanded for each set.
    Invariant: fold, dist, rows and sum give the same bits at every mask, dots the same integers; dot, near, gap, pass and code only keep the
    error bounds that rooms bound and kmeans rely on.  The caller stands between ddb_exact_enter and ddb_exact_leave.  Never allocates. */
@@ -2396,7 +2436,8 @@ DDB_FN void ddb_kern_code_measure(const float *x, const float *mean, size_t from
     }
 }
 
-DDB_FN void ddb_kern_code_round(const float *x, const float *mean, size_t from, size_t dim, int32_t limit, float inverse, int8_t *code, ddb_kern_coded *out)
+DDB_FN void ddb_kern_code_round(const float *x, const float *mean, size_t from, size_t dim, int32_t limit, float inverse, int8_t *code,
+                                ddb_kern_coded *out)
 {
     for (size_t i = from; i < dim; i++) {
         float v = mean ? x[i] - mean[i] : x[i];
@@ -2433,7 +2474,8 @@ DDB_INLINE int32_t ddb_kern_word(const int8_t *code)
 
 /* Block a against b_count rows of block b, 8 of them at a time: as many chains as hide the latency of an addition. */
 #define DDB_KERN_FOLD_SUM(j)   DDB_KERN_VEC s##j = DDB_KERN_ZERO();
-#define DDB_KERN_FOLD_STEP(j)  p = DDB_KERN_MUL(va, DDB_KERN_SPLAT(pb + j)); DDB_KERN_HOLD(p); s##j = DDB_KERN_ADD(s##j, p); DDB_KERN_HOLD(s##j);
+#define DDB_KERN_FOLD_STEP(j)  p = DDB_KERN_MUL(va, DDB_KERN_SPLAT(pb + j)); DDB_KERN_HOLD(p); s##j = DDB_KERN_ADD(s##j, p); \
+    DDB_KERN_HOLD(s##j);
 #define DDB_KERN_FOLD_STORE(j) DDB_KERN_STORE(to + j * 16, s##j);
 #define DDB_KERN_FAR_STEP(j)   p = DDB_KERN_SUB(va, DDB_KERN_SPLAT(pb + j)); DDB_KERN_HOLD(p); p = DDB_KERN_MUL(p, p); DDB_KERN_HOLD(p); \
                                s##j = DDB_KERN_ADD(s##j, p); DDB_KERN_HOLD(s##j);
@@ -2458,8 +2500,10 @@ TARGET DDB_FN void NAME(const float *a, const float *b, size_t dim, size_t b_cou
 
 /* One query against a pack, 8 vectors of rows at a time; past the last block the last one is done again. */
 #define DDB_KERN_ONE_BLOCK(j)  ddb_kern_least_of(block + j * DDB_KERN_WIDTH / 16, blocks - 1)
-#define DDB_KERN_ONE_AT(j)     const float *p##j = pack + DDB_KERN_ONE_BLOCK(j) * size + j * DDB_KERN_WIDTH % 16; DDB_KERN_VEC s##j = DDB_KERN_ZERO();
-#define DDB_KERN_ONE_STEP(j)   p = DDB_KERN_MUL(DDB_KERN_LOAD(p##j + i), vq); DDB_KERN_HOLD(p); s##j = DDB_KERN_ADD(s##j, p); DDB_KERN_HOLD(s##j);
+#define DDB_KERN_ONE_AT(j)     const float *p##j = pack + DDB_KERN_ONE_BLOCK(j) * size + j * DDB_KERN_WIDTH % 16; \
+    DDB_KERN_VEC s##j = DDB_KERN_ZERO();
+#define DDB_KERN_ONE_STEP(j)   p = DDB_KERN_MUL(DDB_KERN_LOAD(p##j + i), vq); DDB_KERN_HOLD(p); s##j = DDB_KERN_ADD(s##j, p); \
+    DDB_KERN_HOLD(s##j);
 #define DDB_KERN_ONE_STORE(j)  DDB_KERN_STORE(out + DDB_KERN_ONE_BLOCK(j) * 16 + j * DDB_KERN_WIDTH % 16, s##j);
 #define DDB_KERN_DIST_STEP(j)  p = DDB_KERN_SUB(DDB_KERN_LOAD(p##j + i), vq); DDB_KERN_HOLD(p); p = DDB_KERN_MUL(p, p); DDB_KERN_HOLD(p); \
                                s##j = DDB_KERN_ADD(s##j, p); DDB_KERN_HOLD(s##j);
@@ -2485,12 +2529,15 @@ TARGET DDB_FN void NAME(const float *pack, size_t blocks, size_t dim, const floa
 /* Estimates of up to 6 queries at a time against DDB_KERN_NEAR_VECS vectors of rows; what is past the end is done twice. */
 #define DDB_KERN_SIX(X)          X(0) X(1) X(2) X(3) X(4) X(5)
 #define DDB_KERN_NEAR_SUM(q, v)  DDB_KERN_VEC s##q##v = DDB_KERN_ZERO();
-#define DDB_KERN_NEAR_SUMS(q)    DDB_KERN_NEAR_VECS(DDB_KERN_NEAR_SUM, q) size_t n##q = ddb_kern_least_of(at + q, count - 1); const float *x##q = queries + n##q * stride;
-#define DDB_KERN_NEAR_ROW(q, v)  const float *p##v = pack + ddb_kern_least_of(block + v * DDB_KERN_WIDTH / 16, blocks - 1) * size + v * DDB_KERN_WIDTH % 16;
+#define DDB_KERN_NEAR_SUMS(q)    DDB_KERN_NEAR_VECS(DDB_KERN_NEAR_SUM, q) size_t n##q = ddb_kern_least_of(at + q, count - 1); \
+    const float *x##q = queries + n##q * stride;
+#define DDB_KERN_NEAR_ROW(q, v)  const float *p##v = pack + ddb_kern_least_of(block + v * DDB_KERN_WIDTH / 16, \
+                                                                              blocks - 1) * size + v * DDB_KERN_WIDTH % 16;
 #define DDB_KERN_NEAR_LOAD(q, v) DDB_KERN_VEC c##v = DDB_KERN_LOAD(p##v + i * 16);
 #define DDB_KERN_NEAR_FMA(q, v)  s##q##v = DDB_KERN_FUSED(c##v, vq, s##q##v);
 #define DDB_KERN_NEAR_STEP(q)    vq = DDB_KERN_SPLAT(x##q + i); DDB_KERN_NEAR_VECS(DDB_KERN_NEAR_FMA, q)
-#define DDB_KERN_NEAR_PUT(q, v)  DDB_KERN_STORE(out + (n##q * blocks + ddb_kern_least_of(block + v * DDB_KERN_WIDTH / 16, blocks - 1)) * 16 + v * DDB_KERN_WIDTH % 16, s##q##v);
+#define DDB_KERN_NEAR_PUT(q, v)  DDB_KERN_STORE(out + (n##q * blocks + ddb_kern_least_of(block + v * DDB_KERN_WIDTH / 16, \
+                                                                                   blocks - 1)) * 16 + v * DDB_KERN_WIDTH % 16, s##q##v);
 #define DDB_KERN_NEAR_PUTS(q)    DDB_KERN_NEAR_VECS(DDB_KERN_NEAR_PUT, q)
 #define DDB_KERN_NEAR_BODY(NAME, TARGET) \
 TARGET DDB_FN void NAME(const float *pack, size_t blocks, size_t dim, const float *queries, size_t stride, size_t count, float *out) \
@@ -2535,15 +2582,19 @@ TARGET DDB_FN float NAME(const float *a, const float *b, size_t n) \
 /* Integer dot products of 4 queries and DDB_KERN_NEAR_VECS vectors of codes: 4 dims of 16 rows are 64 bytes. */
 #define DDB_KERN_FOUR(X)         X(0) X(1) X(2) X(3)
 #define DDB_KERN_DOTS_SUM(q, v)  DDB_KERN_INTS s##q##v = DDB_KERN_INT_START(bias[n##q]);
-#define DDB_KERN_DOTS_SUMS(q)    size_t n##q = ddb_kern_least_of(at + q, count - 1); const int8_t *x##q = queries + n##q * stride; DDB_KERN_NEAR_VECS(DDB_KERN_DOTS_SUM, q)
-#define DDB_KERN_DOTS_ROW(q, v)  const uint8_t *p##v = codes + ddb_kern_least_of(block + v * DDB_KERN_WIDTH / 16, blocks - 1) * groups * 64 + v * DDB_KERN_WIDTH % 16 * 4;
+#define DDB_KERN_DOTS_SUMS(q)    size_t n##q = ddb_kern_least_of(at + q, count - 1); const int8_t *x##q = queries + n##q * stride; \
+    DDB_KERN_NEAR_VECS(DDB_KERN_DOTS_SUM, q)
+#define DDB_KERN_DOTS_ROW(q, v)  const uint8_t *p##v = codes + ddb_kern_least_of(block + v * DDB_KERN_WIDTH / 16, \
+                                                                                 blocks - 1) * groups * 64 + v * DDB_KERN_WIDTH % 16 * 4;
 #define DDB_KERN_DOTS_LOAD(q, v) DDB_KERN_BYTES c##v = DDB_KERN_BYTE_LOAD(p##v + g * 64);
 #define DDB_KERN_DOTS_ADD(q, v)  s##q##v = DDB_KERN_DOTS_STEP(s##q##v, c##v, vq);
 #define DDB_KERN_DOTS_QUERY(q)   vq = DDB_KERN_BYTE_SPLAT(x##q + g * 4); DDB_KERN_NEAR_VECS(DDB_KERN_DOTS_ADD, q)
-#define DDB_KERN_DOTS_PUT(q, v)  DDB_KERN_INT_STORE(out + (n##q * blocks + ddb_kern_least_of(block + v * DDB_KERN_WIDTH / 16, blocks - 1)) * 16 + v * DDB_KERN_WIDTH % 16, s##q##v);
+#define DDB_KERN_DOTS_PUT(q, v)  DDB_KERN_INT_STORE(out + (n##q * blocks + ddb_kern_least_of(block + v * DDB_KERN_WIDTH / 16, \
+    blocks - 1)) * 16 + v * DDB_KERN_WIDTH % 16, s##q##v);
 #define DDB_KERN_DOTS_PUTS(q)    DDB_KERN_NEAR_VECS(DDB_KERN_DOTS_PUT, q)
 #define DDB_KERN_DOTS_BODY(NAME, TARGET, STEP, QUERIES) \
-TARGET DDB_FN void NAME(const uint8_t *codes, size_t blocks, size_t groups, const int8_t *queries, size_t stride, size_t count, const int32_t *bias, int32_t *out) \
+TARGET DDB_FN void NAME(const uint8_t *codes, size_t blocks, size_t groups, const int8_t *queries, size_t stride, size_t count, \
+                        const int32_t *bias, int32_t *out) \
 { \
     for (size_t block = 0; block < blocks; block += DDB_KERN_NEAR_BLOCKS) { \
         DDB_KERN_NEAR_VECS(DDB_KERN_DOTS_ROW, 0) \
@@ -2596,7 +2647,8 @@ DDB_KERN_DOT_BODY(ddb_kern_dot_512, DDB_KERN_512)
 DDB_KERN_DOTS_BODY(ddb_kern_dots_512, DDB_KERN_VNNI, 4, DDB_KERN_FOUR)
 DDB_KERN_DOTS_BODY(ddb_kern_dots_one_512, DDB_KERN_VNNI, 1, DDB_KERN_SINGLE)
 
-DDB_KERN_512 DDB_FN uint64_t ddb_kern_pass_512(const int32_t *dots, const float *scale, const float *error, float weight, float least, size_t rows)
+DDB_KERN_512 DDB_FN uint64_t ddb_kern_pass_512(const int32_t *dots, const float *scale, const float *error, float weight, float least,
+                                               size_t rows)
 {
     uint64_t mask = 0;
     for (size_t r = 0; r < rows; r += 16) {
@@ -2740,8 +2792,10 @@ DDB_KERN_AVX2 DDB_FN void NAME(const float *const *r, const float *q, size_t dim
     for (size_t i = 0; i + 8 <= dim; i += 8) { \
         __m256 vq = _mm256_loadu_ps(q + i); \
         DDB_KERN_EIGHT(TERM) \
-        __m256 a0 = _mm256_unpacklo_ps(t0, t1), a1 = _mm256_unpackhi_ps(t0, t1), a2 = _mm256_unpacklo_ps(t2, t3), a3 = _mm256_unpackhi_ps(t2, t3); \
-        __m256 a4 = _mm256_unpacklo_ps(t4, t5), a5 = _mm256_unpackhi_ps(t4, t5), a6 = _mm256_unpacklo_ps(t6, t7), a7 = _mm256_unpackhi_ps(t6, t7); \
+        __m256 a0 = _mm256_unpacklo_ps(t0, t1), a1 = _mm256_unpackhi_ps(t0, t1), a2 = _mm256_unpacklo_ps(t2, t3), \
+            a3 = _mm256_unpackhi_ps(t2, t3); \
+        __m256 a4 = _mm256_unpacklo_ps(t4, t5), a5 = _mm256_unpackhi_ps(t4, t5), a6 = _mm256_unpacklo_ps(t6, t7), \
+            a7 = _mm256_unpackhi_ps(t6, t7); \
         t0 = _mm256_shuffle_ps(a0, a2, 0x44); t1 = _mm256_shuffle_ps(a0, a2, 0xee); \
         t2 = _mm256_shuffle_ps(a1, a3, 0x44); t3 = _mm256_shuffle_ps(a1, a3, 0xee); \
         t4 = _mm256_shuffle_ps(a4, a6, 0x44); t5 = _mm256_shuffle_ps(a4, a6, 0xee); \
@@ -2774,12 +2828,14 @@ DDB_FN void ddb_kern_rows_256(const float *const *rows, size_t count, const floa
     }
 }
 
-DDB_KERN_AVX2 DDB_FN uint64_t ddb_kern_pass_256(const int32_t *dots, const float *scale, const float *error, float weight, float least, size_t rows)
+DDB_KERN_AVX2 DDB_FN uint64_t ddb_kern_pass_256(const int32_t *dots, const float *scale, const float *error, float weight, float least,
+                                                size_t rows)
 {
     uint64_t mask = 0;
     for (size_t r = 0; r < rows; r += 8) {
         __m256 x = _mm256_cvtepi32_ps(DDB_KERN_BYTE_LOAD(dots + r));
-        __m256 upper = _mm256_add_ps(_mm256_mul_ps(x, _mm256_loadu_ps(scale + r)), _mm256_mul_ps(_mm256_loadu_ps(error + r), _mm256_set1_ps(weight)));
+        __m256 upper = _mm256_add_ps(_mm256_mul_ps(x, _mm256_loadu_ps(scale + r)),
+                                     _mm256_mul_ps(_mm256_loadu_ps(error + r), _mm256_set1_ps(weight)));
         mask |= (uint64_t)(uint32_t)_mm256_movemask_ps(_mm256_cmp_ps(upper, _mm256_set1_ps(least), _CMP_GE_OQ)) << r;
     }
     return rows < 64 ? mask & (((uint64_t)1 << rows) - 1) : mask;
@@ -2815,7 +2871,8 @@ DDB_KERN_AVX2 DDB_FN void ddb_kern_most_256(const float *scores, size_t count, u
     for (size_t i = 0; i < count; i += 8) {
         __m256 s = _mm256_loadu_ps(scores + i), b = _mm256_loadu_ps(best + i), more = _mm256_cmp_ps(s, b, _CMP_GT_OQ);
         _mm256_storeu_ps(best + i, _mm256_blendv_ps(b, s, more));
-        DDB_KERN_INT_STORE(where + i, _mm256_blendv_epi8(DDB_KERN_BYTE_LOAD(where + i), _mm256_set1_epi32((int32_t)block), _mm256_castps_si256(more)));
+        DDB_KERN_INT_STORE(where + i, _mm256_blendv_epi8(DDB_KERN_BYTE_LOAD(where + i), _mm256_set1_epi32((int32_t)block),
+                                                         _mm256_castps_si256(more)));
     }
 }
 
@@ -2905,7 +2962,8 @@ DDB_KERN_AVX2 DDB_FN void ddb_kern_code_256(const float *x, const float *mean, s
 #if defined(__ARM_FEATURE_DOTPROD)
   #define DDB_KERN_DOTS_STEP(s, c, q) vdotq_s32(s, c, q)
 #else
-  #define DDB_KERN_DOTS_STEP(s, c, q) vaddq_s32(s, vpaddq_s32(vpaddlq_s16(vmull_s8(vget_low_s8(c), vget_low_s8(q))), vpaddlq_s16(vmull_high_s8(c, q))))
+  #define DDB_KERN_DOTS_STEP(s, c, q) vaddq_s32(s, vpaddq_s32(vpaddlq_s16(vmull_s8(vget_low_s8(c), vget_low_s8(q))), \
+                                                              vpaddlq_s16(vmull_high_s8(c, q))))
 #endif
 
 DDB_KERN_FOLD_BODY(ddb_kern_fold_block_neon, DDB_KERN_ANY, DDB_KERN_FOLD_STEP)
@@ -2942,7 +3000,8 @@ DDB_FN void ddb_kern_rows_neon(const float *const *rows, size_t count, const flo
             r[l] = rows[ddb_kern_least_of(at + l, count - 1)];
         }
         for (size_t i = 0; i + 4 <= dim; i += 4) {     /* terms of 4 rows, turned so that a lane is a row */
-            float32x4_t vq = vld1q_f32(q + i), t0 = ddb_kern_rows_four(r[0] + i, vq, far_apart), t1 = ddb_kern_rows_four(r[1] + i, vq, far_apart);
+            float32x4_t vq = vld1q_f32(q + i), t0 = ddb_kern_rows_four(r[0] + i, vq, far_apart),
+                t1 = ddb_kern_rows_four(r[1] + i, vq, far_apart);
             float32x4_t t2 = ddb_kern_rows_four(r[2] + i, vq, far_apart), t3 = ddb_kern_rows_four(r[3] + i, vq, far_apart);
             float32x4_t a0 = vzip1q_f32(t0, t2), a1 = vzip2q_f32(t0, t2), b0 = vzip1q_f32(t1, t3), b1 = vzip2q_f32(t1, t3);
             float32x4_t v0 = vzip1q_f32(a0, b0), v1 = vzip2q_f32(a0, b0), v2 = vzip1q_f32(a1, b1), v3 = vzip2q_f32(a1, b1);
@@ -3383,14 +3442,18 @@ DDB_FN void ddb_kern_sum(float *sum, const float *x, size_t n)
 
 /* ==== ROOM 08 bound | prefix ddb_bound_ | uses port mem exact kern ==== */
 /* The largest left folds of a query with a set of rows: dispatch to cells, choice of cells, search, the oracle (kernels.md 1, 2, 8).
-   A *coded* set holds each row rounded to 8 bits; an integer dot product with an equally rounded query gives an estimate with a hard bound, and
-   only rows that the bound cannot exclude get the exact fold.  A *plain* set (few rows, or magnitudes the bound does not cover) folds them all.
+   A *coded* set holds each row rounded to 8 bits; an integer dot product with an equally rounded query gives an estimate with a hard
+   bound, and
+   only rows that the bound cannot exclude get the exact fold.  A *plain* set (few rows, or magnitudes the bound does not cover) folds them
+   all.
    Invariant: ids and scores are those of the exact fold, ties to the lowest index, the same at every cpu mask; the bound only saves work.
 
-   The bound.  u = 2^-24; all norms are kept rounded up.  Row r, mean m of the set (any vector will do), row' = r - m = s*c + e with integers
+   The bound.  u = 2^-24; all norms are kept rounded up.  Row r, mean m of the set (any vector will do), row' = r - m = s*c + e with
+   integers
    c, |e| <= E; query q = z*k + h with integers k, |h| <= H, |q| <= Q.  Then
        <r,q> = <m,q> + <s*c, z*k> + <s*c, h> + <e, q>,      so   |<r,q> - <m,q> - s*z*I| <= A*H + E*Q     (Cauchy-Schwarz twice)
-   where I = sum c*k is exact in integers and A >= |s*c| (A <= |row'| + E).  The fold f of r and q is off by at most d*u/(1-d*u) * |r||q| and
+   where I = sum c*k is exact in integers and A >= |s*c| (A <= |row'| + E).  The fold f of r and q is off by at most d*u/(1-d*u) * |r||q|
+   and
    2^-150 for each product that underflows; the computed b of <m,q> by (d+8)*u * |m|Q the same way; X = s*I in floats by 2.1*u*|s*I|, and
    |s*I*z| <= A*(Q+H).  With w = Q/z and slack c = (A*H + (|r|+|m|)*Q*(2d+32)*u + 8*u*(A*(Q+H) + E*Q) + tiny)/z, widened by 2^-18 of itself,
        b + z*(X - E*w - c)  <=  f  <=  b + z*(X + E*w + c)
@@ -3437,7 +3500,8 @@ DDB_INLINE uint32_t ddb_bound_key(float score)
 DDB_INLINE float ddb_bound_up(double x) { return (float)(x * 1.0000002384185791); }                     /* 1 + 2^-22 */
 DDB_INLINE float ddb_bound_down(double x) { return (float)(x - (x < 0 ? -x : x) * 2.384185791015625e-7 - 1e-37); }
 
-/* Upper bounds of the norm and of the rounding error from the float sums of squares that room kern gives: each sum is of positive terms, so off by
+/* Upper bounds of the norm and of the rounding error from the float sums of squares that room kern gives: each sum is of positive terms,
+   so off by
    (d+1)*u of itself at most, and each difference by 3*u*most; squares below 2^-149 are lost. */
 DDB_FN void ddb_bound_norms(uint32_t dim, const ddb_kern_coded *coded, float *norm, float *error)
 {
@@ -3531,7 +3595,8 @@ DDB_FN void ddb_bound_centre(ddb_ctx *ctx, ddb_bound_set *set)
     }
     float mean = ddb_kern_dot(ctx->cpu, set->mean, set->mean, set->dim);
     set->centred = mean > squares * part * 0.2f;  /* the mean square of row' is that of row less |m|^2 */
-    set->mean_norm = set->centred ? ddb_bound_up((double)ddb_exact_sqrt(mean) * (1.0 + ((double)set->dim + 16) * 2.384185791015625e-7) + 1e-20) : 0.0f;
+    set->mean_norm = set->centred
+        ? ddb_bound_up((double)ddb_exact_sqrt(mean) * (1.0 + ((double)set->dim + 16) * 2.384185791015625e-7) + 1e-20) : 0.0f;
 }
 
 DDB_FN dreamdb_status ddb_bound_code_rows(ddb_ctx *ctx, ddb_bound_set *set)
@@ -3562,7 +3627,8 @@ DDB_FN dreamdb_status ddb_bound_code_rows(ddb_ctx *ctx, ddb_bound_set *set)
 }
 
 /* A set of count rows, copied as they are (unit vectors where the score is the cosine).  flags: DDB_BOUND_ or 0. */
-DDB_FN dreamdb_status ddb_bound_build(ddb_ctx *ctx, const float *rows, size_t stride_floats, size_t count, uint32_t dim, uint32_t flags, ddb_bound_set **out)
+DDB_FN dreamdb_status ddb_bound_build(ddb_ctx *ctx, const float *rows, size_t stride_floats, size_t count, uint32_t dim, uint32_t flags,
+                                      ddb_bound_set **out)
 {
     bool coded = (flags & DDB_BOUND_PLAIN) == 0 && dim <= DDB_BOUND_DIM_MOST && count > 0;
     dreamdb_status status = DREAMDB_OK;
@@ -3600,7 +3666,8 @@ DDB_FN dreamdb_status ddb_bound_build(ddb_ctx *ctx, const float *rows, size_t st
 DDB_FN void ddb_bound_row(const ddb_bound_set *set, size_t r, float *out)
 {
     for (size_t i = 0; i < set->dim; i++) {
-        out[i] = set->coded ? set->rows[r * set->dim + i] : set->pack[(r / DDB_KERN_LANES * set->dim + i) * DDB_KERN_LANES + r % DDB_KERN_LANES];
+        out[i] = set->coded ? set->rows[r * set->dim + i]
+            : set->pack[(r / DDB_KERN_LANES * set->dim + i) * DDB_KERN_LANES + r % DDB_KERN_LANES];
     }
 }
 
@@ -3757,7 +3824,8 @@ DDB_FN uint32_t ddb_bound_seek_end(uint32_t cpu, const ddb_bound_set *set, ddb_b
 /* count <= DDB_BOUND_GROUP coded queries against a coded set. */
 enum { DDB_BOUND_GROUP = 64 };                   /* queries that pass over the set together: a tile of codes is read once for all */
 
-DDB_FN void ddb_bound_argmax_coded(uint32_t cpu, const ddb_bound_set *set, ddb_bound_seek *seeks, const int8_t *codes, const int32_t *bias, size_t count)
+DDB_FN void ddb_bound_argmax_coded(uint32_t cpu, const ddb_bound_set *set, ddb_bound_seek *seeks, const int8_t *codes, const int32_t *bias,
+                                   size_t count)
 {
     int32_t dots[DDB_KERN_TILE * DDB_BOUND_TILE];
     size_t wide = set->groups * 4;
@@ -3804,7 +3872,8 @@ DDB_FN uint32_t ddb_bound_argmax_lanes(const float *best, const uint32_t *where)
 }
 
 /* The best rows so far of 16 queries, lane by lane. */
-typedef struct ddb_bound_best { float scores[DDB_KERN_LANES * DDB_KERN_LANES]; uint32_t where[DDB_KERN_LANES * DDB_KERN_LANES]; } ddb_bound_best;
+typedef struct ddb_bound_best { float scores[DDB_KERN_LANES * DDB_KERN_LANES]; uint32_t where[DDB_KERN_LANES * DDB_KERN_LANES];
+                               } ddb_bound_best;
 
 /* Every row of a plain set for some packs of 16 queries: a block of rows stays in the nearest cache while all pass over it. */
 DDB_FN void ddb_bound_argmax_packs(uint32_t cpu, const ddb_bound_set *set, const float *packs, size_t count, ddb_bound_best *bests)
@@ -3826,9 +3895,11 @@ DDB_FN void ddb_bound_argmax_packs(uint32_t cpu, const ddb_bound_set *set, const
     }
 }
 
-DDB_FN dreamdb_status ddb_bound_argmax_plain(ddb_ctx *ctx, const ddb_bound_set *set, const float *queries, size_t stride, size_t count, uint32_t *out)
+DDB_FN dreamdb_status ddb_bound_argmax_plain(ddb_ctx *ctx, const ddb_bound_set *set, const float *queries, size_t stride, size_t count,
+                                             uint32_t *out)
 {
-    size_t most = ddb_kern_least_of((count + DDB_KERN_LANES - 1) / DDB_KERN_LANES, DDB_BOUND_PACKS), floats = most * DDB_KERN_LANES * set->dim;
+    size_t most = ddb_kern_least_of((count + DDB_KERN_LANES - 1) / DDB_KERN_LANES, DDB_BOUND_PACKS),
+        floats = most * DDB_KERN_LANES * set->dim;
     float *packs = ddb_mem_new(ctx, float, floats);
     ddb_bound_best *bests = ddb_mem_new(ctx, ddb_bound_best, most);
     bool good = packs && bests;
@@ -3852,7 +3923,8 @@ DDB_FN dreamdb_status ddb_bound_argmax_plain(ddb_ctx *ctx, const ddb_bound_set *
 }
 
 /* out[q] = the row whose fold with query q is largest, the lowest on a tie.  The set is not empty. */
-DDB_FN dreamdb_status ddb_bound_argmax(ddb_ctx *ctx, const ddb_bound_set *set, const float *queries, size_t stride, size_t count, uint32_t *out)
+DDB_FN dreamdb_status ddb_bound_argmax(ddb_ctx *ctx, const ddb_bound_set *set, const float *queries, size_t stride, size_t count,
+                                       uint32_t *out)
 {
     dreamdb_status status = DREAMDB_OK;
     ddb_exact_env env;
@@ -4078,7 +4150,8 @@ DDB_FN void ddb_bound_scan_plain(ddb_ctx *ctx, ddb_bound_query *q, const ddb_bou
 }
 
 /* First pass over a coded set: the rows whose upper end may reach the floor wait. */
-DDB_FN void ddb_bound_scan_codes(ddb_ctx *ctx, ddb_bound_query *q, const ddb_bound_set *set, const ddb_bound_slack *slack, const uint8_t *keep)
+DDB_FN void ddb_bound_scan_codes(ddb_ctx *ctx, ddb_bound_query *q, const ddb_bound_set *set, const ddb_bound_slack *slack,
+                                 const uint8_t *keep)
 {
     int32_t dots[DDB_BOUND_TILE];
     float least = ddb_bound_least(slack, ddb_bound_floor(q));
@@ -4159,7 +4232,8 @@ DDB_FN void ddb_bound_scan_coded(ddb_ctx *ctx, ddb_bound_query *q, const ddb_bou
 }
 
 /* Offers every row of a set (those with keep[row] != 0) under the ordinals ordinal_base + row.  The set may be freed afterwards. */
-DDB_FN dreamdb_status ddb_bound_query_scan(ddb_ctx *ctx, ddb_bound_query *q, const ddb_bound_set *set, uint64_t ordinal_base, const uint8_t *keep)
+DDB_FN dreamdb_status ddb_bound_query_scan(ddb_ctx *ctx, ddb_bound_query *q, const ddb_bound_set *set, uint64_t ordinal_base,
+                                           const uint8_t *keep)
 {
     ddb_exact_env env;
     if (set->count == 0 || q->top_k == 0) {
@@ -4196,7 +4270,8 @@ DDB_FN size_t ddb_bound_query_end(ddb_bound_query *q, uint64_t *ordinals, float 
 }
 
 /* The n best rows of one set in order; *got = min(n, rows). */
-DDB_FN dreamdb_status ddb_bound_top(ddb_ctx *ctx, const ddb_bound_set *set, const float *query, size_t n, uint32_t *ids, float *scores, size_t *got)
+DDB_FN dreamdb_status ddb_bound_top(ddb_ctx *ctx, const ddb_bound_set *set, const float *query, size_t n, uint32_t *ids, float *scores,
+                                    size_t *got)
 {
     ddb_bound_query *q = NULL;
     *got = 0;
@@ -9444,7 +9519,8 @@ DDB_FN bool ddb_object_wants_outboard(const ddb_env *env, uint32_t flags, size_t
     return (flags & (uint32_t)DDB_PUT_OUTBOARD) && (!remote || env->outboards_all || size >= (size_t)DDB_OBJECT_REMOTE_OUTBOARD);
 }
 
-/* Keeps what is being put in the cache, as if it had been read: the next append or view finds it there.  Without memory it is read again. */
+/* Keeps what is being put in the cache, as if it had been read: the next append or view finds it there.  Without memory it is read again.
+   */
 DDB_FN void ddb_object_put_keep(const ddb_ctx *ctx, ddb_env *env, const ddb_addr *addr, ddb_slice bytes)
 {
     dreamdb_error quiet;
@@ -9520,8 +9596,6 @@ DDB_FN dreamdb_status ddb_object_put(ddb_ctx *ctx, ddb_puts *puts, const char *f
 {
     return ddb_object_put_many(ctx, puts, &folder, &bytes, 1, flags, out);
 }
-DDB_FN dreamdb_status ddb_object_put_give(ddb_ctx *ctx, ddb_puts *puts, const char *folder, ddb_buf *bytes, uint32_t flags, ddb_addr *out)
-{ dreamdb_status status = ddb_object_put(ctx, puts, folder, ddb_bytes_of(bytes), flags, out); ddb_bytes_free(bytes); return status; }
 
 /* ==== ROOM 15 schema | prefix ddb_schema_ | uses port mem bytes coll cbor addr ==== */
 /* Fields, their maps in the Manifest (core.md 4), their modalities and the names they may have (evolution.md 1; tried on 0.0.16).
@@ -15872,7 +15946,8 @@ typedef struct ddb_kmeans {
 } ddb_kmeans;
 
 /* One sample on its way through the centroids. */
-typedef struct ddb_kmeans_seek { float least, slack; uint32_t used; bool over; uint32_t ids[DDB_KMEANS_WAIT]; float gaps[DDB_KMEANS_WAIT]; } ddb_kmeans_seek;
+typedef struct ddb_kmeans_seek { float least, slack; uint32_t used; bool over; uint32_t ids[DDB_KMEANS_WAIT]; float gaps[DDB_KMEANS_WAIT];
+                                } ddb_kmeans_seek;
 
 /* One pick of k-means++, all in floats: from state / 2^64 times the sum of the squared distances, each distance is taken off in turn; the
    sample that brings it to 0 or below is picked, sample 0 when none does (rounding, or squares that overflow).  spatial.md 4 says f64 sums:
@@ -15919,7 +15994,8 @@ DDB_FN void ddb_kmeans_start_task(void *user, uint32_t index)
 }
 
 /* The start: sample 0, then picks with probability by squared distance; the state before each step is used. */
-DDB_FN dreamdb_status ddb_kmeans_start(ddb_kmeans *m, ddb_pool *pool, uint64_t state, ddb_kmeans_progress progress, void *user, uint64_t total)
+DDB_FN dreamdb_status ddb_kmeans_start(ddb_kmeans *m, ddb_pool *pool, uint64_t state, ddb_kmeans_progress progress, void *user,
+                                       uint64_t total)
 {
     for (size_t i = 0; i < m->blocks * DDB_KERN_LANES; i++) {
         m->least[i] = ddb_exact_from_bits(0x7f800000u);
@@ -15962,7 +16038,8 @@ DDB_FN void ddb_kmeans_nearest_block(const ddb_kmeans *m, size_t block, uint32_t
     memset(best, 0xff, sizeof best);
     for (uint32_t j = 0; j < m->k; j += DDB_KERN_LANES) {
         size_t some = ddb_kern_least_of(m->k - j, DDB_KERN_LANES);
-        ddb_kern_dist_block(m->ctx->cpu, m->pack + block * DDB_KERN_LANES * m->dim, m->centroid_pack + (size_t)j * m->dim, m->dim, some, dist);
+        ddb_kern_dist_block(m->ctx->cpu, m->pack + block * DDB_KERN_LANES * m->dim, m->centroid_pack + (size_t)j * m->dim, m->dim, some,
+                            dist);
         for (size_t c = 0; c < some; c++) {
             for (size_t l = 0; l < DDB_KERN_LANES; l++) {
                 uint32_t bits = ddb_exact_bits(dist[c * DDB_KERN_LANES + l]);
@@ -15999,7 +16076,8 @@ DDB_FN void ddb_kmeans_seek_take(ddb_kmeans_seek *s, const float *gaps, uint32_t
 }
 
 /* The estimates of `count` samples to the centroids of some blocks. */
-DDB_FN void ddb_kmeans_scan(const ddb_kmeans *m, const float *x, size_t count, size_t block, size_t blocks, float *scratch, ddb_kmeans_seek *seeks)
+DDB_FN void ddb_kmeans_scan(const ddb_kmeans *m, const float *x, size_t count, size_t block, size_t blocks, float *scratch,
+                            ddb_kmeans_seek *seeks)
 {
     size_t lanes = blocks * DDB_KERN_LANES, first = block * DDB_KERN_LANES;
     ddb_kern_near(m->ctx->cpu, m->centroid_pack + first * m->dim, blocks, m->dim, x, m->dim, count, scratch);
@@ -16143,7 +16221,8 @@ DDB_FN void ddb_kmeans_update(ddb_kmeans *m)
     }
 }
 
-DDB_FN dreamdb_status ddb_kmeans_run(ddb_ctx *ctx, ddb_kmeans *m, ddb_pool *pool, uint32_t iterations, uint64_t seed, ddb_kmeans_progress progress, void *user)
+DDB_FN dreamdb_status ddb_kmeans_run(ddb_ctx *ctx, ddb_kmeans *m, ddb_pool *pool, uint32_t iterations, uint64_t seed,
+                                     ddb_kmeans_progress progress, void *user)
 {
     uint64_t total = (uint64_t)m->k + iterations;
     ddb_kern_pack(m->sample, m->dim, m->count, m->dim, m->pack);
@@ -16191,13 +16270,15 @@ DDB_FN void ddb_kmeans_close(ddb_ctx *ctx, ddb_kmeans *m)
 
 /* Trains k centroids of dim floats on count samples (not normalised).  seed: the first 8 bytes, little endian, of the reference's seed.
    progress may be NULL.  ARGUMENT: k is 0 or above count, a sample is not finite. */
-DDB_FN dreamdb_status ddb_kmeans_train(ddb_ctx *ctx, ddb_pool *pool, const float *sample, size_t count, uint32_t dim, uint32_t k, uint32_t iterations,
+DDB_FN dreamdb_status ddb_kmeans_train(ddb_ctx *ctx, ddb_pool *pool, const float *sample, size_t count, uint32_t dim, uint32_t k,
+                                       uint32_t iterations,
                                        uint64_t seed, ddb_kmeans_progress progress, void *user, float *centroids)
 {
     ddb_kmeans m;
     ddb_exact_env env;
     if (k == 0 || dim == 0 || k > count) {
-        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "train_ivf_cosine: sample size %zu must be >= k = %lu, k and dim must be >= 1", count, (unsigned long)k);
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "train_ivf_cosine: sample size %zu must be >= k = %lu, k and dim must be >= 1",
+                            count, (unsigned long)k);
     }
     if (count > UINT32_MAX || count > SIZE_MAX / 16 / ((size_t)dim + 16)) {
         return ddb_mem_fail(ctx, DREAMDB_ERR_LIMIT, "%zu samples of %lu floats are too many to train on", count, (unsigned long)dim);
@@ -16226,7 +16307,8 @@ DDB_FN dreamdb_status ddb_kmeans_train(ddb_ctx *ctx, ddb_pool *pool, const float
 }
 
 /* ==== ROOM 23 lsh | prefix ddb_lsh_ | uses port mem coll exact kern ==== */
-/* The two hashing indexes that need no training: signs of projections on random planes (cosine, spatial.md 2) and bins along one random axis
+/* The two hashing indexes that need no training: signs of projections on random planes (cosine, spatial.md 2) and bins along one random
+   axis
    (l2, spatial.md 3).  Keys are packed bit strings, first digit in the top bit of byte 0.
    Invariant: planes, margins and bins are the format's, bit for bit.  The caller stands between ddb_exact_enter and ddb_exact_leave. */
 
@@ -16338,28 +16420,30 @@ DDB_FN void ddb_lsh_keys(uint32_t cpu, const ddb_lsh *lsh, const float *pack, si
 }
 
 /* One set of flipped digits: first and second, or bits where there is none. */
-typedef struct ddb_lsh_flip { double cost; uint32_t first, second; } ddb_lsh_flip;
+typedef struct ddb_lsh_flip { float cost; uint32_t first, second; } ddb_lsh_flip;
 
 DDB_FN int ddb_lsh_flip_compare(const void *a, const void *b, void *user)
 {
-    double x = ((const ddb_lsh_flip *)a)->cost, y = ((const ddb_lsh_flip *)b)->cost;
+    float x = ((const ddb_lsh_flip *)a)->cost, y = ((const ddb_lsh_flip *)b)->cost;
     (void)user;
     return x < y ? -1 : x > y ? 1 : 0;
 }
 
-/* Every set of at most two digits to flip, cheapest first; ties in the order none, one, two. */
+/* Every set of at most two digits to flip, cheapest first.  The cost is a float sum, and ties keep the order none; 0; 0 1; 0 2 ... 1; 1 2
+   ...
+   (tried with the live reference on 24 ties; spatial.md 9 says neither). */
 DDB_FN dreamdb_status ddb_lsh_flips(ddb_ctx *ctx, const float *margins, uint32_t bits, ddb_lsh_flip *flips, size_t count)
 {
-    size_t at = 0;
-    for (uint32_t size = 0; size < 3; size++) {
-        for (uint32_t a = 0; a < (size > 0 ? bits : 1); a++) {
-            for (uint32_t b = size > 1 ? a + 1 : 0; b < (size > 1 ? bits : 1); b++) {
-                ddb_lsh_flip *f = flips + at++;
-                f->first = size > 0 ? a : bits;
-                f->second = size > 1 ? b : bits;
-                double cost = size > 0 ? (double)(margins[a] < 0 ? -margins[a] : margins[a]) : 0.0;
-                f->cost = size > 1 ? ddb_exact_add64(cost, (double)(margins[b] < 0 ? -margins[b] : margins[b])) : cost;
-            }
+    size_t at = 1;
+    flips[0].cost = 0;
+    flips[0].first = flips[0].second = bits;
+    for (uint32_t a = 0; a < bits; a++) {
+        float cost = margins[a] < 0 ? -margins[a] : margins[a];
+        for (uint32_t b = a; b < bits; b++) {
+            ddb_lsh_flip *f = flips + at++;
+            f->first = a;
+            f->second = b > a ? b : bits;
+            f->cost = b > a ? ddb_exact_add(cost, margins[b] < 0 ? -margins[b] : margins[b]) : cost;
         }
     }
     DREAMDB_ASSERT(at == count);
@@ -16373,7 +16457,8 @@ DDB_FN size_t ddb_lsh_probe_most(const ddb_lsh *lsh)
 }
 
 /* The keys of the nprobe cells to look at, in order, for a unit query. */
-DDB_FN dreamdb_status ddb_lsh_probe(ddb_ctx *ctx, const ddb_lsh *lsh, const float *unit, uint64_t nprobe, ddb_arena *arena, uint8_t **keys, size_t *count)
+DDB_FN dreamdb_status ddb_lsh_probe(ddb_ctx *ctx, const ddb_lsh *lsh, const float *unit, uint64_t nprobe, ddb_arena *arena, uint8_t **keys,
+                                    size_t *count)
 {
     size_t most = ddb_lsh_probe_most(lsh), size = (lsh->bits + 7) / 8, lanes = lsh->blocks * DDB_KERN_LANES;
     *count = nprobe < most ? (size_t)nprobe : most;
@@ -16477,31 +16562,33 @@ DDB_FN void ddb_lsh_l2_key(int64_t bin, uint8_t key[8])
     }
 }
 
-/* Own bin, then outwards, the nearer side first; bins past the ends of 64 bits are left out. */
-DDB_FN dreamdb_status ddb_lsh_l2_probe(ddb_ctx *ctx, int64_t bin, double part, uint64_t nprobe, ddb_arena *arena, uint8_t **keys, size_t *count)
+/* Own bin, then outwards by the distance from the projection to the bin, the lower one on a tie (at a part of 0 and of 1/2: tried with the
+   live
+   reference); bins past the ends of 64 bits are left out. */
+DDB_FN dreamdb_status ddb_lsh_l2_probe(ddb_ctx *ctx, int64_t bin, double part, uint64_t nprobe, ddb_arena *arena, uint8_t **keys,
+                                       size_t *count)
 {
     size_t most = nprobe < DDB_LSH_L2_PROBES ? (size_t)nprobe : (size_t)DDB_LSH_L2_PROBES;
     uint64_t below = (uint64_t)bin ^ (uint64_t)1 << 63, above = UINT64_MAX - below;     /* bins there are on each side */
+    uint64_t down = 1, up = 1;
     *count = 0;
     *keys = (uint8_t *)ddb_mem_arena_alloc(ctx, arena, most * 8);
     if (!*keys) {
         return DREAMDB_ERR_MEMORY;
     }
-    for (uint64_t step = 0; *count < most && (step <= below || step <= above); step++) {
-        bool up_first = part >= 0.5;
-        for (int side = 0; side < (step > 0 ? 2 : 1) && *count < most; side++) {
-            bool up = (side == 0) == up_first;
-            if (step <= (up ? above : below)) {
-                uint64_t to = up ? (uint64_t)bin + step : (uint64_t)bin - step;
-                ddb_lsh_l2_key((int64_t)to, *keys + (*count)++ * 8);
-            }
-        }
+    ddb_lsh_l2_key(bin, *keys);
+    for (*count = 1; *count < most && (down <= below || up <= above); (*count)++) {
+        bool lower = ddb_exact_add64((double)(down - 1), part) <= ddb_exact_sub64((double)up, part);
+        lower = down <= below && (lower || up > above);
+        uint64_t to = lower ? (uint64_t)bin - down++ : (uint64_t)bin + up++;
+        ddb_lsh_l2_key((int64_t)to, *keys + *count * 8);
     }
     return DREAMDB_OK;
 }
 
 /* ==== ROOM 24 ivf | prefix ddb_ivf_ | uses port mem bytes exact bound ==== */
-/* Cells around trained centroids (spatial.md 4): a vector belongs to the centroid with the largest left fold of unit vectors, the lowest on a
+/* Cells around trained centroids (spatial.md 4): a vector belongs to the centroid with the largest left fold of unit vectors, the lowest
+   on a
    tie; a query looks at the cells in the order of the same score.  Stored centroids need not be unit vectors. */
 
 typedef struct ddb_ivf { uint32_t k, dim; ddb_bound_set *set; } ddb_ivf;
@@ -16526,7 +16613,8 @@ DDB_FN dreamdb_status ddb_ivf_units(ddb_ctx *ctx, const char *path, float *centr
             return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, "ivf: centroid %lu has zero norm", (unsigned long)j);
         }
         if (fault != DDB_EXACT_GOOD) {
-            return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, "ivf: centroid %lu: %s", (unsigned long)j, ddb_exact_fault_text(fault, false));
+            return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, "ivf: centroid %lu: %s", (unsigned long)j,
+                                   ddb_exact_fault_text(fault, false));
         }
     }
     return DREAMDB_OK;
@@ -16570,7 +16658,8 @@ DDB_FN void ddb_ivf_key(uint32_t id, uint32_t bits, uint8_t *key)
 }
 
 /* The keys of the nprobe best cells, in order, for a unit query. */
-DDB_FN dreamdb_status ddb_ivf_probe(ddb_ctx *ctx, const ddb_ivf *ivf, uint32_t bits, const float *unit, uint64_t nprobe, ddb_arena *arena, uint8_t **keys, size_t *count)
+DDB_FN dreamdb_status ddb_ivf_probe(ddb_ctx *ctx, const ddb_ivf *ivf, uint32_t bits, const float *unit, uint64_t nprobe, ddb_arena *arena,
+                                    uint8_t **keys, size_t *count)
 {
     size_t most = nprobe < ivf->k ? (size_t)nprobe : ivf->k, size = (bits + 7) / 8;
     uint32_t *ids = ddb_mem_new(ctx, uint32_t, most);
@@ -16591,7 +16680,8 @@ DDB_FN dreamdb_status ddb_ivf_probe(ddb_ctx *ctx, const ddb_ivf *ivf, uint32_t b
 
 /* ==== ROOM 25 index | prefix ddb_index_ | uses port mem bytes cbor addr exact kern pool lsh ivf bound ==== */
 /* SpatialIndex objects (spatial.md 1): the one room that knows all index kinds, by the table at its end.
-   Invariant: an open index is immutable and serves any number of threads.  A packed key is the key's digits from the top bit of byte 0 on, padded with
+   Invariant: an open index is immutable and serves any number of threads.  A packed key is the key's digits from the top bit of byte 0 on,
+   padded with
    zeros, so that memcmp orders keys as their texts.  Objects are hostile until decoded: sizes are checked before anything is allocated. */
 
 enum {
@@ -16615,14 +16705,16 @@ typedef struct ddb_index {
 } ddb_index;
 
 /* The members of an object, as found; absent ones have no data. */
-typedef struct ddb_index_parts { ddb_slice algorithm, metric, params, parents, spec; uint64_t bits, dim; bool has_bits, has_dim; } ddb_index_parts;
+typedef struct ddb_index_parts { ddb_slice algorithm, metric, params, parents, spec; uint64_t bits, dim; bool has_bits, has_dim;
+                                } ddb_index_parts;
 typedef struct ddb_index_params { ddb_slice seed, width, centroids; uint64_t version, k; bool has_version, has_k; } ddb_index_params;
 
 /* ---- Reading ---- */
 
 DDB_FN dreamdb_status ddb_index_unknown(ddb_ctx *ctx, const char *path, const char *where, ddb_slice key)
 {
-    return ddb_mem_fail_at(ctx, DREAMDB_ERR_FORMAT, path, "SpatialIndex Object has unknown field: %s`%.*s`", where, (int)(key.size < 64 ? key.size : 64),
+    return ddb_mem_fail_at(ctx, DREAMDB_ERR_FORMAT, path, "SpatialIndex Object has unknown field: %s`%.*s`", where,
+                           (int)(key.size < 64 ? key.size : 64),
                            (const char *)key.data);
 }
 
@@ -16694,7 +16786,8 @@ DDB_FN dreamdb_status ddb_index_read_params(ddb_ctx *ctx, const ddb_index *ix, d
         return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, "SpatialIndex: params.version is missing");
     }
     if (p->version < 1 || p->version > 2) {
-        return ddb_mem_fail_at(ctx, DREAMDB_ERR_FORMAT, path, "SpatialIndex: params.version is %llu, known are 1 and 2", (unsigned long long)p->version);
+        return ddb_mem_fail_at(ctx, DREAMDB_ERR_FORMAT, path, "SpatialIndex: params.version is %llu, known are 1 and 2",
+                               (unsigned long long)p->version);
     }
     if ((p->version == 2) != ix->has_spec) {
         return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, "SpatialIndex params v1 must omit embedding_spec_id and v2 must carry it");
@@ -16730,12 +16823,15 @@ DDB_FN dreamdb_status ddb_index_open_lsh_l2(ddb_ctx *ctx, ddb_index *ix, const d
 DDB_FN dreamdb_status ddb_index_open_ivf(ddb_ctx *ctx, ddb_index *ix, const ddb_index_params *p, const char *path)
 {
     uint64_t floats = 0;
-    if (!p->has_k || p->k < 1 || p->k > UINT32_MAX || !ddb_mem_mul_u64(p->k, ix->dim, &floats) || floats > UINT64_MAX / 4 || floats * 4 != p->centroids.size) {
-        return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, "ivf: centroids have %zu bytes, not k = %llu times dim = %lu floats", p->centroids.size,
+    if (!p->has_k || p->k < 1 || p->k > UINT32_MAX || !ddb_mem_mul_u64(p->k, ix->dim, &floats) || floats > UINT64_MAX / 4
+        || floats * 4 != p->centroids.size) {
+        return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, "ivf: centroids have %zu bytes, not k = %llu times dim = %lu floats",
+                               p->centroids.size,
                                (unsigned long long)p->k, (unsigned long)ix->dim);
     }
     if (ix->bits < 32 && (p->k - 1) >> ix->bits != 0) {
-        return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, "ivf: bits=%lu too narrow to encode k=%llu centroid ids", (unsigned long)ix->bits,
+        return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, "ivf: bits=%lu too narrow to encode k=%llu centroid ids",
+                               (unsigned long)ix->bits,
                                (unsigned long long)p->k);
     }
     ix->k = (uint32_t)p->k;
@@ -16770,7 +16866,8 @@ DDB_FN bool ddb_index_units(const ddb_index_batch *b, size_t first, size_t count
     return true;
 }
 
-DDB_FN dreamdb_status ddb_index_keys_lsh(ddb_ctx *ctx, const ddb_index *ix, const float *units, size_t count, uint8_t *keys, size_t key_size)
+DDB_FN dreamdb_status ddb_index_keys_lsh(ddb_ctx *ctx, const ddb_index *ix, const float *units, size_t count, uint8_t *keys,
+                                         size_t key_size)
 {
     size_t floats = (size_t)ix->dim * DDB_KERN_LANES;
     float *pack = ddb_mem_new(ctx, float, floats);
@@ -16786,7 +16883,8 @@ DDB_FN dreamdb_status ddb_index_keys_lsh(ddb_ctx *ctx, const ddb_index *ix, cons
     return DREAMDB_OK;
 }
 
-DDB_FN dreamdb_status ddb_index_keys_ivf(ddb_ctx *ctx, const ddb_index *ix, const float *units, size_t count, uint8_t *keys, size_t key_size)
+DDB_FN dreamdb_status ddb_index_keys_ivf(ddb_ctx *ctx, const ddb_index *ix, const float *units, size_t count, uint8_t *keys,
+                                         size_t key_size)
 {
     uint32_t *ids = ddb_mem_new(ctx, uint32_t, count);
     if (!ids) {
@@ -16811,7 +16909,8 @@ DDB_FN void ddb_index_keys_lsh_l2(const ddb_index_batch *b, size_t first, size_t
         if (!finite || !ddb_lsh_l2_bin(b->ix->lsh_l2, x, &bin, &rest)) {
             part->status = DREAMDB_ERR_ARGUMENT;
             part->row = i;
-            part->text = finite ? "L2 index: projected bin outside signed 64-bit range" : "L2 index: vector dimension or nonfinite component";
+            part->text = finite ? "L2 index: projected bin outside signed 64-bit range"
+                : "L2 index: vector dimension or nonfinite component";
             return;
         }
         ddb_lsh_l2_key(bin, b->keys + i * 8);
@@ -16823,7 +16922,8 @@ DDB_FN size_t ddb_index_key_size(const ddb_index *ix) { return (ix->bits + 7) / 
 DDB_FN void ddb_index_task(void *user, uint32_t index)
 {
     const ddb_index_batch *b = (const ddb_index_batch *)user;
-    size_t first = (size_t)index * b->each, count = b->count - first < b->each ? b->count - first : b->each, size = ddb_index_key_size(b->ix);
+    size_t first = (size_t)index * b->each, count = b->count - first < b->each ? b->count - first : b->each,
+        size = ddb_index_key_size(b->ix);
     ddb_index_part *part = b->parts + index;
     dreamdb_error error;
     ddb_ctx ctx = ddb_mem_fork(b->ctx, &error);
@@ -16846,7 +16946,8 @@ DDB_FN void ddb_index_task(void *user, uint32_t index)
 }
 
 /* Packed keys of count vectors, stride_floats apart, on the pool's threads.  ARGUMENT names the first bad row. */
-DDB_FN dreamdb_status ddb_index_keys(ddb_ctx *ctx, ddb_pool *pool, const ddb_index *ix, const float *vectors, size_t stride_floats, size_t count, uint8_t *keys)
+DDB_FN dreamdb_status ddb_index_keys(ddb_ctx *ctx, ddb_pool *pool, const ddb_index *ix, const float *vectors, size_t stride_floats,
+                                     size_t count, uint8_t *keys)
 {
     ddb_index_batch b;
     dreamdb_status status = DREAMDB_OK;
@@ -16862,7 +16963,7 @@ DDB_FN dreamdb_status ddb_index_keys(ddb_ctx *ctx, ddb_pool *pool, const ddb_ind
     b.keys = keys;
     b.each = (count + ddb_pool_width(pool) - 1) / ddb_pool_width(pool);
     b.each = (b.each + DDB_INDEX_TASK_LEAST - 1) / DDB_INDEX_TASK_LEAST * DDB_INDEX_TASK_LEAST;
-    b.each = b.each < DDB_INDEX_TASK_MOST ? b.each : DDB_INDEX_TASK_MOST;
+    b.each = b.each < (size_t)DDB_INDEX_TASK_MOST ? b.each : (size_t)DDB_INDEX_TASK_MOST;
     size_t tasks = (count + b.each - 1) / b.each;
     b.parts = ddb_mem_new(ctx, ddb_index_part, tasks);
     if (!b.parts) {
@@ -16953,14 +17054,16 @@ DDB_FN dreamdb_status ddb_index_read_parents(ddb_ctx *ctx, ddb_index *ix, ddb_sl
 }
 
 /* Kind, bits, dim, metric. */
-DDB_FN dreamdb_status ddb_index_read_head(ddb_ctx *ctx, ddb_index *ix, const ddb_index_parts *parts, const char *path, const ddb_index_row **row)
+DDB_FN dreamdb_status ddb_index_read_head(ddb_ctx *ctx, ddb_index *ix, const ddb_index_parts *parts, const char *path,
+                                          const ddb_index_row **row)
 {
     *row = NULL;
     for (size_t i = 0; i < sizeof ddb_index_rows / sizeof *ddb_index_rows; i++) {
         *row = ddb_bytes_is(parts->algorithm, ddb_index_rows[i].algorithm) ? ddb_index_rows + i : *row;
     }
     if (!*row) {
-        return ddb_mem_fail_at(ctx, DREAMDB_ERR_FORMAT, path, "index algorithm %.*s is not known", (int)(parts->algorithm.size < 64 ? parts->algorithm.size : 64),
+        return ddb_mem_fail_at(ctx, DREAMDB_ERR_FORMAT, path, "index algorithm %.*s is not known",
+                               (int)(parts->algorithm.size < 64 ? parts->algorithm.size : 64),
                                (const char *)parts->algorithm.data);
     }
     if (!(*row)->open) {
@@ -16970,7 +17073,8 @@ DDB_FN dreamdb_status ddb_index_read_head(ddb_ctx *ctx, ddb_index *ix, const ddb
         return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, "SpatialIndex Object `%s` must be >= 1", parts->bits < 1 ? "bits" : "dim");
     }
     if (parts->bits > DDB_INDEX_BITS_MOST || parts->dim > DDB_INDEX_DIM_MOST) {
-        return ddb_mem_fail_at(ctx, DREAMDB_ERR_LIMIT, path, "SpatialIndex: bits %llu, dim %llu: at most %d and %d are read", (unsigned long long)parts->bits,
+        return ddb_mem_fail_at(ctx, DREAMDB_ERR_LIMIT, path, "SpatialIndex: bits %llu, dim %llu: at most %d and %d are read",
+                               (unsigned long long)parts->bits,
                                (unsigned long long)parts->dim, (int)DDB_INDEX_BITS_MOST, (int)DDB_INDEX_DIM_MOST);
     }
     if (!ddb_bytes_is(parts->metric, (*row)->metric)) {
@@ -17084,7 +17188,8 @@ DDB_FN uint32_t ddb_index_bits_of(uint64_t k)
     return bits;
 }
 
-DDB_FN void ddb_index_encode_ivf(ddb_buf *buf, uint32_t bits, uint32_t dim, uint32_t k, const float *centroids, const ddb_addr *parents, size_t parent_count)
+DDB_FN void ddb_index_encode_ivf(ddb_buf *buf, uint32_t bits, uint32_t dim, uint32_t k, const float *centroids, const ddb_addr *parents,
+                                 size_t parent_count)
 {
     size_t floats = (size_t)k * dim;
     ddb_index_encode_head(buf, bits, dim, "cosine", parent_count > 0 ? 6 : 5);
@@ -17160,7 +17265,8 @@ DDB_FN dreamdb_status ddb_index_prepare_query(ddb_ctx *ctx, const ddb_index *ix,
 }
 
 /* The keys of the nprobe cells to look at for a query (as the user gave it), best first; fewer when there are not so many cells. */
-DDB_FN dreamdb_status ddb_index_probe(ddb_ctx *ctx, const ddb_index *ix, const float *query, uint64_t nprobe, ddb_arena *arena, uint8_t **keys, size_t *count)
+DDB_FN dreamdb_status ddb_index_probe(ddb_ctx *ctx, const ddb_index *ix, const float *query, uint64_t nprobe, ddb_arena *arena,
+                                      uint8_t **keys, size_t *count)
 {
     int64_t bin = 0;
     double part = 0;
@@ -19063,7 +19169,8 @@ DDB_FN void ddb_view_release(ddb_ctx *ctx, dreamdb_snapshot *view)
 /* Manifest, schema, and for each field its binding, class and registry entry. */
 DDB_FN dreamdb_status ddb_view_decode(ddb_ctx *ctx, dreamdb_snapshot *view)
 {
-    dreamdb_status status = ddb_manifest_decode(ctx, &view->arena, ddb_bytes_slice(view->object.data, view->object.size), view->path, &view->manifest);
+    dreamdb_status status = ddb_manifest_decode(ctx, &view->arena, ddb_bytes_slice(view->object.data, view->object.size), view->path,
+                                                &view->manifest);
     if (status < 0) {
         return status;
     }
@@ -19174,7 +19281,8 @@ DDB_FN dreamdb_status ddb_view_field_named(ddb_ctx *ctx, dreamdb_snapshot *view,
     list[0] = 0;
     for (size_t i = 0; i < view->schema.count && at + 1 < sizeof list; i++) {
         ddb_slice text = view->schema.fields[i].name;
-        int wrote = snprintf(list + at, sizeof list - at, "%s%.*s", i > 0 ? ", " : "", (int)(text.size < 40 ? text.size : 40), (const char *)text.data);
+        int wrote = snprintf(list + at, sizeof list - at, "%s%.*s", i > 0 ? ", " : "", (int)(text.size < 40 ? text.size : 40),
+                             (const char *)text.data);
         at += wrote > 0 ? (size_t)wrote : 0;
     }
     return ddb_mem_fail(ctx, DREAMDB_ERR_NOT_FOUND, "no field `%s` in `%s`; it has: %s", name ? name : "(null)", view->ref, list);
@@ -19183,13 +19291,15 @@ DDB_FN dreamdb_status ddb_view_field_named(ddb_ctx *ctx, dreamdb_snapshot *view,
 /* Checks a fetched Track against its binding and keeps it. */
 DDB_FN dreamdb_status ddb_view_take_track(ddb_ctx *ctx, dreamdb_snapshot *view, ddb_view_field *field, const ddb_object_want *want)
 {
-    dreamdb_status status = ddb_track_decode(ctx, &view->arena, field->cls, ddb_bytes_slice(want->object.data, want->object.size), want->path, &field->track);
+    dreamdb_status status = ddb_track_decode(ctx, &view->arena, field->cls, ddb_bytes_slice(want->object.data, want->object.size),
+                                             want->path, &field->track);
     if (status < 0) {
         return status;
     }
     if (!ddb_bytes_equal(field->track.modality, field->binding->modality) || field->track.t_min != field->binding->t_min
         || field->track.t_max != field->binding->t_max || !ddb_addr_equal(&field->track.timeline, &field->binding->timeline)) {
-        return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, want->path, "Track says another modality, timeline or coverage than the manifest's binding of `%.*s`",
+        return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, want->path,
+                               "Track says another modality, timeline or coverage than the manifest's binding of `%.*s`",
                                (int)field->schema->name.size, (const char *)field->schema->name.data);
     }
     field->track_object = want->object;
@@ -19205,7 +19315,8 @@ DDB_FN dreamdb_status ddb_view_take_index(ddb_ctx *ctx, dreamdb_snapshot *view, 
         return status;
     }
     if (ddb_index_dim(index) != field->schema->dim) {
-        status = ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, want->path, "index has dim %u, field `%.*s` has %u", (unsigned)ddb_index_dim(index),
+        status = ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, want->path, "index has dim %u, field `%.*s` has %u",
+                                 (unsigned)ddb_index_dim(index),
                                  (int)field->schema->name.size, (const char *)field->schema->name.data, (unsigned)field->schema->dim);
         ddb_index_free(ctx, index);
         return status;
@@ -19221,14 +19332,17 @@ DDB_FN dreamdb_status ddb_view_readable(ddb_ctx *ctx, const dreamdb_snapshot *vi
     const char *name = (const char *)field->schema->name.data;
     int size = (int)field->schema->name.size;
     if (field->schema->kind == DREAMDB_KIND_OTHER) {
-        return ddb_mem_fail_at(ctx, DREAMDB_ERR_UNSUPPORTED, view->path, "field `%.*s` is of kind `%.*s`, which this version keeps but does not read",
+        return ddb_mem_fail_at(ctx, DREAMDB_ERR_UNSUPPORTED, view->path,
+                               "field `%.*s` is of kind `%.*s`, which this version keeps but does not read",
                                size, name, (int)field->schema->kind_text.size, (const char *)field->schema->kind_text.data);
     }
     if (field->has_registry && field->registry.has_hot) {
-        return ddb_mem_fail_at(ctx, DREAMDB_ERR_UNSUPPORTED, view->path, "field `%.*s` has a hot shard, which this version does not read: flush it with the writer that made it", size, name);
+        return ddb_mem_fail_at(ctx, DREAMDB_ERR_UNSUPPORTED, view->path,
+                       "field `%.*s` has a hot shard, which this version does not read: flush it with the writer that made it", size, name);
     }
     if (field->has_registry && field->registry.index_count != 1) {
-        return ddb_mem_fail_at(ctx, DREAMDB_ERR_UNSUPPORTED, view->path, "field `%.*s` has %zu index tables; this version reads one", size, name, field->registry.index_count);
+        return ddb_mem_fail_at(ctx, DREAMDB_ERR_UNSUPPORTED, view->path, "field `%.*s` has %zu index tables; this version reads one", size,
+                               name, field->registry.index_count);
     }
     return DREAMDB_OK;
 }
@@ -19254,7 +19368,8 @@ DDB_FN dreamdb_status ddb_view_wish(ddb_ctx *ctx, dreamdb_snapshot *view, ddb_vi
     ddb_object_want *want = wants + *count;
     want->addr = index ? field->registry.index : field->binding->address;
     char *folder = index ? NULL : ddb_addr_folder(ctx, &view->arena, &field->binding->timeline, field->binding->modality, "track");
-    want->path = index ? ddb_addr_path(ctx, &view->arena, "spatial-index", &want->addr) : folder ? ddb_addr_path(ctx, &view->arena, folder, &want->addr) : NULL;
+    want->path = index ? ddb_addr_path(ctx, &view->arena, "spatial-index", &want->addr) : folder
+        ? ddb_addr_path(ctx, &view->arena, folder, &want->addr) : NULL;
     want->flags = DDB_OBJECT_METADATA;
     jobs[*count].field = field;
     jobs[*count].index = index;
@@ -19271,7 +19386,8 @@ DDB_FN dreamdb_status ddb_view_need_locked(ddb_ctx *ctx, dreamdb_snapshot *view,
     for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
         bool has_index = fields[i]->schema->kind == DREAMDB_EMBEDDING;
         status = ddb_view_readable(ctx, view, fields[i]);
-        missing = missing || ((what & DDB_VIEW_TRACK) && !fields[i]->track_loaded) || ((what & DDB_VIEW_INDEX) && has_index && !fields[i]->index);
+        missing = missing || ((what & DDB_VIEW_TRACK) && !fields[i]->track_loaded)
+            || ((what & DDB_VIEW_INDEX) && has_index && !fields[i]->index);
     }
     if (status < 0 || !missing) {
         return status;
@@ -19292,7 +19408,8 @@ DDB_FN dreamdb_status ddb_view_need_locked(ddb_ctx *ctx, dreamdb_snapshot *view,
     if (status == DREAMDB_OK && n > 0) {
         status = ddb_object_get_many(ctx, view->db->env, wants, n);
         for (size_t i = 0; i < n && status == DREAMDB_OK; i++) {
-            status = jobs[i].index ? ddb_view_take_index(ctx, view, jobs[i].field, wants + i) : ddb_view_take_track(ctx, view, jobs[i].field, wants + i);
+            status = jobs[i].index ? ddb_view_take_index(ctx, view, jobs[i].field, wants + i)
+                : ddb_view_take_track(ctx, view, jobs[i].field, wants + i);
             if (status == DREAMDB_OK && !jobs[i].index) {
                 wants[i].object.data = NULL;              /* the field holds it now */
             }
@@ -19352,7 +19469,8 @@ DDB_FN dreamdb_status ddb_view_ancestor(ddb_ctx *ctx, struct dreamdb *db, ddb_ad
         if (status == DREAMDB_OK) {
             status = ddb_manifest_decode(ctx, &arena, ddb_bytes_slice(object.data, object.size), path, &manifest);
             if (status == DREAMDB_OK && manifest.parent_count == 0) {
-                status = ddb_mem_fail(ctx, DREAMDB_ERR_NOT_FOUND, "`%s` has only %llu states before this one", db->ref, (unsigned long long)i);
+                status = ddb_mem_fail(ctx, DREAMDB_ERR_NOT_FOUND, "`%s` has only %llu states before this one", db->ref,
+                                      (unsigned long long)i);
             } else if (status == DREAMDB_OK) {
                 address = manifest.parents[0];
             }
@@ -19406,7 +19524,8 @@ DDB_FN dreamdb_status ddb_view_state(ddb_ctx *ctx, struct dreamdb *db, const cha
         dreamdb_status status = ddb_ref_read(ctx, db->env, db->ref, &address, tag);
         if (status == DREAMDB_OK) {
             status = back <= db->env->limits.history ? ddb_view_ancestor(ctx, db, address, back, &address)
-                                                     : ddb_mem_fail(ctx, DREAMDB_ERR_LIMIT, "~%llu is beyond limits.history", (unsigned long long)back);
+                                                     : ddb_mem_fail(ctx, DREAMDB_ERR_LIMIT, "~%llu is beyond limits.history",
+                                                                    (unsigned long long)back);
         }
         return status < 0 ? status : ddb_view_load(ctx, db, db->ref, &address, out);
     }
@@ -19547,7 +19666,8 @@ typedef struct ddb_write_vectors {
 } ddb_write_vectors;
 
 /* One bucket (and its sidecar): slots [from, to) of one cell.  Fills row, and the two buffers. */
-DDB_FN dreamdb_status ddb_write_bucket_bytes(const ddb_write_vectors *v, size_t from, size_t to, ddb_row *row, ddb_buf *bucket, ddb_buf *sidecar)
+DDB_FN dreamdb_status ddb_write_bucket_bytes(const ddb_write_vectors *v, size_t from, size_t to, ddb_row *row, ddb_buf *bucket,
+                                             ddb_buf *sidecar)
 {
     size_t n = to - from, record = 8 + (size_t)v->dim * 4;
     ddb_bucket_header(bucket, record, n, &v->index_addr, v->modality, NULL);
@@ -19720,10 +19840,12 @@ DDB_FN dreamdb_status ddb_write_embedding(ddb_ctx *ctx, ddb_write *write, const 
     size_t stride = c->column->stride > 0 ? c->column->stride : (size_t)schema->dim * sizeof(float);
     memset(&v, 0, sizeof v);
     if (stride % sizeof(float) != 0 || !c->column->data) {
-        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%s`: %s", c->column->field, c->column->data ? "the stride is not a multiple of 4 bytes" : "data is NULL");
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%s`: %s", c->column->field, c->column->data
+                            ? "the stride is not a multiple of 4 bytes" : "data is NULL");
     }
     if (c->field->registry.has_compressor) {
-        return ddb_mem_fail(ctx, DREAMDB_ERR_UNSUPPORTED, "field `%s` has a vector compressor, which this version does not write", c->column->field);
+        return ddb_mem_fail(ctx, DREAMDB_ERR_UNSUPPORTED, "field `%s` has a vector compressor, which this version does not write",
+                            c->column->field);
     }
     v.index = c->field->index;
     v.index_addr = c->field->registry.index;
@@ -19843,12 +19965,14 @@ DDB_FN dreamdb_status ddb_write_advance(ddb_ctx *ctx, ddb_write *write, const dd
 {
     ddb_track track;
     ddb_addr address;
-    dreamdb_status status = ddb_track_insert(ctx, write->env, &write->arena, &field->track, rows, count, write->page_limit, write->puts, &track);
+    dreamdb_status status = ddb_track_insert(ctx, write->env, &write->arena, &field->track, rows, count, write->page_limit, write->puts,
+                                             &track);
     if (status == DREAMDB_OK) {
         status = ddb_track_put(ctx, write->puts, &write->arena, &track, &address);
     }
     if (status == DREAMDB_OK) {
-        status = ddb_manifest_advance(ctx, &write->arena, &write->manifest, field->schema->name, &address, track.t_min, track.t_max, write->env->identical);
+        status = ddb_manifest_advance(ctx, &write->arena, &write->manifest, field->schema->name, &address, track.t_min, track.t_max,
+                                      write->env->identical);
     }
     return status;
 }
@@ -19889,11 +20013,13 @@ DDB_FN dreamdb_status ddb_write_present(ddb_ctx *ctx, ddb_write *write, const ui
             kept[n++] = anchors[i];
         } else if (schema->required || (schema->kind == DREAMDB_EMBEDDING && n > 0)) {
             return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, schema->required ? "row %zu is missing required field `%s`"
-                                : "row %zu has no `%s` and others of the batch have: an embedding is for all rows of a batch or for none", i, c->column->field);
+                                : "row %zu has no `%s` and others of the batch have: an embedding is for all rows of a batch or for none",
+                                    i, c->column->field);
         }
     }
     if (schema->kind == DREAMDB_EMBEDDING && n > 0 && n < count) {
-        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "row 0 has no `%s` and others of the batch have: an embedding is for all rows of a batch or for none", c->column->field);
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT,
+                   "row 0 has no `%s` and others of the batch have: an embedding is for all rows of a batch or for none", c->column->field);
     }
     c->rows = rows;
     c->anchors = kept;
@@ -19902,7 +20028,8 @@ DDB_FN dreamdb_status ddb_write_present(ddb_ctx *ctx, ddb_write *write, const ui
 }
 
 /* Resolves the columns: known fields, each once, required ones there. */
-DDB_FN dreamdb_status ddb_write_columns(ddb_ctx *ctx, ddb_write *write, const dreamdb_append_desc *desc, const uint64_t *anchors, ddb_write_column *out)
+DDB_FN dreamdb_status ddb_write_columns(ddb_ctx *ctx, ddb_write *write, const dreamdb_append_desc *desc, const uint64_t *anchors,
+                                        ddb_write_column *out)
 {
     dreamdb_snapshot *view = write->view;
     for (size_t i = 0; i < desc->column_count; i++) {
@@ -19992,7 +20119,8 @@ DDB_FN dreamdb_status ddb_write_not_deleted(ddb_ctx *ctx, ddb_write *write, cons
     }
     for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
         if (deleted[i]) {
-            status = ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "anchor %llu is deleted: a row under it would stay hidden for ever (allow_tombstoned appends it all the same)",
+            status = ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT,
+                             "anchor %llu is deleted: a row under it would stay hidden for ever (allow_tombstoned appends it all the same)",
                                   (unsigned long long)sorted[i]);
         }
     }
@@ -20074,9 +20202,11 @@ DDB_FN dreamdb_status ddb_write_append(ddb_ctx *ctx, struct dreamdb *db, const d
 
 /* ---- Training bytes ---- */
 
-/* Trains IVF centroids on a sample and encodes the index object.  k 0 = sqrt of the sample; keys of 24 bits unless the reference's width is asked
+/* Trains IVF centroids on a sample and encodes the index object.  k 0 = sqrt of the sample; keys of 24 bits unless the reference's width
+   is asked
    for (flaws.md: no path changes when k grows). */
-DDB_FN dreamdb_status ddb_write_train_bytes(ddb_ctx *ctx, ddb_env *env, const dreamdb_field *in, bool identical, const ddb_addr *parents, size_t parent_count, ddb_buf *out)
+DDB_FN dreamdb_status ddb_write_train_bytes(ddb_ctx *ctx, ddb_env *env, const dreamdb_field *in, bool identical, const ddb_addr *parents,
+                                            size_t parent_count, ddb_buf *out)
 {
     size_t floats = 0;
     uint32_t k = in->k, bits = 1;
@@ -20087,14 +20217,17 @@ DDB_FN dreamdb_status ddb_write_train_bytes(ddb_ctx *ctx, ddb_env *env, const dr
         k++;
     }
     if (k > in->train_count) {
-        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%s`: %zu training rows are fewer than k = %u cells", in->name ? in->name : "", in->train_count, (unsigned)k);
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%s`: %zu training rows are fewer than k = %u cells", in->name ? in->name
+                            : "", in->train_count, (unsigned)k);
     }
     while (bits < 32 && ((uint64_t)1 << bits) < k) {
         bits++;
     }
-    uint32_t width = in->key_bits == DREAMDB_KEY_BITS_AUTO || (in->key_bits == 0 && identical) ? bits : in->key_bits > 0 ? in->key_bits : bits > 24 ? bits : 24;
+    uint32_t width = in->key_bits == DREAMDB_KEY_BITS_AUTO || (in->key_bits == 0 && identical) ? bits : in->key_bits > 0 ? in->key_bits
+        : bits > 24 ? bits : 24;
     if (width < bits || width > 255) {
-        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%s`: keys of %u bits cannot name %u cells", in->name ? in->name : "", (unsigned)width, (unsigned)k);
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%s`: keys of %u bits cannot name %u cells", in->name ? in->name : "",
+                            (unsigned)width, (unsigned)k);
     }
     if (!ddb_mem_mul(k, in->dim, &floats)) {
         return ddb_mem_fail(ctx, DREAMDB_ERR_LIMIT, "%u centroids of dim %u are too many", (unsigned)k, (unsigned)in->dim);
@@ -20103,7 +20236,8 @@ DDB_FN dreamdb_status ddb_write_train_bytes(ddb_ctx *ctx, ddb_env *env, const dr
     if (!centroids) {
         return DREAMDB_ERR_MEMORY;
     }
-    dreamdb_status status = ddb_kmeans_train(ctx, env->pool, in->train, in->train_count, in->dim, k, in->iterations > 0 ? in->iterations : 10, in->seed, NULL, NULL, centroids);
+    dreamdb_status status = ddb_kmeans_train(ctx, env->pool, in->train, in->train_count, in->dim, k, in->iterations > 0 ? in->iterations
+                                             : 10, in->seed, NULL, NULL, centroids);
     if (status == DREAMDB_OK) {
         ddb_index_encode_ivf(out, width, in->dim, k, centroids, parents, parent_count);
         status = ddb_bytes_status(out);
@@ -20114,7 +20248,8 @@ DDB_FN dreamdb_status ddb_write_train_bytes(ddb_ctx *ctx, ddb_env *env, const dr
 
 /* ---- Create ---- */
 
-/* Index of an embedding that is being made: an object that is there, a trained one, or LSH planes from BLAKE3("REF/FIELD") (spatial.md 1). */
+/* Index of an embedding that is being made: an object that is there, a trained one, or LSH planes from BLAKE3("REF/FIELD") (spatial.md 1).
+   */
 DDB_FN dreamdb_status ddb_write_index_bytes(ddb_ctx *ctx, ddb_write *write, const dreamdb_field *in, const ddb_field *field, ddb_buf *out)
 {
     dreamdb_status status = DREAMDB_OK;
@@ -20154,8 +20289,10 @@ DDB_FN dreamdb_status ddb_write_index_check(ddb_ctx *ctx, ddb_write *write, cons
     status = ddb_index_decode(ctx, ddb_bytes_slice(object.data, object.size), path, &index);
     if (status == DREAMDB_OK && (ddb_index_dim(index) != field->dim || !ddb_bytes_equal(ddb_index_algorithm(index), field->algorithm))) {
         status = ddb_mem_fail_at(ctx, DREAMDB_ERR_ARGUMENT, path, "index has algorithm %.*s and dim %u; field `%.*s` wants %.*s and %u",
-                                 (int)ddb_index_algorithm(index).size, (const char *)ddb_index_algorithm(index).data, (unsigned)ddb_index_dim(index),
-                                 (int)field->name.size, (const char *)field->name.data, (int)field->algorithm.size, (const char *)field->algorithm.data, (unsigned)field->dim);
+                                 (int)ddb_index_algorithm(index).size, (const char *)ddb_index_algorithm(index).data,
+                                     (unsigned)ddb_index_dim(index),
+                                 (int)field->name.size, (const char *)field->name.data, (int)field->algorithm.size,
+                                     (const char *)field->algorithm.data, (unsigned)field->dim);
     }
     ddb_index_free(ctx, index);
     ddb_object_release(write->env, &object);
@@ -20194,7 +20331,8 @@ DDB_FN dreamdb_status ddb_write_field_objects(ddb_ctx *ctx, ddb_write *write, co
         status = ddb_bytes_status(&bytes);
     }
     if (status == DREAMDB_OK) {
-        status = ddb_object_put(ctx, write->puts, field->kind == DREAMDB_EMBEDDING ? "spatial-index" : "scalar-index", ddb_bytes_of(&bytes), DDB_PUT_KEEP, &address);
+        status = ddb_object_put(ctx, write->puts, field->kind == DREAMDB_EMBEDDING ? "spatial-index" : "scalar-index",
+                                ddb_bytes_of(&bytes), DDB_PUT_KEEP, &address);
     }
     ddb_bytes_free(&bytes);
     if (status < 0) {
@@ -20331,7 +20469,8 @@ DDB_FN dreamdb_status ddb_write_constant(ddb_ctx *ctx, ddb_write *write, const d
 {
     char *folder = ddb_addr_folder(ctx, &write->arena, &track->timeline, field->modality, NULL);
     track->t_max = UINT64_MAX;
-    return folder ? ddb_object_put(ctx, write->puts, folder, ddb_bytes_slice(in->value, in->value_size), 0, &track->constant) : DREAMDB_ERR_MEMORY;
+    return folder ? ddb_object_put(ctx, write->puts, folder, ddb_bytes_slice(in->value, in->value_size), 0, &track->constant)
+        : DREAMDB_ERR_MEMORY;
 }
 
 /* The first samples of a scalar layer: one posting object a value (evolution.md 1.4). */
@@ -20348,7 +20487,8 @@ DDB_FN dreamdb_status ddb_write_scalar_layer(ddb_ctx *ctx, ddb_write *write, con
     status = ddb_scalar_pack(ctx, &write->arena, c->field->schema->kind, values, c->anchors, c->count, &pack, rows, count);
     for (size_t i = 0; i < *count && status == DREAMDB_OK; i++) {
         ddb_row *row = *rows + i;
-        status = ddb_object_put(ctx, write->puts, folder, ddb_bytes_slice(pack.data + row->offset, (size_t)row->size), DDB_PUT_OUTBOARD, &row->addr);
+        status = ddb_object_put(ctx, write->puts, folder, ddb_bytes_slice(pack.data + row->offset, (size_t)row->size), DDB_PUT_OUTBOARD,
+                                &row->addr);
         row->flags |= DDB_ROW_WHOLE;
         row->offset = 0;
     }
@@ -20357,7 +20497,8 @@ DDB_FN dreamdb_status ddb_write_scalar_layer(ddb_ctx *ctx, ddb_write *write, con
 }
 
 /* Builds the Track of a layer from its first samples. */
-DDB_FN dreamdb_status ddb_write_layer_track(ddb_ctx *ctx, ddb_write *write, const dreamdb_layer *layer, const ddb_field *field, ddb_track *track)
+DDB_FN dreamdb_status ddb_write_layer_track(ddb_ctx *ctx, ddb_write *write, const dreamdb_layer *layer, const ddb_field *field,
+                                            ddb_track *track)
 {
     ddb_view_field made;
     ddb_binding binding;
@@ -20379,12 +20520,14 @@ DDB_FN dreamdb_status ddb_write_layer_track(ddb_ctx *ctx, ddb_write *write, cons
     }
     dreamdb_status status = ddb_write_present(ctx, write, layer->anchors, layer->count, &column);
     for (size_t i = 0; i < layer->count && status == DREAMDB_OK; i++) {
-        status = layer->anchors[i] <= DREAMDB_ANCHOR_MAX ? DREAMDB_OK : ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "row %zu: anchor 2^64-1 cannot be stored", i);
+        status = layer->anchors[i] <= DREAMDB_ANCHOR_MAX ? DREAMDB_OK
+            : ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "row %zu: anchor 2^64-1 cannot be stored", i);
     }
     if (status < 0 || column.count == 0) {
         return status;
     }
-    status = track->cls == DDB_TRACK_ITEM ? ddb_write_media(ctx, write, &column, &rows, &count) : ddb_write_scalar_layer(ctx, write, &column, &rows, &count);
+    status = track->cls == DDB_TRACK_ITEM ? ddb_write_media(ctx, write, &column, &rows, &count)
+        : ddb_write_scalar_layer(ctx, write, &column, &rows, &count);
     if (status == DREAMDB_OK) {                 /* image layers never page (evolution.md 1.5) */
         uint64_t limit = track->cls == DDB_TRACK_ITEM ? UINT64_MAX : write->page_limit;
         status = ddb_track_build(ctx, write->env, &write->arena, track, rows, count, limit, write->puts);
@@ -20398,7 +20541,8 @@ DDB_FN dreamdb_status ddb_write_parent(ddb_ctx *ctx, const ddb_write *write, con
     if (layer) {
         *parent = layer->parent ? ddb_manifest_active(&write->manifest, ddb_bytes_text(layer->parent)) : NULL;
         if (!*parent) {
-            return ddb_mem_fail(ctx, DREAMDB_ERR_NOT_FOUND, "parent field `%s` is not in the schema: a layer needs a field that exists", layer->parent ? layer->parent : "(null)");
+            return ddb_mem_fail(ctx, DREAMDB_ERR_NOT_FOUND, "parent field `%s` is not in the schema: a layer needs a field that exists",
+                                layer->parent ? layer->parent : "(null)");
         }
     }
     return DREAMDB_OK;
@@ -20420,10 +20564,12 @@ DDB_FN dreamdb_status ddb_write_add_field_open(ddb_ctx *ctx, ddb_write *write, c
     ddb_track track;
     const ddb_binding *parent = NULL;
     if (in->kind == DREAMDB_EMBEDDING) {
-        return ddb_mem_fail(ctx, DREAMDB_ERR_UNSUPPORTED, "embedding fields can be added to a dataset only as compressed layers, which are not in this version: name them at create");
+        return ddb_mem_fail(ctx, DREAMDB_ERR_UNSUPPORTED,
+                "embedding fields can be added to a dataset only as compressed layers, which are not in this version: name them at create");
     }
     dreamdb_status status = ddb_schema_from_public_as(ctx, &write->arena, in, "h264", &field);
-    if (status == DREAMDB_OK && layer && (field.kind == DREAMDB_CONSTANT || (ddb_schema_is_media(field.kind) && field.kind != DREAMDB_IMAGE))) {
+    if (status == DREAMDB_OK && layer && (field.kind == DREAMDB_CONSTANT
+                                          || (ddb_schema_is_media(field.kind) && field.kind != DREAMDB_IMAGE))) {
         status = ddb_mem_fail(ctx, DREAMDB_ERR_UNSUPPORTED, "field `%s`: layers are of images and scalars", in->name);
     }
     if (status == DREAMDB_OK) {
@@ -20474,7 +20620,8 @@ DDB_FN dreamdb_status ddb_write_create(ddb_ctx *ctx, struct dreamdb *db, const d
     ddb_ctx look = ddb_mem_fork(ctx, &quiet);
     dreamdb_status status = ddb_ref_read(&look, db->env, db->ref, &there, tag);     /* before any training */
     if (status != DREAMDB_ERR_NOT_FOUND) {
-        return status < 0 ? ddb_mem_adopt(ctx, &quiet) : ddb_mem_fail_at(ctx, DREAMDB_ERR_EXISTS, db->ref, "ref `%s` exists already: open it, or choose another name", db->ref);
+        return status < 0 ? ddb_mem_adopt(ctx, &quiet) : ddb_mem_fail_at(ctx, DREAMDB_ERR_EXISTS, db->ref,
+                                                                       "ref `%s` exists already: open it, or choose another name", db->ref);
     }
     status = ddb_write_open(ctx, db, false, &write);
     if (status == DREAMDB_OK) {
@@ -20590,7 +20737,8 @@ DDB_FN dreamdb_status ddb_write_records_read(ddb_ctx *ctx, ddb_write *write, ddb
         for (size_t i = 0; i < n; i++) {
             ddb_bucket bucket;
             if (status == DREAMDB_OK) {
-                status = ddb_bucket_open(ctx, ddb_bytes_slice(wants[i].object.data, wants[i].object.size), wants[i].path, r->dim, field->binding->modality, &bucket);
+                status = ddb_bucket_open(ctx, ddb_bytes_slice(wants[i].object.data, wants[i].object.size), wants[i].path, r->dim,
+                                         field->binding->modality, &bucket);
                 status = status < 0 ? status : ddb_write_records_take(ctx, r, &bucket);
             }
             if (wants[i].object.data) {
@@ -20744,7 +20892,8 @@ DDB_FN dreamdb_status ddb_write_train_place(ddb_ctx *ctx, ddb_write *write, cons
         status = ddb_track_put(ctx, write->puts, &write->arena, &track, &put);
     }
     if (status == DREAMDB_OK && !ddb_addr_equal(&put, &field->binding->address)) {
-        status = ddb_manifest_advance(ctx, &write->arena, &write->manifest, field->schema->name, &put, track.t_min, track.t_max, write->env->identical);
+        status = ddb_manifest_advance(ctx, &write->arena, &write->manifest, field->schema->name, &put, track.t_min, track.t_max,
+                                      write->env->identical);
     }
     return status;
 }
@@ -20827,7 +20976,8 @@ DDB_FN dreamdb_status ddb_write_index_only(ddb_ctx *ctx, ddb_env *env, const dre
     return status;
 }
 
-/* ==== ROOM 31 scan | prefix ddb_scan_ | uses port mem bytes coll addr object schema page track manifest tomb bucket item scalar view ==== */
+/* ==== ROOM 31 scan | prefix ddb_scan_ | uses port mem bytes coll addr object schema page track manifest tomb bucket item scalar view ====
+   */
 /* Rows out of Tracks: a source that walks one field in Track order, columns for a list of anchors, predicates, counts, cursors.
    Invariant: an anchor with several rows gives the last in Track order; deleted anchors never appear.
    Memory: passes over anchors, or over classes of anchors, under db->pass_bytes; never the whole dataset. */
@@ -20859,7 +21009,8 @@ typedef struct ddb_scan_part {
     size_t          count;
 } ddb_scan_part;
 
-DDB_FN dreamdb_status ddb_scan_source_open(ddb_ctx *ctx, dreamdb_snapshot *view, ddb_view_field *field, uint64_t start, uint64_t end, ddb_scan_source *out)
+DDB_FN dreamdb_status ddb_scan_source_open(ddb_ctx *ctx, dreamdb_snapshot *view, ddb_view_field *field, uint64_t start, uint64_t end,
+                                           ddb_scan_source *out)
 {
     ddb_track_select select;
     memset(out, 0, sizeof *out);
@@ -20943,7 +21094,8 @@ DDB_FN dreamdb_status ddb_scan_fetch_postings(ddb_ctx *ctx, ddb_scan_source *sou
     source->anchors = ddb_mem_arena_new(ctx, &source->arena, uint64_t *, source->count);
     source->counts = ddb_mem_arena_new(ctx, &source->arena, size_t, source->count);
     char *folder = source->anchors && source->counts ? ddb_view_folder(ctx, &source->arena, source->field, "bucket") : NULL;
-    return folder ? ddb_scalar_postings(ctx, source->view->db->env, &source->arena, folder, source->rows, source->count, ddb_scan_take_posting, &take)
+    return folder ? ddb_scalar_postings(ctx, source->view->db->env, &source->arena, folder, source->rows, source->count,
+                                        ddb_scan_take_posting, &take)
                   : DREAMDB_ERR_MEMORY;
 }
 
@@ -20978,14 +21130,16 @@ DDB_FN dreamdb_status ddb_scan_source_fill(ddb_ctx *ctx, ddb_scan_source *source
     if (source->count == 0) {
         return DREAMDB_DONE;
     }
-    return spatial ? ddb_scan_fetch_buckets(ctx, source) : source->field->cls == DDB_TRACK_ITEM ? DREAMDB_OK : ddb_scan_fetch_postings(ctx, source);
+    return spatial ? ddb_scan_fetch_buckets(ctx, source) : source->field->cls == DDB_TRACK_ITEM ? DREAMDB_OK
+        : ddb_scan_fetch_postings(ctx, source);
 }
 
 DDB_FN dreamdb_status ddb_scan_open_bucket(ddb_ctx *ctx, ddb_scan_source *source, ddb_scan_part *part)
 {
     const ddb_object_want *want = source->wants + source->at;
     const ddb_field *schema = source->field->schema;
-    dreamdb_status status = ddb_bucket_open(ctx, ddb_bytes_slice(want->object.data, want->object.size), want->path, schema->dim, schema->modality, &part->bucket);
+    dreamdb_status status = ddb_bucket_open(ctx, ddb_bytes_slice(want->object.data, want->object.size), want->path, schema->dim,
+                                            schema->modality, &part->bucket);
     if (status < 0) {
         return status;
     }
@@ -21001,7 +21155,8 @@ DDB_FN dreamdb_status ddb_scan_open_bucket(ddb_ctx *ctx, ddb_scan_source *source
     for (size_t i = 0; i < part->bucket.count; i++) {
         source->scratch[i] = ddb_bucket_anchor(&part->bucket, i);
         if (source->scratch[i] < part->row->t_start || source->scratch[i] >= part->row->t_end) {
-            return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, want->path, "bucket holds anchor %llu outside its Track row", (unsigned long long)source->scratch[i]);
+            return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, want->path, "bucket holds anchor %llu outside its Track row",
+                                   (unsigned long long)source->scratch[i]);
         }
     }
     part->anchors = source->scratch;
@@ -21260,7 +21415,8 @@ DDB_FN dreamdb_status ddb_scan_where(ddb_ctx *ctx, dreamdb_snapshot *view, const
 /* ---- Counting and selecting ---- */
 
 /* Records of a field by its Track rows alone (no payload): an upper bound of its anchors. */
-DDB_FN dreamdb_status ddb_scan_records(ddb_ctx *ctx, dreamdb_snapshot *view, ddb_view_field *field, uint64_t start, uint64_t end, uint64_t *out)
+DDB_FN dreamdb_status ddb_scan_records(ddb_ctx *ctx, dreamdb_snapshot *view, ddb_view_field *field, uint64_t start, uint64_t end,
+                                       uint64_t *out)
 {
     ddb_track_select select;
     ddb_track_cursor *cursor = NULL;
@@ -21278,7 +21434,8 @@ DDB_FN dreamdb_status ddb_scan_records(ddb_ctx *ctx, dreamdb_snapshot *view, ddb
         status = ddb_track_next(ctx, cursor, &row);
         if (status == DREAMDB_OK) {
             uint64_t span = row->t_end - row->t_start;
-            uint64_t most = field->cls == DDB_TRACK_ITEM ? 1 : field->cls == DDB_TRACK_SPATIAL ? ddb_bucket_records(row->size, field->schema) : row->size * 8;
+            uint64_t most = field->cls == DDB_TRACK_ITEM ? 1 : field->cls == DDB_TRACK_SPATIAL
+                ? ddb_bucket_records(row->size, field->schema) : row->size * 8;
             *out += span < most && field->cls != DDB_TRACK_SPATIAL ? span : most;
         }
     }
@@ -21306,7 +21463,8 @@ DDB_FN dreamdb_status ddb_scan_classes(ddb_ctx *ctx, dreamdb_snapshot *view, ddb
 }
 
 /* Sorted live anchors of the fields, of one class. */
-DDB_FN dreamdb_status ddb_scan_class_anchors(ddb_ctx *ctx, dreamdb_snapshot *view, ddb_view_field *const *fields, size_t field_count, ddb_scan_anchors *set)
+DDB_FN dreamdb_status ddb_scan_class_anchors(ddb_ctx *ctx, dreamdb_snapshot *view, ddb_view_field *const *fields, size_t field_count,
+                                             ddb_scan_anchors *set)
 {
     dreamdb_status status = DREAMDB_OK;
     set->bound = UINT64_MAX;
@@ -21337,7 +21495,8 @@ DDB_FN dreamdb_status ddb_scan_row_fields(ddb_ctx *ctx, ddb_arena *arena, dreamd
 }
 
 /* Distinct live anchors in a window that meet a predicate. */
-DDB_FN dreamdb_status ddb_scan_count(ddb_ctx *ctx, dreamdb_snapshot *view, const char *name, const dreamdb_where *where, uint64_t start, uint64_t end, uint64_t *out)
+DDB_FN dreamdb_status ddb_scan_count(ddb_ctx *ctx, dreamdb_snapshot *view, const char *name, const dreamdb_where *where, uint64_t start,
+                                     uint64_t end, uint64_t *out)
 {
     ddb_arena arena = {NULL, 0};
     ddb_view_field **fields = NULL, *one = NULL;
@@ -21345,7 +21504,8 @@ DDB_FN dreamdb_status ddb_scan_count(ddb_ctx *ctx, dreamdb_snapshot *view, const
     uint64_t classes = 1;
     ddb_scan_list meet = {NULL, 0, 0};
     *out = 0;
-    dreamdb_status status = name ? ddb_view_field_named(ctx, view, name, &one) : ddb_scan_row_fields(ctx, &arena, view, &fields, &field_count);
+    dreamdb_status status = name ? ddb_view_field_named(ctx, view, name, &one)
+        : ddb_scan_row_fields(ctx, &arena, view, &fields, &field_count);
     if (status == DREAMDB_OK && name) {
         fields = &one;
         status = ddb_view_readable(ctx, view, one);
@@ -21489,7 +21649,8 @@ DDB_FN dreamdb_status ddb_scan_column_media(ddb_ctx *ctx, ddb_scan_column *colum
         }
     }
     const ddb_binding *binding = column->field->binding;
-    dreamdb_status status = ddb_item_load(ctx, column->view->db->env, column->arena, &binding->timeline, binding->modality, rows, n, payloads);
+    dreamdb_status status = ddb_item_load(ctx, column->view->db->env, column->arena, &binding->timeline, binding->modality, rows, n,
+                                          payloads);
     n = 0;
     for (size_t i = 0; i < column->count && status == DREAMDB_OK; i++) {
         if (column->values[i * column->stride].present) {
@@ -21500,7 +21661,8 @@ DDB_FN dreamdb_status ddb_scan_column_media(ddb_ctx *ctx, ddb_scan_column *colum
 }
 
 /* Fills values[i * stride] for each of the sorted distinct anchors from one field. */
-DDB_FN dreamdb_status ddb_scan_column_load(ddb_ctx *ctx, dreamdb_snapshot *view, ddb_view_field *field, const uint64_t *anchors, size_t count,
+DDB_FN dreamdb_status ddb_scan_column_load(ddb_ctx *ctx, dreamdb_snapshot *view, ddb_view_field *field, const uint64_t *anchors,
+                                           size_t count,
                                            bool load_media, ddb_arena *arena, dreamdb_value *values, size_t stride)
 {
     ddb_scan_column column;
@@ -21531,7 +21693,8 @@ DDB_FN dreamdb_status ddb_scan_column_load(ddb_ctx *ctx, dreamdb_snapshot *view,
         return DREAMDB_ERR_MEMORY;
     }
     if (field->has_registry && field->registry.has_compressor) {
-        return ddb_mem_fail_at(ctx, DREAMDB_ERR_UNSUPPORTED, view->path, "field `%.*s` is stored as codes of a compressor, which this version does not decode",
+        return ddb_mem_fail_at(ctx, DREAMDB_ERR_UNSUPPORTED, view->path,
+                               "field `%.*s` is stored as codes of a compressor, which this version does not decode",
                                (int)field->schema->name.size, (const char *)field->schema->name.data);
     }
     dreamdb_status status = ddb_scan_source_open(ctx, view, field, anchors[0], anchors[count - 1] + 1, &source);
@@ -21610,7 +21773,8 @@ DDB_FN dreamdb_status ddb_scan_cursor_fields(ddb_ctx *ctx, dreamdb_cursor *curso
             status = ddb_view_readable(ctx, cursor->view, cursor->fields[i]);
         }
         if (status == DREAMDB_OK && cursor->fields[i]->cls == DDB_TRACK_CONSTANT) {
-            status = ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%s` is a constant: it has no rows (dreamdb_constant reads it)", scan->fields[i]);
+            status = ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%s` is a constant: it has no rows (dreamdb_constant reads it)",
+                                  scan->fields[i]);
         }
         if (status < 0) {
             return status;
@@ -21681,7 +21845,8 @@ DDB_FN dreamdb_status ddb_scan_repeats(ddb_ctx *ctx, dreamdb_cursor *cursor)
     ddb_scan_part part;
     cursor->last.key_size = sizeof(uint64_t);
     dreamdb_status status = ddb_scan_records(ctx, cursor->view, cursor->fields[0], cursor->start, cursor->end, &records);
-    cursor->big = !ddb_mem_mul_u64(records, 8 + 4 * cursor->fields[0]->schema->dim, &bytes) || bytes > cursor->view->db->env->cache_bytes / 2;
+    cursor->big = !ddb_mem_mul_u64(records, 8 + 4 * cursor->fields[0]->schema->dim, &bytes)
+        || bytes > cursor->view->db->env->cache_bytes / 2;
     if (status == DREAMDB_OK) {
         status = ddb_scan_classes(ctx, cursor->view, cursor->fields, 1, cursor->start, cursor->end, &classes);
     }
@@ -21748,12 +21913,14 @@ DDB_FN dreamdb_status ddb_scan_cursor_start(ddb_ctx *ctx, dreamdb_cursor *cursor
     cursor->storage = one_embedding && scan->order != DREAMDB_ORDER_ANCHOR;
     cursor->pass_rows = ddb_scan_pass_rows(cursor);
     if (cursor->storage && cursor->fields[0]->registry.has_compressor) {
-        return ddb_mem_fail_at(ctx, DREAMDB_ERR_UNSUPPORTED, cursor->view->path, "field `%.*s` is stored as codes of a compressor, which this version does not decode",
+        return ddb_mem_fail_at(ctx, DREAMDB_ERR_UNSUPPORTED, cursor->view->path,
+                               "field `%.*s` is stored as codes of a compressor, which this version does not decode",
                                (int)cursor->fields[0]->schema->name.size, (const char *)cursor->fields[0]->schema->name.data);
     }
     if (cursor->storage) {
         status = ddb_scan_repeats(ctx, cursor);
-        status = status < 0 ? status : ddb_scan_source_open(ctx, cursor->view, cursor->fields[0], cursor->start, cursor->end, &cursor->source);
+        status = status < 0 ? status : ddb_scan_source_open(ctx, cursor->view, cursor->fields[0], cursor->start, cursor->end,
+                                                            &cursor->source);
         cursor->source.big = cursor->big;
     }
     return status;
@@ -21838,12 +22005,14 @@ DDB_FN dreamdb_status ddb_scan_pass(ddb_ctx *ctx, dreamdb_cursor *cursor)
     }
     size_t cells = 0;
     if (status == DREAMDB_OK && !ddb_mem_mul(cursor->anchor_count, cursor->field_count, &cells)) {
-        status = ddb_mem_fail(ctx, DREAMDB_ERR_LIMIT, "%zu rows of %zu fields are too many for one pass", cursor->anchor_count, cursor->field_count);
+        status = ddb_mem_fail(ctx, DREAMDB_ERR_LIMIT, "%zu rows of %zu fields are too many for one pass", cursor->anchor_count,
+                              cursor->field_count);
     }
     cursor->values = status == DREAMDB_OK ? ddb_mem_arena_new(ctx, &cursor->pass, dreamdb_value, cells) : NULL;
     status = status == DREAMDB_OK && !cursor->values ? DREAMDB_ERR_MEMORY : status;
     for (size_t f = 0; f < cursor->field_count && status == DREAMDB_OK; f++) {
-        status = ddb_scan_column_load(ctx, cursor->view, cursor->fields[f], cursor->anchors, cursor->anchor_count, cursor->load_media, &cursor->pass,
+        status = ddb_scan_column_load(ctx, cursor->view, cursor->fields[f], cursor->anchors, cursor->anchor_count, cursor->load_media,
+                                      &cursor->pass,
                                       cursor->values + f, cursor->field_count);
     }
     return status;
@@ -22031,7 +22200,8 @@ DDB_FN dreamdb_status ddb_scan_constant(ddb_ctx *ctx, dreamdb_snapshot *view, co
 }
 
 /* Part of the payload of the winning row of one anchor. */
-DDB_FN dreamdb_status ddb_scan_media(ddb_ctx *ctx, dreamdb_snapshot *view, const char *name, uint64_t anchor, uint64_t offset, void *out, size_t size, size_t *got)
+DDB_FN dreamdb_status ddb_scan_media(ddb_ctx *ctx, dreamdb_snapshot *view, const char *name, uint64_t anchor, uint64_t offset, void *out,
+                                     size_t size, size_t *got)
 {
     ddb_view_field *field = NULL;
     ddb_arena arena = {NULL, 0};
@@ -22061,7 +22231,8 @@ DDB_FN dreamdb_status ddb_scan_media(ddb_ctx *ctx, dreamdb_snapshot *view, const
         status = ddb_mem_fail(ctx, DREAMDB_ERR_NOT_FOUND, "field `%s` has no row at anchor %llu", name, (unsigned long long)anchor);
     }
     if (status == DREAMDB_OK) {
-        status = ddb_item_read(ctx, view->db->env, &field->binding->timeline, field->binding->modality, rows + count - 1, offset, out, size, got);
+        status = ddb_item_read(ctx, view->db->env, &field->binding->timeline, field->binding->modality, rows + count - 1, offset, out,
+                               size, got);
     }
     ddb_mem_arena_free(ctx, &arena);
     return status;
@@ -22176,7 +22347,8 @@ typedef struct ddb_query_build {
 } ddb_query_build;
 
 /* Marks deleted records and repeats of one anchor with one vector (keep 0). */
-DDB_FN dreamdb_status ddb_query_build_filter(ddb_ctx *ctx, const ddb_query_build *build, const uint64_t *anchors, const float *vectors, size_t count, uint8_t *keep)
+DDB_FN dreamdb_status ddb_query_build_filter(ddb_ctx *ctx, const ddb_query_build *build, const uint64_t *anchors, const float *vectors,
+                                             size_t count, uint8_t *keep)
 {
     uint32_t dim = build->run->dim;
     bool ascending = true;
@@ -22255,12 +22427,14 @@ DDB_FN dreamdb_status ddb_query_build_read(ddb_ctx *ctx, const ddb_query_build *
         for (size_t r = 0; r < build->row_count; r++) {
             ddb_bucket bucket;
             const ddb_object_want *want = build->wants + r;
-            dreamdb_status status = ddb_bucket_open(ctx, ddb_bytes_slice(want->object.data, want->object.size), want->path, run->dim, run->field->binding->modality, &bucket);
+            dreamdb_status status = ddb_bucket_open(ctx, ddb_bytes_slice(want->object.data, want->object.size), want->path, run->dim,
+                                                    run->field->binding->modality, &bucket);
             if (status < 0) {
                 return status;
             }
             if (!ddb_addr_equal(&bucket.index, &run->field->registry.index)) {
-                return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, want->path, "bucket was placed under another spatial index than the field's");
+                return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, want->path,
+                                       "bucket was placed under another spatial index than the field's");
             }
             for (size_t i = 0; pass && i < bucket.count; i++, at++) {
                 (*anchors)[at] = ddb_bucket_anchor(&bucket, i);
@@ -22314,7 +22488,8 @@ DDB_FN dreamdb_status ddb_query_build_cell(ddb_ctx *ctx, ddb_query_build *build)
         }
     }
     if (status == DREAMDB_OK) {
-        cell->bytes = kept * sizeof(uint64_t) + (cell->rows ? kept * dim * sizeof(float) : 0) + (cell->set ? ddb_bound_bytes(cell->set) : 0) + sizeof *cell;
+        cell->bytes = kept * sizeof(uint64_t) + (cell->rows ? kept * dim * sizeof(float) : 0) + (cell->set ? ddb_bound_bytes(cell->set)
+            : 0) + sizeof *cell;
         cell->loaded = true;
     }
     ddb_mem_drop(ctx, keep, uint8_t, count);
@@ -22719,7 +22894,8 @@ DDB_FN dreamdb_status ddb_query_all_keys(ddb_ctx *ctx, const ddb_query_run *run,
 }
 
 /* The probe list: packed keys in the order to scan. */
-DDB_FN dreamdb_status ddb_query_list(ddb_ctx *ctx, const ddb_query_one *one, ddb_arena *arena, uint64_t nprobe, ddb_query_probe **probes, size_t *count)
+DDB_FN dreamdb_status ddb_query_list(ddb_ctx *ctx, const ddb_query_one *one, ddb_arena *arena, uint64_t nprobe, ddb_query_probe **probes,
+                                     size_t *count)
 {
     size_t key_size = ddb_index_key_size(one->run->field->index);
     uint8_t *keys = NULL;
@@ -22754,7 +22930,8 @@ DDB_FN dreamdb_status ddb_query_one_begin(ddb_ctx *ctx, ddb_query_one *one, ddb_
 }
 
 /* Reads the anchors behind the ordinals of the best. */
-DDB_FN dreamdb_status ddb_query_one_end(ddb_ctx *ctx, ddb_query_one *one, ddb_arena *arena, const ddb_query_probe *probes, size_t probe_count,
+DDB_FN dreamdb_status ddb_query_one_end(ddb_ctx *ctx, ddb_query_one *one, ddb_arena *arena, const ddb_query_probe *probes,
+                                        size_t probe_count,
                                         ddb_query_found *out, size_t *count)
 {
     uint64_t *ordinals = one->near.ordinals;
@@ -22791,7 +22968,8 @@ DDB_FN dreamdb_status ddb_query_one_end(ddb_ctx *ctx, ddb_query_one *one, ddb_ar
     return DREAMDB_OK;
 }
 
-/* Cells to probe first under nprobe = auto: sqrt(k), which gave recall@10 of .96 and more on the sets of peers.md; LSH keeps the format's 32. */
+/* Cells to probe first under nprobe = auto: sqrt(k), which gave recall@10 of .96 and more on the sets of peers.md; LSH keeps the format's
+   32. */
 DDB_FN uint64_t ddb_query_auto(const ddb_query_run *run)
 {
     uint64_t k = ddb_index_k(run->field->index), n = 8;
@@ -22894,7 +23072,8 @@ DDB_FN dreamdb_status ddb_query_run_open(ddb_ctx *ctx, dreamdb_snapshot *view, c
         return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%s` is no embedding: it cannot be searched", query->field);
     }
     if (run->field->registry.has_compressor) {
-        return ddb_mem_fail_at(ctx, DREAMDB_ERR_UNSUPPORTED, view->path, "field `%s` is stored as codes of a compressor, which this version does not search", query->field);
+        return ddb_mem_fail_at(ctx, DREAMDB_ERR_UNSUPPORTED, view->path,
+                               "field `%s` is stored as codes of a compressor, which this version does not search", query->field);
     }
     status = ddb_view_need(ctx, view, &run->field, 1, DDB_VIEW_TRACK | DDB_VIEW_INDEX);
     if (status == DREAMDB_OK) {
@@ -22945,7 +23124,8 @@ DDB_FN dreamdb_status ddb_query_columns(ddb_ctx *ctx, ddb_query_run *run, ddb_qu
         status = ddb_view_field_named(ctx, run->view, query->fields[f], &field);
         if (status == DREAMDB_OK) {
             names[f] = ddb_mem_arena_copy(ctx, &out->arena, query->fields[f], strlen(query->fields[f]));
-            status = names[f] ? ddb_scan_column_load(ctx, run->view, field, anchors, distinct, query->load_media != 0, &out->arena, values + f, query->field_count)
+            status = names[f] ? ddb_scan_column_load(ctx, run->view, field, anchors, distinct, query->load_media != 0, &out->arena,
+                                                     values + f, query->field_count)
                               : DREAMDB_ERR_MEMORY;
         }
     }
@@ -23027,7 +23207,8 @@ DDB_FN dreamdb_status ddb_query_search(ddb_ctx *ctx, dreamdb_snapshot *view, con
 {
     ddb_query_run run;
     ddb_env *env = view->db->env;
-    uint64_t gets = ddb_port_atomic_load(&env->gets), bytes = ddb_port_atomic_load(&env->get_bytes), waves = ddb_port_atomic_load(&env->waves);
+    uint64_t gets = ddb_port_atomic_load(&env->gets), bytes = ddb_port_atomic_load(&env->get_bytes),
+        waves = ddb_port_atomic_load(&env->waves);
     ddb_query_result *result = ddb_mem_new(ctx, ddb_query_result, 1);
     *out = NULL;
     if (!result) {
@@ -23180,7 +23361,8 @@ DDB_FN dreamdb_status ddb_check_info(ddb_ctx *ctx, dreamdb_snapshot *view, const
 /* ---- Log ---- */
 
 /* Tells one Manifest to the caller. */
-DDB_FN dreamdb_status ddb_check_log_one(ddb_ctx *ctx, ddb_arena *arena, const ddb_addr *address, const ddb_manifest *m, uint64_t depth, dreamdb_log_fn each, void *user)
+DDB_FN dreamdb_status ddb_check_log_one(ddb_ctx *ctx, ddb_arena *arena, const ddb_addr *address, const ddb_manifest *m, uint64_t depth,
+                                        dreamdb_log_fn each, void *user)
 {
     dreamdb_log_entry entry;
     uint8_t *parents = (uint8_t *)ddb_mem_arena_array(ctx, arena, m->parent_count, DREAMDB_ADDRESS_SIZE);
@@ -23236,11 +23418,13 @@ DDB_FN dreamdb_status ddb_check_log(ddb_ctx *ctx, dreamdb_snapshot *view, uint64
 
 typedef enum ddb_check_class {
     DDB_CHECK_MANIFEST, DDB_CHECK_GENESIS, DDB_CHECK_INDEX, DDB_CHECK_TRACK, DDB_CHECK_PAGE, DDB_CHECK_BUCKET, DDB_CHECK_SIDECAR,
-    DDB_CHECK_POSTING, DDB_CHECK_ITEM, DDB_CHECK_ITEM_MANIFEST, DDB_CHECK_CONSTANT, DDB_CHECK_TOMBSTONE, DDB_CHECK_SCALAR_INDEX, DDB_CHECK_CLASSES
+    DDB_CHECK_POSTING, DDB_CHECK_ITEM, DDB_CHECK_ITEM_MANIFEST, DDB_CHECK_CONSTANT, DDB_CHECK_TOMBSTONE, DDB_CHECK_SCALAR_INDEX,
+    DDB_CHECK_CLASSES
 } ddb_check_class;
 
 static const char *const ddb_check_names[DDB_CHECK_CLASSES] = {
-    "manifest", "genesis", "index", "track", "page", "bucket", "sidecar", "posting", "item", "item manifest", "constant", "tombstone", "scalar index"
+    "manifest", "genesis", "index", "track", "page", "bucket", "sidecar", "posting", "item", "item manifest", "constant", "tombstone",
+    "scalar index"
 };
 
 #define DDB_CHECK_BATCH 256u                 /* objects waiting for one batch of reads */
@@ -23248,7 +23432,8 @@ static const char *const ddb_check_names[DDB_CHECK_CLASSES] = {
 
 /* One object waiting to be read and checked; again: it was counted in an earlier batch. */
 typedef struct ddb_check_more { ddb_row row; struct ddb_check_more *next; } ddb_check_more;
-typedef struct ddb_check_job { ddb_check_class cls; ddb_row row; ddb_check_more *more; const ddb_view_field *field; bool again; } ddb_check_job;
+typedef struct ddb_check_job { ddb_check_class cls; ddb_row row; ddb_check_more *more; const ddb_view_field *field; bool again;
+                              } ddb_check_job;
 
 typedef struct ddb_check_walk {
     dreamdb_snapshot *view;                  /* the state walked now: older ones are opened one by one */
@@ -23291,7 +23476,8 @@ DDB_FN dreamdb_status ddb_check_absorb(ddb_ctx *ctx, ddb_check_walk *walk, dream
 }
 
 /* true the first time an object is met. */
-DDB_FN dreamdb_status ddb_check_meet(ddb_ctx *ctx, ddb_check_walk *walk, ddb_check_class cls, const ddb_addr *addr, uint64_t **place, bool *fresh)
+DDB_FN dreamdb_status ddb_check_meet(ddb_ctx *ctx, ddb_check_walk *walk, ddb_check_class cls, const ddb_addr *addr, uint64_t **place,
+                                     bool *fresh)
 {
     uint8_t key[DREAMDB_ADDRESS_SIZE + 1];
     key[0] = (uint8_t)cls;
@@ -23310,7 +23496,8 @@ DDB_FN dreamdb_status ddb_check_bucket(ddb_ctx *ctx, const ddb_check_walk *walk,
     ddb_bucket bucket;
     const ddb_field *schema = job->field->schema;
     (void)walk;
-    dreamdb_status status = ddb_bucket_open(ctx, ddb_bytes_slice(want->object.data, want->object.size), want->path, schema->dim, schema->modality, &bucket);
+    dreamdb_status status = ddb_bucket_open(ctx, ddb_bytes_slice(want->object.data, want->object.size), want->path, schema->dim,
+                                            schema->modality, &bucket);
     if (status < 0) {
         return status == DREAMDB_ERR_UNSUPPORTED ? DREAMDB_OK : status;      /* codes: hashed, not read by this version */
     }
@@ -23320,7 +23507,8 @@ DDB_FN dreamdb_status ddb_check_bucket(ddb_ctx *ctx, const ddb_check_walk *walk,
     for (size_t i = 0; i < bucket.count; i++) {
         uint64_t anchor = ddb_bucket_anchor(&bucket, i);
         if (anchor < job->row.t_start || anchor >= job->row.t_end) {
-            return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, want->path, "bucket holds anchor %llu outside its Track row", (unsigned long long)anchor);
+            return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, want->path, "bucket holds anchor %llu outside its Track row",
+                                   (unsigned long long)anchor);
         }
     }
     return DREAMDB_OK;
@@ -23334,7 +23522,8 @@ DDB_FN dreamdb_status ddb_check_scalar_index(ddb_ctx *ctx, const ddb_field *sche
     ddb_schema_scalar_index(&want, schema);
     dreamdb_status status = ddb_bytes_status(&want);
     if (status == DREAMDB_OK && !ddb_bytes_equal(ddb_bytes_of(&want), bytes)) {
-        status = ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, "scalar index is not that of field `%.*s`", (int)schema->name.size, (const char *)schema->name.data);
+        status = ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, "scalar index is not that of field `%.*s`", (int)schema->name.size,
+                                 (const char *)schema->name.data);
     }
     ddb_bytes_free(&want);
     return status;
@@ -23374,7 +23563,8 @@ DDB_FN dreamdb_status ddb_check_form(ddb_ctx *ctx, const ddb_check_walk *walk, c
     case DDB_CHECK_BUCKET:
         return ddb_check_bucket(ctx, walk, job, want);
     case DDB_CHECK_SIDECAR:
-        return job->field->registry.has_compressor ? DREAMDB_OK : ddb_bucket_sidecar_open(ctx, bytes, want->path, job->field->schema->dim, (size_t)ddb_bucket_records(job->row.size, job->field->schema), &vectors);
+        return job->field->registry.has_compressor ? DREAMDB_OK : ddb_bucket_sidecar_open(ctx, bytes, want->path, job->field->schema->dim,
+                                                                   (size_t)ddb_bucket_records(job->row.size, job->field->schema), &vectors);
     case DDB_CHECK_POSTING:
         status = ddb_check_posting(ctx, &job->row, bytes, want->path);
         for (const ddb_check_more *more = job->more; more && status == DREAMDB_OK; more = more->next) {
@@ -23586,7 +23776,8 @@ DDB_FN dreamdb_status ddb_check_row(ddb_ctx *ctx, ddb_check_walk *walk, const dd
         bool item = field->cls == DDB_TRACK_ITEM;
         folder = ddb_view_folder(ctx, &arena, field, item ? "0000000000000000" : "bucket");
         uint64_t size = item && !(row->flags & DDB_ROW_PACKED) ? row->size : 0;
-        status = folder ? ddb_check_add(ctx, walk, item ? DDB_CHECK_ITEM : DDB_CHECK_POSTING, folder, &row->addr, row, size, field) : DREAMDB_ERR_MEMORY;
+        status = folder ? ddb_check_add(ctx, walk, item ? DDB_CHECK_ITEM : DDB_CHECK_POSTING, folder, &row->addr, row, size, field)
+            : DREAMDB_ERR_MEMORY;
     }
     ddb_mem_arena_free(ctx, &arena);
     return status;
@@ -23613,7 +23804,8 @@ DDB_FN dreamdb_status ddb_check_rows(ddb_ctx *ctx, ddb_check_walk *walk, ddb_vie
     if (status == DREAMDB_OK && read < 0) {
         status = ddb_check_absorb(ctx, walk, read, &error);
     } else if (status == DREAMDB_OK && rows > 0 && (low < field->track.t_min || high > field->track.t_max)) {
-        ddb_check_fault(walk, DREAMDB_ERR_CORRUPT, field->track.path ? field->track.path : walk->view->path, "rows lie outside the Track's coverage");
+        ddb_check_fault(walk, DREAMDB_ERR_CORRUPT, field->track.path ? field->track.path : walk->view->path,
+                        "rows lie outside the Track's coverage");
     }
     if (cursor) {
         ddb_track_close(ctx, cursor);
@@ -23641,8 +23833,10 @@ DDB_FN dreamdb_status ddb_check_field(ddb_ctx *ctx, ddb_check_walk *walk, ddb_vi
         status = ddb_check_add(ctx, walk, DDB_CHECK_INDEX, "spatial-index", &field->registry.index, NULL, 0, field);
     } else if (ddb_schema_is_scalar(field->schema->kind)) {
         ddb_addr index;
-        status = ddb_check_absorb(ctx, walk, ddb_manifest_scalar(&own, &walk->view->manifest, field->schema->modality, walk->view->path, &index), &error);
-        status = status < 0 || error.status < 0 ? status : ddb_check_add(ctx, walk, DDB_CHECK_SCALAR_INDEX, "scalar-index", &index, NULL, 0, field);
+        status = ddb_check_absorb(ctx, walk, ddb_manifest_scalar(&own, &walk->view->manifest, field->schema->modality, walk->view->path,
+                                                                 &index), &error);
+        status = status < 0 || error.status < 0 ? status : ddb_check_add(ctx, walk, DDB_CHECK_SCALAR_INDEX, "scalar-index", &index, NULL,
+                                                                         0, field);
     }
     if (status == DREAMDB_OK && field->has_registry && field->registry.has_compressor) {
         status = ddb_check_add(ctx, walk, DDB_CHECK_INDEX, "vector-compressor", &field->registry.compressor, NULL, 0, NULL);
@@ -23725,7 +23919,8 @@ DDB_FN dreamdb_status ddb_check_history(ddb_ctx *ctx, ddb_check_walk *walk, drea
     return status;
 }
 
-DDB_FN dreamdb_status ddb_check_verify(ddb_ctx *ctx, dreamdb_snapshot *view, uint64_t history_depth, dreamdb_fault_fn each, void *user, dreamdb_verify_report *report)
+DDB_FN dreamdb_status ddb_check_verify(ddb_ctx *ctx, dreamdb_snapshot *view, uint64_t history_depth, dreamdb_fault_fn each, void *user,
+                                       dreamdb_verify_report *report)
 {
     ddb_check_walk walk;
     memset(&walk, 0, sizeof walk);
@@ -23786,12 +23981,14 @@ DDB_FN dreamdb_status ddb_check_stats_rows(ddb_ctx *ctx, dreamdb_snapshot *view,
             break;
         }
         bool item = field->cls == DDB_TRACK_ITEM, spatial = field->cls == DDB_TRACK_SPATIAL;
-        ddb_check_class cls = item ? (row->flags & DDB_ROW_CHUNKED ? DDB_CHECK_ITEM_MANIFEST : DDB_CHECK_ITEM) : spatial ? DDB_CHECK_BUCKET : DDB_CHECK_POSTING;
+        ddb_check_class cls = item ? (row->flags & DDB_ROW_CHUNKED ? DDB_CHECK_ITEM_MANIFEST : DDB_CHECK_ITEM) : spatial ? DDB_CHECK_BUCKET
+            : DDB_CHECK_POSTING;
         out->rows++;
         out->records += spatial ? ddb_bucket_records(row->size, field->schema) : 1;
         status = ddb_check_tally(count, cls, &row->addr, row->size);
         if (status == DREAMDB_OK && (row->flags & DDB_ROW_SIDECAR)) {
-            status = ddb_check_tally(count, DDB_CHECK_SIDECAR, &row->sidecar, 128 + ddb_bucket_records(row->size, field->schema) * field->schema->dim * 4);
+            status = ddb_check_tally(count, DDB_CHECK_SIDECAR, &row->sidecar,
+                                     128 + ddb_bucket_records(row->size, field->schema) * field->schema->dim * 4);
         }
         if (!item) {
             bool same = out->rows > 1 && ddb_bytes_equal(ddb_bytes_of(&last), row->key);
@@ -23837,7 +24034,8 @@ DDB_FN dreamdb_status ddb_check_stats_field(ddb_ctx *ctx, dreamdb_snapshot *view
     return ddb_check_stats_rows(ctx, view, field, count);
 }
 
-DDB_FN dreamdb_status ddb_check_stats_fill(ddb_ctx *ctx, dreamdb_snapshot *view, dreamdb_stats *stats, dreamdb_field_stats *fields, ddb_check_count *count)
+DDB_FN dreamdb_status ddb_check_stats_fill(ddb_ctx *ctx, dreamdb_snapshot *view, dreamdb_stats *stats, dreamdb_field_stats *fields,
+                                           ddb_check_count *count)
 {
     ddb_tomb *tomb = NULL;
     dreamdb_status status = ddb_view_tomb(ctx, view, &tomb);
@@ -23894,7 +24092,8 @@ DDB_FN dreamdb_status ddb_api_ctx(ddb_ctx *ctx, const dreamdb_config *config, dr
     if (error) {
         memset(error, 0, sizeof *error);
     }
-    if (!config || !config->store || !config->store->get || !config->store->put || !config->store->stat || !config->store->list || !config->store->remove) {
+    if (!config || !config->store || !config->store->get || !config->store->put || !config->store->stat || !config->store->list
+        || !config->store->remove) {
         return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "config.store and its get, put, stat, list and remove are required");
     }
     ctx->allocator = config->allocator;
@@ -23938,7 +24137,8 @@ DDB_FN dreamdb_status ddb_api_handle(ddb_ctx *ctx, const dreamdb_config *config,
     dreamdb *db = NULL;
     *out = NULL;
     if (!ref || !ddb_addr_ref_valid(ddb_bytes_text(ref))) {
-        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "`%.80s` is no ref name: segments of a-z, 0-9, _, @, - joined by /, each 1 to 64 characters", ref ? ref : "(null)");
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT,
+                        "`%.80s` is no ref name: segments of a-z, 0-9, _, @, - joined by /, each 1 to 64 characters", ref ? ref : "(null)");
     }
     db = ddb_mem_new(ctx, dreamdb, 1);
     if (!db) {
@@ -24002,7 +24202,8 @@ DREAMDB_API dreamdb_status dreamdb_open(const dreamdb_config *config, const char
     return status < 0 ? status : ddb_api_hand(&ctx, db, status, out);
 }
 
-DREAMDB_API dreamdb_status dreamdb_create(const dreamdb_config *config, const char *ref, const dreamdb_create_desc *desc, dreamdb **out, dreamdb_error *error)
+DREAMDB_API dreamdb_status dreamdb_create(const dreamdb_config *config, const char *ref, const dreamdb_create_desc *desc, dreamdb **out,
+                                          dreamdb_error *error)
 {
     ddb_ctx ctx;
     dreamdb *db = NULL;
@@ -24070,7 +24271,8 @@ DDB_FN dreamdb_status ddb_api_env(ddb_ctx *ctx, const dreamdb_config *config, dr
     return status < 0 ? status : ddb_object_env_open(ctx, config, out);
 }
 
-DREAMDB_API dreamdb_status dreamdb_index_train(const dreamdb_config *config, const dreamdb_field *field, uint8_t address[DREAMDB_ADDRESS_SIZE], dreamdb_error *error)
+DREAMDB_API dreamdb_status dreamdb_index_train(const dreamdb_config *config, const dreamdb_field *field,
+                                               uint8_t address[DREAMDB_ADDRESS_SIZE], dreamdb_error *error)
 {
     ddb_ctx ctx;
     ddb_env *env = NULL;
@@ -24114,7 +24316,8 @@ DREAMDB_API dreamdb_status dreamdb_branch(dreamdb *db, const char *name, dreamdb
 {
     DDB_API_BEGIN(db, name, "dreamdb_branch");
     if (!ddb_addr_ref_valid(ddb_bytes_text(name)) || ddb_addr_ref_reserved(ddb_bytes_text(name)) || strchr(name, '@')) {
-        return ddb_mem_fail(&ctx, DREAMDB_ERR_ARGUMENT, "`%.80s` is no branch name: segments of a-z, 0-9, _, - joined by /, each 1 to 64 characters, not tags/...", name);
+        return ddb_mem_fail(&ctx, DREAMDB_ERR_ARGUMENT,
+                          "`%.80s` is no branch name: segments of a-z, 0-9, _, - joined by /, each 1 to 64 characters, not tags/...", name);
     }
     return ddb_api_ref_at_tip(&ctx, db, name);
 }
@@ -24195,7 +24398,8 @@ DREAMDB_API dreamdb_status dreamdb_snapshot_info(dreamdb_snapshot *snapshot, con
     return ddb_check_info(&ctx, snapshot, out);
 }
 
-DREAMDB_API dreamdb_status dreamdb_search(dreamdb_snapshot *snapshot, const dreamdb_query *query, dreamdb_result **out, dreamdb_error *error)
+DREAMDB_API dreamdb_status dreamdb_search(dreamdb_snapshot *snapshot, const dreamdb_query *query, dreamdb_result **out,
+                                          dreamdb_error *error)
 {
     DDB_API_BEGIN(snapshot ? snapshot->db : NULL, query && query->field && query->vectors && out, "dreamdb_search");
     return ddb_query_search(&ctx, snapshot, query, out);
@@ -24210,7 +24414,8 @@ DREAMDB_API void dreamdb_result_free(dreamdb_result *result)
     }
 }
 
-DREAMDB_API dreamdb_status dreamdb_scan_open(dreamdb_snapshot *snapshot, const dreamdb_scan *scan, dreamdb_cursor **out, dreamdb_error *error)
+DREAMDB_API dreamdb_status dreamdb_scan_open(dreamdb_snapshot *snapshot, const dreamdb_scan *scan, dreamdb_cursor **out,
+                                             dreamdb_error *error)
 {
     DDB_API_BEGIN(snapshot ? snapshot->db : NULL, scan && out, "dreamdb_scan_open");
     return ddb_scan_cursor_open(&ctx, snapshot, scan, out);
@@ -24237,7 +24442,8 @@ DREAMDB_API void dreamdb_cursor_close(dreamdb_cursor *cursor)
     }
 }
 
-DREAMDB_API dreamdb_status dreamdb_count(dreamdb_snapshot *snapshot, const char *field, const dreamdb_where *where, uint64_t start, uint64_t end,
+DREAMDB_API dreamdb_status dreamdb_count(dreamdb_snapshot *snapshot, const char *field, const dreamdb_where *where, uint64_t start,
+                                         uint64_t end,
                                          uint64_t *out, dreamdb_error *error)
 {
     DDB_API_BEGIN(snapshot ? snapshot->db : NULL, out, "dreamdb_count");
@@ -24252,7 +24458,8 @@ DREAMDB_API dreamdb_status dreamdb_count_estimate(dreamdb_snapshot *snapshot, co
     return status < 0 ? status : ddb_scan_records(&ctx, snapshot, found, 0, UINT64_MAX, out);
 }
 
-DREAMDB_API dreamdb_status dreamdb_select(dreamdb_snapshot *snapshot, const dreamdb_where *where, uint64_t **anchors, size_t *count, dreamdb_error *error)
+DREAMDB_API dreamdb_status dreamdb_select(dreamdb_snapshot *snapshot, const dreamdb_where *where, uint64_t **anchors, size_t *count,
+                                          dreamdb_error *error)
 {
     DDB_API_BEGIN(snapshot ? snapshot->db : NULL, anchors && count, "dreamdb_select");
     ddb_scan_list list;
@@ -24280,14 +24487,16 @@ DREAMDB_API void dreamdb_anchors_free(dreamdb_snapshot *snapshot, uint64_t *anch
     }
 }
 
-DREAMDB_API dreamdb_status dreamdb_media_read(dreamdb_snapshot *snapshot, const char *field, uint64_t anchor, uint64_t offset, void *out, size_t size,
+DREAMDB_API dreamdb_status dreamdb_media_read(dreamdb_snapshot *snapshot, const char *field, uint64_t anchor, uint64_t offset, void *out,
+                                              size_t size,
                                               size_t *got, dreamdb_error *error)
 {
     DDB_API_BEGIN(snapshot ? snapshot->db : NULL, field && out && got, "dreamdb_media_read");
     return ddb_scan_media(&ctx, snapshot, field, anchor, offset, out, size, got);
 }
 
-DREAMDB_API dreamdb_status dreamdb_constant(dreamdb_snapshot *snapshot, const char *field, const void **data, size_t *size, dreamdb_error *error)
+DREAMDB_API dreamdb_status dreamdb_constant(dreamdb_snapshot *snapshot, const char *field, const void **data, size_t *size,
+                                            dreamdb_error *error)
 {
     DDB_API_BEGIN(snapshot ? snapshot->db : NULL, field && data && size, "dreamdb_constant");
     return ddb_scan_constant(&ctx, snapshot, field, data, size);
@@ -24358,7 +24567,8 @@ DREAMDB_API const char *dreamdb_features(char *out, size_t size)
 {
     uint32_t cpu = ddb_cpu_detect();
     if (size > 0) {
-        (void)snprintf(out, size, "%s%s%s%s%s%s%s", cpu & DDB_CPU_AVX512 ? "avx512 " : "", cpu & DDB_CPU_VNNI ? "vnni " : "", cpu & DDB_CPU_AVX2 ? "avx2 " : "",
+        (void)snprintf(out, size, "%s%s%s%s%s%s%s", cpu & DDB_CPU_AVX512 ? "avx512 " : "", cpu & DDB_CPU_VNNI ? "vnni " : "",
+                       cpu & DDB_CPU_AVX2 ? "avx2 " : "",
                        cpu & DDB_CPU_SSE41 ? "sse41 " : "", cpu & DDB_CPU_NEON ? "neon " : "",
 #ifdef DREAMDB_NO_THREADS
                        "",

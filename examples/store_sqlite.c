@@ -49,7 +49,7 @@ static int box_get(void *user, const char *path, uint64_t offset, uint64_t size,
     int status = DREAMDB_ERR_STORE;
     path_in(s, path);
     (void)sqlite3_bind_int64(s, 2, (sqlite3_int64)offset);
-    (void)sqlite3_bind_int64(s, 3, size ? (sqlite3_int64)size : INT32_MAX);
+    (void)sqlite3_bind_int64(s, 3, size > 0 && size < INT32_MAX ? (sqlite3_int64)size : INT32_MAX);   /* substr counts in int */
     int row = sqlite3_step(s);
     if (row == SQLITE_DONE) { status = DREAMDB_ERR_NOT_FOUND; }
     if (row == SQLITE_ROW) {

@@ -7,12 +7,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <stdarg.h>
 #include <inttypes.h>
 
-static long passed, failures;
+static long trials, trials_failed, failures, failures_before;
 static char place[200];                       /* which fault is being tried */
-#define CHECK(condition) do { if (condition) { passed++; } else { failures++; \
-    if (failures < 30) { printf("fault.c:%d: %s: %s\n", __LINE__, place, #condition); } } } while (0)
+#define CHECK(condition) do { if (!(condition) && ++failures < 30) { printf("fault.c:%d: %s: %s\n", __LINE__, place, #condition); } } while (0)
+
+/* Ends one trial and begins the next; each fault that is tried counts as one test. */
+static void trial(const char *format, ...)
+{
+    va_list list;
+    trials_failed += failures != failures_before;
+    failures_before = failures;
+    trials++;
+    va_start(list, format);
+    (void)vsnprintf(place, sizeof place, format, list);
+    va_end(list);
+}
 
 static void give_up(const dreamdb_error *error)
 {
@@ -289,7 +301,7 @@ static void make_good_sums(void)
     dreamdb_error error;
     dreamdb *db = NULL;
     dreamdb_config config;
-    (void)snprintf(place, sizeof place, "without faults");
+    trial("without faults");
     CHECK(dreamdb_store_memory(NULL, &store, &error) == DREAMDB_OK);
     config = config_of(&store, 0, 1);
     CHECK(create(&config, &db, &error) == DREAMDB_OK);
@@ -316,7 +328,7 @@ static long sweep_allocations(uint32_t threads, long stride)
         dreamdb_status status;
         uint64_t sum = 0;
         int step;
-        (void)snprintf(place, sizeof place, "allocation %ld fails, %u threads", n, (unsigned)threads);
+        trial("allocation %ld fails, %u threads", n, (unsigned)threads);
         if (dreamdb_store_memory(NULL, &store, &error) != DREAMDB_OK) { give_up(&error); }
         config = config_of(&store, 1, threads);
         allocations = 0; fail_allocation = n; fail_hit = 0;
@@ -342,7 +354,7 @@ static uint64_t sweep_storage(int after, int forever)
         dreamdb_status status;
         uint64_t sum = 0;
         int step;
-        (void)snprintf(place, sizeof place, "storage operation %" PRIu64 " fails%s%s", n, after ? " after it is done" : "", forever ? ", and all later ones" : "");
+        trial("storage operation %" PRIu64 " fails%s%s", n, after ? " after it is done" : "", forever ? ", and all later ones" : "");
         memset(&plan, 0, sizeof plan);
         if (dreamdb_store_memory(NULL, &inner, &error) != DREAMDB_OK || dreamdb_store_fault(&inner, &plan, NULL, &store, &error) != DREAMDB_OK) { give_up(&error); }
         config = config_of(&store, 1, 1);
@@ -373,7 +385,7 @@ static uint64_t sweep_reads(int cut)
         dreamdb_store store;
         dreamdb_fault plan;
         dreamdb *db = NULL;
-        (void)snprintf(place, sizeof place, "GET %" PRIu64 " is %s", n, cut ? "cut" : "flipped");
+        trial("GET %" PRIu64 " is %s", n, cut ? "cut" : "flipped");
         memset(&plan, 0, sizeof plan);
         if (dreamdb_store_fault(&inner, &plan, NULL, &store, &error) != DREAMDB_OK) { give_up(&error); }
         config = config_of(&store, 1, 1);
@@ -392,7 +404,7 @@ static uint64_t sweep_reads(int cut)
         gets = n == 0 ? plan.gets : gets;
         dreamdb_store_close(&store);
     }
-    (void)snprintf(place, sizeof place, "%s GETs", cut ? "cut" : "flipped");
+    trial("%s GETs", cut ? "cut" : "flipped");
     CHECK(named > 10);
     dreamdb_store_close(&inner);
     return gets;
@@ -471,7 +483,7 @@ static size_t sweep_objects(void)
         for (way = 0; way < 4; way++) {               /* first, middle and last byte; then one byte short */
             size_t at = way == 0 ? 0 : way == 1 ? size / 2 : size - 1;
             if (size == 0 || strncmp(found.all[i], "refs/", 5) == 0) { continue; }
-            (void)snprintf(place, sizeof place, "%s: %s", way == 3 ? "cut" : way == 0 ? "first byte flipped" : way == 1 ? "middle byte flipped" : "last byte flipped", found.all[i]);
+            trial("%s: %s", way == 3 ? "cut" : way == 0 ? "first byte flipped" : way == 1 ? "middle byte flipped" : "last byte flipped", found.all[i]);
             copy[at] = (char)(copy[at] ^ (way == 3 ? 0 : 0x10));
             (void)store.put(store.user, found.all[i], copy, way == 3 ? size - 1 : size, &always);
             check_damaged(&store, found.all[i]);
@@ -483,7 +495,7 @@ static size_t sweep_objects(void)
     for (i = 0; i < found.count; i++) { free(found.all[i]); }
     i = found.count;
     free(found.all);
-    (void)snprintf(place, sizeof place, "all put right again");
+    trial("all put right again");
     CHECK(state_of(&store) == 2);
     dreamdb_store_close(&store);
     return i;
@@ -507,8 +519,9 @@ int main(int argc, char **argv)
         printf("fault: %ld reads flipped and cut\n", n);
         printf("fault: %lu objects damaged\n", (unsigned long)sweep_objects());
     }
-    (void)snprintf(place, sizeof place, "sizes given to the allocator");
+    trial("sizes given to the allocator");
     CHECK(!sizes_wrong);
-    printf("fault: %ld passed, %ld failed\n", passed, failures);
+    trials_failed += failures != failures_before;
+    printf("fault: %ld passed, %ld failed\n", trials - trials_failed, trials_failed);
     return failures ? 1 : 0;
 }

@@ -64,9 +64,9 @@ class Checks:
 
 
 def style():
-    wrong = []
+    wrong, public = [], PUBLIC.count('\n')
     for i, line in enumerate(HEADER.split('\n'), 1):
-        if len(line) > 140:
+        if len(line) > 140 and '==== ROOM' not in line:   # a banner is one line, for tools to read
             wrong.append('line %d has %d characters' % (i, len(line)))
         if '\t' in line or line.rstrip() != line:
             wrong.append('line %d has a tab or ends in blanks' % i)
