@@ -2194,6 +2194,12 @@ enum {
 };
 
 #if defined(DDB_PORT_X86)
+/* gcc 12 takes the deliberately undefined operand inside its own AVX-512 intrinsics for a mistake of ours (its bug 105593). */
+#if defined(__GNUC__) && !defined(__clang__)
+  #pragma GCC diagnostic push
+  #pragma GCC diagnostic ignored "-Wuninitialized"
+  #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
   #define DDB_KERN_AVX2 __attribute__((target("avx2")))
   #define DDB_KERN_FMA  __attribute__((target("avx2,fma")))
   #define DDB_KERN_512  __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq")))
@@ -2717,6 +2723,9 @@ DDB_KERN_512 DDB_FN void ddb_kern_code_512(const float *x, const float *mean, si
     out->errors = _mm512_reduce_add_ps(errors);
     out->sum = _mm512_reduce_add_epi32(sum);
 }
+#if defined(__GNUC__) && !defined(__clang__)
+  #pragma GCC diagnostic pop
+#endif
 #undef DDB_KERN_VEC
 #undef DDB_KERN_WIDTH
 #undef DDB_KERN_ZERO
@@ -3713,7 +3722,8 @@ DDB_FN void ddb_bound_slack_of(uint32_t cpu, const ddb_bound_set *set, const ddb
     if (set->centred) {
         out->base = (double)ddb_kern_dot(cpu, set->mean, code->query, set->dim);
     }
-    double slack = a * h + ((double)set->row_most + (double)set->mean_norm) * q * (2 * dim + 32) * u + 8 * u * (a * (q + h) + (double)set->error_most * q) + tiny;
+    double slack = a * h + ((double)set->row_most + (double)set->mean_norm) * q * (2 * dim + 32) * u
+                 + 8 * u * (a * (q + h) + (double)set->error_most * q) + tiny;
     out->slack = ddb_bound_up(slack * wide / out->scale + 1e-30);
     out->weight = ddb_bound_up(q / out->scale);
     out->near = ddb_bound_up(((double)set->row_most * q * (2 * dim + 32) * u + tiny) * wide);
@@ -4643,6 +4653,12 @@ DDB_FN DDB_HASH_AVX2 void ddb_hash_lanes_a(ddb_hash_lanes *job, size_t at, size_
 
 /* ---- AVX-512: 16 lanes, 8 lanes, 4 rows, 1 row -------------------------------------------------------------------- */
 
+/* gcc 12 takes the deliberately undefined operand inside its own AVX-512 intrinsics for a mistake of ours (its bug 105593). */
+#if defined(__GNUC__) && !defined(__clang__)
+  #pragma GCC diagnostic push
+  #pragma GCC diagnostic ignored "-Wuninitialized"
+  #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 #define DDB_HASH_AVX512 __attribute__((target("avx2,avx512f,avx512bw,avx512dq,avx512vl")))
 #define DDB_HASH_Z_FIX(a, b, c, d) __asm__("" : "+v"(a), "+v"(b), "+v"(c), "+v"(d))
 #define DDB_HASH_Z_ADD(a, b) _mm512_add_epi32((a), (b))
@@ -4824,6 +4840,9 @@ DDB_FN DDB_HASH_AVX512 void ddb_hash_rows_q(const ddb_hash_lanes *job, size_t at
     DDB_HASH_Z_STORE(rows, _mm512_permutex2var_epi64(r0, even, r1));
     DDB_HASH_Z_STORE(rows + 64, _mm512_permutex2var_epi64(r0, odd, r1));
 }
+#if defined(__GNUC__) && !defined(__clang__)
+  #pragma GCC diagnostic pop
+#endif
 #endif
 
 #if defined(DDB_PORT_NEON)

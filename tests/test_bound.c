@@ -186,6 +186,55 @@ static void kernels_agree(void)
     }
 }
 
+/* The inequality of the room's comment, row by row, also where all that the codes lose points along the query (Cauchy-Schwarz is tight). */
+static void bound_holds(void)
+{
+    for (int round = 0; round < 400; round++) {
+        int kind = round % (KINDS + 2);
+        uint32_t dim = 1 + (uint32_t)below(120);
+        size_t count = 1 + below(60);
+        float *rows = some_floats(count * dim), *q = some_floats(dim), *centre = some_floats(dim);
+        int8_t code[128];
+        if (kind == BAD || kind == HUGE_VALUES) { kind = UNIT; }
+        ddb_exact_env env;
+        ddb_exact_enter(&env);
+        for (size_t i = 0; i < dim; i++) { centre[i] = test_randf(); }
+        make_rows(kind < KINDS ? kind : UNIT, rows, count, dim, centre);
+        make_row(kind < KINDS ? kind : UNIT, q, dim, centre);
+        for (size_t i = 0; i < dim && kind >= KINDS; i++) {
+            float way = below(2) ? 1.0f : -1.0f;
+            q[i] = way * (kind == KINDS ? 1.0f : 1.0f + 0.49f / 127);
+            for (size_t r = 0; r < count; r++) { rows[r * dim + i] = i == 0 ? 127.0f : (float)(below(200)) - 100.0f + 0.49f * way * (r % 2 ? 1.0f : -1.0f); }
+        }
+        for (size_t m = 0; m < MASKS; m++) {
+            ddb_ctx *ctx = test_ctx();
+            ddb_bound_set *set = NULL;
+            ddb_bound_code coded;
+            ddb_bound_slack slack;
+            ctx->cpu &= masks[m];
+            CHECK(ddb_bound_build(ctx, rows, dim, count, dim, DDB_BOUND_CODED, &set) == DREAMDB_OK);
+            if (!set || !set->coded) { test_ok = 0; return; }
+            memset(code, 0, sizeof code);
+            ddb_bound_code_query(ctx->cpu, q, dim, code, &coded);
+            ddb_bound_slack_of(ctx->cpu, set, &coded, &slack);
+            for (size_t r = 0; r < count; r++) {
+                int32_t dots[64];
+                ddb_kern_dots(ctx->cpu, set->codes + r / 16 * set->groups * 64, 1, set->groups, code, 0, 1, &coded.bias, dots);
+                float x = (float)dots[r % 16] * set->scale[r], half = set->error[r] * slack.weight, fold = ddb_exact_fold(rows + r * dim, q, dim);
+                double low = slack.base + slack.scale * ((double)x - half - slack.slack), high = slack.base + slack.scale * ((double)x + half + slack.slack);
+                double dot = ddb_kern_dot(ctx->cpu, rows + r * dim, q, dim);
+                if (!(low <= fold && fold <= high) || !(dot - slack.near <= fold && fold <= dot + slack.near)) {
+                    test_ok = 0;
+                    printf("%s, mask %zu, dim %u: fold %g is not in %g .. %g, or %g is too far\n", kind < KINDS ? kind_names[kind] : "aligned", m, (unsigned)dim, (double)fold, low, high, dot);
+                }
+            }
+            ddb_bound_free(ctx, set);
+        }
+        ddb_exact_leave(&env);
+        free(rows); free(q); free(centre);
+    }
+}
+
 static void memory_fails(void)
 {
     float *rows = some_floats(300 * 20);
@@ -214,6 +263,7 @@ static void memory_fails(void)
 int main(void)
 {
     RUN(kernels_agree);
+    RUN(bound_holds);
     RUN(sets_of_all_kinds);
     RUN(memory_fails);
     return test_end("bound");

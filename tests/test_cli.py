@@ -723,6 +723,26 @@ def test_pipes_and_signals():
     check('\r' in run('append', 'main', '--column', 'n=n.npy', '--progress=always', '--batch', 100, '--anchor-start', 10 ** 6).err, 'progress')
 
 
+def test_stop_training():
+    n, dim = 40000, 64
+    values = array.array('f', array.array('b', rng.getrandbits(8 * n * dim).to_bytes(n * dim, 'little')))
+    if sys.byteorder == 'big':
+        values.byteswap()
+    npy('big.npy', '<f4', (n, dim), values.tobytes())
+    p = subprocess.Popen([DREAMDB, '--store', 's', 'create', 'main', '--field', 'emb:embedding,train=big.npy,k=3000,iterations=200'],
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    time.sleep(1)
+    p.send_signal(signal.SIGINT)
+    try:
+        err = p.communicate(timeout=20)[1].decode()
+        check(p.returncode == 130 and 'stopped' in err, 'Ctrl-C in a training: exit %d %s' % (p.returncode, err))
+    except subprocess.TimeoutExpired:
+        p.send_signal(signal.SIGINT)
+        p.communicate(timeout=20)
+        check(False, 'Ctrl-C does not stop a training; a second one kills: %d' % p.returncode)
+    check(not os.path.exists('s/refs/main'), 'no Ref is made')
+
+
 def test_writers():
     """Several writers on one Ref: each ends with 0 or 3, and what ended with 0 is there."""
     ok('create', 'main', '--field', 'n:int')

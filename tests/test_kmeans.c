@@ -81,6 +81,7 @@ static void random_sets(void)
     for (int round = 0; round < 40; round++) {
         int kind = round % 5;
         uint32_t dim = 1 + (uint32_t)(test_rand() % (round % 7 == 0 ? 300 : 40)), k = 1 + (uint32_t)(test_rand() % 50), iterations = (uint32_t)(test_rand() % 4);
+        if (kind == 1) { k += 40; iterations += 2; }
         size_t n = k + (size_t)(test_rand() % 400);
         float *x = (float *)malloc(n * dim * 4), *want = (float *)calloc((size_t)k * dim, 4), *got = (float *)calloc((size_t)k * dim, 4);
         uint64_t seed = test_rand();

@@ -3898,11 +3898,11 @@ static int job_columns(app *a, job *j)
 /* --rows: every field without a --column may get values from it. */
 static int job_rows(app *a, job *j)
 {
-    const char *path = option_value(a, OPT_ROWS);
+    const char *path = option_value(a, OPT_ROWS), *into = option_value(a, OPT_INTO);
     uint64_t found = 0;
     for (size_t i = 0; i < a->info->field_count; i++) {
         const dreamdb_field_info *field = &a->info->fields[i];
-        int taken = field->kind == DREAMDB_KIND_OTHER || field->kind == DREAMDB_CONSTANT;
+        int taken = field->kind == DREAMDB_KIND_OTHER || field->kind == DREAMDB_CONSTANT || (into && strcmp(into, field->name) != 0);
         for (size_t k = 0; k < j->b.fixed; k++) {
             taken |= j->b.columns[k].field == field;
         }
@@ -5407,12 +5407,13 @@ static int verb_verify(app *a)
     } else if (!code) {
         out_format(&a->o, "verified %s objects, %s, ", grouped(done.objects, objects), size_text(done.bytes, size));
         out_format(&a->o, "of %" PRIu64 " Manifest%s: ", done.manifests, done.manifests == 1 ? "" : "s");
-        out_format(&a->o, done.faults == 0 ? "no fault\n" : "%" PRIu64 " faults\n", done.faults);
+        out_format(&a->o, done.faults == 0 ? "no fault\n" : "%" PRIu64 " fault%s\n", done.faults, done.faults == 1 ? "" : "s");
     }
     buffer_free(&f.json);
     if (!code && done.faults > 0) {
         out_flush(&a->o);
-        code = fail(EXIT_CORRUPT, "%s: %" PRIu64 " faults: restore the objects named from a copy", a->operands[0], done.faults);
+        code = fail(EXIT_CORRUPT, "%s: %" PRIu64 " fault%s: restore the objects named from a copy", a->operands[0], done.faults,
+                    done.faults == 1 ? "" : "s");
     }
     return code;
 }
