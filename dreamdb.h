@@ -400,7 +400,7 @@ typedef struct dreamdb_append_desc {
     const uint64_t *anchors;                   /* [count], any order; NULL = drawn by the library: now + 1000 a row */
     int             page_early;                /* 1: Tracks page from 16 KiB instead of 1 MiB: small appends stay small for ever */
     int             allow_tombstoned;          /* 1: appends rows whose anchor is deleted (they stay hidden) */
-    int             into_layer;                /* 1: operation name of a layer append, for identical Manifests */
+    int             into_layer;                /* 1: more samples of a layer: no other field is asked for, and the Manifest says so */
 } dreamdb_append_desc;
 
 typedef struct dreamdb_append_report {
@@ -565,7 +565,8 @@ DREAMDB_API void dreamdb_cursor_close(dreamdb_cursor *cursor);
 /* Distinct live anchors in [start, end) (end 0 = no bound) that meet the predicate; exact: it reads.  field NULL = any field. */
 DREAMDB_API dreamdb_status dreamdb_count(dreamdb_snapshot *snapshot, const char *field, const dreamdb_where *where,
                                          uint64_t start, uint64_t end, uint64_t *out, dreamdb_error *error);
-/* Records that the Track claims, without reading a payload (a paged Track reads its pages); repeats and deleted rows are counted. */
+/* Records that the Track claims, without reading a payload (a paged Track reads its pages); repeats and deleted rows are counted, and of
+   scalars it is an upper bound. */
 DREAMDB_API dreamdb_status dreamdb_count_estimate(dreamdb_snapshot *snapshot, const char *field, uint64_t *out, dreamdb_error *error);
 /* Ascending live anchors that meet the predicate (NULL = all).  *anchors is freed with dreamdb_anchors_free. */
 DREAMDB_API dreamdb_status dreamdb_select(dreamdb_snapshot *snapshot, const dreamdb_where *where, uint64_t **anchors, size_t *count,
@@ -3837,7 +3838,7 @@ enum { DDB_BOUND_GROUP = 64 };                   /* queries that pass over the s
 DDB_FN void ddb_bound_argmax_coded(uint32_t cpu, const ddb_bound_set *set, ddb_bound_seek *seeks, const int8_t *codes, const int32_t *bias,
                                    size_t count)
 {
-    int32_t dots[DDB_KERN_TILE * DDB_BOUND_TILE];
+    int32_t dots[(size_t)DDB_KERN_TILE * (size_t)DDB_BOUND_TILE];
     size_t wide = set->groups * 4;
     for (size_t block = 0; block < set->blocks; block += DDB_KERN_TILE) {
         size_t blocks = ddb_kern_least_of(set->blocks - block, DDB_KERN_TILE);
@@ -3913,8 +3914,8 @@ DDB_FN dreamdb_status ddb_bound_argmax_plain(ddb_ctx *ctx, const ddb_bound_set *
     float *packs = ddb_mem_new(ctx, float, floats);
     ddb_bound_best *bests = ddb_mem_new(ctx, ddb_bound_best, most);
     bool good = packs && bests;
-    for (size_t q = 0; good && q < count; q += DDB_BOUND_PACKS * DDB_KERN_LANES) {
-        size_t some = ddb_kern_least_of(count - q, DDB_BOUND_PACKS * DDB_KERN_LANES);
+    for (size_t q = 0; good && q < count; q += (size_t)DDB_BOUND_PACKS * (size_t)DDB_KERN_LANES) {
+        size_t some = ddb_kern_least_of(count - q, (size_t)DDB_BOUND_PACKS * (size_t)DDB_KERN_LANES);
         ddb_kern_pack(queries + q * stride, stride, some, set->dim, packs);
         memset(bests, 0, most * sizeof *bests);
         for (size_t i = 0; i < most * DDB_KERN_LANES * DDB_KERN_LANES; i++) {
@@ -16036,7 +16037,7 @@ DDB_FN dreamdb_status ddb_kmeans_start(ddb_kmeans *m, ddb_pool *pool, uint64_t s
 /* Among some centroids (ids ascending) the one whose fold is least, the lowest on a tie.  Distances are positive: bits order as they do. */
 DDB_FN uint32_t ddb_kmeans_nearest(const ddb_kmeans *m, const float *x, const uint32_t *ids, uint32_t count)
 {
-    const float *rows[DDB_KMEANS_WAIT];
+    const float *rows[DDB_KMEANS_WAIT] = { NULL };
     float dist[DDB_KMEANS_WAIT];
     uint32_t best = 0;
     for (uint32_t i = 0; i < count; i++) {
@@ -20072,7 +20073,7 @@ DDB_FN dreamdb_status ddb_write_columns(ddb_ctx *ctx, ddb_write *write, const dr
         }
     }
     for (size_t f = 0; f < view->schema.count; f++) {
-        bool named = !view->schema.fields[f].required;
+        bool named = !view->schema.fields[f].required || desc->into_layer;
         for (size_t i = 0; i < desc->column_count && !named; i++) {
             named = out[i].field == view->fields + f;
         }
@@ -20190,6 +20191,15 @@ DDB_FN dreamdb_status ddb_write_batch(ddb_ctx *ctx, ddb_write *write, const drea
     return status;
 }
 
+/* What the Manifest says was done; layers have verbs of their own in the reference (evolution.md 1). */
+DDB_FN const char *ddb_write_append_operation(dreamdb_snapshot *view, const dreamdb_append_desc *desc)
+{
+    const ddb_view_field *field = desc->into_layer && desc->column_count > 0 ? ddb_view_find(view, ddb_bytes_text(desc->columns[0].field))
+        : NULL;
+    return field && field->cls == DDB_TRACK_SPATIAL ? "append_embedding_layer" : field && field->cls == DDB_TRACK_ITEM
+        ? "append_image_layer" : "commit";
+}
+
 DDB_FN dreamdb_status ddb_write_append(ddb_ctx *ctx, struct dreamdb *db, const dreamdb_append_desc *desc, dreamdb_append_report *report)
 {
     ddb_write write;
@@ -20202,7 +20212,7 @@ DDB_FN dreamdb_status ddb_write_append(ddb_ctx *ctx, struct dreamdb *db, const d
         status = ddb_write_batch(ctx, &write, desc, &local.anchor_first, &changed);
     }
     if (status == DREAMDB_OK && changed) {
-        status = ddb_write_publish(ctx, &write, desc->into_layer ? "append_embedding_layer" : "commit");
+        status = ddb_write_publish(ctx, &write, ddb_write_append_operation(write.view, desc));
     } else if (status == DREAMDB_OK) {
         write.address = write.view->address;
     }
@@ -20220,6 +20230,14 @@ DDB_FN dreamdb_status ddb_write_append(ddb_ctx *ctx, struct dreamdb *db, const d
 }
 
 /* ---- Training bytes ---- */
+
+typedef struct ddb_write_training { ddb_ctx *ctx; const ddb_env *env; } ddb_write_training;
+
+DDB_FN int ddb_write_train_progress(void *user, uint64_t done, uint64_t total)
+{
+    const ddb_write_training *training = (const ddb_write_training *)user;
+    return ddb_object_progress(training->ctx, training->env, "train", done, total, "steps") < 0;
+}
 
 /* Trains IVF centroids on a sample and encodes the index object.  k 0 = sqrt of the sample; keys of 24 bits unless the reference's width
    is asked
@@ -20255,8 +20273,12 @@ DDB_FN dreamdb_status ddb_write_train_bytes(ddb_ctx *ctx, ddb_env *env, const dr
     if (!centroids) {
         return DREAMDB_ERR_MEMORY;
     }
+    ddb_write_training training;
+    training.ctx = ctx;
+    training.env = env;
     dreamdb_status status = ddb_kmeans_train(ctx, env->pool, in->train, in->train_count, in->dim, k, in->iterations > 0 ? in->iterations
-                                             : 10, in->seed, NULL, NULL, centroids);
+                                             : 10,
+                                             in->seed, ddb_write_train_progress, &training, centroids);
     if (status == DREAMDB_OK) {
         ddb_index_encode_ivf(out, width, in->dim, k, centroids, parents, parent_count);
         status = ddb_bytes_status(out);
@@ -21156,8 +21178,10 @@ DDB_FN dreamdb_status ddb_scan_source_fill(ddb_ctx *ctx, ddb_scan_source *source
 DDB_FN dreamdb_status ddb_scan_open_bucket(ddb_ctx *ctx, ddb_scan_source *source, ddb_scan_part *part)
 {
     const ddb_object_want *want = source->wants + source->at;
-    const ddb_field *schema = source->field->schema;
-    dreamdb_status status = ddb_bucket_open(ctx, ddb_bytes_slice(want->object.data, want->object.size), want->path, schema->dim,
+    const ddb_view_field *field = source->field;
+    const ddb_field *schema = field->schema;          /* of codes the anchors are read, nothing else */
+    dreamdb_status status = ddb_bucket_open(ctx, ddb_bytes_slice(want->object.data, want->object.size), want->path,
+                                            field->registry.has_compressor ? 0 : schema->dim,
                                             schema->modality, &part->bucket);
     if (status < 0) {
         return status;

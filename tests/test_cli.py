@@ -465,6 +465,28 @@ def test_media():
     ok('verify', 'whole')
 
 
+def test_layers():
+    for folder in ('in', 'thumbs', 'more'):
+        os.makedirs(folder)
+        for i in range(4):
+            text('%s/%d.jpg' % (folder, i), '%s %d' % (folder, i))
+    ok('create', 'main', '--field', 'img:image')
+    ok('append', 'main', '--column', 'img=in', '--anchor-start', 0)
+    bad(2, '--anchors', 'add-field', 'main', '--field', 'thumb:image', '--layer-of', 'img', '--column', 'thumb=thumbs')
+    bad(2, 'thumb=FILE', 'add-field', 'main', '--field', 'thumb:image', '--layer-of', 'img', '--column', 'img=thumbs')
+    bad(2, '--layer-of', 'add-field', 'main', '--field', 'thumb:image', '--column', 'thumb=thumbs', '--anchor-start', 0)
+    d = rows_of('add-field', 'main', '--field', 'thumb:image', '--layer-of', 'img', '--column', 'thumb=thumbs', '--anchor-start', 2)[0]
+    check({f['field']: f['layer'] for f in d['fields']} == {'img': False, 'thumb': True}, 'a layer')
+    check(rows_of('count', 'main', 'thumb') == [{'count': 4}] and rows_of('count', 'main') == [{'count': 6}], 'its first rows')
+    bad(2, 'another field', 'append', 'main', '--into', 'thumb', '--column', 'img=more', '--anchor-start', 6)
+    ok('append', 'main', '--into', 'thumb', '--column', 'thumb=more', '--anchor-start', 6)
+    ok('export', 'main', '--column', 'thumb=out')
+    check([read('out/' + f) for f in sorted(os.listdir('out'))] == [b'%s %d' % (x, i) for x in (b'thumbs', b'more') for i in range(4)], 'payloads of the layer')
+    ok('append', 'main', '--column', 'img=more', '--anchor-start', 20)
+    check(rows_of('count', 'main') == [{'count': 14}], 'the base goes on')
+    ok('verify', 'main', '--history', 'all')
+
+
 def test_batches():
     ok('create', 'main', '--field', 'n:int')
     numbers('n.npy', list(range(1000)))

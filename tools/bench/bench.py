@@ -206,7 +206,7 @@ def part_scan(args, lib, exe):
 def part_hash(args, lib, exe):
     script = os.path.join(TOP, "tools", "bench_hash.sh")
     if os.path.exists(script):
-        print(run("sh", script), end="", flush=True)
+        print(run("bash", script), end="", flush=True)
 
 
 def part_kernels(args, lib, exe):
@@ -214,7 +214,7 @@ def part_kernels(args, lib, exe):
     if os.path.exists(source):
         out = os.path.join(BUILD, "bench_kern")
         subprocess.run([os.environ.get("CC", "cc"), "-O2", "-std=c99", "-o", out, source, "-lpthread"], check=True)
-        print(run(out, os.path.join(args.data, "glove")), end="", flush=True)
+        print(run(out, args.data), end="", flush=True)
 
 
 def part_size(args, lib, exe):
