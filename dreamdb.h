@@ -22728,8 +22728,8 @@ DDB_FN dreamdb_status ddb_query_missing(ddb_ctx *ctx, ddb_query_run *run, ddb_ar
     return status;
 }
 
-/* Pins the cells of at most DDB_QUERY_CHUNK probes, loading those that are missing. */
-DDB_FN dreamdb_status ddb_query_pin(ddb_ctx *ctx, ddb_query_run *run, ddb_query_probe *probes, size_t count)
+/* Pins the cells of at most DDB_QUERY_CHUNK probes, loading those that are missing.  counted: they are probes of the search, for --explain. */
+DDB_FN dreamdb_status ddb_query_pin(ddb_ctx *ctx, ddb_query_run *run, ddb_query_probe *probes, size_t count, bool counted)
 {
     dreamdb_status status = DREAMDB_OK;
     size_t missing = 0, pinned = 0;
@@ -22755,8 +22755,8 @@ DDB_FN dreamdb_status ddb_query_pin(ddb_ctx *ctx, ddb_query_run *run, ddb_query_
         ddb_mem_arena_free(ctx, &arena);
     }
     if (status == DREAMDB_OK) {
-        run->cells_probed += count;
-        for (size_t i = 0; i < count; i++) {
+        run->cells_probed += counted ? count : 0;
+        for (size_t i = 0; i < count && counted; i++) {
             run->cells_read += run->table->cells[probes[i].slot].count > 0;
             run->candidates += run->table->cells[probes[i].slot].count;
         }
@@ -22863,7 +22863,7 @@ DDB_FN dreamdb_status ddb_query_scan(ddb_ctx *ctx, ddb_query_one *one, ddb_query
     dreamdb_status status = DREAMDB_OK;
     for (size_t from = 0; from < count && status == DREAMDB_OK; from += DDB_QUERY_CHUNK) {
         size_t n = count - from < DDB_QUERY_CHUNK ? count - from : DDB_QUERY_CHUNK;
-        status = ddb_query_pin(ctx, one->run, probes + from, n);
+        status = ddb_query_pin(ctx, one->run, probes + from, n, true);
         if (status < 0) {
             return status;
         }
@@ -22994,16 +22994,12 @@ DDB_FN dreamdb_status ddb_query_one_end(ddb_ctx *ctx, ddb_query_one *one, ddb_ar
     }
     for (size_t i = 0; i < *count; i++) {
         ddb_query_probe probe = *by_rank[ordinals[i] >> 32];
-        uint64_t probed = one->run->cells_probed, read = one->run->cells_read, candidates = one->run->candidates;
-        dreamdb_status status = ddb_query_pin(ctx, one->run, &probe, 1);
+        dreamdb_status status = ddb_query_pin(ctx, one->run, &probe, 1, false);
         if (status < 0) {
             return status;
         }
         ddb_port_lock(&one->run->cells->lock);
         out[i].anchor = one->run->table->cells[probe.slot].anchors[ordinals[i] & 0xffffffffu];
-        one->run->cells_probed = probed;                     /* looking an anchor up again is no probe */
-        one->run->cells_read = read;
-        one->run->candidates = candidates;
         ddb_port_unlock(&one->run->cells->lock);
         out[i].score = scores[i];
         ddb_query_unpin(ctx, one->run, &probe, 1);

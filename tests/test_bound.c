@@ -173,13 +173,13 @@ static void kernels_agree(void)
         for (size_t i = 0; i < dim; i++) { x[i] = test_randf(); }
         for (size_t i = 0; i < 16; i++) { at[i] = rows + i * dim; }
         ddb_kern_dots_any(codes, blocks, groups, q, groups * 4, count, bias, want);
-        ddb_kern_rows_any(at, 16, x, dim, round % 2 == 0, one);
+        ddb_kern_rows_any(at, 16, x, dim, (ddb_kern_term)(round % 3), one);
         for (size_t m = 0; m < MASKS; m++) {
             uint32_t cpu = ddb_cpu_detect() & masks[m];
             size_t some = 1 + below(16);
             ddb_kern_dots(cpu, codes, blocks, groups, q, groups * 4, count, bias, got);
             CHECK_BYTES(got, want, count * blocks * 16 * sizeof *got);
-            ddb_kern_rows(cpu, at, some, x, dim, round % 2 == 0, other);
+            ddb_kern_rows(cpu, at, some, x, dim, (ddb_kern_term)(round % 3), other);
             CHECK_BYTES(other, one, some * sizeof *one);
         }
         free(q); free(codes); free(rows); free(x);

@@ -28,9 +28,9 @@ static void golden_folds(void)
         ddb_exact_fault fault = ddb_exact_unit(a, n, out);
         if (fault == DDB_EXACT_GOOD) { CHECK_BYTES(out, unit, n * 4); }
         CHECK(fault == (!ddb_exact_finite(norm) ? DDB_EXACT_OVERFLOW : ddb_exact_zero(norm) ? DDB_EXACT_ZERO : DDB_EXACT_GOOD));
-        ddb_kern_rows(test_ctx()->cpu, rows, 1, b, n, false, got);
+        ddb_kern_rows(test_ctx()->cpu, rows, 1, b, n, DDB_KERN_TERM_DOT, got);
         CHECK(same_float(got[0], want[0]));
-        ddb_kern_rows(test_ctx()->cpu, rows, 1, b, n, true, got);
+        ddb_kern_rows(test_ctx()->cpu, rows, 1, b, n, DDB_KERN_TERM_FAR, got);
         CHECK(same_float(got[0], want[1]));
         ddb_kern_pack(a, 0, 1, n, pack);
         ddb_kern_one(test_ctx()->cpu, pack, 1, n, b, got);
