@@ -8,7 +8,7 @@ printf '#include "../dreamdb.h"\nint dreamdb_only_included;\n' > "$BUILD/include
 usage=""
 if "$CC" -fstack-usage -x c -c /dev/null -o "$BUILD/probe.o" > /dev/null 2>&1; then usage=-fstack-usage; fi
 "$CC" -std=c99 -Os $usage -c examples/dreamdb.c -o "$BUILD/dreamdb-os.o" || exit 1
-text=$(size "$BUILD/dreamdb-os.o" 2>/dev/null | awk 'NR == 2 { print $1 }')
+text=$(size -A "$BUILD/dreamdb-os.o" 2>/dev/null | awk '$1 == ".text" { print $2 }')
 echo "include only: $(cat "$BUILD/include.seconds") s   implementation $(sed -n 1p "$BUILD/dreamdb.o.seconds" 2>/dev/null || echo '?') s (at the flags of the build)"
 echo ".text at -Os: ${text:-unknown} bytes"
 if [ -n "$usage" ] && [ -f "$BUILD/dreamdb-os.su" ]; then
