@@ -556,7 +556,8 @@ typedef struct dreamdb_scan {
  * Costs   works in passes of anchors under config.cache_bytes; each pass reads the buckets that meet it. */
 DREAMDB_API dreamdb_status dreamdb_scan_open(dreamdb_snapshot *snapshot, const dreamdb_scan *scan, dreamdb_cursor **out,
                                              dreamdb_error *error);
-/* Next row: OK, DONE at the end, or an error.  Its memory lives until the next call. */
+/* Next row: OK, DONE at the end, or an error, after which the cursor gives nothing more: close it and open another.  Its memory lives until
+   the next call. */
 DREAMDB_API dreamdb_status dreamdb_cursor_next(dreamdb_cursor *cursor, dreamdb_row *row, dreamdb_error *error);
 /* Next rows, at most max: for speed.  *got 0 and DONE at the end.  rows is the caller's array; values live until the next call. */
 DREAMDB_API dreamdb_status dreamdb_cursor_rows(dreamdb_cursor *cursor, dreamdb_row *rows, size_t max, size_t *got, dreamdb_error *error);
@@ -19247,6 +19248,20 @@ DDB_FN dreamdb_status ddb_view_load(ddb_ctx *ctx, struct dreamdb *db, const char
     return DREAMDB_OK;
 }
 
+/* As above for the Manifest that a Ref names: if it is not there the Ref points nowhere, which is damage. */
+DDB_FN dreamdb_status ddb_view_load_of(ddb_ctx *ctx, struct dreamdb *db, const char *ref, const ddb_addr *address, dreamdb_snapshot **out)
+{
+    dreamdb_status status = ddb_view_load(ctx, db, ref, address, out);
+    if (status == DREAMDB_ERR_NOT_FOUND) {
+        char shown[DREAMDB_ADDRESS_TEXT];
+        ddb_addr_text(address, shown);
+        status = ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, ref,
+                                 "ref `%.80s` points to manifests/%s, which is not in the store: restore it from a copy, or delete the ref",
+                                 ref, shown);
+    }
+    return status;
+}
+
 /* The tip of the handle's Ref now, and the Ref's tag: one read of the Ref, and the Manifest only if it moved. */
 DDB_FN dreamdb_status ddb_view_tip(ddb_ctx *ctx, struct dreamdb *db, dreamdb_snapshot **out, char tag[DREAMDB_TAG_SIZE])
 {
@@ -19264,7 +19279,7 @@ DDB_FN dreamdb_status ddb_view_tip(ddb_ctx *ctx, struct dreamdb *db, dreamdb_sna
     }
     ddb_port_unlock(&db->lock);
     if (!view) {
-        status = ddb_view_load(ctx, db, db->ref, &address, &view);
+        status = ddb_view_load_of(ctx, db, db->ref, &address, &view);
         if (status < 0) {
             return status;
         }
@@ -19538,7 +19553,7 @@ DDB_FN dreamdb_status ddb_view_state(ddb_ctx *ctx, struct dreamdb *db, const cha
         memcpy(name, db->ref, head);
         memcpy(name + head, state, strlen(state) + 1);
         dreamdb_status status = ddb_ref_read(ctx, db->env, name, &address, tag);
-        return status < 0 ? status : ddb_view_load(ctx, db, name, &address, out);
+        return status < 0 ? status : ddb_view_load_of(ctx, db, name, &address, out);
     }
     if (state[0] == '~' && ddb_view_number(state + 1, &back)) {
         dreamdb_status status = ddb_ref_read(ctx, db->env, db->ref, &address, tag);
@@ -20231,6 +20246,23 @@ DDB_FN dreamdb_status ddb_write_append(ddb_ctx *ctx, struct dreamdb *db, const d
 
 /* ---- Training bytes ---- */
 
+/* Never publish an index that our own reader refuses: a sample of zeros or of huge values gives centroids without a direction. */
+DDB_FN dreamdb_status ddb_write_train_check(ddb_ctx *ctx, const char *name, ddb_slice bytes)
+{
+    ddb_index *trial = NULL;
+    dreamdb_error why;
+    ddb_ctx own = ddb_mem_fork(ctx, &why);
+    dreamdb_status status = ddb_index_decode(&own, bytes, "the index just trained", &trial);
+    ddb_index_free(ctx, trial);
+    if (status == DREAMDB_ERR_MEMORY) {
+        return ddb_mem_adopt(ctx, &why);
+    }
+    return status == DREAMDB_OK ? status
+         : ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT,
+                        "field `%.60s`: the sample gives no usable centroids (%.100s): look for rows that are zero, huge or cancel out",
+                        name ? name : "", why.message);
+}
+
 typedef struct ddb_write_training { ddb_ctx *ctx; const ddb_env *env; } ddb_write_training;
 
 DDB_FN int ddb_write_train_progress(void *user, uint64_t done, uint64_t total)
@@ -20284,7 +20316,7 @@ DDB_FN dreamdb_status ddb_write_train_bytes(ddb_ctx *ctx, ddb_env *env, const dr
         status = ddb_bytes_status(out);
     }
     ddb_mem_drop(ctx, centroids, float, floats);
-    return status;
+    return status < 0 ? status : ddb_write_train_check(ctx, in->name, ddb_bytes_of(out));
 }
 
 /* ---- Create ---- */
@@ -20432,7 +20464,27 @@ DDB_FN dreamdb_status ddb_write_genesis(ddb_ctx *ctx, ddb_write *write, const ui
     return status;
 }
 
-/* The schema of the fields that are no constants, and which caller's field each came from. */
+/* Proves that the constants fit the schema too, before anything is put: they become commits of their own. */
+DDB_FN dreamdb_status ddb_write_create_constants(ddb_ctx *ctx, ddb_write *write, const dreamdb_create_desc *desc, const ddb_schema *schema)
+{
+    ddb_schema trial = *schema;
+    for (size_t i = 0; i < desc->field_count; i++) {
+        ddb_field field;
+        ddb_schema next;
+        if (desc->fields[i].kind != DREAMDB_CONSTANT) {
+            continue;
+        }
+        dreamdb_status status = ddb_schema_from_public(ctx, &write->arena, desc->fields + i, &field);
+        status = status < 0 ? status : ddb_schema_add(ctx, &write->arena, &trial, &field, &next);
+        if (status < 0) {
+            return status;
+        }
+        trial = next;
+    }
+    return DREAMDB_OK;
+}
+
+/* The schema of the fields that are no constants. */
 DDB_FN dreamdb_status ddb_write_create_schema(ddb_ctx *ctx, ddb_write *write, const dreamdb_create_desc *desc, ddb_schema *schema)
 {
     memset(schema, 0, sizeof *schema);
@@ -20463,7 +20515,7 @@ DDB_FN dreamdb_status ddb_write_create_schema(ddb_ctx *ctx, ddb_write *write, co
         }
         family.count = i + 1;
     }
-    return DREAMDB_OK;
+    return ddb_write_create_constants(ctx, write, desc, schema);
 }
 
 DDB_FN const dreamdb_field *ddb_write_source(const dreamdb_create_desc *desc, ddb_slice name)
@@ -20729,11 +20781,14 @@ DDB_FN dreamdb_status ddb_write_records_grow(ddb_ctx *ctx, ddb_write_records *r)
 }
 
 /* Adds the records of one bucket; a later record of an anchor takes the place of the earlier. */
-DDB_FN dreamdb_status ddb_write_records_take(ddb_ctx *ctx, ddb_write_records *r, const ddb_bucket *bucket)
+DDB_FN dreamdb_status ddb_write_records_take(ddb_ctx *ctx, ddb_write_records *r, const ddb_bucket *bucket, const char *path)
 {
     for (size_t i = 0; i < bucket->count; i++) {
         uint64_t anchor = ddb_bucket_anchor(bucket, i), *place = NULL;
         bool fresh = false;
+        if (anchor > DREAMDB_ANCHOR_MAX) {
+            return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, "bucket holds anchor 2^64-1, which no row can have");
+        }
         dreamdb_status status = r->count < r->cap ? DREAMDB_OK : ddb_write_records_grow(ctx, r);
         status = status < 0 ? status : ddb_coll_map_put(ctx, &r->places, &anchor, r->count, &place, &fresh);
         if (status < 0) {
@@ -20780,7 +20835,7 @@ DDB_FN dreamdb_status ddb_write_records_read(ddb_ctx *ctx, ddb_write *write, ddb
             if (status == DREAMDB_OK) {
                 status = ddb_bucket_open(ctx, ddb_bytes_slice(wants[i].object.data, wants[i].object.size), wants[i].path, r->dim,
                                          field->binding->modality, &bucket);
-                status = status < 0 ? status : ddb_write_records_take(ctx, r, &bucket);
+                status = status < 0 ? status : ddb_write_records_take(ctx, r, &bucket, wants[i].path);
             }
             if (wants[i].object.data) {
                 ddb_object_release(write->env, &wants[i].object);
@@ -21150,7 +21205,8 @@ DDB_FN dreamdb_status ddb_scan_source_fill(ddb_ctx *ctx, ddb_scan_source *source
     if (!rows) {
         return DREAMDB_ERR_MEMORY;
     }
-    while (source->count < DDB_SCAN_BATCH_ROWS && bytes < DDB_SCAN_BATCH_BYTES && !source->ended) {
+    size_t n = 0;
+    while (n < DDB_SCAN_BATCH_ROWS && bytes < DDB_SCAN_BATCH_BYTES && !source->ended) {
         const ddb_row *row = NULL;
         dreamdb_status status = ddb_track_next(ctx, source->cursor, &row);
         if (status < 0) {
@@ -21158,17 +21214,18 @@ DDB_FN dreamdb_status ddb_scan_source_fill(ddb_ctx *ctx, ddb_scan_source *source
         }
         source->ended = status == DREAMDB_DONE;
         if (!source->ended) {
-            rows[source->count] = *row;
-            rows[source->count].key.data = (const uint8_t *)ddb_mem_arena_copy(ctx, &source->arena, row->key.data, row->key.size);
-            if (!rows[source->count].key.data) {
+            rows[n] = *row;
+            rows[n].key.data = (const uint8_t *)ddb_mem_arena_copy(ctx, &source->arena, row->key.data, row->key.size);
+            if (!rows[n].key.data) {
                 return DREAMDB_ERR_MEMORY;
             }
             bytes += spatial ? row->size : 1;
-            source->count++;
+            n++;
         }
     }
     source->rows = rows;
-    if (source->count == 0) {
+    source->count = n;
+    if (n == 0) {
         return DREAMDB_DONE;
     }
     return spatial ? ddb_scan_fetch_buckets(ctx, source) : source->field->cls == DDB_TRACK_ITEM ? DREAMDB_OK
@@ -21761,6 +21818,7 @@ struct dreamdb_cursor {
     size_t            field_count;
     uint64_t          start, end, limit, given;
     bool              has_where, load_media, storage, big, finished;
+    dreamdb_status    failed;                /* the first error: a cursor that failed gives nothing more */
     ddb_scan_list     where;
     uint64_t         *wanted;                /* explicit anchors, sorted */
     size_t            wanted_count, wanted_at;
@@ -22202,12 +22260,19 @@ DDB_FN dreamdb_status ddb_scan_rows(ddb_ctx *ctx, dreamdb_cursor *cursor, dreamd
 {
     dreamdb_status status = DREAMDB_OK;
     *got = 0;
+    if (cursor->failed < 0) {
+        return ddb_mem_fail(ctx, cursor->failed, "this cursor failed before: close it and open another");
+    }
     if (max == 0) {
         return DREAMDB_OK;
     }
     do {
         status = cursor->storage ? ddb_scan_rows_storage(ctx, cursor, rows, max, got) : ddb_scan_rows_anchor(ctx, cursor, rows, max, got);
     } while (status == DREAMDB_OK && *got == 0);
+    if (status < 0) {
+        cursor->failed = status;
+        *got = 0;
+    }
     return status;
 }
 
@@ -22286,6 +22351,7 @@ DDB_FN dreamdb_status ddb_scan_media(ddb_ctx *ctx, dreamdb_snapshot *view, const
    8-bit codes: room bound) under db->cells_cap; the answer is the exact left fold of the format, the same for every SIMD level, thread
    count and cache size, ties by place in the Track.  Deleted rows are left out when a cell is built (a view never changes). */
 
+#define DDB_QUERY_TOP 1024u              /* a longer list is first cut to the records there are */
 #define DDB_QUERY_CHUNK 64u              /* cells pinned at once by one query: bounds what a search holds beyond the cap */
 #define DDB_QUERY_LOAD_BYTES (64u << 20) /* buckets fetched in one batch when cells are built */
 
@@ -22481,6 +22547,10 @@ DDB_FN dreamdb_status ddb_query_build_read(ddb_ctx *ctx, const ddb_query_build *
             }
             for (size_t i = 0; pass && i < bucket.count; i++, at++) {
                 (*anchors)[at] = ddb_bucket_anchor(&bucket, i);
+                if ((*anchors)[at] < build->rows[r].t_start || (*anchors)[at] >= build->rows[r].t_end) {
+                    return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, want->path, "bucket holds anchor %llu outside its Track row",
+                                           (unsigned long long)(*anchors)[at]);
+                }
                 ddb_bucket_vector(&bucket, i, run->dim, *vectors + at * run->dim);
             }
             total += pass ? 0 : bucket.count;
@@ -22728,7 +22798,8 @@ DDB_FN dreamdb_status ddb_query_missing(ddb_ctx *ctx, ddb_query_run *run, ddb_ar
     return status;
 }
 
-/* Pins the cells of at most DDB_QUERY_CHUNK probes, loading those that are missing.  counted: they are probes of the search, for --explain. */
+/* Pins the cells of at most DDB_QUERY_CHUNK probes, loading those that are missing.  counted: they are probes of the search, for
+   --explain. */
 DDB_FN dreamdb_status ddb_query_pin(ddb_ctx *ctx, ddb_query_run *run, ddb_query_probe *probes, size_t count, bool counted)
 {
     dreamdb_status status = DREAMDB_OK;
@@ -23128,6 +23199,14 @@ DDB_FN dreamdb_status ddb_query_run_open(ddb_ctx *ctx, dreamdb_snapshot *view, c
     run->table = run->cells->fields + (run->field - view->fields);
     run->dim = (uint32_t)run->field->schema->dim;
     run->top_k = query->top_k > 0 ? query->top_k : 10;
+    if (run->top_k > DDB_QUERY_TOP) {                        /* memory follows the rows there are, not what was asked for */
+        uint64_t most = 0;
+        status = ddb_scan_records(ctx, view, run->field, 0, UINT64_MAX, &most);
+        if (status < 0) {
+            return status;
+        }
+        run->top_k = run->top_k > most ? (uint32_t)(most > 0 ? most : 1) : run->top_k;
+    }
     run->l2 = ddb_index_metric_l2(run->field->index);
     ddb_port_lock(&run->cells->lock);
     run->table->dim = run->dim;
@@ -24385,11 +24464,11 @@ DREAMDB_API dreamdb_status dreamdb_ref_delete(const dreamdb_config *config, cons
     if (!ref || !ddb_addr_ref_valid(ddb_bytes_text(ref))) {
         status = ddb_mem_fail(&ctx, DREAMDB_ERR_ARGUMENT, "`%.80s` is no ref name", ref ? ref : "(null)");
     }
-    if (status == DREAMDB_OK) {
-        status = ddb_ref_read(&ctx, env, ref, &address, tag);
-    }
-    if (status == DREAMDB_OK) {
-        status = ddb_ref_delete(&ctx, env, ref);
+    if (status == DREAMDB_OK) {                             /* a body that is no address (a crash cut it) may be deleted too */
+        dreamdb_error why;
+        ddb_ctx look = ddb_mem_fork(&ctx, &why);
+        status = ddb_ref_read(&look, env, ref, &address, tag);
+        status = status == DREAMDB_OK || status == DREAMDB_ERR_CORRUPT ? ddb_ref_delete(&ctx, env, ref) : ddb_mem_adopt(&ctx, &why);
     }
     ddb_object_env_close(&ctx, env);
     return status;

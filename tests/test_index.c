@@ -187,7 +187,9 @@ static dreamdb_status ivf_object(ddb_buf *b, uint64_t dim, uint64_t bits, uint64
     ddb_cbor_map(b, 3);
     ddb_cbor_str(b, "k"); ddb_cbor_uint(b, k);
     ddb_cbor_str(b, "version"); ddb_cbor_uint(b, version);
-    ddb_cbor_str(b, "centroids"); ddb_cbor_bytes(b, c, floats * 4);
+    uint8_t bytes[40 * 4];
+    ddb_bytes_set_f32(bytes, c, floats < 40 ? floats : 40);
+    ddb_cbor_str(b, "centroids"); ddb_cbor_bytes(b, bytes, floats * 4);
     put_tail(b, "dreamdb.ivf-cosine");
     return decoded(b, out);
 }

@@ -4826,7 +4826,7 @@ static int sink_close(sink *s, int good)
         out_close(&s->o);
     }
     free(s->temporary);
-    free(s->path);
+    s->temporary = NULL;
     return code;
 }
 
@@ -5230,13 +5230,16 @@ static int verb_export(app *a)
     code = code ? code : scan_options(a, &scan, &parser);
     code = code ? code : export_sinks(a, &j);
     code = code ? code : export_run(a, &j, &scan);
-    if (!code) {
-        export_print(a, &j);
-    }
     for (size_t i = 0; i < j.count; i++) {
         int closed = sink_close(&j.sinks[i], !code);
         code = code ? code : closed;
+    }
+    if (!code) {                                  /* only what is on the disk is called written */
+        export_print(a, &j);
+    }
+    for (size_t i = 0; i < j.count; i++) {
         fields_free(&j.single[i]);
+        free(j.sinks[i].path);
     }
     where_free(&parser);
     fields_free(&j.list);

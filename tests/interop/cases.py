@@ -46,7 +46,7 @@ class Generator:
             f['iterations'] = r.choice([1, 2, 4, 10])
             f['seed'] = r.choice([0, 0, 1, 7, 2**63, r.getrandbits(64)])
             f['by_address'] = r.random() < .4
-        if f['index'] != 'lsh-l2' and r.random() < .35 and not __import__('os').environ.get('NO_RERANK'):
+        if f['index'] != 'lsh-l2' and r.random() < .35 :
             f['rerank'] = True
         if r.random() < .12:
             f['cap'] = r.choice([1 << 20, 104857600, 524288000])
@@ -189,17 +189,19 @@ class Generator:
                 'reads': [k for k in columns if r.random() < .3], 'pads': [k for k in columns if r.random() < .3]}
 
     def even(self, anchors, columns):
-        """Of one anchor's rows in one batch the reference sorts chunked ones by when their upload ended: give them one chunk each."""
+        """One anchor's media rows of one batch stand in the order in which the reference's uploads ended: give them one payload."""
         if len(set(anchors)) < len(anchors):
             for name, values in columns.items():
-                size = self.fields[name].get('chunk')
-                if size:
-                    columns[name] = [v if v is None else v[:size] for v in values]
+                if self.fields[name]['kind'] in MEDIA:
+                    first = {}
+                    columns[name] = [v if v is None else first.setdefault(a, v) for a, v in zip(anchors, values)]
 
     # ---- later operations
     def pairs(self, f):
         n = self.r.choice([0, 1, 4, 20])
         anchors = self.anchors(n) if self.repeats or not self.used else self.r.sample(sorted(set(self.used)), min(n, len(set(self.used))))
+        if f['kind'] in MEDIA:               # see even()
+            anchors = list(dict.fromkeys(anchors))
         return [(a, self.value(f)) for a in anchors]
 
     def parent(self):
@@ -250,7 +252,7 @@ class Generator:
             if i and r.random() < .3:
                 ops.append(self.evolve())
             ops.append(self.batch(r.choice([1, 1, 2, 3, 5, 10, 20, 40, 80])))
-        if r.random() < .2:
+        if r.random() < .2 and not self.plain_ref:
             ops.append({'op': 'keep', 'label': r.choice(['v1', 'v_2', 'v-3'])})
         return ops
 
@@ -309,4 +311,5 @@ def case(seed):
     g = Generator(seed)
     fields = [dict(f) for f in g.schema()]
     ref = g.r.choice(REFS)
+    g.plain_ref = '@' in ref                 # a label on a label is refused here
     return {'seed': seed, 'kind': 'plain', 'ref': ref, 'fields': fields, 'ops': g.operations(), 'generator': g}
