@@ -1752,13 +1752,10 @@ DDB_FN uint32_t ddb_cpu_detect(void)
 /* ==== ROOM 06 exact | prefix ddb_exact_ | uses port bytes ==== */
 /* Floats that define bytes (spatial.md 0): IEEE binary32, round to nearest even, left folds, each product rounded before the sum.
    Invariant: the same bits whatever the user's compiler flags (-ffast-math, -mfma with gnu modes, -O0) and floating-point environment
-   (another
-   rounding mode, flush to zero).  Three means: DDB_EXACT_HOLD makes a value opaque to the optimiser after each product and each sum, so
-   nothing
-   is fused or reordered; division and square root are single instructions by name, so no reciprocal estimate takes their place; NaN,
-   infinity
-   and zero are told by their bits.  Every batch stands between ddb_exact_enter and ddb_exact_leave, on worker threads too.
-   Must never use x87: its sums are wider than 32 bits. */
+   (another rounding mode, flush to zero).  Three means: DDB_EXACT_HOLD makes a value opaque to the optimiser after each product and each
+   sum, so nothing is fused or reordered; division and square root are single instructions by name, so no reciprocal estimate takes their
+   place; NaN, infinity and zero are told by their bits.  Every batch stands between ddb_exact_enter and ddb_exact_leave, on worker
+   threads too. Must never use x87: its sums are wider than 32 bits. */
 #if defined(__FLT_EVAL_METHOD__) && (__FLT_EVAL_METHOD__ == 1 || __FLT_EVAL_METHOD__ == 2)
   #error "dreamdb.h needs floats that are computed as floats: build for SSE2 (-msse2 -mfpmath=sse), not for x87"
 #endif
@@ -1772,9 +1769,23 @@ DDB_FN uint32_t ddb_cpu_detect(void)
 #elif defined(__aarch64__)
   #define DDB_EXACT_HOLD(v)  __asm__("" : "+w"(v))
   #define DDB_EXACT_FENCE(v) __asm__ volatile("" : "+w"(v) : : "memory")
-#else                                            /* any other processor: through memory */
+#elif defined(__GNUC__) || defined(__clang__)    /* any other processor: through memory */
   #define DDB_EXACT_HOLD(v)  __asm__("" : "+m"(v))
   #define DDB_EXACT_FENCE(v) __asm__ volatile("" : "+m"(v) : : "memory")
+#else                                            /* any other compiler: a volatile byte */
+  #define DDB_EXACT_HOLD(v)  (*(volatile char *)&(v) = *(volatile char *)&(v))
+  #define DDB_EXACT_FENCE(v) DDB_EXACT_HOLD(v)
+#endif
+#if defined(__GNUC__) || defined(__clang__)
+  #if UINTPTR_MAX > 0xffffffffu
+    #define DDB_EXACT_OPAQUE(v) __asm__("" : "+r"(v))
+  #else
+    #define DDB_EXACT_OPAQUE(v) __asm__("" : "+m"(v))                /* 64 bits are two registers here */
+  #endif
+  #define DDB_EXACT_FORGET(p) __asm__("" : "+r"(p) : : "memory")     /* what p points to may have changed */
+#else
+  #define DDB_EXACT_OPAQUE(v) DDB_EXACT_HOLD(v)
+  #define DDB_EXACT_FORGET(p) ((void)(p))
 #endif
 
 /* The caller's floating-point control word, kept while ours holds. */
@@ -1820,7 +1831,7 @@ DDB_INLINE uint32_t ddb_exact_bits(float x)
 {
     uint32_t bits = 0;
     memcpy(&bits, &x, 4);
-    __asm__("" : "+r"(bits));
+    DDB_EXACT_OPAQUE(bits);
     return bits;
 }
 
@@ -1835,11 +1846,7 @@ DDB_INLINE uint64_t ddb_exact_bits64(double x)
 {
     uint64_t bits = 0;
     memcpy(&bits, &x, 8);
-#if UINTPTR_MAX > 0xffffffffu
-    __asm__("" : "+r"(bits));
-#else
-    __asm__("" : "+m"(bits));
-#endif
+    DDB_EXACT_OPAQUE(bits);
     return bits;
 }
 
@@ -1851,7 +1858,7 @@ DDB_INLINE bool ddb_exact_finite64(double x) { return (ddb_exact_bits64(x) >> 52
 DDB_FN uint32_t ddb_exact_most_bits(const float *x, size_t n)
 {
     uint32_t most = 0;
-    __asm__("" : "+r"(x) : : "memory");
+    DDB_EXACT_FORGET(x);
     for (size_t i = 0; i < n; i++) {
         uint32_t bits = 0;
         memcpy(&bits, x + i, 4);
@@ -2083,15 +2090,12 @@ typedef enum ddb_exact_fault {
     DDB_EXACT_ZERO                               /* the norm is zero, perhaps by underflow */
 } ddb_exact_fault;
 
-/* out = x / sqrt(fold(x, x)); out may be x.  On a fault out is not written. */
-DDB_FN ddb_exact_fault ddb_exact_unit(const float *x, size_t n, float *out)
+/* out = x / sqrt(squares), squares = fold(x, x); out may be x.  On a fault out is not written. */
+DDB_FN ddb_exact_fault ddb_exact_unit_by(const float *x, size_t n, float squares, float *out)
 {
-    if (!ddb_exact_all_finite(x, n)) {
-        return DDB_EXACT_NOT_FINITE;
-    }
-    float norm = ddb_exact_sqrt(ddb_exact_fold(x, x, n));
-    if (!ddb_exact_finite(norm)) {
-        return DDB_EXACT_OVERFLOW;
+    float norm = ddb_exact_sqrt(squares);
+    if (!ddb_exact_finite(norm)) {               /* the fold of what is not finite is not finite */
+        return ddb_exact_all_finite(x, n) ? DDB_EXACT_OVERFLOW : DDB_EXACT_NOT_FINITE;
     }
     if (ddb_exact_zero(norm)) {
         return DDB_EXACT_ZERO;
@@ -2103,6 +2107,12 @@ DDB_FN ddb_exact_fault ddb_exact_unit(const float *x, size_t n, float *out)
     return DDB_EXACT_GOOD;
 }
 
+/* out = x / sqrt(fold(x, x)); out may be x.  On a fault out is not written. */
+DDB_FN ddb_exact_fault ddb_exact_unit(const float *x, size_t n, float *out)
+{
+    return ddb_exact_unit_by(x, n, ddb_exact_fold(x, x, n), out);
+}
+
 /* The reference's words for a fault (spatial.md 2.4).  lsh says more about an overflow than ivf and imi do. */
 DDB_FN const char *ddb_exact_fault_text(ddb_exact_fault fault, bool lsh)
 {
@@ -2110,7 +2120,7 @@ DDB_FN const char *ddb_exact_fault_text(ddb_exact_fault fault, bool lsh)
     case DDB_EXACT_NOT_FINITE: return "input vector contains NaN or infinity";
     case DDB_EXACT_OVERFLOW:
         return lsh ? "intermediate f32 computation produced NaN/inf (overflow on huge magnitudes)"
-            : "intermediate f32 computation produced NaN/inf";
+                   : "intermediate f32 computation produced NaN/inf";
     case DDB_EXACT_ZERO: return "vector norm is zero (cannot normalize)";
     case DDB_EXACT_GOOD: break;
     }
@@ -2141,8 +2151,7 @@ DDB_FN void ddb_exact_chacha_quarter(uint32_t *w, size_t a, size_t b, size_t c, 
 
 DDB_FN void ddb_exact_chacha_block(ddb_chacha *c)
 {
-    uint32_t start[16] = { 0x61707865u, 0x3320646eu, 0x79622d32u, 0x6b206574u, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 };   /* "expand 32-byte
-                                                                                                                          k" */
+    uint32_t start[16] = { 0x61707865u, 0x3320646eu, 0x79622d32u, 0x6b206574u };     /* "expand 32-byte k"; key, counter and nonce follow */
     uint32_t *w = c->words;
     memcpy(start + 4, c->key, sizeof c->key);
     start[12] = (uint32_t)c->counter;
@@ -2183,9 +2192,8 @@ DDB_FN float ddb_exact_uniform(uint32_t word)
 /* Loops over many vectors at once: exact left folds with one lane a row (never inside a fold), and fast estimates where bits do not matter.
    Layouts: a *pack* is blocks of 16 rows, transposed: [block][dim][16] floats; *codes* are blocks of 16 rows of bytes, four
    dimensions together: [block][group of 4 dims][16 rows][4], each code + 128, padded with 128.
-   Each public function looks at the cpu mask and takes the best body.  A body that is the same in all instruction sets is written once, as
-   a
-   macro over DDB_KERN_VEC and its operations, and expanded for each set.
+   Each public function looks at the cpu mask and takes the best body.  A body that is the same in all instruction sets is written once,
+   as a macro over DDB_KERN_VEC and its operations, and expanded for each set.
    Invariant: fold, dist, rows and sum give the same bits at every mask, dots the same integers; dot, near, gap, pass and code only keep the
    error bounds that rooms bound and kmeans rely on.  The caller stands between ddb_exact_enter and ddb_exact_leave.  Never allocates. */
 
@@ -2196,12 +2204,6 @@ enum {
 };
 
 #if defined(DDB_PORT_X86)
-/* gcc 12 takes the deliberately undefined operand inside its own AVX-512 intrinsics for a mistake of ours (its bug 105593). */
-#if defined(__GNUC__) && !defined(__clang__)
-  #pragma GCC diagnostic push
-  #pragma GCC diagnostic ignored "-Wuninitialized"
-  #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#endif
   #define DDB_KERN_AVX2 __attribute__((target("avx2")))
   #define DDB_KERN_FMA  __attribute__((target("avx2,fma")))
   #define DDB_KERN_512  __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq")))
@@ -2309,13 +2311,16 @@ DDB_FN void ddb_kern_dist_any(const float *pack, size_t blocks, size_t dim, cons
     }
 }
 
-DDB_INLINE float ddb_kern_rows_term(float a, float b, bool far_apart)
+/* What a fold of rows adds up: a*q, (a-q)^2 or a*a. */
+typedef enum ddb_kern_term { DDB_KERN_TERM_DOT, DDB_KERN_TERM_FAR, DDB_KERN_TERM_SELF } ddb_kern_term;
+
+DDB_INLINE float ddb_kern_rows_term(float a, float b, ddb_kern_term term)
 {
-    float t = ddb_exact_sub(a, b);
-    return far_apart ? ddb_exact_mul(t, t) : ddb_exact_mul(a, b);
+    float t = term == DDB_KERN_TERM_FAR ? ddb_exact_sub(a, b) : a;
+    return ddb_exact_mul(t, term == DDB_KERN_TERM_DOT ? b : t);
 }
 
-DDB_FN void ddb_kern_rows_any(const float *const *rows, size_t count, const float *q, size_t dim, bool far_apart, float *out)
+DDB_FN void ddb_kern_rows_any(const float *const *rows, size_t count, const float *q, size_t dim, ddb_kern_term term, float *out)
 {
     for (size_t at = 0; at < count; at += 4) {
         const float *r[4];
@@ -2325,7 +2330,7 @@ DDB_FN void ddb_kern_rows_any(const float *const *rows, size_t count, const floa
         }
         for (size_t i = 0; i < dim; i++) {
             for (size_t l = 0; l < 4; l++) {
-                sum[l] = ddb_exact_add(sum[l], ddb_kern_rows_term(r[l][i], q[i], far_apart));
+                sum[l] = ddb_exact_add(sum[l], ddb_kern_rows_term(r[l][i], q[i], term));
             }
         }
         memcpy(out + at, sum, ddb_kern_least_of(count - at, 4) * sizeof *sum);
@@ -2482,8 +2487,8 @@ DDB_INLINE int32_t ddb_kern_word(const int8_t *code)
 
 /* Block a against b_count rows of block b, 8 of them at a time: as many chains as hide the latency of an addition. */
 #define DDB_KERN_FOLD_SUM(j)   DDB_KERN_VEC s##j = DDB_KERN_ZERO();
-#define DDB_KERN_FOLD_STEP(j)  p = DDB_KERN_MUL(va, DDB_KERN_SPLAT(pb + j)); DDB_KERN_HOLD(p); s##j = DDB_KERN_ADD(s##j, p); \
-    DDB_KERN_HOLD(s##j);
+#define DDB_KERN_FOLD_STEP(j)  p = DDB_KERN_MUL(va, DDB_KERN_SPLAT(pb + j)); DDB_KERN_HOLD(p); \
+                               s##j = DDB_KERN_ADD(s##j, p); DDB_KERN_HOLD(s##j);
 #define DDB_KERN_FOLD_STORE(j) DDB_KERN_STORE(to + j * 16, s##j);
 #define DDB_KERN_FAR_STEP(j)   p = DDB_KERN_SUB(va, DDB_KERN_SPLAT(pb + j)); DDB_KERN_HOLD(p); p = DDB_KERN_MUL(p, p); DDB_KERN_HOLD(p); \
                                s##j = DDB_KERN_ADD(s##j, p); DDB_KERN_HOLD(s##j);
@@ -2509,9 +2514,9 @@ TARGET DDB_FN void NAME(const float *a, const float *b, size_t dim, size_t b_cou
 /* One query against a pack, 8 vectors of rows at a time; past the last block the last one is done again. */
 #define DDB_KERN_ONE_BLOCK(j)  ddb_kern_least_of(block + j * DDB_KERN_WIDTH / 16, blocks - 1)
 #define DDB_KERN_ONE_AT(j)     const float *p##j = pack + DDB_KERN_ONE_BLOCK(j) * size + j * DDB_KERN_WIDTH % 16; \
-    DDB_KERN_VEC s##j = DDB_KERN_ZERO();
-#define DDB_KERN_ONE_STEP(j)   p = DDB_KERN_MUL(DDB_KERN_LOAD(p##j + i), vq); DDB_KERN_HOLD(p); s##j = DDB_KERN_ADD(s##j, p); \
-    DDB_KERN_HOLD(s##j);
+                               DDB_KERN_VEC s##j = DDB_KERN_ZERO();
+#define DDB_KERN_ONE_STEP(j)   p = DDB_KERN_MUL(DDB_KERN_LOAD(p##j + i), vq); DDB_KERN_HOLD(p); \
+                               s##j = DDB_KERN_ADD(s##j, p); DDB_KERN_HOLD(s##j);
 #define DDB_KERN_ONE_STORE(j)  DDB_KERN_STORE(out + DDB_KERN_ONE_BLOCK(j) * 16 + j * DDB_KERN_WIDTH % 16, s##j);
 #define DDB_KERN_DIST_STEP(j)  p = DDB_KERN_SUB(DDB_KERN_LOAD(p##j + i), vq); DDB_KERN_HOLD(p); p = DDB_KERN_MUL(p, p); DDB_KERN_HOLD(p); \
                                s##j = DDB_KERN_ADD(s##j, p); DDB_KERN_HOLD(s##j);
@@ -2537,15 +2542,14 @@ TARGET DDB_FN void NAME(const float *pack, size_t blocks, size_t dim, const floa
 /* Estimates of up to 6 queries at a time against DDB_KERN_NEAR_VECS vectors of rows; what is past the end is done twice. */
 #define DDB_KERN_SIX(X)          X(0) X(1) X(2) X(3) X(4) X(5)
 #define DDB_KERN_NEAR_SUM(q, v)  DDB_KERN_VEC s##q##v = DDB_KERN_ZERO();
-#define DDB_KERN_NEAR_SUMS(q)    DDB_KERN_NEAR_VECS(DDB_KERN_NEAR_SUM, q) size_t n##q = ddb_kern_least_of(at + q, count - 1); \
-    const float *x##q = queries + n##q * stride;
-#define DDB_KERN_NEAR_ROW(q, v)  const float *p##v = pack + ddb_kern_least_of(block + v * DDB_KERN_WIDTH / 16, \
-                                                                              blocks - 1) * size + v * DDB_KERN_WIDTH % 16;
+#define DDB_KERN_NEAR_SUMS(q)    DDB_KERN_NEAR_VECS(DDB_KERN_NEAR_SUM, q) \
+                                 size_t n##q = ddb_kern_least_of(at + q, count - 1); const float *x##q = queries + n##q * stride;
+#define DDB_KERN_NEAR_BLOCK(v)   ddb_kern_least_of(block + v * DDB_KERN_WIDTH / 16, blocks - 1)
+#define DDB_KERN_NEAR_ROW(q, v)  const float *p##v = pack + DDB_KERN_NEAR_BLOCK(v) * size + v * DDB_KERN_WIDTH % 16;
 #define DDB_KERN_NEAR_LOAD(q, v) DDB_KERN_VEC c##v = DDB_KERN_LOAD(p##v + i * 16);
 #define DDB_KERN_NEAR_FMA(q, v)  s##q##v = DDB_KERN_FUSED(c##v, vq, s##q##v);
 #define DDB_KERN_NEAR_STEP(q)    vq = DDB_KERN_SPLAT(x##q + i); DDB_KERN_NEAR_VECS(DDB_KERN_NEAR_FMA, q)
-#define DDB_KERN_NEAR_PUT(q, v)  DDB_KERN_STORE(out + (n##q * blocks + ddb_kern_least_of(block + v * DDB_KERN_WIDTH / 16, \
-                                                                                   blocks - 1)) * 16 + v * DDB_KERN_WIDTH % 16, s##q##v);
+#define DDB_KERN_NEAR_PUT(q, v)  DDB_KERN_STORE(out + (n##q * blocks + DDB_KERN_NEAR_BLOCK(v)) * 16 + v * DDB_KERN_WIDTH % 16, s##q##v);
 #define DDB_KERN_NEAR_PUTS(q)    DDB_KERN_NEAR_VECS(DDB_KERN_NEAR_PUT, q)
 #define DDB_KERN_NEAR_BODY(NAME, TARGET) \
 TARGET DDB_FN void NAME(const float *pack, size_t blocks, size_t dim, const float *queries, size_t stride, size_t count, float *out) \
@@ -2590,39 +2594,69 @@ TARGET DDB_FN float NAME(const float *a, const float *b, size_t n) \
 /* Integer dot products of 4 queries and DDB_KERN_NEAR_VECS vectors of codes: 4 dims of 16 rows are 64 bytes. */
 #define DDB_KERN_FOUR(X)         X(0) X(1) X(2) X(3)
 #define DDB_KERN_DOTS_SUM(q, v)  DDB_KERN_INTS s##q##v = DDB_KERN_INT_START(bias[n##q]);
-#define DDB_KERN_DOTS_SUMS(q)    size_t n##q = ddb_kern_least_of(at + q, count - 1); const int8_t *x##q = queries + n##q * stride; \
-    DDB_KERN_NEAR_VECS(DDB_KERN_DOTS_SUM, q)
-#define DDB_KERN_DOTS_ROW(q, v)  const uint8_t *p##v = codes + ddb_kern_least_of(block + v * DDB_KERN_WIDTH / 16, \
-                                                                                 blocks - 1) * groups * 64 + v * DDB_KERN_WIDTH % 16 * 4;
+#define DDB_KERN_DOTS_SUMS(q)    size_t n##q = ddb_kern_least_of(at + q, count - 1); \
+                                 const int8_t *x##q = queries + n##q * stride; DDB_KERN_NEAR_VECS(DDB_KERN_DOTS_SUM, q)
+#define DDB_KERN_DOTS_ROW(q, v)  const uint8_t *p##v = codes + DDB_KERN_NEAR_BLOCK(v) * groups * 64 + v * DDB_KERN_WIDTH % 16 * 4;
 #define DDB_KERN_DOTS_LOAD(q, v) DDB_KERN_BYTES c##v = DDB_KERN_BYTE_LOAD(p##v + g * 64);
 #define DDB_KERN_DOTS_ADD(q, v)  s##q##v = DDB_KERN_DOTS_STEP(s##q##v, c##v, vq);
 #define DDB_KERN_DOTS_QUERY(q)   vq = DDB_KERN_BYTE_SPLAT(x##q + g * 4); DDB_KERN_NEAR_VECS(DDB_KERN_DOTS_ADD, q)
-#define DDB_KERN_DOTS_PUT(q, v)  DDB_KERN_INT_STORE(out + (n##q * blocks + ddb_kern_least_of(block + v * DDB_KERN_WIDTH / 16, \
-    blocks - 1)) * 16 + v * DDB_KERN_WIDTH % 16, s##q##v);
+#define DDB_KERN_DOTS_PUT(q, v)  DDB_KERN_INT_STORE(out + (n##q * blocks + DDB_KERN_NEAR_BLOCK(v)) * 16 + v * DDB_KERN_WIDTH % 16, s##q##v);
 #define DDB_KERN_DOTS_PUTS(q)    DDB_KERN_NEAR_VECS(DDB_KERN_DOTS_PUT, q)
-#define DDB_KERN_DOTS_BODY(NAME, TARGET, STEP, QUERIES) \
+#define DDB_KERN_DOTS_BODY(NAME, TARGET) \
 TARGET DDB_FN void NAME(const uint8_t *codes, size_t blocks, size_t groups, const int8_t *queries, size_t stride, size_t count, \
                         const int32_t *bias, int32_t *out) \
 { \
     for (size_t block = 0; block < blocks; block += DDB_KERN_NEAR_BLOCKS) { \
         DDB_KERN_NEAR_VECS(DDB_KERN_DOTS_ROW, 0) \
-        for (size_t at = 0; at < count; at += STEP) { \
-            QUERIES(DDB_KERN_DOTS_SUMS) \
+        for (size_t at = 0; at < count; at += 4) { \
+            DDB_KERN_FOUR(DDB_KERN_DOTS_SUMS) \
             for (size_t g = 0; g < groups; g++) { \
                 DDB_KERN_BYTES vq; \
                 DDB_KERN_NEAR_VECS(DDB_KERN_DOTS_LOAD, 0) \
-                QUERIES(DDB_KERN_DOTS_QUERY) \
+                DDB_KERN_FOUR(DDB_KERN_DOTS_QUERY) \
             } \
-            QUERIES(DDB_KERN_DOTS_PUTS) \
+            DDB_KERN_FOUR(DDB_KERN_DOTS_PUTS) \
         } \
     } \
 }
-#define DDB_KERN_SINGLE(X)       X(0)
+
+/* The same for one query: two groups at a time, so that twice as many chains hide the latency. */
+#define DDB_KERN_SOLE_SUM(q, v)  DDB_KERN_INTS s##q##v = DDB_KERN_INT_START(q == 0 ? bias[0] : 0);
+#define DDB_KERN_SOLE_STEP(q, v) s##q##v = DDB_KERN_DOTS_STEP(s##q##v, DDB_KERN_BYTE_LOAD(p##v + (g + q) * 64), vq);
+#define DDB_KERN_SOLE_PUT(q, v)  DDB_KERN_INT_STORE(out + DDB_KERN_NEAR_BLOCK(v) * 16 + v * DDB_KERN_WIDTH % 16, \
+                                                    DDB_KERN_INT_ADD(s0##v, s1##v));
+#define DDB_KERN_SOLE_BODY(NAME, TARGET) \
+TARGET DDB_FN void NAME(const uint8_t *codes, size_t blocks, size_t groups, const int8_t *query, const int32_t *bias, int32_t *out) \
+{ \
+    for (size_t block = 0; block < blocks; block += DDB_KERN_NEAR_BLOCKS) { \
+        size_t g = 0; \
+        DDB_KERN_BYTES vq; \
+        DDB_KERN_NEAR_VECS(DDB_KERN_DOTS_ROW, 0) \
+        DDB_KERN_NEAR_VECS(DDB_KERN_SOLE_SUM, 0) \
+        DDB_KERN_NEAR_VECS(DDB_KERN_SOLE_SUM, 1) \
+        for (; g + 2 <= groups; g += 2) { \
+            vq = DDB_KERN_BYTE_SPLAT(query + g * 4); \
+            DDB_KERN_NEAR_VECS(DDB_KERN_SOLE_STEP, 0) \
+            vq = DDB_KERN_BYTE_SPLAT(query + g * 4 + 4); \
+            DDB_KERN_NEAR_VECS(DDB_KERN_SOLE_STEP, 1) \
+        } \
+        if (g < groups) { \
+            vq = DDB_KERN_BYTE_SPLAT(query + g * 4); \
+            DDB_KERN_NEAR_VECS(DDB_KERN_SOLE_STEP, 0) \
+        } \
+        DDB_KERN_NEAR_VECS(DDB_KERN_SOLE_PUT, 0) \
+    } \
+}
 #endif
 
 #if defined(DDB_PORT_X86)
 
 /* AVX-512 */
+#if defined(__GNUC__) && !defined(__clang__)
+  #pragma GCC diagnostic push                    /* g++ 12 takes _mm512_undefined_ps of its own header for a mistake (GCC bug 105593) */
+  #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+  #pragma GCC diagnostic ignored "-Wuninitialized"
+#endif
 #define DDB_KERN_VEC __m512
 #define DDB_KERN_WIDTH 16
 #define DDB_KERN_ZERO _mm512_setzero_ps
@@ -2641,6 +2675,7 @@ TARGET DDB_FN void NAME(const uint8_t *codes, size_t blocks, size_t groups, cons
 #define DDB_KERN_INTS __m512i
 #define DDB_KERN_BYTES __m512i
 #define DDB_KERN_INT_START(b) _mm512_set1_epi32(b)
+#define DDB_KERN_INT_ADD _mm512_add_epi32
 #define DDB_KERN_INT_STORE(p, v) _mm512_storeu_si512(p, v)
 #define DDB_KERN_BYTE_LOAD(p) _mm512_loadu_si512(p)
 #define DDB_KERN_BYTE_SPLAT(p) _mm512_set1_epi32(ddb_kern_word(p))
@@ -2652,8 +2687,8 @@ DDB_KERN_ONE_BODY(ddb_kern_one_512, DDB_KERN_512, DDB_KERN_ONE_STEP, DDB_KERN_ON
 DDB_KERN_ONE_BODY(ddb_kern_dist_512, DDB_KERN_512, DDB_KERN_DIST_STEP, DDB_KERN_DIST_STORE)
 DDB_KERN_NEAR_BODY(ddb_kern_near_512, DDB_KERN_512)
 DDB_KERN_DOT_BODY(ddb_kern_dot_512, DDB_KERN_512)
-DDB_KERN_DOTS_BODY(ddb_kern_dots_512, DDB_KERN_VNNI, 4, DDB_KERN_FOUR)
-DDB_KERN_DOTS_BODY(ddb_kern_dots_one_512, DDB_KERN_VNNI, 1, DDB_KERN_SINGLE)
+DDB_KERN_DOTS_BODY(ddb_kern_dots_512, DDB_KERN_VNNI)
+DDB_KERN_SOLE_BODY(ddb_kern_dots_sole_512, DDB_KERN_VNNI)
 
 DDB_KERN_512 DDB_FN uint64_t ddb_kern_pass_512(const int32_t *dots, const float *scale, const float *error, float weight, float least,
                                                size_t rows)
@@ -2746,6 +2781,7 @@ DDB_KERN_512 DDB_FN void ddb_kern_code_512(const float *x, const float *mean, si
 #undef DDB_KERN_INTS
 #undef DDB_KERN_BYTES
 #undef DDB_KERN_INT_START
+#undef DDB_KERN_INT_ADD
 #undef DDB_KERN_INT_STORE
 #undef DDB_KERN_BYTE_LOAD
 #undef DDB_KERN_BYTE_SPLAT
@@ -2770,6 +2806,7 @@ DDB_KERN_512 DDB_FN void ddb_kern_code_512(const float *x, const float *mean, si
 #define DDB_KERN_INTS __m256i
 #define DDB_KERN_BYTES __m256i
 #define DDB_KERN_INT_START(b) _mm256_set1_epi32(b)
+#define DDB_KERN_INT_ADD _mm256_add_epi32
 #define DDB_KERN_INT_STORE(p, v) _mm256_storeu_si256((__m256i *)(void *)(p), v)
 #define DDB_KERN_BYTE_LOAD(p) _mm256_loadu_si256((const __m256i *)(const void *)(p))
 #define DDB_KERN_BYTE_SPLAT(p) _mm256_set1_epi32(ddb_kern_word(p))
@@ -2788,13 +2825,14 @@ DDB_KERN_ONE_BODY(ddb_kern_one_256, DDB_KERN_AVX2, DDB_KERN_ONE_STEP, DDB_KERN_O
 DDB_KERN_ONE_BODY(ddb_kern_dist_256, DDB_KERN_AVX2, DDB_KERN_DIST_STEP, DDB_KERN_DIST_STORE)
 DDB_KERN_NEAR_BODY(ddb_kern_near_256, DDB_KERN_FMA)
 DDB_KERN_DOT_BODY(ddb_kern_dot_256, DDB_KERN_FMA)
-DDB_KERN_DOTS_BODY(ddb_kern_dots_256, DDB_KERN_AVX2, 4, DDB_KERN_FOUR)
-DDB_KERN_DOTS_BODY(ddb_kern_dots_one_256, DDB_KERN_AVX2, 1, DDB_KERN_SINGLE)
+DDB_KERN_DOTS_BODY(ddb_kern_dots_256, DDB_KERN_AVX2)
+DDB_KERN_SOLE_BODY(ddb_kern_dots_sole_256, DDB_KERN_AVX2)
 
 /* Products (or squared differences) of 8 rows and the query, turned so that a lane is a row, then added dimension by dimension. */
 #define DDB_KERN_ROWS_MUL(j) __m256 t##j = _mm256_mul_ps(_mm256_loadu_ps(r[j] + i), vq); DDB_KERN_HOLD(t##j);
 #define DDB_KERN_ROWS_FAR(j) __m256 t##j = _mm256_sub_ps(_mm256_loadu_ps(r[j] + i), vq); DDB_KERN_HOLD(t##j); \
                              t##j = _mm256_mul_ps(t##j, t##j); DDB_KERN_HOLD(t##j);
+#define DDB_KERN_ROWS_SELF(j) __m256 t##j = _mm256_loadu_ps(r[j] + i); t##j = _mm256_mul_ps(t##j, t##j); DDB_KERN_HOLD(t##j);
 #define DDB_KERN_ROWS_ADD(v) sum = _mm256_add_ps(sum, v); DDB_KERN_HOLD(sum);
 #define DDB_KERN_ROWS_BODY(NAME, TERM) \
 DDB_KERN_AVX2 DDB_FN void NAME(const float *const *r, const float *q, size_t dim, float *out) \
@@ -2802,11 +2840,12 @@ DDB_KERN_AVX2 DDB_FN void NAME(const float *const *r, const float *q, size_t dim
     __m256 sum = _mm256_setzero_ps(); \
     for (size_t i = 0; i + 8 <= dim; i += 8) { \
         __m256 vq = _mm256_loadu_ps(q + i); \
+        (void)vq; \
         DDB_KERN_EIGHT(TERM) \
-        __m256 a0 = _mm256_unpacklo_ps(t0, t1), a1 = _mm256_unpackhi_ps(t0, t1), a2 = _mm256_unpacklo_ps(t2, t3), \
-            a3 = _mm256_unpackhi_ps(t2, t3); \
-        __m256 a4 = _mm256_unpacklo_ps(t4, t5), a5 = _mm256_unpackhi_ps(t4, t5), a6 = _mm256_unpacklo_ps(t6, t7), \
-            a7 = _mm256_unpackhi_ps(t6, t7); \
+        __m256 a0 = _mm256_unpacklo_ps(t0, t1), a1 = _mm256_unpackhi_ps(t0, t1); \
+        __m256 a2 = _mm256_unpacklo_ps(t2, t3), a3 = _mm256_unpackhi_ps(t2, t3); \
+        __m256 a4 = _mm256_unpacklo_ps(t4, t5), a5 = _mm256_unpackhi_ps(t4, t5); \
+        __m256 a6 = _mm256_unpacklo_ps(t6, t7), a7 = _mm256_unpackhi_ps(t6, t7); \
         t0 = _mm256_shuffle_ps(a0, a2, 0x44); t1 = _mm256_shuffle_ps(a0, a2, 0xee); \
         t2 = _mm256_shuffle_ps(a1, a3, 0x44); t3 = _mm256_shuffle_ps(a1, a3, 0xee); \
         t4 = _mm256_shuffle_ps(a4, a6, 0x44); t5 = _mm256_shuffle_ps(a4, a6, 0xee); \
@@ -2820,8 +2859,9 @@ DDB_KERN_AVX2 DDB_FN void NAME(const float *const *r, const float *q, size_t dim
 }
 DDB_KERN_ROWS_BODY(ddb_kern_rows_mul_256, DDB_KERN_ROWS_MUL)
 DDB_KERN_ROWS_BODY(ddb_kern_rows_far_256, DDB_KERN_ROWS_FAR)
+DDB_KERN_ROWS_BODY(ddb_kern_rows_self_256, DDB_KERN_ROWS_SELF)
 
-DDB_FN void ddb_kern_rows_256(const float *const *rows, size_t count, const float *q, size_t dim, bool far_apart, float *out)
+DDB_FN void ddb_kern_rows_256(const float *const *rows, size_t count, const float *q, size_t dim, ddb_kern_term term, float *out)
 {
     for (size_t at = 0; at < count; at += 8) {
         const float *r[8];
@@ -2829,10 +2869,16 @@ DDB_FN void ddb_kern_rows_256(const float *const *rows, size_t count, const floa
         for (size_t l = 0; l < 8; l++) {
             r[l] = rows[ddb_kern_least_of(at + l, count - 1)];
         }
-        (far_apart ? ddb_kern_rows_far_256 : ddb_kern_rows_mul_256)(r, q, dim, sum);
+        if (term == DDB_KERN_TERM_DOT) {
+            ddb_kern_rows_mul_256(r, q, dim, sum);
+        } else if (term == DDB_KERN_TERM_FAR) {
+            ddb_kern_rows_far_256(r, q, dim, sum);
+        } else {
+            ddb_kern_rows_self_256(r, q, dim, sum);
+        }
         for (size_t i = dim & ~(size_t)7; i < dim; i++) {
             for (size_t l = 0; l < 8; l++) {
-                sum[l] = ddb_exact_add(sum[l], ddb_kern_rows_term(r[l][i], q[i], far_apart));
+                sum[l] = ddb_exact_add(sum[l], ddb_kern_rows_term(r[l][i], q[i], term));
             }
         }
         memcpy(out + at, sum, ddb_kern_least_of(count - at, 8) * sizeof *sum);
@@ -2882,8 +2928,8 @@ DDB_KERN_AVX2 DDB_FN void ddb_kern_most_256(const float *scores, size_t count, u
     for (size_t i = 0; i < count; i += 8) {
         __m256 s = _mm256_loadu_ps(scores + i), b = _mm256_loadu_ps(best + i), more = _mm256_cmp_ps(s, b, _CMP_GT_OQ);
         _mm256_storeu_ps(best + i, _mm256_blendv_ps(b, s, more));
-        DDB_KERN_INT_STORE(where + i, _mm256_blendv_epi8(DDB_KERN_BYTE_LOAD(where + i), _mm256_set1_epi32((int32_t)block),
-                                                         _mm256_castps_si256(more)));
+        DDB_KERN_INT_STORE(where + i,
+                           _mm256_blendv_epi8(DDB_KERN_BYTE_LOAD(where + i), _mm256_set1_epi32((int32_t)block), _mm256_castps_si256(more)));
     }
 }
 
@@ -2941,6 +2987,7 @@ DDB_KERN_AVX2 DDB_FN void ddb_kern_code_256(const float *x, const float *mean, s
 #undef DDB_KERN_INTS
 #undef DDB_KERN_BYTES
 #undef DDB_KERN_INT_START
+#undef DDB_KERN_INT_ADD
 #undef DDB_KERN_INT_STORE
 #undef DDB_KERN_BYTE_LOAD
 #undef DDB_KERN_BYTE_SPLAT
@@ -2966,6 +3013,7 @@ DDB_KERN_AVX2 DDB_FN void ddb_kern_code_256(const float *x, const float *mean, s
 #define DDB_KERN_NEAR_BLOCKS 1
 #define DDB_KERN_INTS int32x4_t
 #define DDB_KERN_BYTES int8x16_t
+#define DDB_KERN_INT_ADD vaddq_s32
 #define DDB_KERN_INT_START(b) vdupq_n_s32(0 * (b))       /* codes are made signed, so there is no bias */
 #define DDB_KERN_INT_STORE(p, v) vst1q_s32(p, v)
 #define DDB_KERN_BYTE_LOAD(p) vreinterpretq_s8_u8(veorq_u8(vld1q_u8(p), vdupq_n_u8(DDB_KERN_ZERO_CODE)))
@@ -2973,8 +3021,8 @@ DDB_KERN_AVX2 DDB_FN void ddb_kern_code_256(const float *x, const float *mean, s
 #if defined(__ARM_FEATURE_DOTPROD)
   #define DDB_KERN_DOTS_STEP(s, c, q) vdotq_s32(s, c, q)
 #else
-  #define DDB_KERN_DOTS_STEP(s, c, q) vaddq_s32(s, vpaddq_s32(vpaddlq_s16(vmull_s8(vget_low_s8(c), vget_low_s8(q))), \
-                                                              vpaddlq_s16(vmull_high_s8(c, q))))
+  #define DDB_KERN_DOTS_STEP(s, c, q) \
+      vaddq_s32(s, vpaddq_s32(vpaddlq_s16(vmull_s8(vget_low_s8(c), vget_low_s8(q))), vpaddlq_s16(vmull_high_s8(c, q))))
 #endif
 
 DDB_KERN_FOLD_BODY(ddb_kern_fold_block_neon, DDB_KERN_ANY, DDB_KERN_FOLD_STEP)
@@ -2983,15 +3031,15 @@ DDB_KERN_ONE_BODY(ddb_kern_one_neon, DDB_KERN_ANY, DDB_KERN_ONE_STEP, DDB_KERN_O
 DDB_KERN_ONE_BODY(ddb_kern_dist_neon, DDB_KERN_ANY, DDB_KERN_DIST_STEP, DDB_KERN_DIST_STORE)
 DDB_KERN_NEAR_BODY(ddb_kern_near_neon, DDB_KERN_ANY)
 DDB_KERN_DOT_BODY(ddb_kern_dot_neon, DDB_KERN_ANY)
-DDB_KERN_DOTS_BODY(ddb_kern_dots_neon, DDB_KERN_ANY, 4, DDB_KERN_FOUR)
-DDB_KERN_DOTS_BODY(ddb_kern_dots_one_neon, DDB_KERN_ANY, 1, DDB_KERN_SINGLE)
+DDB_KERN_DOTS_BODY(ddb_kern_dots_neon, DDB_KERN_ANY)
+DDB_KERN_SOLE_BODY(ddb_kern_dots_sole_neon, DDB_KERN_ANY)
 
 #define DDB_KERN_ROWS_LANE(n) sum = vaddq_f32(sum, v##n); DDB_KERN_HOLD(sum);
 /* One term of the fold of 4 dimensions of a row. */
-DDB_INLINE float32x4_t ddb_kern_rows_four(const float *row, float32x4_t vq, bool far_apart)
+DDB_INLINE float32x4_t ddb_kern_rows_four(const float *row, float32x4_t vq, ddb_kern_term term)
 {
     float32x4_t t = vld1q_f32(row);
-    if (far_apart) {
+    if (term) {
         t = vsubq_f32(t, vq);
         DDB_KERN_HOLD(t);
         vq = t;
@@ -3001,7 +3049,7 @@ DDB_INLINE float32x4_t ddb_kern_rows_four(const float *row, float32x4_t vq, bool
     return t;
 }
 
-DDB_FN void ddb_kern_rows_neon(const float *const *rows, size_t count, const float *q, size_t dim, bool far_apart, float *out)
+DDB_FN void ddb_kern_rows_neon(const float *const *rows, size_t count, const float *q, size_t dim, ddb_kern_term term, float *out)
 {
     for (size_t at = 0; at < count; at += 4) {
         const float *r[4];
@@ -3011,9 +3059,9 @@ DDB_FN void ddb_kern_rows_neon(const float *const *rows, size_t count, const flo
             r[l] = rows[ddb_kern_least_of(at + l, count - 1)];
         }
         for (size_t i = 0; i + 4 <= dim; i += 4) {     /* terms of 4 rows, turned so that a lane is a row */
-            float32x4_t vq = vld1q_f32(q + i), t0 = ddb_kern_rows_four(r[0] + i, vq, far_apart),
-                t1 = ddb_kern_rows_four(r[1] + i, vq, far_apart);
-            float32x4_t t2 = ddb_kern_rows_four(r[2] + i, vq, far_apart), t3 = ddb_kern_rows_four(r[3] + i, vq, far_apart);
+            float32x4_t vq = vld1q_f32(q + i), t0 = ddb_kern_rows_four(r[0] + i, vq, term), t1 = ddb_kern_rows_four(r[1] + i, vq,
+                                                                                                                         term);
+            float32x4_t t2 = ddb_kern_rows_four(r[2] + i, vq, term), t3 = ddb_kern_rows_four(r[3] + i, vq, term);
             float32x4_t a0 = vzip1q_f32(t0, t2), a1 = vzip2q_f32(t0, t2), b0 = vzip1q_f32(t1, t3), b1 = vzip2q_f32(t1, t3);
             float32x4_t v0 = vzip1q_f32(a0, b0), v1 = vzip2q_f32(a0, b0), v2 = vzip1q_f32(a1, b1), v3 = vzip2q_f32(a1, b1);
             DDB_KERN_ROWS_LANE(0) DDB_KERN_ROWS_LANE(1) DDB_KERN_ROWS_LANE(2) DDB_KERN_ROWS_LANE(3)
@@ -3021,7 +3069,7 @@ DDB_FN void ddb_kern_rows_neon(const float *const *rows, size_t count, const flo
         vst1q_f32(last, sum);
         for (size_t i = dim & ~(size_t)3; i < dim; i++) {
             for (size_t l = 0; l < 4; l++) {
-                last[l] = ddb_exact_add(last[l], ddb_kern_rows_term(r[l][i], q[i], far_apart));
+                last[l] = ddb_exact_add(last[l], ddb_kern_rows_term(r[l][i], q[i], term));
             }
         }
         memcpy(out + at, last, ddb_kern_least_of(count - at, 4) * sizeof *last);
@@ -3125,6 +3173,7 @@ DDB_FN void ddb_kern_code_neon(const float *x, const float *mean, size_t dim, in
 #undef DDB_KERN_INTS
 #undef DDB_KERN_BYTES
 #undef DDB_KERN_INT_START
+#undef DDB_KERN_INT_ADD
 #undef DDB_KERN_INT_STORE
 #undef DDB_KERN_BYTE_LOAD
 #undef DDB_KERN_BYTE_SPLAT
@@ -3221,22 +3270,22 @@ DDB_FN void ddb_kern_dist(uint32_t cpu, const float *pack, size_t blocks, size_t
     ddb_kern_dist_any(pack, blocks, dim, c, least);
 }
 
-/* out[i] = fold(rows[i], q), or dist2(rows[i], q) if far_apart, for plain rows, side by side. */
-DDB_FN void ddb_kern_rows(uint32_t cpu, const float *const *rows, size_t count, const float *q, size_t dim, bool far_apart, float *out)
+/* out[i] = fold(rows[i], q), or dist2(rows[i], q) if term, for plain rows, side by side. */
+DDB_FN void ddb_kern_rows(uint32_t cpu, const float *const *rows, size_t count, const float *q, size_t dim, ddb_kern_term term, float *out)
 {
 #if defined(DDB_PORT_X86)
     if ((cpu & DDB_CPU_AVX2) != 0) {
-        ddb_kern_rows_256(rows, count, q, dim, far_apart, out);
+        ddb_kern_rows_256(rows, count, q, dim, term, out);
         return;
     }
 #elif defined(DDB_PORT_NEON)
     if ((cpu & DDB_CPU_NEON) != 0) {
-        ddb_kern_rows_neon(rows, count, q, dim, far_apart, out);
+        ddb_kern_rows_neon(rows, count, q, dim, term, out);
         return;
     }
 #endif
     (void)cpu;
-    ddb_kern_rows_any(rows, count, q, dim, far_apart, out);
+    ddb_kern_rows_any(rows, count, q, dim, term, out);
 }
 
 /* out[q * blocks * 16 + row] = dot(row, query q) in any order, for count queries and a whole pack; error as ddb_kern_dot. */
@@ -3288,16 +3337,28 @@ DDB_FN void ddb_kern_dots(uint32_t cpu, const uint8_t *codes, size_t blocks, siz
 {
 #if defined(DDB_PORT_X86)
     if ((cpu & DDB_CPU_VNNI) != 0) {
-        (count == 1 ? ddb_kern_dots_one_512 : ddb_kern_dots_512)(codes, blocks, groups, queries, stride, count, bias, out);
+        if (count == 1) {
+            ddb_kern_dots_sole_512(codes, blocks, groups, queries, bias, out);
+        } else {
+            ddb_kern_dots_512(codes, blocks, groups, queries, stride, count, bias, out);
+        }
         return;
     }
     if ((cpu & DDB_CPU_AVX2) != 0) {
-        (count == 1 ? ddb_kern_dots_one_256 : ddb_kern_dots_256)(codes, blocks, groups, queries, stride, count, bias, out);
+        if (count == 1) {
+            ddb_kern_dots_sole_256(codes, blocks, groups, queries, bias, out);
+        } else {
+            ddb_kern_dots_256(codes, blocks, groups, queries, stride, count, bias, out);
+        }
         return;
     }
 #elif defined(DDB_PORT_NEON)
     if ((cpu & DDB_CPU_NEON) != 0) {
-        (count == 1 ? ddb_kern_dots_one_neon : ddb_kern_dots_neon)(codes, blocks, groups, queries, stride, count, bias, out);
+        if (count == 1) {
+            ddb_kern_dots_sole_neon(codes, blocks, groups, queries, bias, out);
+        } else {
+            ddb_kern_dots_neon(codes, blocks, groups, queries, stride, count, bias, out);
+        }
         return;
     }
 #endif
@@ -3451,23 +3512,42 @@ DDB_FN void ddb_kern_sum(float *sum, const float *x, size_t n)
     }
 }
 
+/* out[i] = unit(rows[i]) for count rows, as ddb_exact_unit does; out may be rows.  Returns the number of good rows before the first bad
+   one, whose fault is put into *fault. */
+DDB_FN size_t ddb_kern_units(uint32_t cpu, const float *rows, size_t stride, size_t count, size_t dim, float *out, ddb_exact_fault *fault)
+{
+    *fault = DDB_EXACT_GOOD;
+    for (size_t at = 0; at < count; at += DDB_KERN_LANES) {
+        const float *r[DDB_KERN_LANES];
+        float squares[DDB_KERN_LANES];
+        size_t some = ddb_kern_least_of(count - at, DDB_KERN_LANES);
+        for (size_t l = 0; l < DDB_KERN_LANES; l++) {
+            r[l] = rows + (at + ddb_kern_least_of(l, some - 1)) * stride;
+        }
+        ddb_kern_rows(cpu, r, some, r[0], dim, DDB_KERN_TERM_SELF, squares);
+        for (size_t l = 0; l < some; l++) {
+            *fault = ddb_exact_unit_by(r[l], dim, squares[l], out + (at + l) * dim);
+            if (*fault != DDB_EXACT_GOOD) {
+                return at + l;
+            }
+        }
+    }
+    return count;
+}
+
 /* ==== ROOM 08 bound | prefix ddb_bound_ | uses port mem exact kern ==== */
 /* The largest left folds of a query with a set of rows: dispatch to cells, choice of cells, search, the oracle (kernels.md 1, 2, 8).
    A *coded* set holds each row rounded to 8 bits; an integer dot product with an equally rounded query gives an estimate with a hard
-   bound, and
-   only rows that the bound cannot exclude get the exact fold.  A *plain* set (few rows, or magnitudes the bound does not cover) folds them
-   all.
-   Invariant: ids and scores are those of the exact fold, ties to the lowest index, the same at every cpu mask; the bound only saves work.
-
+   bound, and only rows that the bound cannot exclude get the exact fold.  A *plain* set (few rows, or magnitudes the bound does not
+   cover) folds them all. Invariant: ids and scores are those of the exact fold, ties to the lowest index, the same at every cpu mask; the
+   bound only saves work.
    The bound.  u = 2^-24; all norms are kept rounded up.  Row r, mean m of the set (any vector will do), row' = r - m = s*c + e with
-   integers
-   c, |e| <= E; query q = z*k + h with integers k, |h| <= H, |q| <= Q.  Then
+   integers c, |e| <= E; query q = z*k + h with integers k, |h| <= H, |q| <= Q.  Then
        <r,q> = <m,q> + <s*c, z*k> + <s*c, h> + <e, q>,      so   |<r,q> - <m,q> - s*z*I| <= A*H + E*Q     (Cauchy-Schwarz twice)
    where I = sum c*k is exact in integers and A >= |s*c| (A <= |row'| + E).  The fold f of r and q is off by at most d*u/(1-d*u) * |r||q|
-   and
-   2^-150 for each product that underflows; the computed b of <m,q> by (d+8)*u * |m|Q the same way; X = s*I in floats by 2.1*u*|s*I|, and
-   |s*I*z| <= A*(Q+H).  With w = Q/z and slack c = (A*H + (|r|+|m|)*Q*(2d+32)*u + 8*u*(A*(Q+H) + E*Q) + tiny)/z, widened by 2^-18 of itself,
-       b + z*(X - E*w - c)  <=  f  <=  b + z*(X + E*w + c)
+   and 2^-150 for each product that underflows; the computed b of <m,q> by (d+8)*u * |m|Q the same way; X = s*I in floats by 2.1*u*|s*I|,
+   and |s*I*z| <= A*(Q+H).  With w = Q/z and slack c = (A*H + (|r|+|m|)*Q*(2d+32)*u + 8*u*(A*(Q+H) + E*Q) + tiny)/z, widened by 2^-18 of
+   itself, b + z*(X - E*w - c)  <=  f  <=  b + z*(X + E*w + c)
    holds with the float roundings of X + E*w covered too.  A row is dropped only when its upper end is below a value that enough other rows
    are known to reach.  d <= 65,536 keeps I within 32 bits and d*u below 2^-8. */
 
@@ -3512,8 +3592,7 @@ DDB_INLINE float ddb_bound_up(double x) { return (float)(x * 1.0000002384185791)
 DDB_INLINE float ddb_bound_down(double x) { return (float)(x - (x < 0 ? -x : x) * 2.384185791015625e-7 - 1e-37); }
 
 /* Upper bounds of the norm and of the rounding error from the float sums of squares that room kern gives: each sum is of positive terms,
-   so off by
-   (d+1)*u of itself at most, and each difference by 3*u*most; squares below 2^-149 are lost. */
+   so off by (d+1)*u of itself at most, and each difference by 3*u*most; squares below 2^-149 are lost. */
 DDB_FN void ddb_bound_norms(uint32_t dim, const ddb_kern_coded *coded, float *norm, float *error)
 {
     double wide = 1.0 + ((double)dim + 16) * 2.384185791015625e-7;
@@ -3606,8 +3685,8 @@ DDB_FN void ddb_bound_centre(ddb_ctx *ctx, ddb_bound_set *set)
     }
     float mean = ddb_kern_dot(ctx->cpu, set->mean, set->mean, set->dim);
     set->centred = mean > squares * part * 0.2f;  /* the mean square of row' is that of row less |m|^2 */
-    set->mean_norm = set->centred
-        ? ddb_bound_up((double)ddb_exact_sqrt(mean) * (1.0 + ((double)set->dim + 16) * 2.384185791015625e-7) + 1e-20) : 0.0f;
+    set->mean_norm = set->centred ? ddb_bound_up((double)ddb_exact_sqrt(mean) * (1.0 + ((double)set->dim + 16) * 2.384185791015625e-7)
+                                                 + 1e-20) : 0.0f;
 }
 
 DDB_FN dreamdb_status ddb_bound_code_rows(ddb_ctx *ctx, ddb_bound_set *set)
@@ -3645,7 +3724,7 @@ DDB_FN dreamdb_status ddb_bound_build(ddb_ctx *ctx, const float *rows, size_t st
     dreamdb_status status = DREAMDB_OK;
     ddb_exact_env env;
     *out = NULL;
-    if ((flags & DDB_BOUND_CODED) == 0 && count < DDB_BOUND_SMALL / dim) {
+    if ((flags & DDB_BOUND_CODED) == 0 && (uint64_t)count * dim < DDB_BOUND_SMALL) {
         coded = false;
     }
     for (size_t r = 0; coded && r < count; r++) {
@@ -3677,8 +3756,8 @@ DDB_FN dreamdb_status ddb_bound_build(ddb_ctx *ctx, const float *rows, size_t st
 DDB_FN void ddb_bound_row(const ddb_bound_set *set, size_t r, float *out)
 {
     for (size_t i = 0; i < set->dim; i++) {
-        out[i] = set->coded ? set->rows[r * set->dim + i]
-            : set->pack[(r / DDB_KERN_LANES * set->dim + i) * DDB_KERN_LANES + r % DDB_KERN_LANES];
+        out[i] = set->coded ? set->rows[r * set->dim + i] : set->pack[(r / DDB_KERN_LANES * set->dim
+                                                                       + i) * DDB_KERN_LANES + r % DDB_KERN_LANES];
     }
 }
 
@@ -3724,8 +3803,8 @@ DDB_FN void ddb_bound_slack_of(uint32_t cpu, const ddb_bound_set *set, const ddb
     if (set->centred) {
         out->base = (double)ddb_kern_dot(cpu, set->mean, code->query, set->dim);
     }
-    double slack = a * h + ((double)set->row_most + (double)set->mean_norm) * q * (2 * dim + 32) * u
-                 + 8 * u * (a * (q + h) + (double)set->error_most * q) + tiny;
+    double slack = a * h + ((double)set->row_most + (double)set->mean_norm) * q * (2 * dim + 32) * u;
+    slack += 8 * u * (a * (q + h) + (double)set->error_most * q) + tiny;
     out->slack = ddb_bound_up(slack * wide / out->scale + 1e-30);
     out->weight = ddb_bound_up(q / out->scale);
     out->near = ddb_bound_up(((double)set->row_most * q * (2 * dim + 32) * u + tiny) * wide);
@@ -3747,7 +3826,7 @@ DDB_FN void ddb_bound_fold(uint32_t cpu, const ddb_bound_set *set, const float *
         for (size_t l = 0; l < some; l++) {
             at[l] = set->rows + (size_t)rows[i + l] * set->dim;
         }
-        ddb_kern_rows(cpu, at, some, query, set->dim, false, scores + i);
+        ddb_kern_rows(cpu, at, some, query, set->dim, DDB_KERN_TERM_DOT, scores + i);
     }
 }
 
@@ -3836,8 +3915,8 @@ DDB_FN uint32_t ddb_bound_seek_end(uint32_t cpu, const ddb_bound_set *set, ddb_b
 /* count <= DDB_BOUND_GROUP coded queries against a coded set. */
 enum { DDB_BOUND_GROUP = 64 };                   /* queries that pass over the set together: a tile of codes is read once for all */
 
-DDB_FN void ddb_bound_argmax_coded(uint32_t cpu, const ddb_bound_set *set, ddb_bound_seek *seeks, const int8_t *codes, const int32_t *bias,
-                                   size_t count)
+DDB_FN void ddb_bound_argmax_coded(uint32_t cpu, const ddb_bound_set *set, ddb_bound_seek *seeks, const int8_t *codes,
+                                   const int32_t *bias, size_t count)
 {
     int32_t dots[(size_t)DDB_KERN_TILE * (size_t)DDB_BOUND_TILE];
     size_t wide = set->groups * 4;
@@ -3884,8 +3963,10 @@ DDB_FN uint32_t ddb_bound_argmax_lanes(const float *best, const uint32_t *where)
 }
 
 /* The best rows so far of 16 queries, lane by lane. */
-typedef struct ddb_bound_best { float scores[DDB_KERN_LANES * DDB_KERN_LANES]; uint32_t where[DDB_KERN_LANES * DDB_KERN_LANES];
-                               } ddb_bound_best;
+typedef struct ddb_bound_best {
+    float    scores[DDB_KERN_LANES * DDB_KERN_LANES];
+    uint32_t where[DDB_KERN_LANES * DDB_KERN_LANES];
+} ddb_bound_best;
 
 /* Every row of a plain set for some packs of 16 queries: a block of rows stays in the nearest cache while all pass over it. */
 DDB_FN void ddb_bound_argmax_packs(uint32_t cpu, const ddb_bound_set *set, const float *packs, size_t count, ddb_bound_best *bests)
@@ -3910,8 +3991,8 @@ DDB_FN void ddb_bound_argmax_packs(uint32_t cpu, const ddb_bound_set *set, const
 DDB_FN dreamdb_status ddb_bound_argmax_plain(ddb_ctx *ctx, const ddb_bound_set *set, const float *queries, size_t stride, size_t count,
                                              uint32_t *out)
 {
-    size_t most = ddb_kern_least_of((count + DDB_KERN_LANES - 1) / DDB_KERN_LANES, DDB_BOUND_PACKS),
-        floats = most * DDB_KERN_LANES * set->dim;
+    size_t most = ddb_kern_least_of((count + DDB_KERN_LANES - 1) / DDB_KERN_LANES,
+                                    DDB_BOUND_PACKS), floats = most * DDB_KERN_LANES * set->dim;
     float *packs = ddb_mem_new(ctx, float, floats);
     ddb_bound_best *bests = ddb_mem_new(ctx, ddb_bound_best, most);
     bool good = packs && bests;
@@ -15967,8 +16048,13 @@ typedef struct ddb_kmeans {
 } ddb_kmeans;
 
 /* One sample on its way through the centroids. */
-typedef struct ddb_kmeans_seek { float least, slack; uint32_t used; bool over; uint32_t ids[DDB_KMEANS_WAIT]; float gaps[DDB_KMEANS_WAIT];
-                                } ddb_kmeans_seek;
+typedef struct ddb_kmeans_seek {
+    float    least, slack;
+    uint32_t used;
+    bool     over;
+    uint32_t ids[DDB_KMEANS_WAIT];
+    float    gaps[DDB_KMEANS_WAIT];
+} ddb_kmeans_seek;
 
 /* One pick of k-means++, all in floats: from state / 2^64 times the sum of the squared distances, each distance is taken off in turn; the
    sample that brings it to 0 or below is picked, sample 0 when none does (rounding, or squares that overflow).  spatial.md 4 says f64 sums:
@@ -16044,7 +16130,7 @@ DDB_FN uint32_t ddb_kmeans_nearest(const ddb_kmeans *m, const float *x, const ui
     for (uint32_t i = 0; i < count; i++) {
         rows[i] = m->centroids + (size_t)ids[i] * m->dim;
     }
-    ddb_kern_rows(m->ctx->cpu, rows, count, x, m->dim, true, dist);
+    ddb_kern_rows(m->ctx->cpu, rows, count, x, m->dim, DDB_KERN_TERM_FAR, dist);
     for (uint32_t i = 1; i < count; i++) {
         best = ddb_exact_bits(dist[i]) < ddb_exact_bits(dist[best]) ? i : best;
     }
@@ -16327,10 +16413,9 @@ DDB_FN dreamdb_status ddb_kmeans_train(ddb_ctx *ctx, ddb_pool *pool, const float
     return status;
 }
 
-/* ==== ROOM 23 lsh | prefix ddb_lsh_ | uses port mem coll exact kern ==== */
+/* ==== ROOM 23 lsh | prefix ddb_lsh_ | uses port mem exact kern ==== */
 /* The two hashing indexes that need no training: signs of projections on random planes (cosine, spatial.md 2) and bins along one random
-   axis
-   (l2, spatial.md 3).  Keys are packed bit strings, first digit in the top bit of byte 0.
+   axis (l2, spatial.md 3).  Keys are packed bit strings, first digit in the top bit of byte 0.
    Invariant: planes, margins and bins are the format's, bit for bit.  The caller stands between ddb_exact_enter and ddb_exact_leave. */
 
 enum {
@@ -16443,32 +16528,66 @@ DDB_FN void ddb_lsh_keys(uint32_t cpu, const ddb_lsh *lsh, const float *pack, si
 /* One set of flipped digits: first and second, or bits where there is none. */
 typedef struct ddb_lsh_flip { float cost; uint32_t first, second; } ddb_lsh_flip;
 
-DDB_FN int ddb_lsh_flip_compare(const void *a, const void *b, void *user)
+/* Does a come before b?  The cost is a float sum, and ties keep the order none; 0; 0 1; 0 2 ... 1; 1 2 ... (tried with the live
+   reference on 24 ties; spatial.md 9 says neither). */
+DDB_INLINE bool ddb_lsh_flip_before(const ddb_lsh_flip *a, const ddb_lsh_flip *b, uint32_t bits)
 {
-    float x = ((const ddb_lsh_flip *)a)->cost, y = ((const ddb_lsh_flip *)b)->cost;
-    (void)user;
-    return x < y ? -1 : x > y ? 1 : 0;
+    if (a->cost < b->cost || a->cost > b->cost) {
+        return a->cost < b->cost;
+    }
+    if (a->first != b->first) {                  /* bits stands for none, which comes first */
+        return a->first == bits || (b->first != bits && a->first < b->first);
+    }
+    return a->second != b->second && (a->second == bits || (b->second != bits && a->second < b->second));
 }
 
-/* Every set of at most two digits to flip, cheapest first.  The cost is a float sum, and ties keep the order none; 0; 0 1; 0 2 ... 1; 1 2
-   ...
-   (tried with the live reference on 24 ties; spatial.md 9 says neither). */
-DDB_FN dreamdb_status ddb_lsh_flips(ddb_ctx *ctx, const float *margins, uint32_t bits, ddb_lsh_flip *flips, size_t count)
+/* Moves the flip at `at` down a heap whose top comes last. */
+DDB_FN void ddb_lsh_flip_sink(ddb_lsh_flip *heap, size_t count, size_t at, uint32_t bits)
 {
-    size_t at = 1;
-    flips[0].cost = 0;
-    flips[0].first = flips[0].second = bits;
-    for (uint32_t a = 0; a < bits; a++) {
-        float cost = margins[a] < 0 ? -margins[a] : margins[a];
-        for (uint32_t b = a; b < bits; b++) {
-            ddb_lsh_flip *f = flips + at++;
-            f->first = a;
-            f->second = b > a ? b : bits;
-            f->cost = b > a ? ddb_exact_add(cost, margins[b] < 0 ? -margins[b] : margins[b]) : cost;
+    ddb_lsh_flip flip = heap[at];
+    for (;;) {
+        size_t child = 2 * at + 1;
+        if (child >= count) {
+            break;
+        }
+        child += child + 1 < count && ddb_lsh_flip_before(heap + child, heap + child + 1, bits);
+        if (!ddb_lsh_flip_before(&flip, heap + child, bits)) {
+            break;
+        }
+        heap[at] = heap[child];
+        at = child;
+    }
+    heap[at] = flip;
+}
+
+/* The first `want` of all sets of at most two digits to flip, in order.  want <= their number. */
+DDB_FN void ddb_lsh_flips(const float *margins, uint32_t bits, ddb_lsh_flip *flips, size_t want)
+{
+    size_t count = 0;
+    for (uint32_t a = bits, next = 0; next <= bits; a = next++) {
+        float cost = a == bits ? 0.0f : margins[a] < 0 ? -margins[a] : margins[a];
+        for (uint32_t b = a; b < (a == bits ? bits + 1 : bits); b++) {
+            ddb_lsh_flip flip;
+            flip.first = a;
+            flip.second = b > a ? b : bits;
+            flip.cost = b > a ? ddb_exact_add(cost, margins[b] < 0 ? -margins[b] : margins[b]) : cost;
+            if (count < want) {
+                flips[count++] = flip;
+                for (size_t i = count / 2; count == want && i-- > 0; ) {
+                    ddb_lsh_flip_sink(flips, count, i, bits);
+                }
+            } else if (ddb_lsh_flip_before(&flip, flips, bits)) {
+                flips[0] = flip;
+                ddb_lsh_flip_sink(flips, count, 0, bits);
+            }
         }
     }
-    DREAMDB_ASSERT(at == count);
-    return ddb_coll_sort(ctx, flips, count, sizeof *flips, ddb_lsh_flip_compare, NULL);
+    while (count > 1) {
+        ddb_lsh_flip last = flips[0];
+        flips[0] = flips[--count];
+        flips[count] = last;
+        ddb_lsh_flip_sink(flips, count, 0, bits);
+    }
 }
 
 DDB_FN size_t ddb_lsh_probe_most(const ddb_lsh *lsh)
@@ -16478,18 +16597,19 @@ DDB_FN size_t ddb_lsh_probe_most(const ddb_lsh *lsh)
 }
 
 /* The keys of the nprobe cells to look at, in order, for a unit query. */
-DDB_FN dreamdb_status ddb_lsh_probe(ddb_ctx *ctx, const ddb_lsh *lsh, const float *unit, uint64_t nprobe, ddb_arena *arena, uint8_t **keys,
-                                    size_t *count)
+DDB_FN dreamdb_status ddb_lsh_probe(ddb_ctx *ctx, const ddb_lsh *lsh, const float *unit, uint64_t nprobe, ddb_arena *arena,
+                                    uint8_t **keys, size_t *count)
 {
     size_t most = ddb_lsh_probe_most(lsh), size = (lsh->bits + 7) / 8, lanes = lsh->blocks * DDB_KERN_LANES;
     *count = nprobe < most ? (size_t)nprobe : most;
     *keys = (uint8_t *)ddb_mem_arena_array(ctx, arena, *count, size);
     float *margins = ddb_mem_new(ctx, float, lanes);
-    ddb_lsh_flip *flips = ddb_mem_new(ctx, ddb_lsh_flip, most);
+    ddb_lsh_flip *flips = ddb_mem_new(ctx, ddb_lsh_flip, *count);
     dreamdb_status status = DREAMDB_ERR_MEMORY;
     if (*keys && margins && flips) {
         ddb_kern_one(ctx->cpu, lsh->pack, lsh->blocks, lsh->dim, unit, margins);
-        status = ddb_lsh_flips(ctx, margins, lsh->bits, flips, most);
+        ddb_lsh_flips(margins, lsh->bits, flips, *count);
+        status = DREAMDB_OK;
     }
     for (size_t p = 0; status == DREAMDB_OK && p < *count; p++) {
         for (uint32_t j = 0; j < lsh->bits; j++) {
@@ -16500,7 +16620,7 @@ DDB_FN dreamdb_status ddb_lsh_probe(ddb_ctx *ctx, const ddb_lsh *lsh, const floa
         }
     }
     ddb_mem_drop(ctx, margins, float, lanes);
-    ddb_mem_drop(ctx, flips, ddb_lsh_flip, most);
+    ddb_mem_drop(ctx, flips, ddb_lsh_flip, *count);
     return status;
 }
 
@@ -16583,9 +16703,8 @@ DDB_FN void ddb_lsh_l2_key(int64_t bin, uint8_t key[8])
     }
 }
 
-/* Own bin, then outwards by the distance from the projection to the bin, the lower one on a tie (at a part of 0 and of 1/2: tried with the
-   live
-   reference); bins past the ends of 64 bits are left out. */
+/* Own bin, then outwards by the distance from the projection to the bin, the lower one on a tie (at a part of 0 and of 1/2: tried with
+   the live reference); bins past the ends of 64 bits are left out. */
 DDB_FN dreamdb_status ddb_lsh_l2_probe(ddb_ctx *ctx, int64_t bin, double part, uint64_t nprobe, ddb_arena *arena, uint8_t **keys,
                                        size_t *count)
 {
@@ -16607,13 +16726,14 @@ DDB_FN dreamdb_status ddb_lsh_l2_probe(ddb_ctx *ctx, int64_t bin, double part, u
     return DREAMDB_OK;
 }
 
-/* ==== ROOM 24 ivf | prefix ddb_ivf_ | uses port mem bytes exact bound ==== */
+/* ==== ROOM 24 ivf | prefix ddb_ivf_ | uses port mem bytes exact kern bound ==== */
 /* Cells around trained centroids (spatial.md 4): a vector belongs to the centroid with the largest left fold of unit vectors, the lowest
    on a
    tie; a query looks at the cells in the order of the same score.  Stored centroids need not be unit vectors. */
 
 typedef struct ddb_ivf { uint32_t k, dim; ddb_bound_set *set; } ddb_ivf;
 
+enum { DDB_IVF_MORE = 16 };                      /* candidates beyond nprobe that a near-tie may bring in */
 enum { DDB_IVF_SMALL = 16384 };                  /* floats of centroids: below, folding all is as fast as a filter (kernels.md 1) */
 
 DDB_FN void ddb_ivf_close(ddb_ctx *ctx, ddb_ivf *ivf)
@@ -16627,18 +16747,15 @@ DDB_FN void ddb_ivf_close(ddb_ctx *ctx, ddb_ivf *ivf)
 /* Makes unit vectors of centroids, in place. */
 DDB_FN dreamdb_status ddb_ivf_units(ddb_ctx *ctx, const char *path, float *centroids, uint32_t k, uint32_t dim)
 {
-    for (uint32_t j = 0; j < k; j++) {
-        float *c = centroids + (size_t)j * dim;
-        ddb_exact_fault fault = ddb_exact_unit(c, dim, c);
-        if (fault == DDB_EXACT_ZERO) {
-            return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, "ivf: centroid %lu has zero norm", (unsigned long)j);
-        }
-        if (fault != DDB_EXACT_GOOD) {
-            return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, "ivf: centroid %lu: %s", (unsigned long)j,
-                                   ddb_exact_fault_text(fault, false));
-        }
+    ddb_exact_fault fault = DDB_EXACT_GOOD;
+    size_t good = ddb_kern_units(ctx->cpu, centroids, dim, k, dim, centroids, &fault);
+    if (good == k) {
+        return DREAMDB_OK;
     }
-    return DREAMDB_OK;
+    if (fault == DDB_EXACT_ZERO) {
+        return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, "ivf: centroid %zu has zero norm", good);
+    }
+    return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, "ivf: centroid %zu: %s", good, ddb_exact_fault_text(fault, false));
 }
 
 /* bytes: k * dim little-endian floats.  path names the object in errors (CORRUPT). */
@@ -16678,32 +16795,93 @@ DDB_FN void ddb_ivf_key(uint32_t id, uint32_t bits, uint8_t *key)
     }
 }
 
+/* The sum by which the reference orders probes (not keys): lane l adds the products l, l + 8, ... of the full groups of 8, then the lanes
+   in order, then the tail one by one (proved on near-ties, FORMAT.md section 11). */
+DDB_FN float ddb_ivf_lanes(const float *a, const float *b, size_t dim)
+{
+    float lanes[8] = { 0, 0, 0, 0, 0, 0, 0, 0 }, sum = 0;
+    size_t full = dim / 8 * 8;
+    for (size_t i = 0; i < full; i++) {
+        lanes[i % 8] = ddb_exact_add(lanes[i % 8], ddb_exact_mul(a[i], b[i]));
+    }
+    for (size_t l = 0; l < 8; l++) {
+        sum = ddb_exact_add(sum, lanes[l]);
+    }
+    for (size_t i = full; i < dim; i++) {
+        sum = ddb_exact_add(sum, ddb_exact_mul(a[i], b[i]));
+    }
+    return sum;
+}
+
+/* Orders candidates [from, to), which stand by left fold, by the sum of lanes; ties lowest id.  row has room for dim floats. */
+DDB_FN void ddb_ivf_reorder(const ddb_ivf *ivf, const float *unit, uint32_t *ids, float *scores, size_t from, size_t to, float *row)
+{
+    for (size_t i = from; i < to; i++) {
+        uint32_t id = ids[i];
+        size_t at = i;
+        ddb_bound_row(ivf->set, id, row);
+        float score = ddb_ivf_lanes(unit, row, ivf->dim);
+        while (at > from && (scores[at - 1] < score || (!(scores[at - 1] > score) && ids[at - 1] > id))) {
+            scores[at] = scores[at - 1];
+            ids[at] = ids[at - 1];
+            at--;
+        }
+        scores[at] = score;
+        ids[at] = id;
+    }
+}
+
+/* Both sums of one pair of unit vectors differ by at most about 2 * dim roundings: only candidates nearer than that can change places. */
+DDB_FN void ddb_ivf_settle(const ddb_ivf *ivf, const float *unit, uint32_t *ids, float *scores, size_t count, float *row)
+{
+    float near = (float)(ivf->dim + 8) * 2.4e-7f;
+    ddb_exact_env env;
+    ddb_exact_enter(&env);
+    for (size_t from = 0, to = 0; from < count; from = to) {
+        to = from + 1;
+        while (to < count && scores[to - 1] - scores[to] <= near) {
+            to++;
+        }
+        if (to - from > 1) {
+            ddb_ivf_reorder(ivf, unit, ids, scores, from, to, row);
+        }
+    }
+    ddb_exact_leave(&env);
+}
+
 /* The keys of the nprobe best cells, in order, for a unit query. */
 DDB_FN dreamdb_status ddb_ivf_probe(ddb_ctx *ctx, const ddb_ivf *ivf, uint32_t bits, const float *unit, uint64_t nprobe, ddb_arena *arena,
                                     uint8_t **keys, size_t *count)
 {
     size_t most = nprobe < ivf->k ? (size_t)nprobe : ivf->k, size = (bits + 7) / 8;
-    uint32_t *ids = ddb_mem_new(ctx, uint32_t, most);
-    float *scores = ddb_mem_new(ctx, float, most);
+    size_t wide = ivf->k - most < (size_t)DDB_IVF_MORE ? ivf->k : most + (size_t)DDB_IVF_MORE, got = 0;
+    uint32_t *ids = ddb_mem_new(ctx, uint32_t, wide);
+    float *scores = ddb_mem_new(ctx, float, wide);
+    float *row = ddb_mem_new(ctx, float, ivf->dim);
     dreamdb_status status = DREAMDB_ERR_MEMORY;
     *count = 0;
     *keys = (uint8_t *)ddb_mem_arena_array(ctx, arena, most, size);
-    if (ids && scores && *keys) {
-        status = ddb_bound_top(ctx, ivf->set, unit, most, ids, scores, count);
+    if (ids && scores && row && *keys) {
+        status = ddb_bound_top(ctx, ivf->set, unit, wide, ids, scores, &got);
+    }
+    if (status == DREAMDB_OK) {
+        ddb_ivf_settle(ivf, unit, ids, scores, got, row);
+        *count = got < most ? got : most;
     }
     for (size_t i = 0; status == DREAMDB_OK && i < *count; i++) {
         ddb_ivf_key(ids[i], bits, *keys + i * size);
     }
-    ddb_mem_drop(ctx, ids, uint32_t, most);
-    ddb_mem_drop(ctx, scores, float, most);
+    ddb_mem_drop(ctx, row, float, ivf->dim);
+    ddb_mem_drop(ctx, ids, uint32_t, wide);
+    ddb_mem_drop(ctx, scores, float, wide);
     return status;
 }
 
 /* ==== ROOM 25 index | prefix ddb_index_ | uses port mem bytes cbor addr exact kern pool lsh ivf bound ==== */
 /* SpatialIndex objects (spatial.md 1): the one room that knows all index kinds, by the table at its end.
-   Invariant: an open index is immutable and serves any number of threads.  A packed key is the key's digits from the top bit of byte 0 on,
-   padded with
-   zeros, so that memcmp orders keys as their texts.  Objects are hostile until decoded: sizes are checked before anything is allocated. */
+   Invariant: an open index is immutable and serves any number of threads.  A packed key is the key's digits from the top bit of byte 0
+   on, padded with zeros, so that memcmp orders keys as their texts.  Objects are hostile until decoded: sizes are checked before anything
+   is allocated. */
 
 enum {
     DDB_INDEX_BITS_MOST = 255,                   /* the key is one segment of a path */
@@ -16726,8 +16904,11 @@ typedef struct ddb_index {
 } ddb_index;
 
 /* The members of an object, as found; absent ones have no data. */
-typedef struct ddb_index_parts { ddb_slice algorithm, metric, params, parents, spec; uint64_t bits, dim; bool has_bits, has_dim;
-                                } ddb_index_parts;
+typedef struct ddb_index_parts {
+    ddb_slice algorithm, metric, params, parents, spec;
+    uint64_t  bits, dim;
+    bool      has_bits, has_dim;
+} ddb_index_parts;
 typedef struct ddb_index_params { ddb_slice seed, width, centroids; uint64_t version, k; bool has_version, has_k; } ddb_index_params;
 
 /* ---- Reading ---- */
@@ -16875,16 +17056,14 @@ typedef struct ddb_index_part { dreamdb_status status; size_t row; const char *t
 /* Unit vectors of rows first.. into out [count][dim]; false and the part's error at the first bad one. */
 DDB_FN bool ddb_index_units(const ddb_index_batch *b, size_t first, size_t count, float *out, ddb_index_part *part)
 {
-    for (size_t i = 0; i < count; i++) {
-        ddb_exact_fault fault = ddb_exact_unit(b->vectors + (first + i) * b->stride, b->ix->dim, out + i * b->ix->dim);
-        if (fault != DDB_EXACT_GOOD) {
-            part->status = DREAMDB_ERR_ARGUMENT;
-            part->row = first + i;
-            part->text = ddb_exact_fault_text(fault, b->ix->kind == DREAMDB_INDEX_LSH);
-            return false;
-        }
+    ddb_exact_fault fault = DDB_EXACT_GOOD;
+    size_t good = ddb_kern_units(b->ctx->cpu, b->vectors + first * b->stride, b->stride, count, b->ix->dim, out, &fault);
+    if (good < count) {
+        part->status = DREAMDB_ERR_ARGUMENT;
+        part->row = first + good;
+        part->text = ddb_exact_fault_text(fault, b->ix->kind == DREAMDB_INDEX_LSH);
     }
-    return true;
+    return good == count;
 }
 
 DDB_FN dreamdb_status ddb_index_keys_lsh(ddb_ctx *ctx, const ddb_index *ix, const float *units, size_t count, uint8_t *keys,
@@ -16931,7 +17110,7 @@ DDB_FN void ddb_index_keys_lsh_l2(const ddb_index_batch *b, size_t first, size_t
             part->status = DREAMDB_ERR_ARGUMENT;
             part->row = i;
             part->text = finite ? "L2 index: projected bin outside signed 64-bit range"
-                : "L2 index: vector dimension or nonfinite component";
+                                : "L2 index: vector dimension or nonfinite component";
             return;
         }
         ddb_lsh_l2_key(bin, b->keys + i * 8);
@@ -16943,8 +17122,7 @@ DDB_FN size_t ddb_index_key_size(const ddb_index *ix) { return (ix->bits + 7) / 
 DDB_FN void ddb_index_task(void *user, uint32_t index)
 {
     const ddb_index_batch *b = (const ddb_index_batch *)user;
-    size_t first = (size_t)index * b->each, count = b->count - first < b->each ? b->count - first : b->each,
-        size = ddb_index_key_size(b->ix);
+    size_t first = (size_t)index * b->each, count = ddb_kern_least_of(b->count - first, b->each), size = ddb_index_key_size(b->ix);
     ddb_index_part *part = b->parts + index;
     dreamdb_error error;
     ddb_ctx ctx = ddb_mem_fork(b->ctx, &error);
@@ -16984,7 +17162,7 @@ DDB_FN dreamdb_status ddb_index_keys(ddb_ctx *ctx, ddb_pool *pool, const ddb_ind
     b.keys = keys;
     b.each = (count + ddb_pool_width(pool) - 1) / ddb_pool_width(pool);
     b.each = (b.each + DDB_INDEX_TASK_LEAST - 1) / DDB_INDEX_TASK_LEAST * DDB_INDEX_TASK_LEAST;
-    b.each = b.each < (size_t)DDB_INDEX_TASK_MOST ? b.each : (size_t)DDB_INDEX_TASK_MOST;
+    b.each = ddb_kern_least_of(b.each, DDB_INDEX_TASK_MOST);
     size_t tasks = (count + b.each - 1) / b.each;
     b.parts = ddb_mem_new(ctx, ddb_index_part, tasks);
     if (!b.parts) {
