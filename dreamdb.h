@@ -3039,12 +3039,11 @@ DDB_KERN_SOLE_BODY(ddb_kern_dots_sole_neon, DDB_KERN_ANY)
 DDB_INLINE float32x4_t ddb_kern_rows_four(const float *row, float32x4_t vq, ddb_kern_term term)
 {
     float32x4_t t = vld1q_f32(row);
-    if (term) {
+    if (term == DDB_KERN_TERM_FAR) {
         t = vsubq_f32(t, vq);
         DDB_KERN_HOLD(t);
-        vq = t;
     }
-    t = vmulq_f32(t, vq);
+    t = vmulq_f32(t, term == DDB_KERN_TERM_DOT ? vq : t);
     DDB_KERN_HOLD(t);
     return t;
 }
