@@ -68,16 +68,19 @@
      ROOM 22 kmeans     k-means with a k-means++ start, bit for bit as the reference trains IVF (spatial.md 4)
      ROOM 23 lsh        The two hashing indexes that need no training
      ROOM 24 ivf        Cells around trained centroids (spatial.md 4)
-     ROOM 25 index      SpatialIndex objects (spatial.md 1)
-     ROOM 26 bucket     Spatial buckets and their sidecars of exact vectors (core.md 7, spatial.md 7)
-     ROOM 27 item       Payloads
-     ROOM 28 scalar     Scalar values as row keys (scalar.md 2), a column of a batch as a pack of postings (scalar.md 3, cor
-     ROOM 29 view       The handle, and one immutable state of a dataset
-     ROOM 30 write      Every verb that makes a new Manifest
-     ROOM 31 scan       Rows out of Tracks
-     ROOM 32 query      Vector search over the cells of one view
-     ROOM 33 check      What a view is made of, and whether it is whole
-     ROOM 34 api        The public functions
+     ROOM 25 imi        The inverted multi-index
+     ROOM 26 rabitq     Codes of 1, 2, 4 or 8 bits a dimension after a random rotation (spatial.md 6; sums in lanes: evoluti
+     ROOM 27 pq         Product quantisation (spatial.md 6)
+     ROOM 28 index      SpatialIndex objects (spatial.md 1)
+     ROOM 29 bucket     Spatial buckets and their sidecars of exact vectors (core.md 7, spatial.md 7)
+     ROOM 30 item       Payloads
+     ROOM 31 scalar     Scalar values as row keys (scalar.md 2), a column of a batch as a pack of postings (scalar.md 3, cor
+     ROOM 32 view       The handle, and one immutable state of a dataset
+     ROOM 33 write      Every verb that makes a new Manifest
+     ROOM 34 scan       Rows out of Tracks
+     ROOM 35 query      Vector search over the cells of one view
+     ROOM 36 check      What a view is made of, and whether it is whole
+     ROOM 37 api        The public functions
 */
 #if defined(DREAMDB_IMPLEMENTATION) && defined(__linux__) && !defined(_GNU_SOURCE)
   #define _GNU_SOURCE 1                       /* syncfs; room port alone uses it */
@@ -318,6 +321,8 @@ typedef enum dreamdb_kind {
 
 typedef enum dreamdb_index_kind { DREAMDB_INDEX_DEFAULT = 0, DREAMDB_INDEX_IVF, DREAMDB_INDEX_LSH, DREAMDB_INDEX_LSH_L2,
                                  DREAMDB_INDEX_IMI } dreamdb_index_kind;
+
+typedef enum dreamdb_compressor { DREAMDB_COMPRESSOR_NONE = 0, DREAMDB_COMPRESSOR_RABITQ, DREAMDB_COMPRESSOR_PQ } dreamdb_compressor;
 
 /* One field.  name and kind are required; the rest zero = default. */
 typedef struct dreamdb_field {
@@ -2292,6 +2297,17 @@ DDB_FN void ddb_kern_one_any(const float *pack, size_t blocks, size_t dim, const
     }
 }
 
+DDB_FN void ddb_kern_shear_any(float *pack, size_t blocks, size_t dim, const float *c, const float *r)
+{
+    for (size_t b = 0; b < blocks; b++, c += DDB_KERN_LANES) {
+        for (size_t i = 0; i < dim; i++, pack += DDB_KERN_LANES) {
+            for (size_t l = 0; l < DDB_KERN_LANES; l++) {
+                pack[l] = ddb_exact_sub(pack[l], ddb_exact_mul(c[l], r[i]));
+            }
+        }
+    }
+}
+
 DDB_FN void ddb_kern_dist_any(const float *pack, size_t blocks, size_t dim, const float *c, float *least)
 {
     for (size_t block = 0; block < blocks; block++) {
@@ -2539,6 +2555,21 @@ TARGET DDB_FN void NAME(const float *pack, size_t blocks, size_t dim, const floa
     } \
 }
 
+/* row -= c * r for every row of a pack; each row has its own c. */
+#define DDB_KERN_SHEAR_BODY(NAME, TARGET) \
+TARGET DDB_FN void NAME(float *pack, size_t blocks, size_t dim, const float *c, const float *r) \
+{ \
+    for (size_t lane = 0; lane < blocks * DDB_KERN_LANES; lane += DDB_KERN_WIDTH) { \
+        DDB_KERN_VEC vc = DDB_KERN_LOAD(c + lane), p; \
+        float *at = pack + lane / DDB_KERN_LANES * dim * DDB_KERN_LANES + lane % DDB_KERN_LANES; \
+        for (size_t i = 0; i < dim; i++, at += DDB_KERN_LANES) { \
+            p = DDB_KERN_MUL(vc, DDB_KERN_SPLAT(r + i)); DDB_KERN_HOLD(p); \
+            p = DDB_KERN_SUB(DDB_KERN_LOAD(at), p); DDB_KERN_HOLD(p); \
+            DDB_KERN_STORE(at, p); \
+        } \
+    } \
+}
+
 /* Estimates of up to 6 queries at a time against DDB_KERN_NEAR_VECS vectors of rows; what is past the end is done twice. */
 #define DDB_KERN_SIX(X)          X(0) X(1) X(2) X(3) X(4) X(5)
 #define DDB_KERN_NEAR_SUM(q, v)  DDB_KERN_VEC s##q##v = DDB_KERN_ZERO();
@@ -2685,6 +2716,7 @@ DDB_KERN_FOLD_BODY(ddb_kern_fold_block_512, DDB_KERN_512, DDB_KERN_FOLD_STEP)
 DDB_KERN_FOLD_BODY(ddb_kern_dist_block_512, DDB_KERN_512, DDB_KERN_FAR_STEP)
 DDB_KERN_ONE_BODY(ddb_kern_one_512, DDB_KERN_512, DDB_KERN_ONE_STEP, DDB_KERN_ONE_STORE)
 DDB_KERN_ONE_BODY(ddb_kern_dist_512, DDB_KERN_512, DDB_KERN_DIST_STEP, DDB_KERN_DIST_STORE)
+DDB_KERN_SHEAR_BODY(ddb_kern_shear_512, DDB_KERN_512)
 DDB_KERN_NEAR_BODY(ddb_kern_near_512, DDB_KERN_512)
 DDB_KERN_DOT_BODY(ddb_kern_dot_512, DDB_KERN_512)
 DDB_KERN_DOTS_BODY(ddb_kern_dots_512, DDB_KERN_VNNI)
@@ -2823,6 +2855,7 @@ DDB_KERN_FOLD_BODY(ddb_kern_fold_block_256, DDB_KERN_AVX2, DDB_KERN_FOLD_STEP)
 DDB_KERN_FOLD_BODY(ddb_kern_dist_block_256, DDB_KERN_AVX2, DDB_KERN_FAR_STEP)
 DDB_KERN_ONE_BODY(ddb_kern_one_256, DDB_KERN_AVX2, DDB_KERN_ONE_STEP, DDB_KERN_ONE_STORE)
 DDB_KERN_ONE_BODY(ddb_kern_dist_256, DDB_KERN_AVX2, DDB_KERN_DIST_STEP, DDB_KERN_DIST_STORE)
+DDB_KERN_SHEAR_BODY(ddb_kern_shear_256, DDB_KERN_AVX2)
 DDB_KERN_NEAR_BODY(ddb_kern_near_256, DDB_KERN_FMA)
 DDB_KERN_DOT_BODY(ddb_kern_dot_256, DDB_KERN_FMA)
 DDB_KERN_DOTS_BODY(ddb_kern_dots_256, DDB_KERN_AVX2)
@@ -3029,6 +3062,7 @@ DDB_KERN_FOLD_BODY(ddb_kern_fold_block_neon, DDB_KERN_ANY, DDB_KERN_FOLD_STEP)
 DDB_KERN_FOLD_BODY(ddb_kern_dist_block_neon, DDB_KERN_ANY, DDB_KERN_FAR_STEP)
 DDB_KERN_ONE_BODY(ddb_kern_one_neon, DDB_KERN_ANY, DDB_KERN_ONE_STEP, DDB_KERN_ONE_STORE)
 DDB_KERN_ONE_BODY(ddb_kern_dist_neon, DDB_KERN_ANY, DDB_KERN_DIST_STEP, DDB_KERN_DIST_STORE)
+DDB_KERN_SHEAR_BODY(ddb_kern_shear_neon, DDB_KERN_ANY)
 DDB_KERN_NEAR_BODY(ddb_kern_near_neon, DDB_KERN_ANY)
 DDB_KERN_DOT_BODY(ddb_kern_dot_neon, DDB_KERN_ANY)
 DDB_KERN_DOTS_BODY(ddb_kern_dots_neon, DDB_KERN_ANY)
@@ -3245,6 +3279,28 @@ DDB_FN void ddb_kern_one(uint32_t cpu, const float *pack, size_t blocks, size_t 
 #endif
     (void)cpu;
     ddb_kern_one_any(pack, blocks, dim, q, out);
+}
+
+/* row -= c[row] * r for every row of a pack, product and difference rounded; c[blocks * 16]. */
+DDB_FN void ddb_kern_shear(uint32_t cpu, float *pack, size_t blocks, size_t dim, const float *c, const float *r)
+{
+#if defined(DDB_PORT_X86)
+    if ((cpu & DDB_CPU_AVX512) != 0) {
+        ddb_kern_shear_512(pack, blocks, dim, c, r);
+        return;
+    }
+    if ((cpu & DDB_CPU_AVX2) != 0) {
+        ddb_kern_shear_256(pack, blocks, dim, c, r);
+        return;
+    }
+#elif defined(DDB_PORT_NEON)
+    if ((cpu & DDB_CPU_NEON) != 0) {
+        ddb_kern_shear_neon(pack, blocks, dim, c, r);
+        return;
+    }
+#endif
+    (void)cpu;
+    ddb_kern_shear_any(pack, blocks, dim, c, r);
 }
 
 /* least[blocks * 16] = min(least, dist2(row, c)); no distance is NaN or negative, so bits order as floats do. */
@@ -16876,8 +16932,728 @@ DDB_FN dreamdb_status ddb_ivf_probe(ddb_ctx *ctx, const ddb_ivf *ivf, uint32_t b
     return status;
 }
 
-/* ==== ROOM 25 index | prefix ddb_index_ | uses port mem bytes cbor addr exact kern pool lsh ivf bound ==== */
-/* SpatialIndex objects (spatial.md 1): the one room that knows all index kinds, by the table at its end.
+/* ==== ROOM 25 imi | prefix ddb_imi_ | uses port mem bytes coll exact kern bound pool kmeans ivf ==== */
+/* The inverted multi-index: cells of a grid (spatial.md 5).  Each half of a unit vector has k_sub trained centroids; a cell is a pair of
+   them, high half times k_sub plus low half.  A query looks at cells in the order of the sum of the two halves' scores, so k_sub^2 cells
+   cost 2 * k_sub scores.
+   Invariant: cells are told by the left fold, as in room ivf; probes by the same sums in 8 lanes. */
+
+typedef struct ddb_imi {
+    uint32_t       k_sub, dim;
+    float         *rows;                         /* [2][k_sub][dim / 2]: unit centroids, high half first */
+    ddb_bound_set *sets[2];
+} ddb_imi;
+
+enum { DDB_IMI_SUB_MOST = 65535 };               /* a cell's number stays within 32 bits */
+
+DDB_FN size_t ddb_imi_half(const ddb_imi *imi) { return imi->dim / 2; }
+DDB_FN size_t ddb_imi_floats(const ddb_imi *imi) { return (size_t)imi->k_sub * ddb_imi_half(imi); }
+
+DDB_FN void ddb_imi_close(ddb_ctx *ctx, ddb_imi *imi)
+{
+    if (imi) {
+        ddb_bound_free(ctx, imi->sets[0]);
+        ddb_bound_free(ctx, imi->sets[1]);
+        ddb_mem_drop(ctx, imi->rows, float, 2 * ddb_imi_floats(imi));
+        ddb_mem_drop(ctx, imi, ddb_imi, 1);
+    }
+}
+
+/* The unit centroids of one half. */
+DDB_FN dreamdb_status ddb_imi_open_half(ddb_ctx *ctx, const char *path, ddb_imi *imi, const uint8_t *bytes, size_t which)
+{
+    size_t half = ddb_imi_half(imi), floats = ddb_imi_floats(imi);
+    float *rows = imi->rows + which * floats;
+    ddb_exact_fault fault = DDB_EXACT_GOOD;
+    ddb_bytes_get_f32(rows, bytes, floats);
+    size_t good = ddb_kern_units(ctx->cpu, rows, half, imi->k_sub, half, rows, &fault);
+    if (good < imi->k_sub) {
+        return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, fault == DDB_EXACT_ZERO ? "imi: %s-half centroid %zu has zero norm"
+                               : "imi: %s-half centroid %zu has no direction", which ? "low" : "high", good);
+    }
+    return ddb_bound_build(ctx, rows, half, imi->k_sub, (uint32_t)half, floats < DDB_IVF_SMALL ? (uint32_t)DDB_BOUND_PLAIN : 0u,
+                           &imi->sets[which]);
+}
+
+/* high and low: k_sub * (dim / 2) little-endian floats each; dim is even.  path names the object in errors (CORRUPT). */
+DDB_FN dreamdb_status ddb_imi_open(ddb_ctx *ctx, const char *path, const uint8_t *high, const uint8_t *low, uint32_t k_sub, uint32_t dim,
+                                   ddb_imi **out)
+{
+    dreamdb_status status = DREAMDB_ERR_MEMORY;
+    ddb_imi *imi = ddb_mem_new(ctx, ddb_imi, 1);
+    *out = NULL;
+    if (!imi) {
+        return status;
+    }
+    imi->k_sub = k_sub;
+    imi->dim = dim;
+    imi->rows = ddb_mem_new(ctx, float, 2 * ddb_imi_floats(imi));
+    if (imi->rows) {
+        status = ddb_imi_open_half(ctx, path, imi, high, 0);
+        status = status < 0 ? status : ddb_imi_open_half(ctx, path, imi, low, 1);
+    }
+    if (status < 0) {
+        ddb_imi_close(ctx, imi);
+        return status;
+    }
+    *out = imi;
+    return DREAMDB_OK;
+}
+
+/* The cells of count unit vectors [count][dim]. */
+DDB_FN dreamdb_status ddb_imi_cells(ddb_ctx *ctx, const ddb_imi *imi, const float *units, size_t count, uint32_t *cells)
+{
+    uint32_t *low = ddb_mem_new(ctx, uint32_t, count);
+    dreamdb_status status = low ? ddb_bound_argmax(ctx, imi->sets[0], units, imi->dim, count, cells) : DREAMDB_ERR_MEMORY;
+    status = status < 0 ? status : ddb_bound_argmax(ctx, imi->sets[1], units + ddb_imi_half(imi), imi->dim, count, low);
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        cells[i] = cells[i] * imi->k_sub + low[i];
+    }
+    ddb_mem_drop(ctx, low, uint32_t, count);
+    return status;
+}
+
+/* ---- Probes ---- */
+
+/* A score and what has it: a centroid of one half, or a cell. */
+typedef struct ddb_imi_score { float score; uint32_t id; } ddb_imi_score;
+
+DDB_INLINE bool ddb_imi_before(const ddb_imi_score *a, const ddb_imi_score *b)
+{
+    return a->score > b->score || (!(a->score < b->score) && a->id < b->id);
+}
+
+DDB_FN int ddb_imi_compare(const void *a, const void *b, void *user)
+{
+    const ddb_imi_score *x = (const ddb_imi_score *)a, *y = (const ddb_imi_score *)b;
+    (void)user;
+    return ddb_imi_before(x, y) ? -1 : ddb_imi_before(y, x);
+}
+
+/* Moves the score at `at` down a heap whose top comes last. */
+DDB_FN void ddb_imi_sink(ddb_imi_score *heap, size_t count, size_t at)
+{
+    ddb_imi_score moved = heap[at];
+    for (;;) {
+        size_t child = 2 * at + 1;
+        if (child >= count) {
+            break;
+        }
+        child += child + 1 < count && ddb_imi_before(heap + child, heap + child + 1);
+        if (!ddb_imi_before(&moved, heap + child)) {
+            break;
+        }
+        heap[at] = heap[child];
+        at = child;
+    }
+    heap[at] = moved;
+}
+
+/* The centroids of one half, best first. */
+DDB_FN dreamdb_status ddb_imi_order(ddb_ctx *ctx, const ddb_imi *imi, const float *unit, size_t which, ddb_imi_score *out)
+{
+    size_t half = ddb_imi_half(imi);
+    for (uint32_t j = 0; j < imi->k_sub; j++) {
+        out[j].score = ddb_ivf_lanes(unit + which * half, imi->rows + which * ddb_imi_floats(imi) + j * half, half);
+        out[j].id = j;
+    }
+    return ddb_coll_sort(ctx, out, imi->k_sub, sizeof *out, ddb_imi_compare, NULL);
+}
+
+/* The best `want` cells of the grid into heap (any order).  Rows and columns stand by score, so both loops may stop early; a sum that
+   equals the worst kept is still offered: its number decides. */
+DDB_FN void ddb_imi_grid(const ddb_imi *imi, const ddb_imi_score *high, const ddb_imi_score *low, ddb_imi_score *heap, size_t want)
+{
+    size_t count = 0;
+    for (uint32_t h = 0; h < imi->k_sub; h++) {
+        for (uint32_t l = 0; l < imi->k_sub; l++) {
+            ddb_imi_score cell;
+            cell.score = ddb_exact_add(high[h].score, low[l].score);
+            cell.id = high[h].id * imi->k_sub + low[l].id;
+            if (count < want) {
+                heap[count++] = cell;
+                for (size_t i = count / 2; count == want && i-- > 0; ) {
+                    ddb_imi_sink(heap, count, i);
+                }
+            } else if (ddb_imi_before(&cell, heap)) {
+                heap[0] = cell;
+                ddb_imi_sink(heap, count, 0);
+            } else if (cell.score < heap[0].score) {
+                if (l == 0) {
+                    return;
+                }
+                break;
+            }
+        }
+    }
+}
+
+/* The keys of the nprobe best cells, in order, for a unit query. */
+DDB_FN dreamdb_status ddb_imi_probe(ddb_ctx *ctx, const ddb_imi *imi, uint32_t bits, const float *unit, uint64_t nprobe, ddb_arena *arena,
+                                    uint8_t **keys, size_t *count)
+{
+    uint64_t all = (uint64_t)imi->k_sub * imi->k_sub;
+    size_t most = (size_t)(nprobe < all ? nprobe : all), size = (bits + 7) / 8;
+    ddb_imi_score *halves = ddb_mem_new(ctx, ddb_imi_score, (size_t)imi->k_sub * 2);
+    ddb_imi_score *cells = ddb_mem_new(ctx, ddb_imi_score, most);
+    dreamdb_status status = DREAMDB_ERR_MEMORY;
+    *count = 0;
+    *keys = (uint8_t *)ddb_mem_arena_array(ctx, arena, most, size);
+    if (halves && cells && *keys) {
+        status = ddb_imi_order(ctx, imi, unit, 0, halves);
+        status = status < 0 ? status : ddb_imi_order(ctx, imi, unit, 1, halves + imi->k_sub);
+    }
+    if (status == DREAMDB_OK) {
+        ddb_imi_grid(imi, halves, halves + imi->k_sub, cells, most);
+        status = ddb_coll_sort(ctx, cells, most, sizeof *cells, ddb_imi_compare, NULL);
+        *count = most;
+    }
+    for (size_t i = 0; status == DREAMDB_OK && i < most; i++) {
+        ddb_ivf_key(cells[i].id, bits, *keys + i * size);
+    }
+    ddb_mem_drop(ctx, halves, ddb_imi_score, (size_t)imi->k_sub * 2);
+    ddb_mem_drop(ctx, cells, ddb_imi_score, most);
+    return status;
+}
+
+/* ---- Training ---- */
+
+/* Trains both halves: each is room kmeans on its part of the sample, the low one with every byte of the seed xor a5 (spatial.md 5).
+   out: [2][k_sub][dim / 2], high half first. */
+DDB_FN dreamdb_status ddb_imi_train(ddb_ctx *ctx, ddb_pool *pool, const float *sample, size_t count, uint32_t dim, uint32_t k_sub,
+                                    uint32_t iterations, uint64_t seed, ddb_kmeans_progress progress, void *user, float *out)
+{
+    size_t half = dim / 2, floats = 0;
+    if (dim % 2 != 0) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "IMI requires even dim >= 2 (got %lu)", (unsigned long)dim);
+    }
+    if (!ddb_mem_mul(count, half, &floats)) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_LIMIT, "%zu samples of %lu floats are too many to train on", count, (unsigned long)dim);
+    }
+    float *part = ddb_mem_new(ctx, float, floats);
+    dreamdb_status status = part ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    for (size_t which = 0; which < 2 && status == DREAMDB_OK; which++) {
+        for (size_t i = 0; i < count; i++) {
+            memcpy(part + i * half, sample + i * dim + which * half, half * sizeof *part);
+        }
+        status = ddb_kmeans_train(ctx, pool, part, count, (uint32_t)half, k_sub, iterations,
+                                  which ? seed ^ UINT64_C(0xa5a5a5a5a5a5a5a5) : seed, progress, user, out + which * k_sub * half);
+    }
+    ddb_mem_drop(ctx, part, float, floats);
+    return status;
+}
+
+/* ==== ROOM 26 rabitq | prefix ddb_rabitq_ | uses port mem bytes exact kern lsh ==== */
+/* Codes of 1, 2, 4 or 8 bits a dimension after a random rotation (spatial.md 6; sums in lanes: evolution.md 5).  No training: a 32-byte
+   seed draws the rotation R, and Gram-Schmidt makes its rows orthonormal.  y = R v; 1 bit keeps the sign (and may keep 1 / sum |y|, a
+   factor for scores), more bits keep the level of y in an absolute range of 8 / sqrt(dim).
+   Invariant: codes, decoded vectors and scores are the reference's bits.  The rotation is made when it is first needed (a view that only
+   counts rows never pays dim^3) and never changes after.  The caller stands between ddb_exact_enter and ddb_exact_leave. */
+
+enum {
+    DDB_RABITQ_DIM_MOST = 4096,                  /* dim^3 steps of Gram-Schmidt: some seconds here, minutes at twice this */
+    DDB_RABITQ_GROUP = 8                         /* blocks of rows orthogonalised together: they stay in a core's own cache */
+};
+
+typedef struct ddb_rabitq {
+    uint32_t       dim, bits;
+    bool           factors;                      /* 1 bit: each code ends with its factor */
+    uint8_t        seed[32];
+    size_t         blocks;                       /* of 16 dimensions */
+    float          range, step, scale;           /* levels: -range + step * level; scale: of 1-bit codes without factors */
+    ddb_port_mutex lock;                         /* guards the making of what follows */
+    uint64_t       ready;
+    float         *rows, *columns;               /* room kern's packs of the rows and of the columns of R */
+} ddb_rabitq;
+
+DDB_FN size_t ddb_rabitq_floats(const ddb_rabitq *r) { return r->blocks * DDB_KERN_LANES * r->dim; }
+DDB_FN size_t ddb_rabitq_packed(const ddb_rabitq *r) { return ((size_t)r->dim * r->bits + 7) / 8; }
+DDB_FN size_t ddb_rabitq_code_bytes(const ddb_rabitq *r) { return ddb_rabitq_packed(r) + (r->factors ? 4u : 0u); }
+DDB_FN bool ddb_rabitq_bits_valid(uint64_t bits) { return bits == 1 || bits == 2 || bits == 4 || bits == 8; }
+
+DDB_FN void ddb_rabitq_close(ddb_ctx *ctx, ddb_rabitq *r)
+{
+    if (r) {
+        ddb_mem_drop(ctx, r->rows, float, ddb_rabitq_floats(r));
+        ddb_mem_drop(ctx, r->columns, float, ddb_rabitq_floats(r));
+        ddb_port_mutex_free(&r->lock);
+        ddb_mem_drop(ctx, r, ddb_rabitq, 1);
+    }
+}
+
+/* dim, bits and factors are checked by the caller. */
+DDB_FN dreamdb_status ddb_rabitq_open(ddb_ctx *ctx, uint32_t dim, uint32_t bits, bool factors, const uint8_t seed[32], ddb_rabitq **out)
+{
+    ddb_rabitq *r = ddb_mem_new(ctx, ddb_rabitq, 1);
+    *out = NULL;
+    if (!r) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    if (!ddb_port_mutex_init(&r->lock)) {
+        ddb_mem_drop(ctx, r, ddb_rabitq, 1);
+        return ddb_mem_fail(ctx, DREAMDB_ERR_MEMORY, "the system gives no mutex");
+    }
+    r->dim = dim;
+    r->bits = bits;
+    r->factors = factors;
+    memcpy(r->seed, seed, sizeof r->seed);
+    r->blocks = ddb_kern_blocks(dim);
+    float root = ddb_exact_sqrt((float)dim);
+    r->range = ddb_exact_div(4.0f, root);
+    r->step = ddb_exact_div(ddb_exact_mul(2.0f, r->range), (float)(1u << bits));
+    r->scale = ddb_exact_div(1.0f, root);
+    *out = r;
+    return DREAMDB_OK;
+}
+
+/* ---- The rotation ---- */
+
+/* Row j of the group is reduced by all rows before it: makes it a unit vector (by the reciprocal, as the format has it), [dim] in out. */
+DDB_FN void ddb_rabitq_finish_row(const float *group, size_t j, size_t dim, float *out)
+{
+    const float *from = group + j / DDB_KERN_LANES * dim * DDB_KERN_LANES + j % DDB_KERN_LANES;
+    for (size_t t = 0; t < dim; t++) {
+        out[t] = from[t * DDB_KERN_LANES];
+    }
+    float inverse = ddb_exact_div(1.0f, ddb_exact_sqrt(ddb_exact_fold(out, out, dim)));
+    for (size_t t = 0; t < dim; t++) {
+        out[t] = ddb_exact_mul(out[t], inverse);
+    }
+}
+
+/* Draws the rows of a group into its pack. */
+DDB_FN dreamdb_status ddb_rabitq_draw(ddb_ctx *ctx, ddb_chacha *stream, size_t first, size_t count, size_t dim, uint32_t *words,
+                                      float *group)
+{
+    for (size_t j = 0; j < count; j++) {
+        float *to = group + j / DDB_KERN_LANES * dim * DDB_KERN_LANES + j % DDB_KERN_LANES;
+        if (!ddb_lsh_draw(stream, words, dim)) {
+            return ddb_mem_fail(ctx, DREAMDB_ERR_CORRUPT, "ChaCha20 rotation draw exceeded retry budget at row %zu", first + j);
+        }
+        for (size_t t = 0; t < dim; t++) {
+            to[t * DDB_KERN_LANES] = ddb_exact_uniform(words[t]);
+        }
+    }
+    return DREAMDB_OK;
+}
+
+/* Modified Gram-Schmidt, a group of rows at a time.  Row i loses its part along R_j for j = 0, 1 ... i-1, each taken from what the row is
+   by then: the order of one row is all that the bits depend on, so rows go through each R_j side by side, one a lane.  Rows of the group
+   that are finished already are reduced too, in the pack only: nobody reads them there again. */
+DDB_FN dreamdb_status ddb_rabitq_orthogonal(ddb_ctx *ctx, const ddb_rabitq *r, float *group, uint32_t *words, float *q)
+{
+    size_t dim = r->dim, most = (size_t)DDB_RABITQ_GROUP * DDB_KERN_LANES;
+    float part[DDB_RABITQ_GROUP * DDB_KERN_LANES];
+    ddb_chacha stream;
+    dreamdb_status status = DREAMDB_OK;
+    ddb_exact_chacha_init(&stream, r->seed);
+    for (size_t first = 0; first < dim && status == DREAMDB_OK; first += most) {
+        size_t count = ddb_kern_least_of(dim - first, most);
+        status = ddb_rabitq_draw(ctx, &stream, first, count, dim, words, group);
+        for (size_t j = 0; j < first + count && status == DREAMDB_OK; j++) {
+            size_t skip = j < first ? 0 : (j - first) / DDB_KERN_LANES;        /* whole blocks that are finished */
+            float *rest = group + skip * DDB_KERN_LANES * dim;
+            if (j >= first) {
+                ddb_rabitq_finish_row(group, j - first, dim, q + j * dim);
+            }
+            ddb_kern_one(ctx->cpu, rest, ddb_kern_blocks(count) - skip, dim, q + j * dim, part);
+            ddb_kern_shear(ctx->cpu, rest, ddb_kern_blocks(count) - skip, dim, part, q + j * dim);
+        }
+    }
+    return status;
+}
+
+/* Makes the rotation; with the lock held. */
+DDB_FN dreamdb_status ddb_rabitq_make(ddb_ctx *ctx, ddb_rabitq *r)
+{
+    size_t dim = r->dim, group_floats = (size_t)DDB_RABITQ_GROUP * DDB_KERN_LANES * dim;
+    dreamdb_status status = DREAMDB_ERR_MEMORY;
+    float *q = ddb_mem_new(ctx, float, dim * dim);
+    float *group = ddb_mem_new(ctx, float, group_floats);
+    uint32_t *words = ddb_mem_new(ctx, uint32_t, dim);
+    float *rows = ddb_mem_new(ctx, float, ddb_rabitq_floats(r));
+    float *columns = ddb_mem_new(ctx, float, ddb_rabitq_floats(r));
+    if (q && group && words && rows && columns) {
+        status = ddb_rabitq_orthogonal(ctx, r, group, words, q);
+    }
+    if (status == DREAMDB_OK) {
+        ddb_kern_pack(q, dim, dim, dim, rows);
+        for (size_t j = 0; j < dim; j++) {
+            for (size_t t = 0; t < dim; t++) {
+                columns[(t / DDB_KERN_LANES * dim + j) * DDB_KERN_LANES + t % DDB_KERN_LANES] = q[j * dim + t];
+            }
+        }
+        r->rows = rows;
+        r->columns = columns;
+        ddb_port_atomic_store(&r->ready, 1);
+    } else {
+        ddb_mem_drop(ctx, rows, float, ddb_rabitq_floats(r));
+        ddb_mem_drop(ctx, columns, float, ddb_rabitq_floats(r));
+    }
+    ddb_mem_drop(ctx, words, uint32_t, dim);
+    ddb_mem_drop(ctx, group, float, group_floats);
+    ddb_mem_drop(ctx, q, float, dim * dim);
+    return status;
+}
+
+/* Call before encode, decode and query. */
+DDB_FN dreamdb_status ddb_rabitq_ready(ddb_ctx *ctx, ddb_rabitq *r)
+{
+    dreamdb_status status = DREAMDB_OK;
+    if (ddb_port_atomic_load(&r->ready) == 0) {
+        ddb_port_lock(&r->lock);
+        status = r->ready != 0 ? DREAMDB_OK : ddb_rabitq_make(ctx, r);
+        ddb_port_unlock(&r->lock);
+    }
+    return status;
+}
+
+/* out[count][blocks * 16] = folds of count <= 16 packed vectors with all rows of a pack. */
+DDB_FN void ddb_rabitq_turn(uint32_t cpu, const ddb_rabitq *r, const float *pack, const float *vectors, size_t count, float *out)
+{
+    float block[DDB_KERN_LANES * DDB_KERN_LANES];
+    for (size_t b = 0; b < r->blocks; b++) {
+        ddb_kern_fold_block(cpu, pack + b * DDB_KERN_LANES * r->dim, vectors, r->dim, count, block);
+        for (size_t v = 0; v < count; v++) {
+            memcpy(out + (v * r->blocks + b) * DDB_KERN_LANES, block + v * DDB_KERN_LANES, DDB_KERN_LANES * sizeof *out);
+        }
+    }
+}
+
+/* ---- Codes ---- */
+
+/* Signs, and the factor 1 / sum |y|. */
+DDB_FN void ddb_rabitq_encode_signs(const ddb_rabitq *r, const float *y, uint8_t *code)
+{
+    float sum = 0;
+    memset(code, 0, ddb_rabitq_packed(r));
+    for (size_t j = 0; j < r->dim; j++) {
+        if (y[j] >= 0) {
+            code[j / 8] |= (uint8_t)(1u << j % 8);
+        }
+    }
+    for (size_t j = 0; r->factors && j < r->dim; j++) {
+        sum = ddb_exact_add(sum, ddb_exact_from_bits(ddb_exact_bits(y[j]) & 0x7fffffffu));
+    }
+    if (r->factors) {
+        ddb_bytes_set_le32(code + ddb_rabitq_packed(r), ddb_exact_bits(ddb_exact_div(1.0f, sum)));
+    }
+}
+
+/* Levels of 2, 4 or 8 bits: floor((y + range) / step), cut to what there is; lowest bits of a byte first. */
+DDB_FN void ddb_rabitq_encode_levels(const ddb_rabitq *r, const float *y, uint8_t *code)
+{
+    uint32_t most = (1u << r->bits) - 1, per = 8 / r->bits;
+    memset(code, 0, ddb_rabitq_packed(r));
+    for (size_t j = 0; j < r->dim; j++) {
+        float at = ddb_exact_div(ddb_exact_add(y[j], r->range), r->step);
+        uint32_t level = at >= (float)most ? most : at > 0 ? (uint32_t)at : 0;
+        code[j / per] |= (uint8_t)(level << j % per * r->bits);
+    }
+}
+
+/* Codes of count vectors, stride floats apart, code_bytes each, one after the other. */
+DDB_FN dreamdb_status ddb_rabitq_encode(ddb_ctx *ctx, ddb_rabitq *r, const float *vectors, size_t stride, size_t count, uint8_t *codes)
+{
+    size_t pack_floats = (size_t)r->dim * DDB_KERN_LANES, turned = r->blocks * DDB_KERN_LANES, size = ddb_rabitq_code_bytes(r);
+    dreamdb_status status = ddb_rabitq_ready(ctx, r);
+    float *pack = ddb_mem_new(ctx, float, pack_floats);
+    float *y = ddb_mem_new(ctx, float, turned * DDB_KERN_LANES);
+    status = pack && y ? status : DREAMDB_ERR_MEMORY;
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i += DDB_KERN_LANES) {
+        size_t some = ddb_kern_least_of(count - i, DDB_KERN_LANES);
+        ddb_kern_pack(vectors + i * stride, stride, some, r->dim, pack);
+        ddb_rabitq_turn(ctx->cpu, r, r->rows, pack, some, y);
+        for (size_t v = 0; v < some; v++) {
+            if (r->bits == 1) {
+                ddb_rabitq_encode_signs(r, y + v * turned, codes + (i + v) * size);
+            } else {
+                ddb_rabitq_encode_levels(r, y + v * turned, codes + (i + v) * size);
+            }
+        }
+    }
+    ddb_mem_drop(ctx, pack, float, pack_floats);
+    ddb_mem_drop(ctx, y, float, turned * DDB_KERN_LANES);
+    return status;
+}
+
+DDB_INLINE uint32_t ddb_rabitq_level(const ddb_rabitq *r, const uint8_t *code, size_t j)
+{
+    uint32_t per = 8 / r->bits;
+    return (uint32_t)code[j / per] >> j % per * r->bits & ((1u << r->bits) - 1);
+}
+
+/* The value of a level: 1 bit is a sign. */
+DDB_INLINE float ddb_rabitq_value(const ddb_rabitq *r, uint32_t level)
+{
+    if (r->bits == 1) {
+        return level != 0 ? 1.0f : -1.0f;
+    }
+    return ddb_exact_sub(ddb_exact_mul(ddb_exact_add((float)level, 0.5f), r->step), r->range);
+}
+
+/* What a 1-bit code's values are multiplied by. */
+DDB_INLINE float ddb_rabitq_scale(const ddb_rabitq *r, const uint8_t *code)
+{
+    return r->factors ? ddb_exact_from_bits(ddb_bytes_le32(code + ddb_rabitq_packed(r))) : r->scale;
+}
+
+/* Vectors [count][dim] of codes that stand stride bytes apart: each is the left fold of its values and a column of R. */
+DDB_FN dreamdb_status ddb_rabitq_decode(ddb_ctx *ctx, ddb_rabitq *r, const uint8_t *codes, size_t stride, size_t count, float *out)
+{
+    size_t pack_floats = (size_t)r->dim * DDB_KERN_LANES, turned = r->blocks * DDB_KERN_LANES;
+    dreamdb_status status = ddb_rabitq_ready(ctx, r);
+    float *pack = ddb_mem_new(ctx, float, pack_floats);
+    float *y = ddb_mem_new(ctx, float, turned * DDB_KERN_LANES);
+    status = pack && y ? status : DREAMDB_ERR_MEMORY;
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i += DDB_KERN_LANES) {
+        size_t some = ddb_kern_least_of(count - i, DDB_KERN_LANES);
+        for (size_t v = 0; v < some; v++) {
+            const uint8_t *code = codes + (i + v) * stride;
+            float scale = r->bits == 1 ? ddb_rabitq_scale(r, code) : 1.0f;
+            for (size_t j = 0; j < r->dim; j++) {
+                float value = ddb_rabitq_value(r, ddb_rabitq_level(r, code, j));
+                pack[j * DDB_KERN_LANES + v] = r->bits == 1 ? ddb_exact_mul(value, scale) : value;
+            }
+        }
+        ddb_rabitq_turn(ctx->cpu, r, r->columns, pack, some, y);
+        for (size_t v = 0; v < some; v++) {
+            memcpy(out + (i + v) * r->dim, y + v * turned, r->dim * sizeof *out);
+        }
+    }
+    ddb_mem_drop(ctx, pack, float, pack_floats);
+    ddb_mem_drop(ctx, y, float, turned * DDB_KERN_LANES);
+    return status;
+}
+
+/* ---- Scores ---- */
+
+/* Prepares a unit query: out [blocks * 16] = R q. */
+DDB_FN dreamdb_status ddb_rabitq_query(ddb_ctx *ctx, ddb_rabitq *r, const float *unit, float *out)
+{
+    size_t pack_floats = (size_t)r->dim * DDB_KERN_LANES;
+    dreamdb_status status = ddb_rabitq_ready(ctx, r);
+    float *pack = ddb_mem_new(ctx, float, pack_floats);
+    status = pack ? status : DREAMDB_ERR_MEMORY;
+    if (status == DREAMDB_OK) {
+        ddb_kern_pack(unit, r->dim, 1, r->dim, pack);
+        ddb_rabitq_turn(ctx->cpu, r, r->rows, pack, 1, out);
+    }
+    ddb_mem_drop(ctx, pack, float, pack_floats);
+    return status;
+}
+
+/* 1 bit: lane l adds the products l, l + 8 ... of the full groups of 8 dimensions (a byte), then the lanes in order, then the tail one by
+   one; all times the factor (evolution.md 5). */
+DDB_FN float ddb_rabitq_score_signs(const ddb_rabitq *r, const float *query, const uint8_t *code)
+{
+    float lanes[8] = { 0, 0, 0, 0, 0, 0, 0, 0 }, sum = 0;
+    size_t full = r->dim / 8 * 8;
+    for (size_t j = 0; j < full; j += 8) {
+        uint32_t byte = code[j / 8];
+        for (size_t l = 0; l < 8; l++) {
+            lanes[l] = ddb_exact_add(lanes[l], (byte >> l & 1) != 0 ? query[j + l] : -query[j + l]);
+        }
+    }
+    for (size_t l = 0; l < 8; l++) {
+        sum = ddb_exact_add(sum, lanes[l]);
+    }
+    for (size_t j = full; j < r->dim; j++) {
+        sum = ddb_exact_add(sum, ddb_rabitq_level(r, code, j) != 0 ? query[j] : -query[j]);
+    }
+    return ddb_exact_mul(sum, ddb_rabitq_scale(r, code));
+}
+
+/* 2, 4, 8 bits: dimension j in lane j mod 4, the tail too; then the lanes in order.  values: of each level. */
+DDB_FN float ddb_rabitq_score_levels(const ddb_rabitq *r, const float *values, const float *query, const uint8_t *code)
+{
+    float lanes[4] = { 0, 0, 0, 0 }, sum = 0;
+    for (size_t j = 0; j < r->dim; j++) {
+        lanes[j % 4] = ddb_exact_add(lanes[j % 4], ddb_exact_mul(values[ddb_rabitq_level(r, code, j)], query[j]));
+    }
+    for (size_t l = 0; l < 4; l++) {
+        sum = ddb_exact_add(sum, lanes[l]);
+    }
+    return sum;
+}
+
+/* Scores of count codes that stand stride bytes apart with a prepared query. */
+DDB_FN void ddb_rabitq_score_cell(uint32_t cpu, const ddb_rabitq *r, const float *query, const uint8_t *codes, size_t stride, size_t count,
+                                  float *scores)
+{
+    float values[256];
+    (void)cpu;
+    for (uint32_t level = 0; level < 1u << r->bits; level++) {
+        values[level] = ddb_rabitq_value(r, level);
+    }
+    for (size_t i = 0; i < count; i++) {
+        scores[i] = r->bits == 1 ? ddb_rabitq_score_signs(r, query, codes + i * stride)
+                                 : ddb_rabitq_score_levels(r, values, query, codes + i * stride);
+    }
+}
+
+/* ==== ROOM 27 pq | prefix ddb_pq_ | uses port mem bytes exact kern bound pool kmeans ==== */
+/* Product quantisation (spatial.md 6): a vector is cut into m parts, each is one byte: the number of the trained codeword with the largest
+   left fold (a dot product of raw parts), the lowest on a tie.  Decoding puts codewords together; a score adds one table entry a part.
+   Invariant: codes, decoded vectors and scores are the reference's bits.  The caller stands between ddb_exact_enter and leave. */
+
+typedef struct ddb_pq {
+    uint32_t        dim, m, k, part;             /* part: dim / m floats */
+    float          *codewords;                   /* [m][k][part], as stored */
+    ddb_bound_set **sets;                        /* [m] */
+} ddb_pq;
+
+enum { DDB_PQ_K_MOST = 256 };                    /* a code is a byte */
+
+DDB_FN void ddb_pq_close(ddb_ctx *ctx, ddb_pq *pq)
+{
+    if (pq) {
+        for (uint32_t s = 0; pq->sets && s < pq->m; s++) {
+            ddb_bound_free(ctx, pq->sets[s]);
+        }
+        ddb_mem_drop(ctx, pq->sets, ddb_bound_set *, pq->m);
+        ddb_mem_drop(ctx, pq->codewords, float, (size_t)pq->k * pq->dim);
+        ddb_mem_drop(ctx, pq, ddb_pq, 1);
+    }
+}
+
+/* Does the format allow this shape? */
+DDB_FN dreamdb_status ddb_pq_shape(ddb_ctx *ctx, dreamdb_status status, const char *path, uint64_t dim, uint64_t m, uint64_t k)
+{
+    if (m > 0 && dim % m == 0 && m <= dim && k > 0 && k <= DDB_PQ_K_MOST) {
+        return DREAMDB_OK;
+    }
+    return ddb_mem_fail_at(ctx, status, path, "invalid dreamdb.pq-cosine shape: dim=%llu m=%llu k=%llu (require dim%%m==0, m>0, 0<k<=256)",
+                           (unsigned long long)dim, (unsigned long long)m, (unsigned long long)k);
+}
+
+/* bytes: m * k * (dim / m) little-endian floats, in a shape that ddb_pq_shape allows. */
+DDB_FN dreamdb_status ddb_pq_open(ddb_ctx *ctx, const uint8_t *bytes, uint32_t dim, uint32_t m, uint32_t k, ddb_pq **out)
+{
+    dreamdb_status status = DREAMDB_ERR_MEMORY;
+    ddb_pq *pq = ddb_mem_new(ctx, ddb_pq, 1);
+    *out = NULL;
+    if (!pq) {
+        return status;
+    }
+    pq->dim = dim;
+    pq->m = m;
+    pq->k = k;
+    pq->part = dim / m;
+    pq->codewords = ddb_mem_new(ctx, float, (size_t)k * dim);
+    pq->sets = ddb_mem_new(ctx, ddb_bound_set *, m);
+    if (pq->codewords && pq->sets) {
+        ddb_bytes_get_f32(pq->codewords, bytes, (size_t)k * dim);
+        status = DREAMDB_OK;
+    }
+    for (uint32_t s = 0; s < m && status == DREAMDB_OK; s++) {     /* short rows: folding all beats any estimate */
+        status = ddb_bound_build(ctx, pq->codewords + (size_t)s * k * pq->part, pq->part, k, pq->part, DDB_BOUND_PLAIN, pq->sets + s);
+    }
+    if (status < 0) {
+        ddb_pq_close(ctx, pq);
+        return status;
+    }
+    *out = pq;
+    return DREAMDB_OK;
+}
+
+/* Codes [count][m] of vectors that stand stride floats apart. */
+DDB_FN dreamdb_status ddb_pq_encode(ddb_ctx *ctx, const ddb_pq *pq, const float *vectors, size_t stride, size_t count, uint8_t *codes)
+{
+    uint32_t *ids = ddb_mem_new(ctx, uint32_t, count);
+    dreamdb_status status = ids ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    for (uint32_t s = 0; s < pq->m && status == DREAMDB_OK; s++) {
+        status = ddb_bound_argmax(ctx, pq->sets[s], vectors + (size_t)s * pq->part, stride, count, ids);
+        for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+            codes[i * pq->m + s] = (uint8_t)ids[i];
+        }
+    }
+    ddb_mem_drop(ctx, ids, uint32_t, count);
+    return status;
+}
+
+/* Does every byte name a codeword?  Codes of a store are checked once, when a bucket is opened. */
+DDB_FN bool ddb_pq_valid(const ddb_pq *pq, const uint8_t *codes, size_t stride, size_t count)
+{
+    for (size_t i = 0; i < count && pq->k < DDB_PQ_K_MOST; i++) {
+        for (uint32_t s = 0; s < pq->m; s++) {
+            if (codes[i * stride + s] >= pq->k) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+/* Vectors [count][dim] of valid codes. */
+DDB_FN void ddb_pq_decode(const ddb_pq *pq, const uint8_t *codes, size_t stride, size_t count, float *out)
+{
+    for (size_t i = 0; i < count; i++) {
+        for (uint32_t s = 0; s < pq->m; s++) {
+            const float *word = pq->codewords + ((size_t)s * pq->k + codes[i * stride + s]) * pq->part;
+            memcpy(out + i * pq->dim + (size_t)s * pq->part, word, pq->part * sizeof *out);
+        }
+    }
+}
+
+/* Prepares a unit query: out [m][k] = folds of its parts with the codewords. */
+DDB_FN void ddb_pq_query(const ddb_pq *pq, const float *unit, float *out)
+{
+    for (size_t s = 0; s < pq->m; s++) {
+        for (size_t j = 0; j < pq->k; j++) {
+            out[s * pq->k + j] = ddb_exact_fold(unit + s * pq->part, pq->codewords + (s * pq->k + j) * pq->part, pq->part);
+        }
+    }
+}
+
+/* Scores of valid codes that stand stride bytes apart, four rows at a time: each sum is a chain. */
+DDB_FN void ddb_pq_score_cell(const ddb_pq *pq, const float *query, const uint8_t *codes, size_t stride, size_t count, float *scores)
+{
+    for (size_t i = 0; i < count; i += 4) {
+        float sums[4] = { 0, 0, 0, 0 };
+        const uint8_t *at[4];
+        const float *table = query;
+        for (size_t l = 0; l < 4; l++) {
+            at[l] = codes + ddb_kern_least_of(i + l, count - 1) * stride;
+        }
+        for (size_t s = 0; s < pq->m; s++, table += pq->k) {
+            for (size_t l = 0; l < 4; l++) {
+                sums[l] = ddb_exact_add(sums[l], table[at[l][s]]);
+            }
+        }
+        memcpy(scores + i, sums, ddb_kern_least_of(count - i, 4) * sizeof *sums);
+    }
+}
+
+/* Trains the codewords: room kmeans on each part of the sample, the seed's byte 0 growing by the part's number without carry
+   (spatial.md 6).  out: [m][k][dim / m]. */
+DDB_FN dreamdb_status ddb_pq_train(ddb_ctx *ctx, ddb_pool *pool, const float *sample, size_t count, uint32_t dim, uint32_t m, uint32_t k,
+                                   uint32_t iterations, uint64_t seed, ddb_kmeans_progress progress, void *user, float *out)
+{
+    size_t part = m > 0 ? dim / m : 0, floats = 0;
+    dreamdb_status status = ddb_pq_shape(ctx, DREAMDB_ERR_ARGUMENT, NULL, dim, m, k);
+    if (status < 0) {
+        return status;
+    }
+    if (count < k || !ddb_mem_mul(count, part, &floats)) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "invalid dreamdb.pq-cosine shape: sample size %zu must be >= k = %lu", count,
+                            (unsigned long)k);
+    }
+    float *rows = ddb_mem_new(ctx, float, floats);
+    status = rows ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    for (uint32_t s = 0; s < m && status == DREAMDB_OK; s++) {
+        for (size_t i = 0; i < count; i++) {
+            memcpy(rows + i * part, sample + i * dim + s * part, part * sizeof *rows);
+        }
+        status = ddb_kmeans_train(ctx, pool, rows, count, (uint32_t)part, k, iterations,
+                                  (seed & ~UINT64_C(0xff)) | ((seed + s) & 0xff), progress, user, out + (size_t)s * k * part);
+    }
+    ddb_mem_drop(ctx, rows, float, floats);
+    return status;
+}
+
+/* ==== ROOM 28 index | prefix ddb_index_ | uses port mem bytes cbor addr exact kern pool kmeans lsh ivf imi rabitq pq bound ==== */
+/* SpatialIndex objects (spatial.md 1) and VectorCompressor objects (spatial.md 6): the one room that knows all kinds, by two tables.
    Invariant: an open index is immutable and serves any number of threads.  A packed key is the key's digits from the top bit of byte 0
    on, padded with zeros, so that memcmp orders keys as their texts.  Objects are hostile until decoded: sizes are checked before anything
    is allocated. */
@@ -16889,10 +17665,11 @@ enum {
 };
 
 typedef struct ddb_index {
+    const struct ddb_index_row *row;
     dreamdb_index_kind kind;
     const char *algorithm;                       /* a constant */
     bool        l2;
-    uint32_t    bits, dim, k;                    /* k: cells of ivf, else 0 */
+    uint32_t    bits, dim, k;                    /* k: cells of ivf and imi, else 0 */
     ddb_addr   *parents;
     size_t      parent_count;
     bool        has_spec;
@@ -16900,6 +17677,7 @@ typedef struct ddb_index {
     ddb_lsh    *lsh;
     ddb_lsh_l2 *lsh_l2;
     ddb_ivf    *ivf;
+    ddb_imi    *imi;
 } ddb_index;
 
 /* The members of an object, as found; absent ones have no data. */
@@ -16908,7 +17686,11 @@ typedef struct ddb_index_parts {
     uint64_t  bits, dim;
     bool      has_bits, has_dim;
 } ddb_index_parts;
-typedef struct ddb_index_params { ddb_slice seed, width, centroids; uint64_t version, k; bool has_version, has_k; } ddb_index_params;
+typedef struct ddb_index_params {
+    ddb_slice seed, width, centroids, high, low;
+    uint64_t  version, k;                        /* k: of ivf, k_sub of imi */
+    bool      has_version, has_k;
+} ddb_index_params;
 
 /* ---- Reading ---- */
 
@@ -16960,19 +17742,21 @@ DDB_FN dreamdb_status ddb_index_read_params(ddb_ctx *ctx, const ddb_index *ix, d
     ddb_slice key, previous = ddb_bytes_slice(NULL, 0);
     size_t count = 0;
     char where[64];
-    bool ivf = ix->kind == DREAMDB_INDEX_IVF;
+    bool ivf = ix->kind == DREAMDB_INDEX_IVF, imi = ix->kind == DREAMDB_INDEX_IMI;
     memset(p, 0, sizeof *p);
     ddb_cbor_open(&r, raw);
     (void)ddb_cbor_read_map(&r, &count);
     for (size_t i = 0; i < count && ddb_cbor_next_key(&r, &key, &previous); i++) {
         if (ddb_bytes_is(key, "version")) {
             p->has_version = ddb_cbor_read_uint(&r, &p->version);
-        } else if (!ivf && ddb_bytes_is(key, "seed")) {
+        } else if (!ivf && !imi && ddb_bytes_is(key, "seed")) {
             (void)ddb_cbor_read_bytes(&r, &p->seed);
         } else if (ix->l2 && ddb_bytes_is(key, "bucket_width_f64le")) {
             (void)ddb_cbor_read_bytes(&r, &p->width);
-        } else if (ivf && ddb_bytes_is(key, "k")) {
+        } else if ((ivf && ddb_bytes_is(key, "k")) || (imi && ddb_bytes_is(key, "k_sub"))) {
             p->has_k = ddb_cbor_read_uint(&r, &p->k);
+        } else if (imi && (ddb_bytes_is(key, "centroids_high") || ddb_bytes_is(key, "centroids_low"))) {
+            (void)ddb_cbor_read_bytes(&r, ddb_bytes_is(key, "centroids_low") ? &p->low : &p->high);
         } else if (ivf && ddb_bytes_is(key, "centroids")) {
             (void)ddb_cbor_read_bytes(&r, &p->centroids);
         } else {
@@ -17039,6 +17823,36 @@ DDB_FN dreamdb_status ddb_index_open_ivf(ddb_ctx *ctx, ddb_index *ix, const ddb_
     return ddb_ivf_open(ctx, path, p->centroids.data, ix->k, ix->dim, &ix->ivf);
 }
 
+/* ceil(log2 k), at least 1: the narrowest keys of k cells. */
+DDB_FN uint32_t ddb_index_bits_of(uint64_t k)
+{
+    uint32_t bits = 1;
+    while (bits < 63 && (k - 1) >> bits != 0) {
+        bits++;
+    }
+    return bits;
+}
+
+DDB_FN dreamdb_status ddb_index_open_imi(ddb_ctx *ctx, ddb_index *ix, const ddb_index_params *p, const char *path)
+{
+    uint64_t bytes = 0;
+    if (ix->dim % 2 != 0) {
+        return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, "IMI requires even dim >= 2 (got %lu)", (unsigned long)ix->dim);
+    }
+    if (!p->has_k || p->k < 1 || p->k > DDB_IMI_SUB_MOST || !ddb_mem_mul_u64(p->k, (uint64_t)ix->dim * 2, &bytes)
+        || bytes != p->high.size || bytes != p->low.size) {
+        return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, "imi: centroids have %zu and %zu bytes, not k_sub = %llu times dim/2 = %lu "
+                               "floats", p->high.size, p->low.size, (unsigned long long)p->k, (unsigned long)ix->dim / 2);
+    }
+    if (ix->bits < 2 * ddb_index_bits_of(p->k)) {
+        return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, "imi: bits=%lu too narrow to encode k_sub^2=%llu cells (need >= %lu)",
+                               (unsigned long)ix->bits, (unsigned long long)(p->k * p->k),
+                               (unsigned long)(2 * ddb_index_bits_of(p->k)));
+    }
+    ix->k = (uint32_t)(p->k * p->k);
+    return ddb_imi_open(ctx, path, p->high.data, p->low.data, (uint32_t)p->k, ix->dim, &ix->imi);
+}
+
 /* ---- Keys and probes of each kind ---- */
 
 /* Rows of a batch of keys; part of them is one task. */
@@ -17097,6 +17911,18 @@ DDB_FN dreamdb_status ddb_index_keys_ivf(ddb_ctx *ctx, const ddb_index *ix, cons
     return status;
 }
 
+DDB_FN dreamdb_status ddb_index_keys_imi(ddb_ctx *ctx, const ddb_index *ix, const float *units, size_t count, uint8_t *keys,
+                                         size_t key_size)
+{
+    uint32_t *cells = ddb_mem_new(ctx, uint32_t, count);
+    dreamdb_status status = cells ? ddb_imi_cells(ctx, ix->imi, units, count, cells) : DREAMDB_ERR_MEMORY;
+    for (size_t i = 0; status == DREAMDB_OK && i < count; i++) {
+        ddb_ivf_key(cells[i], ix->bits, keys + i * key_size);
+    }
+    ddb_mem_drop(ctx, cells, uint32_t, count);
+    return status;
+}
+
 /* l2 takes the vectors as they are. */
 DDB_FN void ddb_index_keys_lsh_l2(const ddb_index_batch *b, size_t first, size_t count, ddb_index_part *part)
 {
@@ -17118,6 +17944,61 @@ DDB_FN void ddb_index_keys_lsh_l2(const ddb_index_batch *b, size_t first, size_t
 
 DDB_FN size_t ddb_index_key_size(const ddb_index *ix) { return (ix->bits + 7) / 8; }
 
+DDB_FN dreamdb_status ddb_index_probe_lsh(ddb_ctx *ctx, const ddb_index *ix, const float *unit, uint64_t nprobe, ddb_arena *arena,
+                                          uint8_t **keys, size_t *count)
+{
+    return ddb_lsh_probe(ctx, ix->lsh, unit, nprobe, arena, keys, count);
+}
+
+DDB_FN dreamdb_status ddb_index_probe_lsh_l2(ddb_ctx *ctx, const ddb_index *ix, const float *query, uint64_t nprobe, ddb_arena *arena,
+                                             uint8_t **keys, size_t *count)
+{
+    int64_t bin = 0;
+    double part = 0;
+    if (!ddb_lsh_l2_bin(ix->lsh_l2, query, &bin, &part)) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "L2 index: projected bin outside signed 64-bit range");
+    }
+    return ddb_lsh_l2_probe(ctx, bin, part, nprobe, arena, keys, count);
+}
+
+DDB_FN dreamdb_status ddb_index_probe_ivf(ddb_ctx *ctx, const ddb_index *ix, const float *unit, uint64_t nprobe, ddb_arena *arena,
+                                          uint8_t **keys, size_t *count)
+{
+    return ddb_ivf_probe(ctx, ix->ivf, ix->bits, unit, nprobe, arena, keys, count);
+}
+
+DDB_FN dreamdb_status ddb_index_probe_imi(ddb_ctx *ctx, const ddb_index *ix, const float *unit, uint64_t nprobe, ddb_arena *arena,
+                                          uint8_t **keys, size_t *count)
+{
+    return ddb_imi_probe(ctx, ix->imi, ix->bits, unit, nprobe, arena, keys, count);
+}
+
+/* What a kind is trained on; k: cells, of imi centroids of a half. */
+typedef struct ddb_index_training {
+    const float    *sample;                      /* [count][dim] */
+    size_t          count, parent_count;
+    uint32_t        dim, k, iterations, bits;    /* bits: of the keys */
+    uint64_t        seed;
+    const ddb_addr *parents;                     /* of the new object */
+    ddb_kmeans_progress progress;
+    void           *user;
+} ddb_index_training;
+
+DDB_FN dreamdb_status ddb_index_train_ivf(ddb_ctx *ctx, ddb_pool *pool, const ddb_index_training *t, float *centroids, ddb_buf *out);
+DDB_FN dreamdb_status ddb_index_train_imi(ddb_ctx *ctx, ddb_pool *pool, const ddb_index_training *t, float *centroids, ddb_buf *out);
+
+/* One kind of index.  keys: of unit vectors; NULL where vectors are taken as they are.  train: NULL where there is nothing to train; else
+   centroids has room for k * dim floats, and the object's bytes go to out. */
+typedef struct ddb_index_row {
+    dreamdb_index_kind kind;
+    const char *algorithm, *metric;
+    dreamdb_status (*open)(ddb_ctx *ctx, ddb_index *ix, const ddb_index_params *params, const char *path);
+    dreamdb_status (*keys)(ddb_ctx *ctx, const ddb_index *ix, const float *units, size_t count, uint8_t *keys, size_t key_size);
+    dreamdb_status (*probe)(ddb_ctx *ctx, const ddb_index *ix, const float *query, uint64_t nprobe, ddb_arena *arena, uint8_t **keys,
+                            size_t *count);
+    dreamdb_status (*train)(ddb_ctx *ctx, ddb_pool *pool, const ddb_index_training *t, float *centroids, ddb_buf *out);
+} ddb_index_row;
+
 DDB_FN void ddb_index_task(void *user, uint32_t index)
 {
     const ddb_index_batch *b = (const ddb_index_batch *)user;
@@ -17135,8 +18016,7 @@ DDB_FN void ddb_index_task(void *user, uint32_t index)
         if (!units) {
             part->status = DREAMDB_ERR_MEMORY;
         } else if (ddb_index_units(b, first, count, units, part)) {
-            part->status = b->ix->kind == DREAMDB_INDEX_LSH ? ddb_index_keys_lsh(&ctx, b->ix, units, count, b->keys + first * size, size)
-                                                            : ddb_index_keys_ivf(&ctx, b->ix, units, count, b->keys + first * size, size);
+            part->status = b->ix->row->keys(&ctx, b->ix, units, count, b->keys + first * size, size);
         }
         ddb_mem_free(&ctx, units, count * b->ix->dim * sizeof(float));
     }
@@ -17182,17 +18062,11 @@ DDB_FN dreamdb_status ddb_index_keys(ddb_ctx *ctx, ddb_pool *pool, const ddb_ind
 
 /* ---- The table of kinds ---- */
 
-typedef struct ddb_index_row {
-    dreamdb_index_kind kind;
-    const char *algorithm, *metric;
-    dreamdb_status (*open)(ddb_ctx *ctx, ddb_index *ix, const ddb_index_params *params, const char *path);   /* NULL: not in this version */
-} ddb_index_row;
-
 static const ddb_index_row ddb_index_rows[] = {
-    { DREAMDB_INDEX_LSH,    "dreamdb.lsh-cosine", "cosine", ddb_index_open_lsh },
-    { DREAMDB_INDEX_LSH_L2, "dreamdb.lsh-l2",     "l2",     ddb_index_open_lsh_l2 },
-    { DREAMDB_INDEX_IVF,    "dreamdb.ivf-cosine", "cosine", ddb_index_open_ivf },
-    { DREAMDB_INDEX_IMI,    "dreamdb.imi-cosine", "cosine", NULL }
+    { DREAMDB_INDEX_LSH, "dreamdb.lsh-cosine", "cosine", ddb_index_open_lsh, ddb_index_keys_lsh, ddb_index_probe_lsh, NULL },
+    { DREAMDB_INDEX_LSH_L2, "dreamdb.lsh-l2", "l2", ddb_index_open_lsh_l2, NULL, ddb_index_probe_lsh_l2, NULL },
+    { DREAMDB_INDEX_IVF, "dreamdb.ivf-cosine", "cosine", ddb_index_open_ivf, ddb_index_keys_ivf, ddb_index_probe_ivf, ddb_index_train_ivf },
+    { DREAMDB_INDEX_IMI, "dreamdb.imi-cosine", "cosine", ddb_index_open_imi, ddb_index_keys_imi, ddb_index_probe_imi, ddb_index_train_imi }
 };
 
 /* The kind of an algorithm's name as a schema may spell it, or DEFAULT. */
@@ -17226,6 +18100,7 @@ DDB_FN void ddb_index_free(ddb_ctx *ctx, ddb_index *ix)
         ddb_lsh_close(ctx, ix->lsh);
         ddb_lsh_l2_close(ctx, ix->lsh_l2);
         ddb_ivf_close(ctx, ix->ivf);
+        ddb_imi_close(ctx, ix->imi);
         ddb_mem_drop(ctx, ix->parents, ddb_addr, ix->parent_count);
         ddb_mem_drop(ctx, ix, ddb_index, 1);
     }
@@ -17264,9 +18139,6 @@ DDB_FN dreamdb_status ddb_index_read_head(ddb_ctx *ctx, ddb_index *ix, const ddb
                                (int)(parts->algorithm.size < 64 ? parts->algorithm.size : 64),
                                (const char *)parts->algorithm.data);
     }
-    if (!(*row)->open) {
-        return ddb_mem_fail_at(ctx, DREAMDB_ERR_UNSUPPORTED, path, "index algorithm %s is not in this version", (*row)->algorithm);
-    }
     if (parts->bits < 1 || parts->dim < 1) {
         return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, "SpatialIndex Object `%s` must be >= 1", parts->bits < 1 ? "bits" : "dim");
     }
@@ -17278,6 +18150,7 @@ DDB_FN dreamdb_status ddb_index_read_head(ddb_ctx *ctx, ddb_index *ix, const ddb
     if (!ddb_bytes_is(parts->metric, (*row)->metric)) {
         return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, "SpatialIndex: metric of %s must be %s", (*row)->algorithm, (*row)->metric);
     }
+    ix->row = *row;
     ix->kind = (*row)->kind;
     ix->algorithm = (*row)->algorithm;
     ix->l2 = ix->kind == DREAMDB_INDEX_LSH_L2;
@@ -17290,7 +18163,7 @@ DDB_FN dreamdb_status ddb_index_read_head(ddb_ctx *ctx, ddb_index *ix, const ddb
     return DREAMDB_OK;
 }
 
-/* Opens a SpatialIndex object.  CORRUPT, FORMAT (unknown algorithm, version or field), UNSUPPORTED (imi), LIMIT, MEMORY. */
+/* Opens a SpatialIndex object.  CORRUPT, FORMAT (unknown algorithm, version or field), LIMIT, MEMORY. */
 DDB_FN dreamdb_status ddb_index_decode(ddb_ctx *ctx, ddb_slice bytes, const char *path, ddb_index **out)
 {
     ddb_index_parts parts;
@@ -17376,33 +18249,19 @@ DDB_FN void ddb_index_encode_lsh_l2(ddb_buf *buf, uint32_t dim, double width, co
     ddb_cbor_str(buf, "dreamdb.lsh-l2");
 }
 
-/* ceil(log2 k), at least 1: the narrowest keys of k cells. */
-DDB_FN uint32_t ddb_index_bits_of(uint64_t k)
+/* A byte string of floats. */
+DDB_FN void ddb_index_encode_floats(ddb_buf *buf, const float *values, size_t count)
 {
-    uint32_t bits = 1;
-    while (bits < 63 && (k - 1) >> bits != 0) {
-        bits++;
+    ddb_cbor_head(buf, DDB_CBOR_BYTES, count * 4);
+    uint8_t *at = ddb_bytes_reserve(buf, count * 4);
+    if (at) {
+        ddb_bytes_set_f32(at, values, count);
+        buf->size += count * 4;
     }
-    return bits;
 }
 
-DDB_FN void ddb_index_encode_ivf(ddb_buf *buf, uint32_t bits, uint32_t dim, uint32_t k, const float *centroids, const ddb_addr *parents,
-                                 size_t parent_count)
+DDB_FN void ddb_index_encode_parents(ddb_buf *buf, const ddb_addr *parents, size_t parent_count)
 {
-    size_t floats = (size_t)k * dim;
-    ddb_index_encode_head(buf, bits, dim, "cosine", parent_count > 0 ? 6 : 5);
-    ddb_cbor_map(buf, 3);
-    ddb_cbor_str(buf, "k");
-    ddb_cbor_uint(buf, k);
-    ddb_cbor_str(buf, "version");
-    ddb_cbor_uint(buf, 1);
-    ddb_cbor_str(buf, "centroids");
-    ddb_cbor_head(buf, DDB_CBOR_BYTES, floats * 4);
-    uint8_t *at = ddb_bytes_reserve(buf, floats * 4);
-    if (at) {
-        ddb_bytes_set_f32(at, centroids, floats);
-        buf->size += floats * 4;
-    }
     if (parent_count > 0) {
         ddb_cbor_str(buf, "parents");
         ddb_cbor_array(buf, parent_count);
@@ -17410,8 +18269,90 @@ DDB_FN void ddb_index_encode_ivf(ddb_buf *buf, uint32_t bits, uint32_t dim, uint
             ddb_cbor_bytes(buf, parents[i].bytes, sizeof parents[i].bytes);
         }
     }
+}
+
+/* centroids: [2][k_sub][dim / 2], high half first. */
+DDB_FN void ddb_index_encode_imi(ddb_buf *buf, uint32_t bits, uint32_t dim, uint32_t k_sub, const float *centroids, const ddb_addr *parents,
+                                 size_t parent_count)
+{
+    size_t half = (size_t)k_sub * (dim / 2);
+    ddb_index_encode_head(buf, bits, dim, "cosine", parent_count > 0 ? 6 : 5);
+    ddb_cbor_map(buf, 4);
+    ddb_cbor_str(buf, "k_sub");
+    ddb_cbor_uint(buf, k_sub);
+    ddb_cbor_str(buf, "version");
+    ddb_cbor_uint(buf, 1);
+    ddb_cbor_str(buf, "centroids_low");
+    ddb_index_encode_floats(buf, centroids + half, half);
+    ddb_cbor_str(buf, "centroids_high");
+    ddb_index_encode_floats(buf, centroids, half);
+    ddb_index_encode_parents(buf, parents, parent_count);
+    ddb_cbor_str(buf, "algorithm");
+    ddb_cbor_str(buf, "dreamdb.imi-cosine");
+}
+
+DDB_FN void ddb_index_encode_ivf(ddb_buf *buf, uint32_t bits, uint32_t dim, uint32_t k, const float *centroids, const ddb_addr *parents,
+                                 size_t parent_count)
+{
+    ddb_index_encode_head(buf, bits, dim, "cosine", parent_count > 0 ? 6 : 5);
+    ddb_cbor_map(buf, 3);
+    ddb_cbor_str(buf, "k");
+    ddb_cbor_uint(buf, k);
+    ddb_cbor_str(buf, "version");
+    ddb_cbor_uint(buf, 1);
+    ddb_cbor_str(buf, "centroids");
+    ddb_index_encode_floats(buf, centroids, (size_t)k * dim);
+    ddb_index_encode_parents(buf, parents, parent_count);
     ddb_cbor_str(buf, "algorithm");
     ddb_cbor_str(buf, "dreamdb.ivf-cosine");
+}
+
+/* ---- Training ---- */
+
+DDB_FN dreamdb_status ddb_index_train_ivf(ddb_ctx *ctx, ddb_pool *pool, const ddb_index_training *t, float *centroids, ddb_buf *out)
+{
+    dreamdb_status status = ddb_kmeans_train(ctx, pool, t->sample, t->count, t->dim, t->k, t->iterations, t->seed, t->progress, t->user,
+                                             centroids);
+    if (status == DREAMDB_OK) {
+        ddb_index_encode_ivf(out, t->bits, t->dim, t->k, centroids, t->parents, t->parent_count);
+    }
+    return status;
+}
+
+DDB_FN dreamdb_status ddb_index_train_imi(ddb_ctx *ctx, ddb_pool *pool, const ddb_index_training *t, float *centroids, ddb_buf *out)
+{
+    dreamdb_status status = ddb_imi_train(ctx, pool, t->sample, t->count, t->dim, t->k, t->iterations, t->seed, t->progress, t->user,
+                                          centroids);
+    if (status == DREAMDB_OK) {
+        ddb_index_encode_imi(out, t->bits, t->dim, t->k, centroids, t->parents, t->parent_count);
+    }
+    return status;
+}
+
+/* Digits that the keys of k cells (imi: of k * k) need. */
+DDB_FN uint32_t ddb_index_bits_least(dreamdb_index_kind kind, uint64_t k)
+{
+    return (kind == DREAMDB_INDEX_IMI ? 2 : 1) * ddb_index_bits_of(k);
+}
+
+/* Trains an index and encodes its object.  ARGUMENT: a kind that is not trained, too few samples, an odd dim for imi. */
+DDB_FN dreamdb_status ddb_index_train(ddb_ctx *ctx, ddb_pool *pool, dreamdb_index_kind kind, const ddb_index_training *t, ddb_buf *out)
+{
+    const ddb_index_row *row = NULL;
+    size_t floats = 0;
+    for (size_t i = 0; i < sizeof ddb_index_rows / sizeof *ddb_index_rows; i++) {
+        row = ddb_index_rows[i].kind == kind ? ddb_index_rows + i : row;
+    }
+    if (!row || !row->train) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "an index of this kind is not trained");
+    }
+    if (!ddb_mem_mul(t->k, t->dim, &floats)) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_LIMIT, "%lu centroids of dim %lu are too many", (unsigned long)t->k, (unsigned long)t->dim);
+    }
+    float *centroids = ddb_mem_new(ctx, float, floats);
+    dreamdb_status status = centroids ? row->train(ctx, pool, t, centroids, out) : DREAMDB_ERR_MEMORY;
+    ddb_mem_drop(ctx, centroids, float, floats);
+    return status < 0 ? status : ddb_bytes_status(out);
 }
 
 /* ---- Key texts ---- */
@@ -17466,8 +18407,6 @@ DDB_FN dreamdb_status ddb_index_prepare_query(ddb_ctx *ctx, const ddb_index *ix,
 DDB_FN dreamdb_status ddb_index_probe(ddb_ctx *ctx, const ddb_index *ix, const float *query, uint64_t nprobe, ddb_arena *arena,
                                       uint8_t **keys, size_t *count)
 {
-    int64_t bin = 0;
-    double part = 0;
     ddb_exact_env env;
     *keys = NULL;
     *count = 0;
@@ -17480,21 +18419,421 @@ DDB_FN dreamdb_status ddb_index_probe(ddb_ctx *ctx, const ddb_index *ix, const f
     }
     dreamdb_status status = ddb_index_prepare_query(ctx, ix, query, unit);
     ddb_exact_enter(&env);
-    if (status == DREAMDB_OK && ix->kind == DREAMDB_INDEX_LSH) {
-        status = ddb_lsh_probe(ctx, ix->lsh, unit, nprobe, arena, keys, count);
-    } else if (status == DREAMDB_OK && ix->kind == DREAMDB_INDEX_IVF) {
-        status = ddb_ivf_probe(ctx, ix->ivf, ix->bits, unit, nprobe, arena, keys, count);
-    } else if (status == DREAMDB_OK && !ddb_lsh_l2_bin(ix->lsh_l2, unit, &bin, &part)) {
-        status = ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "L2 index: projected bin outside signed 64-bit range");
-    } else if (status == DREAMDB_OK) {
-        status = ddb_lsh_l2_probe(ctx, bin, part, nprobe, arena, keys, count);
-    }
+    status = status < 0 ? status : ix->row->probe(ctx, ix, unit, nprobe, arena, keys, count);
     ddb_exact_leave(&env);
     ddb_mem_drop(ctx, unit, float, ix->dim);
     return status;
 }
 
-/* ==== ROOM 26 bucket | prefix ddb_bucket_ | uses port mem bytes addr schema page ==== */
+/* ---- Compressors: VectorCompressor objects (spatial.md 6) ---- */
+
+/* An open compressor: immutable (the rotation of rabitq is made when first needed), any number of threads. */
+typedef struct ddb_codec {
+    const struct ddb_index_codec_row *row;
+    uint32_t    dim;
+    size_t      code_bytes, query_floats;        /* bytes of a code; floats of a prepared query */
+    ddb_rabitq *rabitq;
+    ddb_pq     *pq;
+} ddb_codec;
+
+/* The members of an object and of its params, as found. */
+typedef struct ddb_index_codec_parts {
+    ddb_slice algorithm, metric, params, seed, codebooks;
+    uint64_t  dim, code_bytes, version, bits_per_dim, m, k;
+    bool      supports_decode, factors, has_factors;
+} ddb_index_codec_parts;
+
+/* One kind of compressor. */
+typedef struct ddb_index_codec_row {
+    dreamdb_compressor kind;
+    const char *algorithm;
+    bool (*param)(ddb_cbor *r, ddb_slice key, ddb_index_codec_parts *p);       /* reads a param of the kind; false: unknown key */
+    dreamdb_status (*open)(ddb_ctx *ctx, ddb_codec *codec, const ddb_index_codec_parts *p, const char *path);
+    dreamdb_status (*encode)(ddb_ctx *ctx, const ddb_codec *codec, const float *vectors, size_t stride, size_t count, uint8_t *codes);
+    dreamdb_status (*decode)(ddb_ctx *ctx, const ddb_codec *codec, const uint8_t *codes, size_t stride, size_t count, float *out);
+    dreamdb_status (*query)(ddb_ctx *ctx, const ddb_codec *codec, const float *unit, float *out);
+    void (*score)(uint32_t cpu, const ddb_codec *codec, const float *query, const uint8_t *codes, size_t stride, size_t count,
+                  float *scores);
+} ddb_index_codec_row;
+
+DDB_FN bool ddb_index_rabitq_param(ddb_cbor *r, ddb_slice key, ddb_index_codec_parts *p)
+{
+    if (ddb_bytes_is(key, "bits_per_dim")) {
+        (void)ddb_cbor_read_uint(r, &p->bits_per_dim);
+    } else if (ddb_bytes_is(key, "rotation_seed")) {
+        (void)ddb_cbor_read_bytes(r, &p->seed);
+    } else if (ddb_bytes_is(key, "with_correction_factors")) {
+        p->has_factors = ddb_cbor_read_bool(r, &p->factors);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+DDB_FN dreamdb_status ddb_index_rabitq_open(ddb_ctx *ctx, ddb_codec *codec, const ddb_index_codec_parts *p, const char *path)
+{
+    if (!ddb_rabitq_bits_valid(p->bits_per_dim)) {
+        return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, "bits_per_dim=%llu not supported (use 1, 2, 4, or 8)",
+                               (unsigned long long)p->bits_per_dim);
+    }
+    if (p->seed.size != 32 || (p->factors && p->bits_per_dim != 1)) {
+        return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, p->seed.size != 32 ? "VectorCompressor: rotation_seed must have 32 bytes"
+                               : "with_correction_factors is only valid when bits_per_dim=1");
+    }
+    if (codec->dim > DDB_RABITQ_DIM_MOST) {
+        return ddb_mem_fail_at(ctx, DREAMDB_ERR_LIMIT, path, "rabitq: dim %lu: at most %d is read", (unsigned long)codec->dim,
+                               (int)DDB_RABITQ_DIM_MOST);
+    }
+    dreamdb_status status = ddb_rabitq_open(ctx, codec->dim, (uint32_t)p->bits_per_dim, p->factors, p->seed.data, &codec->rabitq);
+    if (status == DREAMDB_OK) {
+        codec->code_bytes = ddb_rabitq_code_bytes(codec->rabitq);
+        codec->query_floats = codec->rabitq->blocks * DDB_KERN_LANES;
+    }
+    return status;
+}
+
+DDB_FN dreamdb_status ddb_index_rabitq_encode(ddb_ctx *ctx, const ddb_codec *codec, const float *vectors, size_t stride, size_t count,
+                                              uint8_t *codes)
+{
+    return ddb_rabitq_encode(ctx, codec->rabitq, vectors, stride, count, codes);
+}
+
+DDB_FN dreamdb_status ddb_index_rabitq_decode(ddb_ctx *ctx, const ddb_codec *codec, const uint8_t *codes, size_t stride, size_t count,
+                                              float *out)
+{
+    return ddb_rabitq_decode(ctx, codec->rabitq, codes, stride, count, out);
+}
+
+DDB_FN dreamdb_status ddb_index_rabitq_query(ddb_ctx *ctx, const ddb_codec *codec, const float *unit, float *out)
+{
+    return ddb_rabitq_query(ctx, codec->rabitq, unit, out);
+}
+
+DDB_FN void ddb_index_rabitq_score(uint32_t cpu, const ddb_codec *codec, const float *query, const uint8_t *codes, size_t stride,
+                                   size_t count, float *scores)
+{
+    ddb_rabitq_score_cell(cpu, codec->rabitq, query, codes, stride, count, scores);
+}
+
+DDB_FN bool ddb_index_pq_param(ddb_cbor *r, ddb_slice key, ddb_index_codec_parts *p)
+{
+    if (ddb_bytes_is(key, "m")) {
+        (void)ddb_cbor_read_uint(r, &p->m);
+    } else if (ddb_bytes_is(key, "k")) {
+        (void)ddb_cbor_read_uint(r, &p->k);
+    } else if (ddb_bytes_is(key, "codebooks")) {
+        (void)ddb_cbor_read_bytes(r, &p->codebooks);
+    } else if (ddb_bytes_is(key, "training_seed")) {
+        (void)ddb_cbor_read_bytes(r, &p->seed);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+DDB_FN dreamdb_status ddb_index_pq_open(ddb_ctx *ctx, ddb_codec *codec, const ddb_index_codec_parts *p, const char *path)
+{
+    dreamdb_status status = ddb_pq_shape(ctx, DREAMDB_ERR_CORRUPT, path, codec->dim, p->m, p->k);
+    if (status == DREAMDB_OK && (p->seed.size != 32 || p->codebooks.size != p->k * codec->dim * 4)) {
+        status = ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, "VectorCompressor: codebooks of %zu bytes and a training_seed of %zu do "
+                                 "not fit k=%llu, dim=%lu", p->codebooks.size, p->seed.size, (unsigned long long)p->k,
+                                 (unsigned long)codec->dim);
+    }
+    if (status == DREAMDB_OK) {
+        codec->code_bytes = (size_t)p->m;
+        codec->query_floats = (size_t)(p->m * p->k);
+        status = ddb_pq_open(ctx, p->codebooks.data, codec->dim, (uint32_t)p->m, (uint32_t)p->k, &codec->pq);
+    }
+    return status;
+}
+
+DDB_FN dreamdb_status ddb_index_pq_encode(ddb_ctx *ctx, const ddb_codec *codec, const float *vectors, size_t stride, size_t count,
+                                          uint8_t *codes)
+{
+    return ddb_pq_encode(ctx, codec->pq, vectors, stride, count, codes);
+}
+
+DDB_FN dreamdb_status ddb_index_pq_decode(ddb_ctx *ctx, const ddb_codec *codec, const uint8_t *codes, size_t stride, size_t count,
+                                          float *out)
+{
+    (void)ctx;
+    ddb_pq_decode(codec->pq, codes, stride, count, out);
+    return DREAMDB_OK;
+}
+
+DDB_FN dreamdb_status ddb_index_pq_query(ddb_ctx *ctx, const ddb_codec *codec, const float *unit, float *out)
+{
+    (void)ctx;
+    ddb_pq_query(codec->pq, unit, out);
+    return DREAMDB_OK;
+}
+
+DDB_FN void ddb_index_pq_score(uint32_t cpu, const ddb_codec *codec, const float *query, const uint8_t *codes, size_t stride,
+                               size_t count, float *scores)
+{
+    (void)cpu;
+    ddb_pq_score_cell(codec->pq, query, codes, stride, count, scores);
+}
+
+static const ddb_index_codec_row ddb_index_codec_rows[] = {
+    { DREAMDB_COMPRESSOR_RABITQ, "dreamdb.rabitq-cosine", ddb_index_rabitq_param, ddb_index_rabitq_open, ddb_index_rabitq_encode,
+      ddb_index_rabitq_decode, ddb_index_rabitq_query, ddb_index_rabitq_score },
+    { DREAMDB_COMPRESSOR_PQ, "dreamdb.pq-cosine", ddb_index_pq_param, ddb_index_pq_open, ddb_index_pq_encode,
+      ddb_index_pq_decode, ddb_index_pq_query, ddb_index_pq_score }
+};
+
+DDB_FN void ddb_index_codec_free(ddb_ctx *ctx, ddb_codec *codec)
+{
+    if (codec) {
+        ddb_rabitq_close(ctx, codec->rabitq);
+        ddb_pq_close(ctx, codec->pq);
+        ddb_mem_drop(ctx, codec, ddb_codec, 1);
+    }
+}
+
+DDB_FN dreamdb_status ddb_index_codec_unknown(ddb_ctx *ctx, const char *path, const char *where, ddb_slice key)
+{
+    return ddb_mem_fail_at(ctx, DREAMDB_ERR_FORMAT, path, "VectorCompressor Object has unknown field: %s`%.*s`", where,
+                           (int)(key.size < 64 ? key.size : 64), (const char *)key.data);
+}
+
+DDB_FN dreamdb_status ddb_index_codec_head(ddb_ctx *ctx, ddb_slice bytes, const char *path, ddb_index_codec_parts *p)
+{
+    ddb_cbor r;
+    ddb_slice key, previous = ddb_bytes_slice(NULL, 0);
+    size_t count = 0;
+    ddb_cbor_open(&r, bytes);
+    (void)ddb_cbor_read_map(&r, &count);
+    for (size_t i = 0; i < count && ddb_cbor_next_key(&r, &key, &previous); i++) {
+        if (ddb_bytes_is(key, "dim")) {
+            (void)ddb_cbor_read_uint(&r, &p->dim);
+        } else if (ddb_bytes_is(key, "code_bytes")) {
+            (void)ddb_cbor_read_uint(&r, &p->code_bytes);
+        } else if (ddb_bytes_is(key, "algorithm")) {
+            (void)ddb_cbor_read_text(&r, &p->algorithm);
+        } else if (ddb_bytes_is(key, "metric")) {
+            (void)ddb_cbor_read_text(&r, &p->metric);
+        } else if (ddb_bytes_is(key, "supports_decode")) {
+            (void)ddb_cbor_read_bool(&r, &p->supports_decode);
+        } else if (ddb_bytes_is(key, "params")) {
+            (void)ddb_cbor_skip(&r, &p->params);
+        } else {
+            return ddb_index_codec_unknown(ctx, path, "", key);
+        }
+    }
+    if (!ddb_cbor_end(&r)) {
+        return ddb_cbor_corrupt(ctx, &r, "VectorCompressor", path);
+    }
+    if (!p->algorithm.data || !p->params.data || !ddb_bytes_is(p->metric, "cosine") || p->dim < 1) {
+        return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path,
+                               "VectorCompressor: algorithm, params, dim or metric cosine is missing or wrong");
+    }
+    return p->dim <= DDB_INDEX_DIM_MOST ? DREAMDB_OK
+        : ddb_mem_fail_at(ctx, DREAMDB_ERR_LIMIT, path, "VectorCompressor: dim %llu: at most %d is read", (unsigned long long)p->dim,
+                          (int)DDB_INDEX_DIM_MOST);
+}
+
+DDB_FN dreamdb_status ddb_index_codec_params(ddb_ctx *ctx, const ddb_index_codec_row *row, const char *path, ddb_index_codec_parts *p)
+{
+    ddb_cbor r;
+    ddb_slice key, previous = ddb_bytes_slice(NULL, 0);
+    size_t count = 0;
+    char where[64];
+    ddb_cbor_open(&r, p->params);
+    (void)ddb_cbor_read_map(&r, &count);
+    for (size_t i = 0; i < count && ddb_cbor_next_key(&r, &key, &previous); i++) {
+        if (ddb_bytes_is(key, "version")) {
+            (void)ddb_cbor_read_uint(&r, &p->version);
+        } else if (!row->param(&r, key, p)) {
+            (void)snprintf(where, sizeof where, "%s params: ", row->algorithm + 8);        /* without "dreamdb." */
+            return ddb_index_codec_unknown(ctx, path, where, key);
+        }
+    }
+    if (!ddb_cbor_end(&r)) {
+        return ddb_cbor_corrupt(ctx, &r, "VectorCompressor params", path);
+    }
+    return p->version == 1 ? DREAMDB_OK : ddb_mem_fail_at(ctx, p->version == 0 ? DREAMDB_ERR_CORRUPT : DREAMDB_ERR_FORMAT, path,
+                                             "VectorCompressor: params.version is %llu, known is 1", (unsigned long long)p->version);
+}
+
+/* Opens a VectorCompressor object.  CORRUPT, FORMAT (unknown algorithm, version or field), UNSUPPORTED (qinco), LIMIT, MEMORY. */
+DDB_FN dreamdb_status ddb_index_codec_decode(ddb_ctx *ctx, ddb_slice bytes, const char *path, ddb_codec **out)
+{
+    ddb_index_codec_parts p;
+    ddb_exact_env env;
+    const ddb_index_codec_row *row = NULL;
+    *out = NULL;
+    memset(&p, 0, sizeof p);
+    dreamdb_status status = ddb_index_codec_head(ctx, bytes, path, &p);
+    if (status < 0) {
+        return status;
+    }
+    for (size_t i = 0; i < sizeof ddb_index_codec_rows / sizeof *ddb_index_codec_rows; i++) {
+        row = ddb_bytes_is(p.algorithm, ddb_index_codec_rows[i].algorithm) ? ddb_index_codec_rows + i : row;
+    }
+    if (!row) {
+        return ddb_mem_fail_at(ctx, ddb_bytes_is(p.algorithm, "dreamdb.qinco-cosine") ? DREAMDB_ERR_UNSUPPORTED : DREAMDB_ERR_FORMAT, path,
+                               "compressor algorithm %.*s is not in this version",
+                               (int)(p.algorithm.size < 64 ? p.algorithm.size : 64), (const char *)p.algorithm.data);
+    }
+    status = ddb_index_codec_params(ctx, row, path, &p);
+    ddb_codec *codec = status == DREAMDB_OK ? ddb_mem_new(ctx, ddb_codec, 1) : NULL;
+    if (!codec) {
+        return status < 0 ? status : DREAMDB_ERR_MEMORY;
+    }
+    codec->row = row;
+    codec->dim = (uint32_t)p.dim;
+    ddb_exact_enter(&env);
+    status = row->open(ctx, codec, &p, path);
+    ddb_exact_leave(&env);
+    if (status == DREAMDB_OK && (p.code_bytes != codec->code_bytes || !p.supports_decode)) {
+        status = ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, "VectorCompressor: code_bytes is %llu, its params give %zu",
+                                 (unsigned long long)p.code_bytes, codec->code_bytes);
+    }
+    if (status < 0) {
+        ddb_index_codec_free(ctx, codec);
+        return status;
+    }
+    *out = codec;
+    return DREAMDB_OK;
+}
+
+DDB_FN void ddb_index_encode_codec_head(ddb_buf *buf, uint32_t dim)
+{
+    ddb_cbor_map(buf, 6);
+    ddb_cbor_str(buf, "dim");
+    ddb_cbor_uint(buf, dim);
+    ddb_cbor_str(buf, "metric");
+    ddb_cbor_str(buf, "cosine");
+    ddb_cbor_str(buf, "params");
+}
+
+DDB_FN void ddb_index_encode_codec_end(ddb_buf *buf, const char *algorithm, uint64_t code_bytes)
+{
+    ddb_cbor_str(buf, "algorithm");
+    ddb_cbor_str(buf, algorithm);
+    ddb_cbor_str(buf, "code_bytes");
+    ddb_cbor_uint(buf, code_bytes);
+    ddb_cbor_str(buf, "supports_decode");
+    ddb_cbor_bool(buf, true);
+}
+
+DDB_FN void ddb_index_encode_rabitq(ddb_buf *buf, uint32_t dim, uint32_t bits, bool factors, const uint8_t seed[32])
+{
+    ddb_index_encode_codec_head(buf, dim);
+    ddb_cbor_map(buf, factors ? 4 : 3);
+    ddb_cbor_str(buf, "version");
+    ddb_cbor_uint(buf, 1);
+    ddb_cbor_str(buf, "bits_per_dim");
+    ddb_cbor_uint(buf, bits);
+    ddb_cbor_str(buf, "rotation_seed");
+    ddb_cbor_bytes(buf, seed, 32);
+    if (factors) {
+        ddb_cbor_str(buf, "with_correction_factors");
+        ddb_cbor_bool(buf, true);
+    }
+    ddb_index_encode_codec_end(buf, "dreamdb.rabitq-cosine", ((uint64_t)dim * bits + 7) / 8 + (factors ? 4 : 0));
+}
+
+DDB_FN void ddb_index_encode_pq(ddb_buf *buf, uint32_t dim, uint32_t m, uint32_t k, const float *codewords, const uint8_t seed[32])
+{
+    ddb_index_encode_codec_head(buf, dim);
+    ddb_cbor_map(buf, 5);
+    ddb_cbor_str(buf, "k");
+    ddb_cbor_uint(buf, k);
+    ddb_cbor_str(buf, "m");
+    ddb_cbor_uint(buf, m);
+    ddb_cbor_str(buf, "version");
+    ddb_cbor_uint(buf, 1);
+    ddb_cbor_str(buf, "codebooks");
+    ddb_index_encode_floats(buf, codewords, (size_t)k * dim);
+    ddb_cbor_str(buf, "training_seed");
+    ddb_cbor_bytes(buf, seed, 32);
+    ddb_index_encode_codec_end(buf, "dreamdb.pq-cosine", m);
+}
+
+/* Do all codes mean something?  Asked once for each bucket; the calls below rely on it. */
+DDB_FN bool ddb_index_codec_valid(const ddb_codec *codec, const uint8_t *codes, size_t stride, size_t count)
+{
+    return !codec->pq || ddb_pq_valid(codec->pq, codes, stride, count);
+}
+
+/* Vectors [count][dim] of valid codes that stand stride bytes apart. */
+DDB_FN dreamdb_status ddb_index_codec_vectors(ddb_ctx *ctx, const ddb_codec *codec, const uint8_t *codes, size_t stride, size_t count,
+                                              float *out)
+{
+    ddb_exact_env env;
+    ddb_exact_enter(&env);
+    dreamdb_status status = codec->row->decode(ctx, codec, codes, stride, count, out);
+    ddb_exact_leave(&env);
+    return status;
+}
+
+/* Prepares a unit query: out has codec->query_floats. */
+DDB_FN dreamdb_status ddb_index_codec_query(ddb_ctx *ctx, const ddb_codec *codec, const float *unit, float *out)
+{
+    ddb_exact_env env;
+    ddb_exact_enter(&env);
+    dreamdb_status status = codec->row->query(ctx, codec, unit, out);
+    ddb_exact_leave(&env);
+    return status;
+}
+
+/* Scores of valid codes with a prepared query; high is near. */
+DDB_FN void ddb_index_codec_scores(uint32_t cpu, const ddb_codec *codec, const float *query, const uint8_t *codes, size_t stride,
+                                   size_t count, float *scores)
+{
+    ddb_exact_env env;
+    ddb_exact_enter(&env);
+    codec->row->score(cpu, codec, query, codes, stride, count, scores);
+    ddb_exact_leave(&env);
+}
+
+/* Rows of a batch of codes; part of them is one task. */
+typedef struct ddb_index_coding {
+    const ddb_ctx   *ctx;
+    const ddb_codec *codec;
+    const float     *vectors;
+    size_t           stride, count, each;
+    uint8_t         *codes;
+    uint64_t         failed;
+} ddb_index_coding;
+
+DDB_FN void ddb_index_codes_task(void *user, uint32_t index)
+{
+    ddb_index_coding *c = (ddb_index_coding *)user;
+    size_t first = (size_t)index * c->each, count = ddb_kern_least_of(c->count - first, c->each);
+    dreamdb_error error;
+    ddb_ctx ctx = ddb_mem_fork(c->ctx, &error);
+    ddb_exact_env env;
+    ddb_exact_enter(&env);
+    if (c->codec->row->encode(&ctx, c->codec, c->vectors + first * c->stride, c->stride, count,
+                              c->codes + first * c->codec->code_bytes) < 0) {
+        (void)ddb_port_atomic_add(&c->failed, 1);
+    }
+    ddb_exact_leave(&env);
+}
+
+/* Codes [count][code_bytes] of finite vectors that stand stride floats apart, on the pool's threads. */
+DDB_FN dreamdb_status ddb_index_codes(ddb_ctx *ctx, ddb_pool *pool, const ddb_codec *codec, const float *vectors, size_t stride,
+                                      size_t count, uint8_t *codes)
+{
+    ddb_index_coding c;
+    memset(&c, 0, sizeof c);
+    c.ctx = ctx;
+    c.codec = codec;
+    c.vectors = vectors;
+    c.stride = stride;
+    c.count = count;
+    c.codes = codes;
+    c.each = (count + ddb_pool_width(pool) - 1) / ddb_pool_width(pool);
+    c.each = (c.each + DDB_INDEX_TASK_LEAST - 1) / DDB_INDEX_TASK_LEAST * DDB_INDEX_TASK_LEAST;
+    c.each = c.each > 0 ? ddb_kern_least_of(c.each, DDB_INDEX_TASK_MOST) : 1;
+    ddb_pool_run(pool, ddb_index_codes_task, &c, (uint32_t)((count + c.each - 1) / c.each));
+    return c.failed == 0 ? DREAMDB_OK : ddb_mem_fail(ctx, DREAMDB_ERR_MEMORY, "no memory for the codes of %zu vectors", count);
+}
+
+/* ==== ROOM 29 bucket | prefix ddb_bucket_ | uses port mem bytes addr schema page ==== */
 /* Spatial buckets and their sidecars of exact vectors (core.md 7, spatial.md 7): packed headers with big-endian numbers, then records
    {u64 anchor, payload}; payload = little-endian floats (raw) or a code.
    Invariant: after a good open, records holds exactly count records and nothing lies behind them.
@@ -17726,7 +19065,7 @@ DDB_FN char *ddb_bucket_sidecar_path(ddb_ctx *ctx, ddb_arena *arena, const char 
     return out;
 }
 
-/* ==== ROOM 27 item | prefix ddb_item_ | uses port mem bytes coll cbor addr object page ==== */
+/* ==== ROOM 30 item | prefix ddb_item_ | uses port mem bytes coll cbor addr object page ==== */
 /* Payloads: blobs, blobs cut into chunks under an ItemManifest, packs of many (core.md 5, Items); and reading parts of packs, which
    postings need too.
    Invariant: whatever is handed out was verified (whole object, or range by its outboard), and lies inside the payload its row claims.
@@ -18446,7 +19785,7 @@ DDB_FN dreamdb_status ddb_item_load(ddb_ctx *ctx, ddb_env *env, ddb_arena *arena
     return status;
 }
 
-/* ==== ROOM 28 scalar | prefix ddb_scalar_ | uses port mem bytes coll cbor addr object roaring page track item ==== */
+/* ==== ROOM 31 scalar | prefix ddb_scalar_ | uses port mem bytes coll cbor addr object roaring page track item ==== */
 /* Scalar values as row keys (scalar.md 2), a column of a batch as a pack of postings (scalar.md 3, core.md 5), and predicates on one field
    (scalar.md 6).  Invariant: a value has exactly one encoding, and a posting that is handed out lies within the times of its row.
    Works on the bits of floats only: rounding mode, flush-to-zero and compiler flags cannot change a byte.  Must never know tombstones. */
@@ -19176,7 +20515,7 @@ DDB_FN dreamdb_status ddb_scalar_select(ddb_ctx *ctx, ddb_env *env, const ddb_tr
     return status;
 }
 
-/* ==== ROOM 29 view | prefix ddb_view_ | uses port mem bytes addr object schema track manifest ref tomb index ==== */
+/* ==== ROOM 32 view | prefix ddb_view_ | uses port mem bytes addr object schema track manifest ref tomb index ==== */
 /* The handle, and one immutable state of a dataset: Manifest and schema decoded, Tracks, indexes and tombstones loaded when first needed.
    Invariant: a view never changes what it shows; what is loaded lazily is guarded by view->lock and stays until the view is freed.
    Views are counted: the handle keeps one of its tip, each dreamdb_snapshot_open another. */
@@ -19747,7 +21086,7 @@ DDB_FN dreamdb_status ddb_view_state(ddb_ctx *ctx, struct dreamdb *db, const cha
     return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "`%s` names no state: use @label, ~3 or a Manifest address of 53 characters", state);
 }
 
-/* ==== ROOM 30 write | prefix ddb_write_ | uses port mem bytes coll hash cbor addr object schema page track manifest ref tomb kmeans index bucket item scalar view ==== */
+/* ==== ROOM 33 write | prefix ddb_write_ | uses port mem bytes coll hash cbor addr object schema page track manifest ref tomb kmeans index bucket item scalar view ==== */
 /* Every verb that makes a new Manifest: create, append, add-field, layers, constants, meta, train.
    Invariant: all objects are put and synced before the Ref moves, the Ref moves by compare-and-swap, and nothing else is changed; so a
    crash at any point leaves the old state or the new one.  Format: FORMAT.md "Append", "Create".  Reads no bucket but in train. */
@@ -21249,7 +22588,7 @@ DDB_FN dreamdb_status ddb_write_index_only(ddb_ctx *ctx, ddb_env *env, const dre
     return status;
 }
 
-/* ==== ROOM 31 scan | prefix ddb_scan_ | uses port mem bytes coll addr object schema page track manifest tomb bucket item scalar view ====
+/* ==== ROOM 34 scan | prefix ddb_scan_ | uses port mem bytes coll addr object schema page track manifest tomb bucket item scalar view ====
    */
 /* Rows out of Tracks: a source that walks one field in Track order, columns for a list of anchors, predicates, counts, cursors.
    Invariant: an anchor with several rows gives the last in Track order; deleted anchors never appear.
@@ -22523,7 +23862,7 @@ DDB_FN dreamdb_status ddb_scan_media(ddb_ctx *ctx, dreamdb_snapshot *view, const
     return status;
 }
 
-/* ==== ROOM 32 query | prefix ddb_query_ | uses port mem bytes coll exact bound pool addr object page track tomb index bucket view scan ==== */
+/* ==== ROOM 35 query | prefix ddb_query_ | uses port mem bytes coll exact bound pool addr object page track tomb index bucket view scan ==== */
 /* Vector search over the cells of one view.  Each probed cell is read once, verified, and kept in a layout made for the scan (unit rows,
    8-bit codes: room bound) under db->cells_cap; the answer is the exact left fold of the format, the same for every SIMD level, thread
    count and cache size, ties by place in the Track.  Deleted rows are left out when a cell is built (a view never changes). */
@@ -23526,7 +24865,7 @@ DDB_FN dreamdb_status ddb_query_search(ddb_ctx *ctx, dreamdb_snapshot *view, con
     return DREAMDB_OK;
 }
 
-/* ==== ROOM 33 check | prefix ddb_check_ | uses port mem bytes coll hash cbor addr store object schema roaring page track manifest tomb index bucket item view ==== */
+/* ==== ROOM 36 check | prefix ddb_check_ | uses port mem bytes coll hash cbor addr store object schema roaring page track manifest tomb index bucket item view ==== */
 /* What a view is made of, and whether it is whole: info, log, stats, and verify, which walks and hashes everything and names each fault.
    Must never trust what it checks, and never stop at the first fault. */
 
@@ -24376,7 +25715,7 @@ DDB_FN dreamdb_status ddb_check_stats(ddb_ctx *ctx, dreamdb_snapshot *view, cons
     return status;
 }
 
-/* ==== ROOM 34 api | prefix ddb_api_ | uses port mem bytes cpu hash addr object ref index view write scan query check ==== */
+/* ==== ROOM 37 api | prefix ddb_api_ | uses port mem bytes cpu hash addr object ref index view write scan query check ==== */
 /* The public functions: check the arguments, call one room.  Nothing else lives here. */
 
 /* The allocator of a config, or libc. */
