@@ -334,14 +334,22 @@ typedef struct dreamdb_field {
     dreamdb_index_kind index;                  /* DEFAULT = IVF when there is a training sample or an index address, else LSH */
     uint32_t     bits;                         /* LSH: planes; 0 = the format's default of 20 */
     double       width;                        /* LSH_L2: bucket width; 0 = 1.0 */
-    const float *train; size_t train_count;    /* IVF: sample [train_count][dim]; borrowed */
+    const float *train; size_t train_count;    /* IVF, IMI, PQ: sample [train_count][dim]; borrowed */
     uint32_t     k;                            /* IVF: cells; 0 = sqrt(train_count) */
-    uint32_t     iterations;                   /* IVF: 0 = 10 */
-    uint64_t     seed;                         /* IVF: k-means++; 0 is the reference's default */
-    uint32_t     key_bits;                     /* IVF: width of cell keys; 0 = 24 (ceil(log2 k) when config.identical),
-                                                  DREAMDB_KEY_BITS_AUTO = ceil(log2 k) */
+    uint32_t     k_sub;                        /* IMI: centroids of each half, k_sub^2 cells; 0 = fourth root of train_count */
+    uint32_t     iterations;                   /* IVF, IMI, PQ: 0 = 10 */
+    uint64_t     seed;                         /* IVF, IMI: k-means++; 0 is the reference's default */
+    uint32_t     key_bits;                     /* IVF, IMI: width of cell keys; 0 = 24 (as narrow as can be when config.identical),
+                                                  DREAMDB_KEY_BITS_AUTO = as narrow as can be */
     const uint8_t *index_address;              /* [33], an index object that the store holds already; NULL = train or make one */
     int          rerank;                       /* 1: exact vectors in sidecars too */
+    dreamdb_compressor compressor;             /* NONE: floats are stored */
+    uint32_t     bits_per_dim;                 /* RABITQ: 1, 2, 4 or 8; 0 = 1 */
+    int          factors;                      /* RABITQ of 1 bit: 0 = each code has a correction factor of 4 bytes, as the reference has
+                                                  it; 1 = the same, and refused with more bits; -1 = none */
+    uint32_t     pq_m, pq_k;                   /* PQ: bytes of a code (they divide dim; required), codewords of a byte (0 = 256) */
+    const uint8_t *compressor_seed;            /* [32]: of the rotation, of the training; NULL = zeros, the reference's default */
+    const uint8_t *compressor_address;         /* [33], a compressor object that the store holds already; NULL = make one */
     uint64_t     bucket_max_bytes;             /* 0 = 100 MiB and no mark in the modality */
     /* IMAGE, AUDIO, VIDEO */
     const char  *mime;                         /* NULL = jpeg, wav, mp4 */
@@ -374,8 +382,8 @@ DREAMDB_API dreamdb_status dreamdb_create(const dreamdb_config *config, const ch
                                           dreamdb **out, dreamdb_error *error);
 DREAMDB_API void dreamdb_close(dreamdb *db);
 
-/* Adds fields to a dataset that exists: one Manifest a field.  EMBEDDING fields are refused here (UNSUPPORTED: embedding
- * layers are always compressed and come with the search issue). */
+/* Adds fields to a dataset that exists: one Manifest a field.  An EMBEDDING field is always a layer and always compressed: the format has
+ * no other. */
 typedef struct dreamdb_layer {                 /* makes the new field a layer of another */
     const char *parent;                        /* field whose active Track the layer points to */
     const struct dreamdb_column *column;       /* the layer's first samples; NULL = none */
@@ -428,13 +436,15 @@ DREAMDB_API dreamdb_status dreamdb_append(dreamdb *db, const dreamdb_append_desc
                                           dreamdb_error *error);
 
 typedef struct dreamdb_train_desc {
-    const char  *field;                        /* required: a raw embedding field */
-    const float *sample; size_t sample_count;  /* [sample_count][dim]; NULL = the stored vectors */
-    uint32_t k, iterations, key_bits;          /* as in dreamdb_field */
+    const char  *field;                        /* required: an embedding field of the cosine metric */
+    const float *sample; size_t sample_count;  /* [sample_count][dim]; NULL = the stored vectors (decoded, where there are only codes) */
+    uint32_t k, iterations, key_bits;          /* as in dreamdb_field; k: of IMI k_sub */
     uint64_t seed;
+    dreamdb_index_kind index;                  /* IVF or IMI; DEFAULT = IMI where the field has it, else IVF */
 } dreamdb_train_desc;
 
-/* Trains a new IVF index for a field and places every stored record anew; one Manifest.  The new index names the old one as parent.
+/* Trains a new IVF or IMI index for a field and places every stored record anew; codes stay as they are; one Manifest.  The new index
+ * names the old one as parent.
  * Returns as dreamdb_append.  Costs: reads and writes every bucket of the field; memory: the vectors of the sample and one
  * group of cells at a time. */
 DREAMDB_API dreamdb_status dreamdb_train(dreamdb *db, const dreamdb_train_desc *desc, dreamdb_error *error);
@@ -471,10 +481,13 @@ typedef struct dreamdb_field_info {
     const char *name; const char *modality; dreamdb_kind kind; const char *kind_text;   /* kind_text: the format's word */
     int required; uint32_t dim; int rerank; int compressed; int is_layer;
     dreamdb_index_kind index; const char *algorithm; uint64_t k, bits;   /* EMBEDDING; k 0 for LSH; known after the index was read */
+    dreamdb_compressor compressor;             /* NONE also where it is one that this version does not know: see compressed */
+    uint32_t bits_per_dim; int factors; uint32_t pq_m, pq_k; uint64_t code_bytes;
     const char *mime; uint64_t chunk_size, pack_items;
     uint64_t t_min, t_max;                     /* coverage of the Track */
     uint8_t track[DREAMDB_ADDRESS_SIZE];
     uint8_t index_address[DREAMDB_ADDRESS_SIZE];
+    uint8_t compressor_address[DREAMDB_ADDRESS_SIZE];
 } dreamdb_field_info;
 typedef struct dreamdb_meta { const char *key; const char *text; } dreamdb_meta;   /* text NULL: not a text value */
 typedef struct dreamdb_info {                  /* memory lives as long as the snapshot */
@@ -511,6 +524,11 @@ typedef struct dreamdb_row { uint64_t anchor; const dreamdb_value *values; } dre
 
 /* Search. */
 #define DREAMDB_NPROBE_AUTO 0xffffffffu
+typedef enum dreamdb_rerank {
+    DREAMDB_RERANK_INHERIT = 0,                /* as the field was made (dreamdb_field.rerank) */
+    DREAMDB_RERANK_APPROXIMATE,                /* never: by the codes alone */
+    DREAMDB_RERANK_EXACT                       /* always; ARGUMENT if codes are all there is */
+} dreamdb_rerank;
 typedef struct dreamdb_query {
     const char  *field;                        /* required */
     const float *vectors;                      /* required: [count][dim] */
@@ -522,6 +540,7 @@ typedef struct dreamdb_query {
     int          load_media;                   /* 1: payloads of media columns too */
     int          exact;                        /* 1: every cell */
     uint32_t     rerank_pool;                  /* 0 = 5 * top_k; used where codes are stored */
+    dreamdb_rerank rerank;                     /* whether the best codes are scored again by their exact vectors */
 } dreamdb_query;
 typedef struct dreamdb_hit { uint64_t anchor; float score; const dreamdb_value *values; } dreamdb_hit;   /* score: cosine (high is near),
                                                                                                             or squared L2 (low is near) */
@@ -9780,6 +9799,7 @@ enum {
 #define DDB_SCHEMA_LSH "dreamdb.lsh-cosine"
 #define DDB_SCHEMA_LSH_L2 "dreamdb.lsh-l2"
 #define DDB_SCHEMA_IVF "dreamdb.ivf-cosine"
+#define DDB_SCHEMA_IMI "dreamdb.imi-cosine"
 
 /* One known key of a field map.  In canonical order: the writer follows the table. */
 typedef enum ddb_schema_type { DDB_SCHEMA_TEXT = 1, DDB_SCHEMA_BOOL, DDB_SCHEMA_UINT, DDB_SCHEMA_ADDR } ddb_schema_type;
@@ -10327,10 +10347,45 @@ DDB_FN bool ddb_schema_word(ddb_slice text, bool dots)
     return run > 0;
 }
 
+/* The members of a field that tell its compressor. */
+DDB_FN dreamdb_status ddb_schema_compressor(ddb_ctx *ctx, const dreamdb_field *in, ddb_field *out)
+{
+    const char *name = in->name;
+    uint32_t bits = in->bits_per_dim;
+    out->has_compressor = in->compressor != DREAMDB_COMPRESSOR_NONE || in->compressor_address != NULL;
+    if ((uint32_t)in->compressor > (uint32_t)DREAMDB_COMPRESSOR_PQ) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field '%.60s': compressor %d is no kind of compressor", name, (int)in->compressor);
+    }
+    if (out->has_compressor && in->index == DREAMDB_INDEX_LSH_L2) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field '%.60s': the L2 index stores raw vectors, without a compressor", name);
+    }
+    if (in->compressor_address && !ddb_addr_take(ddb_bytes_slice(in->compressor_address, DREAMDB_ADDRESS_SIZE), &out->compressor)) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field '%.60s': compressor_address is no address (its first byte must be 0x1e)",
+                            name);
+    }
+    if (in->compressor_address) {
+        return DREAMDB_OK;
+    }
+    if (in->compressor == DREAMDB_COMPRESSOR_RABITQ && bits != 0 && bits != 1 && bits != 2 && bits != 4 && bits != 8) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field '%.60s': bits_per_dim=%u not supported (use 1, 2, 4, or 8)", name, bits);
+    }
+    if (in->compressor == DREAMDB_COMPRESSOR_RABITQ && in->factors > 0 && bits > 1) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field '%.60s': correction factors are only for bits_per_dim=1", name);
+    }
+    if (in->compressor == DREAMDB_COMPRESSOR_PQ && (in->pq_m == 0 || in->dim % in->pq_m != 0 || in->pq_k > 256)) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field '%.60s': PQ needs m that divides dim, and k of 1 to 256 (dim=%u m=%u k=%u)",
+                            name, in->dim, in->pq_m, in->pq_k);
+    }
+    if (in->compressor == DREAMDB_COMPRESSOR_PQ && in->train_count == 0) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field '%.60s': PQ needs a training sample (train) or a compressor_address", name);
+    }
+    return DREAMDB_OK;
+}
+
 DDB_FN dreamdb_status ddb_schema_embedding(ddb_ctx *ctx, const dreamdb_field *in, ddb_field *out)
 {
     const char *name = in->name;
-    bool l2 = in->index == DREAMDB_INDEX_LSH_L2;
+    bool l2 = in->index == DREAMDB_INDEX_LSH_L2, imi = in->index == DREAMDB_INDEX_IMI;
     bool ivf = in->index == DREAMDB_INDEX_IVF || (in->index == DREAMDB_INDEX_DEFAULT && (in->index_address || in->train_count > 0));
     if (in->dim == 0 || in->dim > DDB_SCHEMA_DIM_MAX) {
         return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field '%.60s': dim is %u; set it to the number of floats of a vector", name,
@@ -10339,9 +10394,8 @@ DDB_FN dreamdb_status ddb_schema_embedding(ddb_ctx *ctx, const dreamdb_field *in
     if ((uint32_t)in->index > (uint32_t)DREAMDB_INDEX_IMI) {
         return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field '%.60s': index %d is no kind of index", name, (int)in->index);
     }
-    if (in->index == DREAMDB_INDEX_IMI) {
-        return ddb_mem_fail(ctx, DREAMDB_ERR_UNSUPPORTED,
-                            "field '%.60s': index algorithm dreamdb.imi-cosine is not in this version; use IVF", name);
+    if (imi && in->dim % 2 != 0) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field '%.60s': IMI requires even dim >= 2 (got %u)", name, in->dim);
     }
     if (in->bucket_max_bytes != 0 && (in->bucket_max_bytes < DDB_SCHEMA_BUCKET_LOW || in->bucket_max_bytes > DDB_SCHEMA_BUCKET_HIGH)) {
         return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field '%.60s': bucket_max_bytes must be 1048576 to 524288000, or 0", name);
@@ -10353,22 +10407,22 @@ DDB_FN dreamdb_status ddb_schema_embedding(ddb_ctx *ctx, const dreamdb_field *in
         return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field '%.60s': bits is %u; a cell key is a file name, so 255 is the most", name,
                             in->bits);
     }
-    if (ivf && !in->index_address && in->train_count == 0) {
-        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field '%.60s': an IVF index needs a training sample (train) or an index_address",
-                            name);
+    if ((ivf || imi) && !in->index_address && in->train_count == 0) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field '%.60s': an %s index needs a training sample (train) or an index_address",
+                            name, imi ? "IMI" : "IVF");
     }
-    out->algorithm = ddb_bytes_text(l2 ? DDB_SCHEMA_LSH_L2 : ivf ? DDB_SCHEMA_IVF : DDB_SCHEMA_LSH);
+    out->algorithm = ddb_bytes_text(l2 ? DDB_SCHEMA_LSH_L2 : ivf ? DDB_SCHEMA_IVF : imi ? DDB_SCHEMA_IMI : DDB_SCHEMA_LSH);
     out->dim = in->dim;
     out->rerank = in->rerank != 0;
-    out->has_bits = !ivf && in->bits != 0;
+    out->has_bits = !ivf && !imi && in->bits != 0;
     out->lsh_bits = out->has_bits ? in->bits : 0;
     out->has_bucket_max = in->bucket_max_bytes != 0;
     out->bucket_max_bytes = in->bucket_max_bytes;
-    out->has_index = in->index_address != NULL || ivf;
+    out->has_index = in->index_address != NULL || ivf || imi;
     if (in->index_address && !ddb_addr_take(ddb_bytes_slice(in->index_address, DREAMDB_ADDRESS_SIZE), &out->index)) {
         return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field '%.60s': index_address is no address (its first byte must be 0x1e)", name);
     }
-    return DREAMDB_OK;
+    return ddb_schema_compressor(ctx, in, out);
 }
 
 DDB_FN dreamdb_status ddb_schema_constant(ddb_ctx *ctx, const dreamdb_field *in, ddb_field *out)
@@ -18860,11 +18914,11 @@ DDB_FN uint64_t ddb_bucket_size(uint64_t count, uint64_t record_size, bool coded
     return (coded ? DDB_BUCKET_CODED : DDB_BUCKET_RAW) + count * record_size;
 }
 
-/* Records of a bucket object of so many bytes; of a coded field the most there may be (one byte a code). */
-DDB_FN uint64_t ddb_bucket_records(uint64_t size, const ddb_field *field)
+/* Records of a bucket object of so many bytes.  code_bytes: of a coded field; 0 = not known, gives the most there may be. */
+DDB_FN uint64_t ddb_bucket_records(uint64_t size, const ddb_field *field, size_t code_bytes)
 {
     uint64_t head = field->has_compressor ? DDB_BUCKET_CODED : DDB_BUCKET_RAW;
-    uint64_t record = field->has_compressor || field->dim > UINT32_MAX ? 9 : 8 + 4 * field->dim;
+    uint64_t record = field->has_compressor || field->dim > UINT32_MAX ? 8 + (code_bytes > 0 ? code_bytes : 1u) : 8 + 4 * field->dim;
     return size > head ? (size - head) / record : 0;
 }
 
@@ -20515,13 +20569,13 @@ DDB_FN dreamdb_status ddb_scalar_select(ddb_ctx *ctx, ddb_env *env, const ddb_tr
     return status;
 }
 
-/* ==== ROOM 32 view | prefix ddb_view_ | uses port mem bytes addr object schema track manifest ref tomb index ==== */
+/* ==== ROOM 32 view | prefix ddb_view_ | uses port mem bytes addr object schema track manifest ref tomb index bucket ==== */
 /* The handle, and one immutable state of a dataset: Manifest and schema decoded, Tracks, indexes and tombstones loaded when first needed.
    Invariant: a view never changes what it shows; what is loaded lazily is guarded by view->lock and stays until the view is freed.
    Views are counted: the handle keeps one of its tip, each dreamdb_snapshot_open another. */
 
-enum { DDB_VIEW_TRACK = 1, DDB_VIEW_INDEX = 2 };
-#define DDB_VIEW_INDEXES 16        /* decoded indexes kept by a handle beyond those in use: a year of trains must not pile up */
+enum { DDB_VIEW_TRACK = 1, DDB_VIEW_INDEX = 2, DDB_VIEW_CODEC = 4 };
+#define DDB_VIEW_INDEXES 16        /* decoded indexes and compressors kept by a handle beyond those in use: a year of trains must not pile up */
 
 typedef struct ddb_view_field {
     const ddb_field   *schema;
@@ -20532,11 +20586,12 @@ typedef struct ddb_view_field {
     bool               track_loaded;
     ddb_object         track_object;
     ddb_track          track;
-    ddb_index         *index;             /* owned by the handle's table */
+    ddb_index         *index;             /* owned by the handle's table, as the next */
+    ddb_codec         *codec;
 } ddb_view_field;
 
-/* A decoded index of the handle, shared by its views. */
-typedef struct ddb_view_index { ddb_addr address; ddb_index *index; uint64_t users; } ddb_view_index;
+/* A decoded index, or a compressor, of the handle, shared by its views. */
+typedef struct ddb_view_index { ddb_addr address; ddb_index *index; ddb_codec *codec; uint64_t users; } ddb_view_index;
 
 struct dreamdb_snapshot {
     struct dreamdb  *db;
@@ -20586,30 +20641,41 @@ DDB_FN ddb_ctx ddb_view_ctx(const struct dreamdb *db, dreamdb_error *error)
     return ctx;
 }
 
-/* Takes a use of the index from the handle's table; NULL if it is not there. */
-DDB_FN ddb_index *ddb_view_index_find(struct dreamdb *db, const ddb_addr *address)
+/* Takes a use of the index, or of the compressor, from the handle's table; both NULL if it is not there. */
+DDB_FN ddb_view_index ddb_view_index_find(struct dreamdb *db, const ddb_addr *address, bool codec)
 {
-    ddb_index *found = NULL;
+    ddb_view_index found;
+    memset(&found, 0, sizeof found);
     ddb_port_lock(&db->lock);
-    for (size_t i = 0; i < db->index_count && !found; i++) {
-        if (ddb_addr_equal(&db->indexes[i].address, address)) {
+    for (size_t i = 0; i < db->index_count; i++) {
+        if (ddb_addr_equal(&db->indexes[i].address, address) && codec == (db->indexes[i].codec != NULL)) {
             db->indexes[i].users++;
-            found = db->indexes[i].index;
+            found = db->indexes[i];
+            break;
         }
     }
     ddb_port_unlock(&db->lock);
     return found;
 }
 
-DDB_FN void ddb_view_index_drop(struct dreamdb *db, const ddb_index *index)
+/* Gives back a use of either. */
+DDB_FN void ddb_view_index_drop(struct dreamdb *db, const ddb_index *index, const ddb_codec *codec)
 {
     ddb_port_lock(&db->lock);
     for (size_t i = 0; i < db->index_count; i++) {
-        if (db->indexes[i].index == index) {
+        if ((index && db->indexes[i].index == index) || (codec && db->indexes[i].codec == codec)) {
             db->indexes[i].users--;
         }
     }
     ddb_port_unlock(&db->lock);
+}
+
+DDB_FN void ddb_view_index_free(ddb_ctx *ctx, ddb_view_index *entry)
+{
+    ddb_index_free(ctx, entry->index);
+    ddb_index_codec_free(ctx, entry->codec);
+    entry->index = NULL;
+    entry->codec = NULL;
 }
 
 /* Frees the oldest unused index when the table is full; with the lock held. */
@@ -20617,7 +20683,7 @@ DDB_FN void ddb_view_index_evict(ddb_ctx *ctx, struct dreamdb *db)
 {
     for (size_t i = 0; i < db->index_count && db->index_count >= DDB_VIEW_INDEXES; i++) {
         if (db->indexes[i].users == 0) {
-            ddb_index_free(ctx, db->indexes[i].index);
+            ddb_view_index_free(ctx, db->indexes + i);
             memmove(db->indexes + i, db->indexes + i + 1, (db->index_count - i - 1) * sizeof *db->indexes);
             db->index_count--;
             i--;
@@ -20625,16 +20691,18 @@ DDB_FN void ddb_view_index_evict(ddb_ctx *ctx, struct dreamdb *db)
     }
 }
 
-/* Puts a decoded index in the table (which owns it from now on, also on failure) with one use. */
-DDB_FN dreamdb_status ddb_view_index_keep(ddb_ctx *ctx, struct dreamdb *db, const ddb_addr *address, ddb_index **index)
+/* Puts a decoded index or compressor in the table (which owns it from now on, also on failure) with one use; *entry is what stands there
+   in the end. */
+DDB_FN dreamdb_status ddb_view_index_keep(ddb_ctx *ctx, struct dreamdb *db, ddb_view_index *entry)
 {
     dreamdb_status status = DREAMDB_OK;
     ddb_port_lock(&db->lock);
     for (size_t i = 0; i < db->index_count; i++) {
-        if (ddb_addr_equal(&db->indexes[i].address, address)) {     /* another thread was faster */
-            ddb_index_free(ctx, *index);
-            *index = db->indexes[i].index;
+        if (ddb_addr_equal(&db->indexes[i].address, &entry->address)
+            && (entry->codec != NULL) == (db->indexes[i].codec != NULL)) {      /* another thread was faster */
+            ddb_view_index_free(ctx, entry);
             db->indexes[i].users++;
+            *entry = db->indexes[i];
             ddb_port_unlock(&db->lock);
             return DREAMDB_OK;
         }
@@ -20651,12 +20719,10 @@ DDB_FN dreamdb_status ddb_view_index_keep(ddb_ctx *ctx, struct dreamdb *db, cons
         }
     }
     if (status == DREAMDB_OK) {
-        db->indexes[db->index_count].address = *address;
-        db->indexes[db->index_count].index = *index;
-        db->indexes[db->index_count++].users = 1;
+        entry->users = 1;
+        db->indexes[db->index_count++] = *entry;
     } else {
-        ddb_index_free(ctx, *index);
-        *index = NULL;
+        ddb_view_index_free(ctx, entry);
     }
     ddb_port_unlock(&db->lock);
     return status;
@@ -20675,8 +20741,8 @@ DDB_FN void ddb_view_free(ddb_ctx *ctx, dreamdb_snapshot *view)
         if (field->track_loaded) {
             ddb_object_release(view->db->env, &field->track_object);
         }
-        if (field->index) {
-            ddb_view_index_drop(view->db, field->index);
+        if (field->index || field->codec) {
+            ddb_view_index_drop(view->db, field->index, field->codec);
         }
     }
     if (view->tomb) {
@@ -20860,20 +20926,43 @@ DDB_FN dreamdb_status ddb_view_take_track(ddb_ctx *ctx, dreamdb_snapshot *view, 
 
 DDB_FN dreamdb_status ddb_view_take_index(ddb_ctx *ctx, dreamdb_snapshot *view, ddb_view_field *field, const ddb_object_want *want)
 {
-    ddb_index *index = NULL;
-    dreamdb_status status = ddb_index_decode(ctx, ddb_bytes_slice(want->object.data, want->object.size), want->path, &index);
+    ddb_view_index entry;
+    memset(&entry, 0, sizeof entry);
+    entry.address = want->addr;
+    dreamdb_status status = ddb_index_decode(ctx, ddb_bytes_slice(want->object.data, want->object.size), want->path, &entry.index);
     if (status < 0) {
         return status;
     }
-    if (ddb_index_dim(index) != field->schema->dim) {
+    if (ddb_index_dim(entry.index) != field->schema->dim) {
         status = ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, want->path, "index has dim %u, field `%.*s` has %u",
-                                 (unsigned)ddb_index_dim(index),
+                                 (unsigned)ddb_index_dim(entry.index),
                                  (int)field->schema->name.size, (const char *)field->schema->name.data, (unsigned)field->schema->dim);
-        ddb_index_free(ctx, index);
+        ddb_view_index_free(ctx, &entry);
         return status;
     }
-    status = ddb_view_index_keep(ctx, view->db, &field->registry.index, &index);
-    field->index = status < 0 ? NULL : index;
+    status = ddb_view_index_keep(ctx, view->db, &entry);
+    field->index = status < 0 ? NULL : entry.index;
+    return status;
+}
+
+DDB_FN dreamdb_status ddb_view_take_codec(ddb_ctx *ctx, dreamdb_snapshot *view, ddb_view_field *field, const ddb_object_want *want)
+{
+    ddb_view_index entry;
+    memset(&entry, 0, sizeof entry);
+    entry.address = want->addr;
+    dreamdb_status status = ddb_index_codec_decode(ctx, ddb_bytes_slice(want->object.data, want->object.size), want->path, &entry.codec);
+    if (status < 0) {
+        return status;
+    }
+    if (entry.codec->dim != field->schema->dim) {
+        status = ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, want->path, "compressor has dim %u, field `%.*s` has %u",
+                                 (unsigned)entry.codec->dim, (int)field->schema->name.size, (const char *)field->schema->name.data,
+                                 (unsigned)field->schema->dim);
+        ddb_view_index_free(ctx, &entry);
+        return status;
+    }
+    status = ddb_view_index_keep(ctx, view->db, &entry);
+    field->codec = status < 0 ? NULL : entry.codec;
     return status;
 }
 
@@ -20899,31 +20988,42 @@ DDB_FN dreamdb_status ddb_view_readable(ddb_ctx *ctx, const dreamdb_snapshot *vi
 }
 
 /* One object that a field waits for. */
-typedef struct ddb_view_job { ddb_view_field *field; bool index; } ddb_view_job;
+typedef struct ddb_view_job { ddb_view_field *field; unsigned what; } ddb_view_job;
 
-/* Adds the wish for a field's Track or index, unless it is there or wished for already. */
-DDB_FN dreamdb_status ddb_view_wish(ddb_ctx *ctx, dreamdb_snapshot *view, ddb_view_field *field, bool index,
+/* Is that part of the field (one DDB_VIEW_ flag) here, or is there none? */
+DDB_FN bool ddb_view_has(const ddb_view_field *field, unsigned what)
+{
+    bool embedding = field->schema->kind == DREAMDB_EMBEDDING;
+    return what == DDB_VIEW_TRACK ? field->track_loaded : what == DDB_VIEW_INDEX ? !embedding || field->index
+        : !embedding || !field->registry.has_compressor || field->codec;
+}
+
+/* Adds the wish for a field's Track, index or compressor, unless it is there or wished for already. */
+DDB_FN dreamdb_status ddb_view_wish(ddb_ctx *ctx, dreamdb_snapshot *view, ddb_view_field *field, unsigned what,
                                     ddb_object_want *wants, ddb_view_job *jobs, size_t *count)
 {
-    if (index && !field->index) {
-        field->index = ddb_view_index_find(view->db, &field->registry.index);
+    if (what == DDB_VIEW_INDEX && !ddb_view_has(field, what)) {
+        field->index = ddb_view_index_find(view->db, &field->registry.index, false).index;
+    } else if (what == DDB_VIEW_CODEC && !ddb_view_has(field, what)) {
+        field->codec = ddb_view_index_find(view->db, &field->registry.compressor, true).codec;
     }
-    if (index ? field->index != NULL : field->track_loaded) {
+    if (ddb_view_has(field, what)) {
         return DREAMDB_OK;
     }
     for (size_t i = 0; i < *count; i++) {
-        if (jobs[i].field == field && jobs[i].index == index) {
+        if (jobs[i].field == field && jobs[i].what == what) {
             return DREAMDB_OK;
         }
     }
     ddb_object_want *want = wants + *count;
-    want->addr = index ? field->registry.index : field->binding->address;
-    char *folder = index ? NULL : ddb_addr_folder(ctx, &view->arena, &field->binding->timeline, field->binding->modality, "track");
-    want->path = index ? ddb_addr_path(ctx, &view->arena, "spatial-index", &want->addr) : folder
-        ? ddb_addr_path(ctx, &view->arena, folder, &want->addr) : NULL;
+    const char *folder = what == DDB_VIEW_INDEX ? "spatial-index" : what == DDB_VIEW_CODEC ? "vector-compressor"
+        : ddb_addr_folder(ctx, &view->arena, &field->binding->timeline, field->binding->modality, "track");
+    want->addr = what == DDB_VIEW_INDEX ? field->registry.index : what == DDB_VIEW_CODEC ? field->registry.compressor
+        : field->binding->address;
+    want->path = folder ? ddb_addr_path(ctx, &view->arena, folder, &want->addr) : NULL;
     want->flags = DDB_OBJECT_METADATA;
     jobs[*count].field = field;
-    jobs[*count].index = index;
+    jobs[*count].what = what;
     *count += 1;
     return want->path ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
 }
@@ -20935,33 +21035,31 @@ DDB_FN dreamdb_status ddb_view_need_locked(ddb_ctx *ctx, dreamdb_snapshot *view,
     bool missing = false;
     dreamdb_status status = DREAMDB_OK;
     for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
-        bool has_index = fields[i]->schema->kind == DREAMDB_EMBEDDING;
         status = ddb_view_readable(ctx, view, fields[i]);
-        missing = missing || ((what & DDB_VIEW_TRACK) && !fields[i]->track_loaded)
-            || ((what & DDB_VIEW_INDEX) && has_index && !fields[i]->index);
+        for (unsigned one = DDB_VIEW_TRACK; one <= DDB_VIEW_CODEC; one *= 2) {
+            missing = missing || ((what & one) && !ddb_view_has(fields[i], one));
+        }
     }
     if (status < 0 || !missing) {
         return status;
     }
-    ddb_object_want *wants = ddb_mem_arena_new(ctx, &view->arena, ddb_object_want, count * 2);
-    ddb_view_job *jobs = ddb_mem_arena_new(ctx, &view->arena, ddb_view_job, count * 2);
+    ddb_object_want *wants = ddb_mem_arena_new(ctx, &view->arena, ddb_object_want, count * 3);
+    ddb_view_job *jobs = ddb_mem_arena_new(ctx, &view->arena, ddb_view_job, count * 3);
     if (!wants || !jobs) {
         return DREAMDB_ERR_MEMORY;
     }
     for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
-        if (what & DDB_VIEW_TRACK) {
-            status = ddb_view_wish(ctx, view, fields[i], false, wants, jobs, &n);
-        }
-        if (status == DREAMDB_OK && (what & DDB_VIEW_INDEX) && fields[i]->schema->kind == DREAMDB_EMBEDDING) {
-            status = ddb_view_wish(ctx, view, fields[i], true, wants, jobs, &n);
+        for (unsigned one = DDB_VIEW_TRACK; one <= DDB_VIEW_CODEC && status == DREAMDB_OK; one *= 2) {
+            status = (what & one) ? ddb_view_wish(ctx, view, fields[i], one, wants, jobs, &n) : DREAMDB_OK;
         }
     }
     if (status == DREAMDB_OK && n > 0) {
         status = ddb_object_get_many(ctx, view->db->env, wants, n);
         for (size_t i = 0; i < n && status == DREAMDB_OK; i++) {
-            status = jobs[i].index ? ddb_view_take_index(ctx, view, jobs[i].field, wants + i)
+            status = jobs[i].what == DDB_VIEW_INDEX ? ddb_view_take_index(ctx, view, jobs[i].field, wants + i)
+                : jobs[i].what == DDB_VIEW_CODEC ? ddb_view_take_codec(ctx, view, jobs[i].field, wants + i)
                 : ddb_view_take_track(ctx, view, jobs[i].field, wants + i);
-            if (status == DREAMDB_OK && !jobs[i].index) {
+            if (status == DREAMDB_OK && jobs[i].what == DDB_VIEW_TRACK) {
                 wants[i].object.data = NULL;              /* the field holds it now */
             }
         }
@@ -20981,6 +21079,41 @@ DDB_FN dreamdb_status ddb_view_need(ddb_ctx *ctx, dreamdb_snapshot *view, ddb_vi
     dreamdb_status status = ddb_view_need_locked(ctx, view, fields, count, what);
     ddb_port_unlock(&view->lock);
     return status;
+}
+
+/* Loads the compressor of a field if this version knows it: for those who can do without (they count records, or hash). */
+DDB_FN dreamdb_status ddb_view_try_codec(ddb_ctx *ctx, dreamdb_snapshot *view, ddb_view_field *field)
+{
+    dreamdb_error quiet;
+    ddb_ctx look = ddb_mem_fork(ctx, &quiet);
+    dreamdb_status status = ddb_view_has(field, DDB_VIEW_CODEC) ? DREAMDB_OK : ddb_view_need(&look, view, &field, 1, DDB_VIEW_CODEC);
+    return status == DREAMDB_OK || status == DREAMDB_ERR_UNSUPPORTED || status == DREAMDB_ERR_FORMAT ? DREAMDB_OK
+        : ddb_mem_adopt(ctx, &quiet);
+}
+
+/* Bytes of a code of the field, 0 when it has none or its compressor is not loaded. */
+DDB_FN size_t ddb_view_code_bytes(const ddb_view_field *field)
+{
+    return field->codec ? field->codec->code_bytes : 0;
+}
+
+/* Opens a bucket of a field: raw vectors of its dim, or codes of its compressor, each of which means something.  Where the compressor is
+   not loaded only the anchors of codes may be used. */
+DDB_FN dreamdb_status ddb_view_bucket(ddb_ctx *ctx, const ddb_view_field *field, ddb_slice bytes, const char *path, ddb_bucket *out)
+{
+    bool coded = field->registry.has_compressor;
+    dreamdb_status status = ddb_bucket_open(ctx, bytes, path, coded ? 0 : field->schema->dim, field->binding->modality, out);
+    if (status < 0 || !coded) {
+        return status;
+    }
+    if (!out->coded || !ddb_addr_equal(&out->compressor, &field->registry.compressor)) {
+        return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, "bucket was coded by another compressor than the field's");
+    }
+    if (field->codec && (out->record_size != 8 + field->codec->code_bytes
+                         || !ddb_index_codec_valid(field->codec, out->records + 8, out->record_size, out->count))) {
+        return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, "bucket holds codes that the field's compressor cannot have made");
+    }
+    return DREAMDB_OK;
 }
 
 /* The tombstones of the view, loaded once; *out may be an empty set. */
@@ -21086,7 +21219,7 @@ DDB_FN dreamdb_status ddb_view_state(ddb_ctx *ctx, struct dreamdb *db, const cha
     return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "`%s` names no state: use @label, ~3 or a Manifest address of 53 characters", state);
 }
 
-/* ==== ROOM 33 write | prefix ddb_write_ | uses port mem bytes coll hash cbor addr object schema page track manifest ref tomb kmeans index bucket item scalar view ==== */
+/* ==== ROOM 33 write | prefix ddb_write_ | uses port mem bytes coll hash cbor addr object schema page track manifest ref tomb pq index bucket item scalar view ==== */
 /* Every verb that makes a new Manifest: create, append, add-field, layers, constants, meta, train.
    Invariant: all objects are put and synced before the Ref moves, the Ref moves by compare-and-swap, and nothing else is changed; so a
    crash at any point leaves the old state or the new one.  Format: FORMAT.md "Append", "Create".  Reads no bucket but in train. */
@@ -21201,15 +21334,18 @@ DDB_FN dreamdb_status ddb_write_order(ddb_ctx *ctx, const uint8_t *keys, size_t 
 /* Vectors on their way into buckets. */
 typedef struct ddb_write_vectors {
     const ddb_index *index;
-    ddb_addr         index_addr;
+    const ddb_codec *codec;               /* NULL: floats are stored */
+    ddb_addr         index_addr, codec_addr;
     ddb_slice        modality;
     ddb_addr         timeline;
     uint64_t         dim, cap;            /* cap: payload bytes of a bucket */
+    size_t           payload;             /* bytes of a record behind its anchor */
     bool             rerank;
     const float     *vectors;
     size_t           stride, count;       /* stride in floats */
     const uint64_t  *anchors;
     uint8_t         *keys;
+    uint8_t         *codes;               /* [count][payload]; given ones are stored as they are */
     size_t           key_size;
     ddb_write_slot  *slots;
     ddb_row         *rows;                /* out; rows_cap of them */
@@ -21220,8 +21356,8 @@ typedef struct ddb_write_vectors {
 DDB_FN dreamdb_status ddb_write_bucket_bytes(const ddb_write_vectors *v, size_t from, size_t to, ddb_row *row, ddb_buf *bucket,
                                              ddb_buf *sidecar)
 {
-    size_t n = to - from, record = 8 + (size_t)v->dim * 4;
-    ddb_bucket_header(bucket, record, n, &v->index_addr, v->modality, NULL);
+    size_t n = to - from, record = 8 + v->payload;
+    ddb_bucket_header(bucket, record, n, &v->index_addr, v->modality, v->codec ? &v->codec_addr : NULL);
     if (v->rerank) {
         ddb_bucket_sidecar_header(sidecar, (size_t)v->dim * 4, n, v->modality);
     }
@@ -21233,11 +21369,16 @@ DDB_FN dreamdb_status ddb_write_bucket_bytes(const ddb_write_vectors *v, size_t 
     row->t_start = UINT64_MAX;
     row->t_end = 0;
     for (size_t i = from; i < to; i++) {
-        uint64_t anchor = v->anchors[v->slots[i].row];
+        size_t r = v->slots[i].row;
+        uint64_t anchor = v->anchors[r];
         ddb_bytes_set_be64(at, anchor);
-        ddb_bytes_set_f32(at + 8, v->vectors + v->slots[i].row * v->stride, (size_t)v->dim);
+        if (v->codec) {
+            memcpy(at + 8, v->codes + r * v->payload, v->payload);
+        } else {
+            ddb_bytes_set_f32(at + 8, v->vectors + r * v->stride, (size_t)v->dim);
+        }
         if (exact) {
-            memcpy(exact, at + 8, (size_t)v->dim * 4);
+            ddb_bytes_set_f32(exact, v->vectors + r * v->stride, (size_t)v->dim);
             exact += v->dim * 4;
         }
         row->t_start = anchor < row->t_start ? anchor : row->t_start;
@@ -21285,7 +21426,7 @@ DDB_FN dreamdb_status ddb_write_group_put(ddb_ctx *ctx, ddb_write *write, ddb_wr
 /* Cuts the ordered slots into cells and buckets; one row each. */
 DDB_FN dreamdb_status ddb_write_rows_of(ddb_ctx *ctx, ddb_write *write, ddb_write_vectors *v, size_t *from, ddb_row *row, size_t *to)
 {
-    size_t per = (size_t)(v->cap / (8 + v->dim * 4));
+    size_t per = (size_t)(v->cap / (8 + v->payload));
     const uint8_t *key = v->keys + v->slots[*from].row * v->key_size;
     per = per > 0 ? per : 1;
     *to = *from + 1;
@@ -21338,28 +21479,38 @@ DDB_FN dreamdb_status ddb_write_buckets(ddb_ctx *ctx, ddb_write *write, ddb_writ
     return status;
 }
 
-/* Keys, order, buckets: v->rows are the new Track rows. */
-DDB_FN dreamdb_status ddb_write_place(ddb_ctx *ctx, ddb_write *write, ddb_write_vectors *v)
+/* Keys of the cells, codes, and the order of the records. */
+DDB_FN dreamdb_status ddb_write_keys_of(ddb_ctx *ctx, ddb_write *write, ddb_write_vectors *v)
 {
-    size_t key_bytes = 0;
+    size_t key_bytes = 0, code_bytes = 0;
     v->key_size = ddb_index_key_size(v->index);
-    if (!ddb_mem_mul(v->count, v->key_size, &key_bytes)) {
+    v->payload = v->codec ? v->codec->code_bytes : (size_t)v->dim * 4;
+    if (!ddb_mem_mul(v->count, v->key_size, &key_bytes) || !ddb_mem_mul(v->count, v->payload, &code_bytes)) {
         return ddb_mem_fail(ctx, DREAMDB_ERR_LIMIT, "%zu rows are too many for one batch", v->count);
     }
+    bool encode = v->codec && !v->codes;
     v->keys = (uint8_t *)ddb_mem_arena_alloc(ctx, &write->arena, key_bytes);
     v->slots = ddb_mem_arena_new(ctx, &write->arena, ddb_write_slot, v->count);
-    if (!v->keys || !v->slots) {
+    v->codes = encode ? (uint8_t *)ddb_mem_arena_alloc(ctx, &write->arena, code_bytes) : v->codes;
+    if (!v->keys || !v->slots || (encode && !v->codes)) {
         return DREAMDB_ERR_MEMORY;
     }
     dreamdb_status status = ddb_index_keys(ctx, write->env->pool, v->index, v->vectors, v->stride, v->count, v->keys);
-    if (status == DREAMDB_OK) {
-        status = ddb_write_order(ctx, v->keys, v->key_size, v->count, v->slots);
+    if (status == DREAMDB_OK && encode) {
+        status = ddb_index_codes(ctx, write->env->pool, v->codec, v->vectors, v->stride, v->count, v->codes);
     }
+    return status < 0 ? status : ddb_write_order(ctx, v->keys, v->key_size, v->count, v->slots);
+}
+
+/* Keys, codes, order, buckets: v->rows are the new Track rows. */
+DDB_FN dreamdb_status ddb_write_place(ddb_ctx *ctx, ddb_write *write, ddb_write_vectors *v)
+{
+    dreamdb_status status = ddb_write_keys_of(ctx, write, v);
     size_t rows = 0;                       /* a row a cell, and one more for each full bucket */
     for (size_t i = 0; i < v->count && status == DREAMDB_OK; i++) {
         rows += i == 0 || memcmp(v->keys + v->slots[i].row * v->key_size, v->keys + v->slots[i - 1].row * v->key_size, v->key_size) != 0;
     }
-    size_t per = (size_t)(v->cap / (8 + v->dim * 4));
+    size_t per = (size_t)(v->cap / (8 + v->payload));
     rows += v->count / (per > 0 ? per : 1);
     v->rows = status == DREAMDB_OK ? ddb_mem_arena_new(ctx, &write->arena, ddb_row, rows) : NULL;
     if (status == DREAMDB_OK && !v->rows) {
@@ -21394,12 +21545,10 @@ DDB_FN dreamdb_status ddb_write_embedding(ddb_ctx *ctx, ddb_write *write, const 
         return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%s`: %s", c->column->field, c->column->data
                             ? "the stride is not a multiple of 4 bytes" : "data is NULL");
     }
-    if (c->field->registry.has_compressor) {
-        return ddb_mem_fail(ctx, DREAMDB_ERR_UNSUPPORTED, "field `%s` has a vector compressor, which this version does not write",
-                            c->column->field);
-    }
     v.index = c->field->index;
     v.index_addr = c->field->registry.index;
+    v.codec = c->field->codec;
+    v.codec_addr = c->field->registry.compressor;
     v.modality = c->field->binding->modality;
     v.timeline = c->field->binding->timeline;
     v.dim = schema->dim;
@@ -21699,7 +21848,7 @@ DDB_FN dreamdb_status ddb_write_batch(ddb_ctx *ctx, ddb_write *write, const drea
         }
     }
     if (status == DREAMDB_OK) {
-        status = ddb_view_need(ctx, write->view, fields, n, DDB_VIEW_TRACK | DDB_VIEW_INDEX);
+        status = ddb_view_need(ctx, write->view, fields, n, DDB_VIEW_TRACK | DDB_VIEW_INDEX | DDB_VIEW_CODEC);
     }
     if (status == DREAMDB_OK && !desc->allow_tombstoned) {
         status = ddb_write_not_deleted(ctx, write, anchors, desc->count);
@@ -21787,52 +21936,88 @@ DDB_FN int ddb_write_train_progress(void *user, uint64_t done, uint64_t total)
     return ddb_object_progress(training->ctx, training->env, "train", done, total, "steps") < 0;
 }
 
-/* Trains IVF centroids on a sample and encodes the index object.  k 0 = sqrt of the sample; keys of 24 bits unless the reference's width
-   is asked
-   for (flaws.md: no path changes when k grows). */
+/* The integer square root, at least 1. */
+DDB_FN uint32_t ddb_write_root(uint64_t n)
+{
+    uint64_t root = 1;
+    while ((root + 1) * (root + 1) <= n && root < UINT32_MAX - 1) {
+        root++;
+    }
+    return (uint32_t)root;
+}
+
+/* Trains centroids on a sample and encodes the index object.  k 0 = sqrt of the sample's rows (imi: the fourth root); keys of 24 bits
+   unless the reference's width is asked for (flaws.md: no path changes when k grows). */
 DDB_FN dreamdb_status ddb_write_train_bytes(ddb_ctx *ctx, ddb_env *env, const dreamdb_field *in, bool identical, const ddb_addr *parents,
                                             size_t parent_count, ddb_buf *out)
 {
-    size_t floats = 0;
-    uint32_t k = in->k, bits = 1;
+    const char *name = in->name ? in->name : "";
+    bool imi = in->index == DREAMDB_INDEX_IMI;
+    uint32_t k = imi ? in->k_sub : in->k;
+    ddb_index_training t;
+    ddb_write_training training;
     if (!in->train || in->train_count == 0) {
-        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%s`: no vectors to train on: give a sample", in->name ? in->name : "");
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%s`: no vectors to train on: give a sample", name);
     }
-    while (in->k == 0 && (uint64_t)(k + 1) * (k + 1) <= in->train_count && k < UINT32_MAX - 1) {
-        k++;
+    if (k == 0) {
+        k = ddb_write_root(imi ? ddb_write_root(in->train_count) : in->train_count);
     }
     if (k > in->train_count) {
-        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%s`: %zu training rows are fewer than k = %u cells", in->name ? in->name
-                            : "", in->train_count, (unsigned)k);
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%s`: %zu training rows are fewer than k = %u cells", name, in->train_count,
+                            (unsigned)k);
     }
-    while (bits < 32 && ((uint64_t)1 << bits) < k) {
-        bits++;
+    uint32_t kind_bits = ddb_index_bits_least(imi ? DREAMDB_INDEX_IMI : DREAMDB_INDEX_IVF, k);
+    uint32_t width = in->key_bits == DREAMDB_KEY_BITS_AUTO || (in->key_bits == 0 && identical) ? kind_bits : in->key_bits > 0
+        ? in->key_bits : kind_bits > 24 ? kind_bits : 24;
+    if (width < kind_bits || width > 255) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%s`: keys of %u bits cannot name %u cells", name, (unsigned)width,
+                            (unsigned)k);
     }
-    uint32_t width = in->key_bits == DREAMDB_KEY_BITS_AUTO || (in->key_bits == 0 && identical) ? bits : in->key_bits > 0 ? in->key_bits
-        : bits > 24 ? bits : 24;
-    if (width < bits || width > 255) {
-        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%s`: keys of %u bits cannot name %u cells", in->name ? in->name : "",
-                            (unsigned)width, (unsigned)k);
-    }
-    if (!ddb_mem_mul(k, in->dim, &floats)) {
-        return ddb_mem_fail(ctx, DREAMDB_ERR_LIMIT, "%u centroids of dim %u are too many", (unsigned)k, (unsigned)in->dim);
-    }
-    float *centroids = ddb_mem_new(ctx, float, floats);
-    if (!centroids) {
-        return DREAMDB_ERR_MEMORY;
-    }
-    ddb_write_training training;
     training.ctx = ctx;
     training.env = env;
-    dreamdb_status status = ddb_kmeans_train(ctx, env->pool, in->train, in->train_count, in->dim, k, in->iterations > 0 ? in->iterations
-                                             : 10,
-                                             in->seed, ddb_write_train_progress, &training, centroids);
+    memset(&t, 0, sizeof t);
+    t.sample = in->train;
+    t.count = in->train_count;
+    t.dim = in->dim;
+    t.k = k;
+    t.iterations = in->iterations > 0 ? in->iterations : 10;
+    t.bits = width;
+    t.seed = in->seed;
+    t.parents = parents;
+    t.parent_count = parent_count;
+    t.progress = ddb_write_train_progress;
+    t.user = &training;
+    dreamdb_status status = ddb_index_train(ctx, env->pool, imi ? DREAMDB_INDEX_IMI : DREAMDB_INDEX_IVF, &t, out);
+    return status < 0 ? status : ddb_write_train_check(ctx, in->name, ddb_bytes_of(out));
+}
+
+/* Encodes the compressor that a field asks for; pq is trained on the field's sample. */
+DDB_FN dreamdb_status ddb_write_codec_bytes(ddb_ctx *ctx, ddb_env *env, const dreamdb_field *in, ddb_buf *out)
+{
+    static const uint8_t zeros[32] = { 0 };
+    const uint8_t *seed = in->compressor_seed ? in->compressor_seed : zeros;
+    uint32_t bits = in->bits_per_dim > 0 ? in->bits_per_dim : 1, k = in->pq_k > 0 ? in->pq_k : 256;
+    ddb_write_training training;
+    size_t floats = 0;
+    if (in->compressor == DREAMDB_COMPRESSOR_RABITQ) {
+        ddb_index_encode_rabitq(out, in->dim, bits, bits == 1 && in->factors >= 0, seed);
+        return ddb_bytes_status(out);
+    }
+    training.ctx = ctx;
+    training.env = env;
+    if (!ddb_mem_mul(k, in->dim, &floats)) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_LIMIT, "%u codewords of dim %u are too many", (unsigned)k, (unsigned)in->dim);
+    }
+    float *codewords = ddb_mem_new(ctx, float, floats);
+    dreamdb_status status = !codewords ? DREAMDB_ERR_MEMORY
+        : ddb_pq_train(ctx, env->pool, in->train, in->train_count, in->dim, in->pq_m, k, in->iterations > 0 ? in->iterations : 10,
+                       ddb_bytes_le64(seed), ddb_write_train_progress, &training, codewords);
     if (status == DREAMDB_OK) {
-        ddb_index_encode_ivf(out, width, in->dim, k, centroids, parents, parent_count);
+        ddb_index_encode_pq(out, in->dim, in->pq_m, k, codewords, seed);
         status = ddb_bytes_status(out);
     }
-    ddb_mem_drop(ctx, centroids, float, floats);
-    return status < 0 ? status : ddb_write_train_check(ctx, in->name, ddb_bytes_of(out));
+    ddb_mem_drop(ctx, codewords, float, floats);
+    return status;
 }
 
 /* ---- Create ---- */
@@ -21842,7 +22027,7 @@ DDB_FN dreamdb_status ddb_write_train_bytes(ddb_ctx *ctx, ddb_env *env, const dr
 DDB_FN dreamdb_status ddb_write_index_bytes(ddb_ctx *ctx, ddb_write *write, const dreamdb_field *in, const ddb_field *field, ddb_buf *out)
 {
     dreamdb_status status = DREAMDB_OK;
-    if (ddb_bytes_is(field->algorithm, DDB_SCHEMA_IVF)) {
+    if (ddb_bytes_is(field->algorithm, DDB_SCHEMA_IVF) || ddb_bytes_is(field->algorithm, DDB_SCHEMA_IMI)) {
         return ddb_write_train_bytes(ctx, write->env, in, write->env->identical, NULL, 0, out);
     }
     ddb_buf text;
@@ -21865,30 +22050,75 @@ DDB_FN dreamdb_status ddb_write_index_bytes(ddb_ctx *ctx, ddb_write *write, cons
     return status;
 }
 
-/* Reads an index that the caller names, to see that it fits the field. */
-DDB_FN dreamdb_status ddb_write_index_check(ddb_ctx *ctx, ddb_write *write, const ddb_field *field)
+/* The open index and compressor of an embedding that is being made. */
+typedef struct ddb_write_made { ddb_index *index; ddb_codec *codec; ddb_addr index_addr; } ddb_write_made;
+
+DDB_FN void ddb_write_made_free(ddb_ctx *ctx, ddb_write_made *made)
+{
+    ddb_index_free(ctx, made->index);
+    ddb_index_codec_free(ctx, made->codec);
+}
+
+/* Opens an index that the caller names and sees that it fits the field. */
+DDB_FN dreamdb_status ddb_write_index_named(ddb_ctx *ctx, ddb_write *write, const ddb_field *field, ddb_index **out)
 {
     ddb_object object;
-    ddb_index *index = NULL;
     char *path = ddb_addr_path(ctx, &write->arena, "spatial-index", &field->index);
     dreamdb_status status = path ? ddb_object_get(ctx, write->env, path, &field->index, DDB_OBJECT_METADATA, &object) : DREAMDB_ERR_MEMORY;
     if (status < 0) {
         return status;
     }
-    status = ddb_index_decode(ctx, ddb_bytes_slice(object.data, object.size), path, &index);
-    if (status == DREAMDB_OK && (ddb_index_dim(index) != field->dim || !ddb_bytes_equal(ddb_index_algorithm(index), field->algorithm))) {
+    status = ddb_index_decode(ctx, ddb_bytes_slice(object.data, object.size), path, out);
+    if (status == DREAMDB_OK && (ddb_index_dim(*out) != field->dim || !ddb_bytes_equal(ddb_index_algorithm(*out), field->algorithm))) {
         status = ddb_mem_fail_at(ctx, DREAMDB_ERR_ARGUMENT, path, "index has algorithm %.*s and dim %u; field `%.*s` wants %.*s and %u",
-                                 (int)ddb_index_algorithm(index).size, (const char *)ddb_index_algorithm(index).data,
-                                     (unsigned)ddb_index_dim(index),
-                                 (int)field->name.size, (const char *)field->name.data, (int)field->algorithm.size,
-                                     (const char *)field->algorithm.data, (unsigned)field->dim);
+                                 (int)ddb_index_algorithm(*out).size, (const char *)ddb_index_algorithm(*out).data,
+                                 (unsigned)ddb_index_dim(*out), (int)field->name.size, (const char *)field->name.data,
+                                 (int)field->algorithm.size, (const char *)field->algorithm.data, (unsigned)field->dim);
     }
-    ddb_index_free(ctx, index);
     ddb_object_release(write->env, &object);
     return status;
 }
 
-/* The registry entry of an embedding: algorithm and index; what else stands there stays. */
+/* As above for a compressor. */
+DDB_FN dreamdb_status ddb_write_codec_named(ddb_ctx *ctx, ddb_write *write, const ddb_field *field, ddb_codec **out)
+{
+    ddb_object object;
+    char *path = ddb_addr_path(ctx, &write->arena, "vector-compressor", &field->compressor);
+    dreamdb_status status = path ? ddb_object_get(ctx, write->env, path, &field->compressor, DDB_OBJECT_METADATA, &object)
+        : DREAMDB_ERR_MEMORY;
+    if (status < 0) {
+        return status;
+    }
+    status = ddb_index_codec_decode(ctx, ddb_bytes_slice(object.data, object.size), path, out);
+    if (status == DREAMDB_OK && (*out)->dim != field->dim) {
+        status = ddb_mem_fail_at(ctx, DREAMDB_ERR_ARGUMENT, path, "compressor has dim %u, field `%.*s` has %u", (unsigned)(*out)->dim,
+                                 (int)field->name.size, (const char *)field->name.data, (unsigned)field->dim);
+    }
+    ddb_object_release(write->env, &object);
+    return status;
+}
+
+/* Makes and puts the index (or, coded, the compressor) of a field, and opens it. */
+DDB_FN dreamdb_status ddb_write_made_put(ddb_ctx *ctx, ddb_write *write, const dreamdb_field *in, const ddb_field *field, bool coded,
+                                         ddb_addr *address, ddb_write_made *made)
+{
+    ddb_buf bytes;
+    ddb_bytes_init(&bytes, ctx);
+    dreamdb_status status = coded ? ddb_write_codec_bytes(ctx, write->env, in, &bytes)
+        : ddb_write_index_bytes(ctx, write, in, field, &bytes);
+    if (status == DREAMDB_OK) {
+        status = coded ? ddb_index_codec_decode(ctx, ddb_bytes_of(&bytes), "the compressor just made", &made->codec)
+            : ddb_index_decode(ctx, ddb_bytes_of(&bytes), "the index just made", &made->index);
+    }
+    if (status == DREAMDB_OK) {
+        status = ddb_object_put(ctx, write->puts, coded ? "vector-compressor" : "spatial-index", ddb_bytes_of(&bytes), DDB_PUT_KEEP,
+                                address);
+    }
+    ddb_bytes_free(&bytes);
+    return status;
+}
+
+/* The registry entry of an embedding: algorithm, index and compressor; what else stands there stays. */
 DDB_FN dreamdb_status ddb_write_embedding_entry(ddb_ctx *ctx, ddb_write *write, const ddb_field *field, const ddb_addr *index)
 {
     ddb_registry_embedding entry;
@@ -21896,42 +22126,51 @@ DDB_FN dreamdb_status ddb_write_embedding_entry(ddb_ctx *ctx, ddb_write *write, 
     entry.algorithm = field->algorithm;
     entry.index = *index;
     entry.index_count = 1;
+    entry.has_compressor = field->has_compressor;
+    entry.compressor = field->compressor;
     return ddb_manifest_set_embedding(ctx, &write->arena, &write->manifest, field->modality, &entry);
 }
 
+/* Index, compressor and registry entry of a new embedding; their addresses go into the field. */
+DDB_FN dreamdb_status ddb_write_embedding_objects(ddb_ctx *ctx, ddb_write *write, const dreamdb_field *in, ddb_field *field,
+                                                  ddb_write_made *made)
+{
+    dreamdb_status status = DREAMDB_OK;
+    if (in->index_address) {
+        made->index_addr = field->index;
+        status = ddb_write_index_named(ctx, write, field, &made->index);
+    } else {
+        status = ddb_write_made_put(ctx, write, in, field, false, &made->index_addr, made);
+        field->index = field->has_index ? made->index_addr : field->index;
+    }
+    if (status == DREAMDB_OK && in->compressor_address) {
+        status = ddb_write_codec_named(ctx, write, field, &made->codec);
+    } else if (status == DREAMDB_OK && field->has_compressor) {
+        status = ddb_write_made_put(ctx, write, in, field, true, &field->compressor, made);
+    }
+    return status < 0 ? status : ddb_write_embedding_entry(ctx, write, field, &made->index_addr);
+}
+
 /* What a new field needs besides its Track: index objects and its registry entry. */
-DDB_FN dreamdb_status ddb_write_field_objects(ddb_ctx *ctx, ddb_write *write, const dreamdb_field *in, ddb_field *field)
+DDB_FN dreamdb_status ddb_write_field_objects(ddb_ctx *ctx, ddb_write *write, const dreamdb_field *in, ddb_field *field,
+                                              ddb_write_made *made)
 {
     ddb_buf bytes;
     ddb_addr address;
-    dreamdb_status status = DREAMDB_OK;
-    if (field->kind != DREAMDB_EMBEDDING && !ddb_schema_is_scalar(field->kind)) {
+    if (field->kind == DREAMDB_EMBEDDING) {
+        return ddb_write_embedding_objects(ctx, write, in, field, made);
+    }
+    if (!ddb_schema_is_scalar(field->kind)) {
         return DREAMDB_OK;
     }
-    if (field->kind == DREAMDB_EMBEDDING && in->index_address) {
-        status = ddb_write_index_check(ctx, write, field);
-        return status < 0 ? status : ddb_write_embedding_entry(ctx, write, field, &field->index);
-    }
     ddb_bytes_init(&bytes, ctx);
-    if (field->kind == DREAMDB_EMBEDDING) {
-        status = ddb_write_index_bytes(ctx, write, in, field, &bytes);
-    } else {
-        ddb_schema_scalar_index(&bytes, field);
-        status = ddb_bytes_status(&bytes);
-    }
+    ddb_schema_scalar_index(&bytes, field);
+    dreamdb_status status = ddb_bytes_status(&bytes);
     if (status == DREAMDB_OK) {
-        status = ddb_object_put(ctx, write->puts, field->kind == DREAMDB_EMBEDDING ? "spatial-index" : "scalar-index",
-                                ddb_bytes_of(&bytes), DDB_PUT_KEEP, &address);
+        status = ddb_object_put(ctx, write->puts, "scalar-index", ddb_bytes_of(&bytes), DDB_PUT_KEEP, &address);
     }
     ddb_bytes_free(&bytes);
-    if (status < 0) {
-        return status;
-    }
-    if (field->kind != DREAMDB_EMBEDDING) {
-        return ddb_manifest_set_scalar(ctx, &write->arena, &write->manifest, field->modality, &address);
-    }
-    field->index = field->has_index ? address : field->index;
-    return ddb_write_embedding_entry(ctx, write, field, &address);
+    return status < 0 ? status : ddb_manifest_set_scalar(ctx, &write->arena, &write->manifest, field->modality, &address);
 }
 
 /* Binds a field to a Track that is put here: empty (rows NULL), or a constant's. */
@@ -22060,7 +22299,10 @@ DDB_FN dreamdb_status ddb_write_create_base(ddb_ctx *ctx, ddb_write *write, cons
     write->manifest.timeline_count = 1;
     for (size_t i = 0; i < schema.count && status == DREAMDB_OK; i++) {
         ddb_track track;
-        status = ddb_write_field_objects(ctx, write, ddb_write_source(desc, schema.fields[i].name), schema.fields + i);
+        ddb_write_made made;
+        memset(&made, 0, sizeof made);
+        status = ddb_write_field_objects(ctx, write, ddb_write_source(desc, schema.fields[i].name), schema.fields + i, &made);
+        ddb_write_made_free(ctx, &made);
         ddb_write_track_init(&track, schema.fields + i, timeline);
         if (status == DREAMDB_OK) {
             status = ddb_write_bind(ctx, write, schema.fields + i, &track, NULL);
@@ -22107,23 +22349,27 @@ DDB_FN dreamdb_status ddb_write_scalar_layer(ddb_ctx *ctx, ddb_write *write, con
 
 /* Builds the Track of a layer from its first samples. */
 DDB_FN dreamdb_status ddb_write_layer_track(ddb_ctx *ctx, ddb_write *write, const dreamdb_layer *layer, const ddb_field *field,
-                                            ddb_track *track)
+                                            const ddb_write_made *made, ddb_track *track)
 {
-    ddb_view_field made;
+    ddb_view_field fresh;
     ddb_binding binding;
     ddb_write_column column;
     ddb_row *rows = NULL;
     size_t count = 0;
-    memset(&made, 0, sizeof made);
+    memset(&fresh, 0, sizeof fresh);
     memset(&binding, 0, sizeof binding);
     memset(&column, 0, sizeof column);
     binding.modality = field->modality;
     binding.timeline = track->timeline;
-    made.schema = field;
-    made.binding = &binding;
-    made.cls = track->cls;
+    fresh.schema = field;
+    fresh.binding = &binding;
+    fresh.cls = track->cls;
+    fresh.index = made->index;
+    fresh.codec = made->codec;
+    fresh.registry.index = made->index_addr;
+    fresh.registry.compressor = field->compressor;
     column.column = layer->column;
-    column.field = &made;
+    column.field = &fresh;
     if (!layer->anchors) {
         return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "a layer's samples need anchors: those of the rows they belong to");
     }
@@ -22136,6 +22382,7 @@ DDB_FN dreamdb_status ddb_write_layer_track(ddb_ctx *ctx, ddb_write *write, cons
         return status;
     }
     status = track->cls == DDB_TRACK_ITEM ? ddb_write_media(ctx, write, &column, &rows, &count)
+        : track->cls == DDB_TRACK_SPATIAL ? ddb_write_embedding(ctx, write, &column, &rows, &count)
         : ddb_write_scalar_layer(ctx, write, &column, &rows, &count);
     if (status == DREAMDB_OK) {                 /* image layers never page (evolution.md 1.5) */
         uint64_t limit = track->cls == DDB_TRACK_ITEM ? UINT64_MAX : write->page_limit;
@@ -22162,24 +22409,60 @@ DDB_FN const char *ddb_write_add_operation(const ddb_field *field, const dreamdb
     if (field->kind == DREAMDB_CONSTANT) {
         return "add_constant";
     }
-    return !layer ? "add_field" : ddb_schema_is_media(field->kind) ? "add_image_layer" : "add_scalar_layer";
+    return !layer ? "add_field" : ddb_schema_is_media(field->kind) ? "add_image_layer" : field->kind == DREAMDB_EMBEDDING
+        ? "add_embedding_layer" : "add_scalar_layer";
+}
+
+/* What an embedding layer must be (evolution.md 1.3): a layer, coded, optional, with an index address in its map. */
+DDB_FN dreamdb_status ddb_write_check_layer(ddb_ctx *ctx, const dreamdb_field *in, const dreamdb_layer *layer, ddb_field *field)
+{
+    if (field->kind == DREAMDB_EMBEDDING) {
+        if (!layer || !field->has_compressor || field->required) {
+            return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%s`: %s", in->name, !layer
+                                ? "an embedding can be added to a dataset only as a layer of another field: say which, or name it at create"
+                                : field->required ? "a layer cannot be required: older rows lack it"
+                                : "an embedding layer is always compressed: choose a compressor");
+        }
+        field->has_index = true;
+        field->has_bits = false;
+        return DREAMDB_OK;
+    }
+    return layer && (field->kind == DREAMDB_CONSTANT || (ddb_schema_is_media(field->kind) && field->kind != DREAMDB_IMAGE))
+        ? ddb_mem_fail(ctx, DREAMDB_ERR_UNSUPPORTED, "field `%s`: layers are of embeddings, images and scalars", in->name) : DREAMDB_OK;
+}
+
+/* The Track, objects and binding of a new field that is in the schema already. */
+DDB_FN dreamdb_status ddb_write_add_field_rows(ddb_ctx *ctx, ddb_write *write, const dreamdb_field *in, const dreamdb_layer *layer,
+                                               ddb_field *field, const ddb_binding *parent)
+{
+    ddb_track track;
+    ddb_write_made made;
+    dreamdb_status status = DREAMDB_OK;
+    memset(&made, 0, sizeof made);
+    ddb_write_track_init(&track, field, &write->manifest.timelines[0]);
+    if (field->kind == DREAMDB_EMBEDDING && ddb_manifest_entry(&write->manifest, field->modality)) {
+        status = ddb_mem_fail(ctx, DREAMDB_ERR_EXISTS, "the registry still has an entry for modality `%.*s`, of a field that was removed",
+                              (int)field->modality.size, (const char *)field->modality.data);
+    }
+    status = status < 0 ? status : ddb_write_field_objects(ctx, write, in, field, &made);
+    if (status == DREAMDB_OK && field->kind == DREAMDB_CONSTANT) {
+        status = ddb_write_constant(ctx, write, in, field, &track);
+    } else if (status == DREAMDB_OK && layer && layer->column) {
+        status = ddb_write_layer_track(ctx, write, layer, field, &made, &track);
+    }
+    ddb_write_made_free(ctx, &made);
+    return status < 0 ? status : ddb_write_bind(ctx, write, field, &track, parent);
 }
 
 /* One field more: its own Manifest. */
 DDB_FN dreamdb_status ddb_write_add_field_open(ddb_ctx *ctx, ddb_write *write, const dreamdb_field *in, const dreamdb_layer *layer)
 {
-    ddb_field field;
+    ddb_field field, *made = NULL;
     ddb_schema schema;
-    ddb_track track;
     const ddb_binding *parent = NULL;
-    if (in->kind == DREAMDB_EMBEDDING) {
-        return ddb_mem_fail(ctx, DREAMDB_ERR_UNSUPPORTED,
-                "embedding fields can be added to a dataset only as compressed layers, which are not in this version: name them at create");
-    }
     dreamdb_status status = ddb_schema_from_public_as(ctx, &write->arena, in, "h264", &field);
-    if (status == DREAMDB_OK && layer && (field.kind == DREAMDB_CONSTANT
-                                          || (ddb_schema_is_media(field.kind) && field.kind != DREAMDB_IMAGE))) {
-        status = ddb_mem_fail(ctx, DREAMDB_ERR_UNSUPPORTED, "field `%s`: layers are of images and scalars", in->name);
+    if (status == DREAMDB_OK) {
+        status = ddb_write_check_layer(ctx, in, layer, &field);
     }
     if (status == DREAMDB_OK) {
         status = ddb_schema_add(ctx, &write->arena, &write->view->schema, &field, &schema);
@@ -22190,18 +22473,10 @@ DDB_FN dreamdb_status ddb_write_add_field_open(ddb_ctx *ctx, ddb_write *write, c
     if (status < 0) {
         return status;
     }
-    ddb_write_track_init(&track, &field, &write->manifest.timelines[0]);
-    if (field.kind == DREAMDB_CONSTANT) {
-        status = ddb_write_constant(ctx, write, in, &field, &track);
-    } else if (layer && layer->column) {
-        status = ddb_write_layer_track(ctx, write, layer, &field, &track);
+    for (size_t i = 0; i < schema.count && !made; i++) {
+        made = ddb_bytes_equal(schema.fields[i].name, field.name) ? schema.fields + i : NULL;
     }
-    if (status == DREAMDB_OK) {
-        status = ddb_write_field_objects(ctx, write, in, &field);
-    }
-    if (status == DREAMDB_OK) {
-        status = ddb_write_bind(ctx, write, &field, &track, parent);
-    }
+    status = ddb_write_add_field_rows(ctx, write, in, layer, made, parent);
     if (status == DREAMDB_OK) {
         status = ddb_manifest_set_schema(ctx, &write->arena, &write->manifest, &schema);
     }
@@ -22262,10 +22537,18 @@ DDB_FN dreamdb_status ddb_write_meta(ddb_ctx *ctx, struct dreamdb *db, const cha
 /* ---- Train: the simple rebuild ---- */
 
 /* All winning live records of a field, by anchor. */
-typedef struct ddb_write_records { uint64_t *anchors; float *vectors; size_t count, cap; ddb_map places; uint32_t dim; } ddb_write_records;
+typedef struct ddb_write_records {
+    uint64_t *anchors;
+    float    *vectors;                    /* of a coded field: the exact ones of its sidecars, else decoded ones */
+    uint8_t  *codes;                      /* [cap][code_bytes]; NULL where floats are stored */
+    size_t    count, cap, code_bytes;
+    ddb_map   places;
+    uint32_t  dim;
+} ddb_write_records;
 
 DDB_FN void ddb_write_records_free(ddb_ctx *ctx, ddb_write_records *r)
 {
+    ddb_mem_free(ctx, r->codes, r->cap * r->code_bytes);
     ddb_mem_drop(ctx, r->anchors, uint64_t, r->cap);
     ddb_mem_drop(ctx, r->vectors, float, r->cap * r->dim);
     ddb_coll_map_free(ctx, &r->places);
@@ -22279,25 +22562,33 @@ DDB_FN dreamdb_status ddb_write_records_grow(ddb_ctx *ctx, ddb_write_records *r)
     }
     uint64_t *anchors = ddb_mem_new(ctx, uint64_t, cap);
     float *vectors = ddb_mem_new(ctx, float, cap * r->dim);
-    if (!anchors || !vectors) {
+    uint8_t *codes = r->code_bytes > 0 ? (uint8_t *)ddb_mem_array(ctx, cap, r->code_bytes) : NULL;
+    if (!anchors || !vectors || (r->code_bytes > 0 && !codes)) {
         ddb_mem_drop(ctx, anchors, uint64_t, cap);
         ddb_mem_drop(ctx, vectors, float, cap * r->dim);
+        ddb_mem_free(ctx, codes, cap * r->code_bytes);
         return DREAMDB_ERR_MEMORY;
     }
     if (r->count > 0) {
         memcpy(anchors, r->anchors, r->count * sizeof *anchors);
         memcpy(vectors, r->vectors, r->count * r->dim * sizeof *vectors);
     }
+    if (r->count > 0 && codes) {
+        memcpy(codes, r->codes, r->count * r->code_bytes);
+    }
     ddb_mem_drop(ctx, r->anchors, uint64_t, r->cap);
     ddb_mem_drop(ctx, r->vectors, float, r->cap * r->dim);
+    ddb_mem_free(ctx, r->codes, r->cap * r->code_bytes);
     r->anchors = anchors;
     r->vectors = vectors;
+    r->codes = codes;
     r->cap = cap;
     return DREAMDB_OK;
 }
 
-/* Adds the records of one bucket; a later record of an anchor takes the place of the earlier. */
-DDB_FN dreamdb_status ddb_write_records_take(ddb_ctx *ctx, ddb_write_records *r, const ddb_bucket *bucket, const char *path)
+/* Adds the records of one bucket; a later record of an anchor takes the place of the earlier.  vectors: of a coded bucket. */
+DDB_FN dreamdb_status ddb_write_records_take(ddb_ctx *ctx, ddb_write_records *r, const ddb_bucket *bucket, const char *path,
+                                             const float *vectors)
 {
     for (size_t i = 0; i < bucket->count; i++) {
         uint64_t anchor = ddb_bucket_anchor(bucket, i), *place = NULL;
@@ -22311,10 +22602,66 @@ DDB_FN dreamdb_status ddb_write_records_take(ddb_ctx *ctx, ddb_write_records *r,
             return status;
         }
         r->anchors[*place] = anchor;
-        ddb_bucket_vector(bucket, i, r->dim, r->vectors + *place * r->dim);
+        if (vectors) {
+            memcpy(r->vectors + *place * r->dim, vectors + i * r->dim, r->dim * sizeof *vectors);
+            memcpy(r->codes + *place * r->code_bytes, bucket->records + i * bucket->record_size + 8, r->code_bytes);
+        } else {
+            ddb_bucket_vector(bucket, i, r->dim, r->vectors + *place * r->dim);
+        }
         r->count += fresh;
     }
     return DREAMDB_OK;
+}
+
+/* Adds the records of one fetched bucket; side is its sidecar, NULL where it has none. */
+DDB_FN dreamdb_status ddb_write_records_bucket(ddb_ctx *ctx, const ddb_view_field *field, ddb_write_records *r, const ddb_object_want *want,
+                                               const ddb_object_want *side)
+{
+    ddb_bucket bucket;
+    const uint8_t *exact = NULL;
+    dreamdb_status status = ddb_view_bucket(ctx, field, ddb_bytes_slice(want->object.data, want->object.size), want->path, &bucket);
+    if (status < 0 || !field->codec) {
+        return status < 0 ? status : ddb_write_records_take(ctx, r, &bucket, want->path, NULL);
+    }
+    if (!side && field->schema->rerank) {
+        return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, want->path, "this bucket has no sidecar of exact vectors, and its field asks for "
+                               "them: it cannot be placed anew");
+    }
+    float *vectors = ddb_mem_new(ctx, float, bucket.count * r->dim);
+    if (!vectors) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    if (side) {
+        status = ddb_bucket_sidecar_open(ctx, ddb_bytes_slice(side->object.data, side->object.size), side->path, r->dim, bucket.count,
+                                         &exact);
+        if (status == DREAMDB_OK) {
+            ddb_bytes_get_f32(vectors, exact, bucket.count * r->dim);
+        }
+    } else {
+        status = ddb_index_codec_vectors(ctx, field->codec, bucket.records + 8, bucket.record_size, bucket.count, vectors);
+    }
+    status = status < 0 ? status : ddb_write_records_take(ctx, r, &bucket, want->path, vectors);
+    ddb_mem_drop(ctx, vectors, float, bucket.count * r->dim);
+    return status;
+}
+
+/* Wishes for the bucket of a row and, of a coded field, for its sidecar behind it. */
+DDB_FN dreamdb_status ddb_write_records_wish(ddb_ctx *ctx, ddb_arena *arena, const char *folder, const ddb_view_field *field,
+                                             const ddb_row *row, ddb_object_want *wants, size_t *n)
+{
+    bool side = field->codec && (row->flags & DDB_ROW_SIDECAR);
+    wants[*n].path = ddb_bucket_path(ctx, arena, folder, row);
+    wants[*n].addr = row->addr;
+    wants[*n].size = row->size;
+    wants[*n].flags = DDB_OBJECT_NO_CACHE;
+    bool good = wants[(*n)++].path != NULL;
+    if (side && good) {
+        wants[*n].path = ddb_bucket_sidecar_path(ctx, arena, folder, row);
+        wants[*n].addr = row->sidecar;
+        wants[*n].flags = DDB_OBJECT_NO_CACHE;
+        good = wants[(*n)++].path != NULL;
+    }
+    return good ? DREAMDB_OK : ctx->error && ctx->error->status < 0 ? ctx->error->status : DREAMDB_ERR_MEMORY;
 }
 
 /* Reads every bucket of the field, some at a time. */
@@ -22327,37 +22674,33 @@ DDB_FN dreamdb_status ddb_write_records_read(ddb_ctx *ctx, ddb_write *write, ddb
     while (status == DREAMDB_OK && !ended) {
         ddb_arena arena = {NULL, 0};
         enum { BATCH = 256 };
-        ddb_object_want *wants = ddb_mem_arena_new(ctx, &arena, ddb_object_want, BATCH);
+        ddb_object_want *wants = ddb_mem_arena_new(ctx, &arena, ddb_object_want, 2 * BATCH);
+        size_t at[BATCH + 1];
         char *folder = wants ? ddb_view_folder(ctx, &arena, field, NULL) : NULL;
-        size_t n = 0, bytes = 0;
+        size_t n = 0, rows = 0, bytes = 0;
         status = folder ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
-        while (status == DREAMDB_OK && n < BATCH && bytes < (16u << 20) && !ended) {
+        while (status == DREAMDB_OK && rows < BATCH && bytes < (16u << 20) && !ended) {
             const ddb_row *row = NULL;
             status = ddb_track_next(ctx, cursor, &row);
             ended = status == DREAMDB_DONE;
             if (status == DREAMDB_OK) {
-                wants[n].path = ddb_bucket_path(ctx, &arena, folder, row);
-                wants[n].addr = row->addr;
-                wants[n].size = row->size;
-                wants[n].flags = DDB_OBJECT_NO_CACHE;
+                at[rows++] = n;
                 bytes += (size_t)row->size;
-                status = wants[n++].path ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+                status = ddb_write_records_wish(ctx, &arena, folder, field, row, wants, &n);
             }
             status = ended ? DREAMDB_OK : status;
         }
+        at[rows] = n;
         status = status == DREAMDB_OK && n > 0 ? ddb_object_get_many(ctx, write->env, wants, n) : status;
+        for (size_t i = 0; i < rows && status == DREAMDB_OK; i++) {
+            status = ddb_write_records_bucket(ctx, field, r, wants + at[i], at[i + 1] > at[i] + 1 ? wants + at[i] + 1 : NULL);
+        }
         for (size_t i = 0; i < n; i++) {
-            ddb_bucket bucket;
-            if (status == DREAMDB_OK) {
-                status = ddb_bucket_open(ctx, ddb_bytes_slice(wants[i].object.data, wants[i].object.size), wants[i].path, r->dim,
-                                         field->binding->modality, &bucket);
-                status = status < 0 ? status : ddb_write_records_take(ctx, r, &bucket, wants[i].path);
-            }
             if (wants[i].object.data) {
                 ddb_object_release(write->env, &wants[i].object);
             }
         }
-        seen += n;
+        seen += rows;
         status = status < 0 ? status : ddb_object_progress(ctx, write->env, "train: read", seen, field->track.total, "buckets");
         ddb_mem_arena_free(ctx, &arena);
     }
@@ -22383,8 +22726,9 @@ DDB_FN dreamdb_status ddb_write_records_settle(ddb_ctx *ctx, ddb_write *write, d
     ddb_write_by_anchor *order = ddb_mem_new(ctx, ddb_write_by_anchor, r->count);
     uint64_t *anchors = ddb_mem_new(ctx, uint64_t, r->cap);
     float *vectors = ddb_mem_new(ctx, float, r->cap * r->dim);
+    uint8_t *codes = (uint8_t *)ddb_mem_alloc(ctx, r->cap * r->code_bytes);
     uint8_t *deleted = ddb_mem_new(ctx, uint8_t, r->count);
-    dreamdb_status status = order && anchors && vectors && deleted ? ddb_view_tomb(ctx, write->view, &tomb) : DREAMDB_ERR_MEMORY;
+    dreamdb_status status = order && anchors && vectors && codes && deleted ? ddb_view_tomb(ctx, write->view, &tomb) : DREAMDB_ERR_MEMORY;
     for (size_t i = 0; i < r->count && status == DREAMDB_OK; i++) {
         order[i].anchor = r->anchors[i];
         order[i].place = i;
@@ -22400,6 +22744,9 @@ DDB_FN dreamdb_status ddb_write_records_settle(ddb_ctx *ctx, ddb_write *write, d
     for (size_t i = 0; i < r->count && status == DREAMDB_OK; i++) {
         if (!deleted[i]) {
             anchors[out] = order[i].anchor;
+            if (r->codes) {
+                memcpy(codes + out * r->code_bytes, r->codes + order[i].place * r->code_bytes, r->code_bytes);
+            }
             memcpy(vectors + out++ * r->dim, r->vectors + order[i].place * r->dim, r->dim * sizeof *vectors);
         }
     }
@@ -22408,14 +22755,27 @@ DDB_FN dreamdb_status ddb_write_records_settle(ddb_ctx *ctx, ddb_write *write, d
     if (status < 0) {
         ddb_mem_drop(ctx, anchors, uint64_t, r->cap);
         ddb_mem_drop(ctx, vectors, float, r->cap * r->dim);
+        ddb_mem_free(ctx, codes, r->cap * r->code_bytes);
         return status;
     }
     ddb_mem_drop(ctx, r->anchors, uint64_t, r->cap);
     ddb_mem_drop(ctx, r->vectors, float, r->cap * r->dim);
+    if (r->codes) {
+        ddb_mem_free(ctx, r->codes, r->cap * r->code_bytes);
+        r->codes = codes;
+    } else {
+        ddb_mem_free(ctx, codes, 0);
+    }
     r->anchors = anchors;
     r->vectors = vectors;
     r->count = out;
     return DREAMDB_OK;
+}
+
+DDB_FN dreamdb_index_kind ddb_write_train_kind(const dreamdb_train_desc *desc, const ddb_view_field *field)
+{
+    dreamdb_index_kind now = ddb_bytes_is(field->schema->algorithm, DDB_SCHEMA_IMI) ? DREAMDB_INDEX_IMI : DREAMDB_INDEX_IVF;
+    return desc->index == DREAMDB_INDEX_DEFAULT ? now : desc->index;
 }
 
 /* Trains, and puts the new index, its address and its decoded form. */
@@ -22431,7 +22791,8 @@ DDB_FN dreamdb_status ddb_write_train_index(ddb_ctx *ctx, ddb_write *write, cons
     in.dim = r->dim;
     in.train = desc->sample ? desc->sample : r->vectors;
     in.train_count = desc->sample ? desc->sample_count : r->count;
-    in.k = desc->k;
+    in.index = ddb_write_train_kind(desc, field);
+    in.k = in.k_sub = desc->k;
     in.iterations = desc->iterations;
     in.seed = desc->seed;
     in.key_bits = desc->key_bits;
@@ -22453,7 +22814,8 @@ DDB_FN dreamdb_status ddb_write_train_index(ddb_ctx *ctx, ddb_write *write, cons
 }
 
 /* Schema and registry of the field point to the new index. */
-DDB_FN dreamdb_status ddb_write_train_point(ddb_ctx *ctx, ddb_write *write, const ddb_view_field *field, const ddb_addr *address)
+DDB_FN dreamdb_status ddb_write_train_point(ddb_ctx *ctx, ddb_write *write, const ddb_view_field *field, const char *algorithm,
+                                            const ddb_addr *address)
 {
     ddb_schema schema = write->view->schema;
     size_t at = (size_t)(field->schema - schema.fields);
@@ -22464,9 +22826,9 @@ DDB_FN dreamdb_status ddb_write_train_point(ddb_ctx *ctx, ddb_write *write, cons
     memcpy(schema.fields, write->view->schema.fields, schema.count * sizeof *schema.fields);
     schema.raw = ddb_bytes_slice(NULL, 0);
     ddb_field *changed = schema.fields + at;
-    if (!ddb_bytes_is(changed->algorithm, DDB_SCHEMA_IVF)) {       /* it was LSH: the map is written anew from what is known */
+    if (!ddb_bytes_is(changed->algorithm, algorithm)) {            /* it was LSH, say: the map is written anew from what is known */
         changed->raw = ddb_bytes_slice(NULL, 0);
-        changed->algorithm = ddb_bytes_text(DDB_SCHEMA_IVF);
+        changed->algorithm = ddb_bytes_text(algorithm);
         changed->has_bits = false;
     }
     dreamdb_status status = ddb_schema_set_index(ctx, &write->arena, changed, address);
@@ -22486,6 +22848,9 @@ DDB_FN dreamdb_status ddb_write_train_place(ddb_ctx *ctx, ddb_write *write, cons
     memset(&v, 0, sizeof v);
     v.index = index;
     v.index_addr = *address;
+    v.codec = field->codec;
+    v.codec_addr = field->registry.compressor;
+    v.codes = r->codes;
     v.modality = field->binding->modality;
     v.timeline = field->binding->timeline;
     v.dim = r->dim;
@@ -22519,17 +22884,22 @@ DDB_FN dreamdb_status ddb_write_train_open(ddb_ctx *ctx, ddb_write *write, const
     if (status == DREAMDB_OK && field->cls != DDB_TRACK_SPATIAL) {
         status = ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%s` is no embedding: there is nothing to train", desc->field);
     }
-    if (status == DREAMDB_OK && (field->registry.has_compressor || ddb_schema_is_l2(field->schema))) {
-        status = ddb_mem_fail(ctx, DREAMDB_ERR_UNSUPPORTED, "field `%s` %s: this version trains raw cosine fields", desc->field,
-                              field->registry.has_compressor ? "is compressed" : "has the L2 metric, and IVF is cosine");
+    if (status == DREAMDB_OK && ddb_schema_is_l2(field->schema)) {
+        status = ddb_mem_fail(ctx, DREAMDB_ERR_UNSUPPORTED, "field `%s` has the L2 metric, and IVF is cosine: this version trains cosine "
+                              "fields", desc->field);
+    }
+    if (status == DREAMDB_OK && desc->index != DREAMDB_INDEX_DEFAULT && desc->index != DREAMDB_INDEX_IVF
+        && desc->index != DREAMDB_INDEX_IMI) {
+        status = ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%s`: only IVF and IMI are trained", desc->field);
     }
     if (status == DREAMDB_OK) {
-        status = ddb_view_need(ctx, write->view, &field, 1, DDB_VIEW_TRACK | DDB_VIEW_INDEX);
+        status = ddb_view_need(ctx, write->view, &field, 1, DDB_VIEW_TRACK | DDB_VIEW_INDEX | DDB_VIEW_CODEC);
     }
     if (status < 0) {
         return status;
     }
     r->dim = (uint32_t)field->schema->dim;
+    r->code_bytes = ddb_view_code_bytes(field);
     status = ddb_write_records_read(ctx, write, field, r);
     if (status == DREAMDB_OK) {
         status = ddb_write_records_settle(ctx, write, r);
@@ -22542,7 +22912,8 @@ DDB_FN dreamdb_status ddb_write_train_open(ddb_ctx *ctx, ddb_write *write, const
     }
     ddb_index_free(ctx, index);
     if (status == DREAMDB_OK) {
-        status = ddb_write_train_point(ctx, write, field, &address);
+        status = ddb_write_train_point(ctx, write, field, ddb_write_train_kind(desc, field) == DREAMDB_INDEX_IMI ? DDB_SCHEMA_IMI
+                                       : DDB_SCHEMA_IVF, &address);
     }
     return status < 0 ? status : ddb_write_publish(ctx, write, "train");
 }
@@ -22588,7 +22959,7 @@ DDB_FN dreamdb_status ddb_write_index_only(ddb_ctx *ctx, ddb_env *env, const dre
     return status;
 }
 
-/* ==== ROOM 34 scan | prefix ddb_scan_ | uses port mem bytes coll addr object schema page track manifest tomb bucket item scalar view ====
+/* ==== ROOM 34 scan | prefix ddb_scan_ | uses port mem bytes coll addr object page track manifest tomb index bucket item scalar view ====
    */
 /* Rows out of Tracks: a source that walks one field in Track order, columns for a list of anchors, predicates, counts, cursors.
    Invariant: an anchor with several rows gives the last in Track order; deleted anchors never appear.
@@ -22596,6 +22967,7 @@ DDB_FN dreamdb_status ddb_write_index_only(ddb_ctx *ctx, ddb_env *env, const dre
 
 #define DDB_SCAN_BATCH_BYTES (8u << 20)      /* buckets fetched at once: enough for both cores, small beside the cache */
 #define DDB_SCAN_BATCH_ROWS  4096u
+#define DDB_SCAN_DECODE      64u             /* codes decoded together: four blocks of lanes */
 
 /* Walks the Track rows of one field; a batch of rows is fetched at a time. */
 typedef struct ddb_scan_source {
@@ -22751,11 +23123,8 @@ DDB_FN dreamdb_status ddb_scan_source_fill(ddb_ctx *ctx, ddb_scan_source *source
 DDB_FN dreamdb_status ddb_scan_open_bucket(ddb_ctx *ctx, ddb_scan_source *source, ddb_scan_part *part)
 {
     const ddb_object_want *want = source->wants + source->at;
-    const ddb_view_field *field = source->field;
-    const ddb_field *schema = field->schema;          /* of codes the anchors are read, nothing else */
-    dreamdb_status status = ddb_bucket_open(ctx, ddb_bytes_slice(want->object.data, want->object.size), want->path,
-                                            field->registry.has_compressor ? 0 : schema->dim,
-                                            schema->modality, &part->bucket);
+    dreamdb_status status = ddb_view_bucket(ctx, source->field, ddb_bytes_slice(want->object.data, want->object.size), want->path,
+                                            &part->bucket);
     if (status < 0) {
         return status;
     }
@@ -23042,6 +23411,7 @@ DDB_FN dreamdb_status ddb_scan_records(ddb_ctx *ctx, dreamdb_snapshot *view, ddb
     select.end = end;
     *out = 0;
     dreamdb_status status = ddb_view_need(ctx, view, &field, 1, DDB_VIEW_TRACK);
+    status = status < 0 ? status : ddb_view_try_codec(ctx, view, field);
     if (status == DREAMDB_OK) {
         status = ddb_track_open(ctx, view->db->env, &field->track, &select, &cursor);
     }
@@ -23051,7 +23421,7 @@ DDB_FN dreamdb_status ddb_scan_records(ddb_ctx *ctx, dreamdb_snapshot *view, ddb
         if (status == DREAMDB_OK) {
             uint64_t span = row->t_end - row->t_start;
             uint64_t most = field->cls == DDB_TRACK_ITEM ? 1 : field->cls == DDB_TRACK_SPATIAL
-                ? ddb_bucket_records(row->size, field->schema) : row->size * 8;
+                ? ddb_bucket_records(row->size, field->schema, ddb_view_code_bytes(field)) : row->size * 8;
             *out += span < most && field->cls != DDB_TRACK_SPATIAL ? span : most;
         }
     }
@@ -23214,12 +23584,60 @@ DDB_FN dreamdb_status ddb_scan_column_scalar(ddb_ctx *ctx, ddb_scan_column *colu
     return DREAMDB_OK;
 }
 
+/* Records of one bucket that wait to be decoded together, and where their vectors go. */
+typedef struct ddb_scan_codes { const uint8_t *codes[DDB_SCAN_DECODE]; float *to[DDB_SCAN_DECODE]; size_t count; } ddb_scan_codes;
+
+DDB_FN dreamdb_status ddb_scan_codes_flush(ddb_ctx *ctx, const ddb_codec *codec, ddb_scan_codes *wait)
+{
+    size_t dim = codec->dim, size = codec->code_bytes, count = wait->count;
+    uint8_t *codes = (uint8_t *)ddb_mem_alloc(ctx, count * size);
+    float *vectors = ddb_mem_new(ctx, float, count * dim);
+    dreamdb_status status = codes && vectors ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        memcpy(codes + i * size, wait->codes[i], size);
+    }
+    status = status < 0 ? status : ddb_index_codec_vectors(ctx, codec, codes, size, count, vectors);
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        memcpy(wait->to[i], vectors + i * dim, dim * sizeof *vectors);
+    }
+    ddb_mem_free(ctx, codes, count * size);
+    ddb_mem_drop(ctx, vectors, float, count * dim);
+    wait->count = 0;
+    return status;
+}
+
+/* The vectors that a coded bucket holds for the wanted anchors: a compressed field gives decoded ones (spatial.md 9.7). */
+DDB_FN dreamdb_status ddb_scan_column_codes(ddb_ctx *ctx, ddb_scan_column *column, const ddb_scan_part *part)
+{
+    const ddb_codec *codec = column->field->codec;
+    ddb_scan_codes wait;
+    dreamdb_status status = DREAMDB_OK;
+    wait.count = 0;
+    for (size_t i = 0; i < part->count && status == DREAMDB_OK; i++) {
+        size_t at = ddb_coll_lower_u64(column->anchors, column->count, part->anchors[i]);
+        if (at == column->count || column->anchors[at] != part->anchors[i]) {
+            continue;
+        }
+        dreamdb_value *value = column->values + at * column->stride;
+        value->present = 1;
+        value->data = column->vectors + at * codec->dim;
+        value->size = codec->dim * sizeof(float);
+        wait.codes[wait.count] = part->bucket.records + i * part->bucket.record_size + 8;
+        wait.to[wait.count++] = column->vectors + at * codec->dim;
+        status = wait.count == DDB_SCAN_DECODE ? ddb_scan_codes_flush(ctx, codec, &wait) : DREAMDB_OK;
+    }
+    return status < 0 || wait.count == 0 ? status : ddb_scan_codes_flush(ctx, codec, &wait);
+}
+
 /* Puts what one Track row holds for the wanted anchors; later rows overwrite earlier ones. */
 DDB_FN dreamdb_status ddb_scan_column_part(ddb_ctx *ctx, ddb_scan_column *column, const ddb_scan_part *part)
 {
     dreamdb_value shared;
     uint64_t dim = column->field->schema->dim;
     bool decoded = false;
+    if (column->vectors && column->field->codec) {
+        return ddb_scan_column_codes(ctx, column, part);
+    }
     memset(&shared, 0, sizeof shared);
     shared.kind = column->field->schema->kind;
     for (size_t i = 0; i < part->count; i++) {
@@ -23308,12 +23726,11 @@ DDB_FN dreamdb_status ddb_scan_column_load(ddb_ctx *ctx, dreamdb_snapshot *view,
     if ((field->cls == DDB_TRACK_SPATIAL && !column.vectors) || (field->cls == DDB_TRACK_ITEM && !column.rows)) {
         return DREAMDB_ERR_MEMORY;
     }
-    if (field->has_registry && field->registry.has_compressor) {
-        return ddb_mem_fail_at(ctx, DREAMDB_ERR_UNSUPPORTED, view->path,
-                               "field `%.*s` is stored as codes of a compressor, which this version does not decode",
-                               (int)field->schema->name.size, (const char *)field->schema->name.data);
+    dreamdb_status status = ddb_view_need(ctx, view, &field, 1, DDB_VIEW_CODEC);
+    if (status < 0) {
+        return status;
     }
-    dreamdb_status status = ddb_scan_source_open(ctx, view, field, anchors[0], anchors[count - 1] + 1, &source);
+    status = ddb_scan_source_open(ctx, view, field, anchors[0], anchors[count - 1] + 1, &source);
     while (status == DREAMDB_OK) {
         status = ddb_scan_source_next(ctx, &source, &part);
         if (status == DREAMDB_OK) {
@@ -23352,6 +23769,8 @@ struct dreamdb_cursor {
     ddb_scan_part     part;
     size_t            part_at;
     uint8_t          *part_keep;             /* of the current part: 1 = give it */
+    const float      *decoded;               /* of a coded part: vectors of records [decoded_from, decoded_to), in the pass arena */
+    size_t            decoded_from, decoded_to;
     size_t            part_cap;
     dreamdb_value    *row_values;            /* [row_cap][field_count] handed out in storage order */
     size_t            row_cap;
@@ -23529,13 +23948,9 @@ DDB_FN dreamdb_status ddb_scan_cursor_start(ddb_ctx *ctx, dreamdb_cursor *cursor
     }
     cursor->storage = one_embedding && scan->order != DREAMDB_ORDER_ANCHOR;
     cursor->pass_rows = ddb_scan_pass_rows(cursor);
-    if (cursor->storage && cursor->fields[0]->registry.has_compressor) {
-        return ddb_mem_fail_at(ctx, DREAMDB_ERR_UNSUPPORTED, cursor->view->path,
-                               "field `%.*s` is stored as codes of a compressor, which this version does not decode",
-                               (int)cursor->fields[0]->schema->name.size, (const char *)cursor->fields[0]->schema->name.data);
-    }
     if (cursor->storage) {
-        status = ddb_scan_repeats(ctx, cursor);
+        status = ddb_view_need(ctx, cursor->view, cursor->fields, 1, DDB_VIEW_CODEC);
+        status = status < 0 ? status : ddb_scan_repeats(ctx, cursor);
         status = status < 0 ? status : ddb_scan_source_open(ctx, cursor->view, cursor->fields[0], cursor->start, cursor->end,
                                                             &cursor->source);
         cursor->source.big = cursor->big;
@@ -23709,12 +24124,36 @@ DDB_FN dreamdb_status ddb_scan_part_filter(ddb_ctx *ctx, dreamdb_cursor *cursor)
     return status;
 }
 
+/* The decoded vector of a record of a coded part; the next few, as many as the caller may still want, are decoded with it. */
+DDB_FN const float *ddb_scan_record_decoded(ddb_ctx *ctx, dreamdb_cursor *cursor, size_t i, size_t wanted)
+{
+    const ddb_bucket *bucket = &cursor->part.bucket;
+    const ddb_codec *codec = cursor->fields[0]->codec;
+    if (i < cursor->decoded_from || i >= cursor->decoded_to) {
+        size_t count = bucket->count - i < wanted ? bucket->count - i : wanted;
+        count = count < DDB_SCAN_DECODE ? count : DDB_SCAN_DECODE;
+        float *out = ddb_mem_arena_new(ctx, &cursor->pass, float, count * codec->dim);
+        cursor->decoded_to = 0;
+        if (!out || ddb_index_codec_vectors(ctx, codec, bucket->records + i * bucket->record_size + 8, bucket->record_size, count,
+                                            out) < 0) {
+            return NULL;
+        }
+        cursor->decoded = out;
+        cursor->decoded_from = i;
+        cursor->decoded_to = i + count;
+    }
+    return cursor->decoded + (i - cursor->decoded_from) * codec->dim;
+}
+
 /* The floats of a record: in the bucket's own memory where that is native and aligned, else a copy in the pass arena. */
-DDB_FN const float *ddb_scan_record_floats(ddb_ctx *ctx, dreamdb_cursor *cursor, size_t i)
+DDB_FN const float *ddb_scan_record_floats(ddb_ctx *ctx, dreamdb_cursor *cursor, size_t i, size_t wanted)
 {
     const ddb_bucket *bucket = &cursor->part.bucket;
     const uint8_t *at = bucket->records + i * bucket->record_size + 8;
     uint64_t dim = cursor->fields[0]->schema->dim;
+    if (cursor->fields[0]->codec) {
+        return ddb_scan_record_decoded(ctx, cursor, i, wanted);
+    }
     if (!DDB_PORT_BIG_ENDIAN && (uintptr_t)at % sizeof(float) == 0) {
         return (const float *)(const void *)at;
     }
@@ -23730,6 +24169,7 @@ DDB_FN dreamdb_status ddb_scan_rows_storage(ddb_ctx *ctx, dreamdb_cursor *cursor
 {
     uint64_t dim = cursor->fields[0]->schema->dim;
     ddb_mem_arena_free(ctx, &cursor->pass);
+    cursor->decoded_to = 0;
     if (max > cursor->row_cap) {
         ddb_mem_drop(ctx, cursor->row_values, dreamdb_value, cursor->row_cap);
         cursor->row_cap = 0;
@@ -23745,7 +24185,7 @@ DDB_FN dreamdb_status ddb_scan_rows_storage(ddb_ctx *ctx, dreamdb_cursor *cursor
                 return DREAMDB_OK;                           /* the next part frees the memory of what was just given */
             }
             dreamdb_status status = ddb_scan_source_next(ctx, &cursor->source, &cursor->part);
-            cursor->part_at = 0;
+            cursor->part_at = cursor->decoded_to = 0;
             status = status == DREAMDB_OK ? ddb_scan_part_filter(ctx, cursor) : status;
             if (status != DREAMDB_OK) {
                 cursor->part.count = 0;
@@ -23758,7 +24198,7 @@ DDB_FN dreamdb_status ddb_scan_rows_storage(ddb_ctx *ctx, dreamdb_cursor *cursor
             dreamdb_value *value = cursor->row_values + *got;
             value->kind = DREAMDB_EMBEDDING;
             value->present = 1;
-            value->data = ddb_scan_record_floats(ctx, cursor, i);
+            value->data = ddb_scan_record_floats(ctx, cursor, i, max - *got);
             value->size = dim * sizeof(float);
             if (!value->data) {
                 return DREAMDB_ERR_MEMORY;
@@ -23862,7 +24302,7 @@ DDB_FN dreamdb_status ddb_scan_media(ddb_ctx *ctx, dreamdb_snapshot *view, const
     return status;
 }
 
-/* ==== ROOM 35 query | prefix ddb_query_ | uses port mem bytes coll exact bound pool addr object page track tomb index bucket view scan ==== */
+/* ==== ROOM 35 query | prefix ddb_query_ | uses port mem bytes coll exact kern bound pool addr object page track tomb index bucket view scan ==== */
 /* Vector search over the cells of one view.  Each probed cell is read once, verified, and kept in a layout made for the scan (unit rows,
    8-bit codes: room bound) under db->cells_cap; the answer is the exact left fold of the format, the same for every SIMD level, thread
    count and cache size, ties by place in the Track.  Deleted rows are left out when a cell is built (a view never changes). */
@@ -23874,7 +24314,8 @@ DDB_FN dreamdb_status ddb_scan_media(ddb_ctx *ctx, dreamdb_snapshot *view, const
 /* One cell ready to scan. */
 typedef struct ddb_query_cell {
     ddb_bound_set *set;                  /* cosine; NULL when the cell has no row */
-    float         *rows;                 /* l2: [count][dim] */
+    float         *rows;                 /* l2: [count][dim]; coded: exact unit vectors, if there are sidecars */
+    uint8_t       *codes;                /* coded: [count][code_bytes] */
     uint64_t      *anchors;              /* [count], Track order */
     size_t         count, bytes;
     uint64_t       used;                 /* clock of the last use */
@@ -23882,7 +24323,7 @@ typedef struct ddb_query_cell {
     bool           loaded;
 } ddb_query_cell;
 
-typedef struct ddb_query_field { ddb_map keys; ddb_query_cell *cells; size_t count, cap; uint32_t dim; } ddb_query_field;
+typedef struct ddb_query_field { ddb_map keys; ddb_query_cell *cells; size_t count, cap, code_bytes; uint32_t dim; } ddb_query_field;
 
 struct ddb_query_cells { ddb_port_mutex lock; ddb_query_field *fields; size_t field_count; uint64_t bytes, clock; };
 typedef struct ddb_query_cells ddb_query_cells;
@@ -23893,10 +24334,12 @@ DDB_FN void ddb_query_cell_drop(ddb_ctx *ctx, ddb_query_cells *all, const ddb_qu
         ddb_bound_free(ctx, cell->set);
     }
     ddb_mem_drop(ctx, cell->rows, float, cell->count * field->dim);
+    ddb_mem_free(ctx, cell->codes, cell->count * field->code_bytes);
     ddb_mem_drop(ctx, cell->anchors, uint64_t, cell->count);
     all->bytes -= cell->bytes;
     cell->set = NULL;
     cell->rows = NULL;
+    cell->codes = NULL;
     cell->anchors = NULL;
     cell->count = cell->bytes = 0;
     cell->loaded = false;
@@ -23950,9 +24393,10 @@ typedef struct ddb_query_run {
     ddb_query_field  *table;
     const dreamdb_query *query;
     ddb_scan_list     where;
-    uint32_t          dim, top_k;
-    bool              l2, has_where;
-    uint64_t          cells_probed, cells_read, candidates;    /* under cells->lock */
+    const ddb_codec  *codec;             /* NULL: floats are stored */
+    uint32_t          dim, top_k, pool;  /* pool: of the best codes, when their exact vectors are looked at */
+    bool              l2, has_where, rerank;
+    uint64_t          cells_probed, cells_read, candidates, reranked;      /* under cells->lock */
 } ddb_query_run;
 
 /* ---- Building cells ---- */
@@ -23963,6 +24407,7 @@ typedef struct ddb_query_build {
     ddb_tomb            *tomb;
     const ddb_row       *rows;
     const ddb_object_want *wants;
+    const ddb_object_want *const *sidecars;                    /* coded: of each row, NULL where it has none */
     size_t               row_count;
     ddb_query_cell       cell;           /* out */
     dreamdb_error        error;
@@ -23971,11 +24416,10 @@ typedef struct ddb_query_build {
     uint32_t             cpu;
 } ddb_query_build;
 
-/* Marks deleted records and repeats of one anchor with one vector (keep 0). */
-DDB_FN dreamdb_status ddb_query_build_filter(ddb_ctx *ctx, const ddb_query_build *build, const uint64_t *anchors, const float *vectors,
-                                             size_t count, uint8_t *keep)
+/* Marks deleted records and repeats of one anchor with one value of size bytes (keep 0). */
+DDB_FN dreamdb_status ddb_query_build_filter(ddb_ctx *ctx, const ddb_query_build *build, const uint64_t *anchors, const void *values,
+                                             size_t size, size_t count, uint8_t *keep)
 {
-    uint32_t dim = build->run->dim;
     bool ascending = true;
     memset(keep, 1, count);
     for (size_t i = 1; i < count && ascending; i++) {
@@ -24002,13 +24446,13 @@ DDB_FN dreamdb_status ddb_query_build_filter(ddb_ctx *ctx, const ddb_query_build
     if (status == DREAMDB_OK && distinct < count) {
         ddb_map seen;                                        /* anchor and vector, to the record that keeps the place */
         memset(&seen, 0, sizeof seen);
-        seen.key_size = 8 + (size_t)dim * sizeof(float);
+        seen.key_size = 8 + size;
         uint8_t *key = (uint8_t *)ddb_mem_alloc(ctx, seen.key_size);
         status = key ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
         for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
             bool fresh = true;
             memcpy(key, anchors + i, 8);
-            memcpy(key + 8, vectors + i * dim, (size_t)dim * sizeof(float));
+            memcpy(key + 8, (const uint8_t *)values + i * size, size);
             status = ddb_coll_map_put(ctx, &seen, key, i, NULL, &fresh);
             keep[i] = keep[i] && fresh;
         }
@@ -24099,7 +24543,7 @@ DDB_FN dreamdb_status ddb_query_build_cell(ddb_ctx *ctx, ddb_query_build *build)
     keep = status == DREAMDB_OK ? ddb_mem_new(ctx, uint8_t, count) : NULL;
     status = status == DREAMDB_OK && !keep ? DREAMDB_ERR_MEMORY : status;
     if (status == DREAMDB_OK) {
-        status = ddb_query_build_filter(ctx, build, anchors, vectors, count, keep);
+        status = ddb_query_build_filter(ctx, build, anchors, vectors, dim * sizeof(float), count, keep);
     }
     if (status == DREAMDB_OK) {
         kept = ddb_query_build_settle(build, anchors, vectors, count, keep);
@@ -24127,6 +24571,133 @@ DDB_FN dreamdb_status ddb_query_build_cell(ddb_ctx *ctx, ddb_query_build *build)
     return status;
 }
 
+/* The records of a coded cell on their way: vectors is NULL unless every bucket has its sidecar. */
+typedef struct ddb_query_coded { uint64_t *anchors; uint8_t *codes, *keep; float *vectors; size_t count, size; } ddb_query_coded;
+
+/* One bucket of a coded cell, and its sidecar. */
+DDB_FN dreamdb_status ddb_query_coded_bucket(ddb_ctx *ctx, const ddb_query_build *build, size_t r, const ddb_bucket *bucket,
+                                             ddb_query_coded *c, size_t at)
+{
+    const ddb_query_run *run = build->run;
+    const ddb_object_want *want = build->wants + r, *side = build->sidecars[r];
+    for (size_t i = 0; i < bucket->count; i++) {
+        const uint8_t *record = bucket->records + i * bucket->record_size;
+        c->anchors[at + i] = ddb_bucket_anchor(bucket, i);
+        if (c->anchors[at + i] < build->rows[r].t_start || c->anchors[at + i] >= build->rows[r].t_end) {
+            return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, want->path, "bucket holds anchor %llu outside its Track row",
+                                   (unsigned long long)c->anchors[at + i]);
+        }
+        memcpy(c->codes + (at + i) * c->size, record + 8, c->size);
+    }
+    if (!c->vectors) {
+        return DREAMDB_OK;
+    }
+    const uint8_t *exact = NULL;
+    dreamdb_status status = ddb_bucket_sidecar_open(ctx, ddb_bytes_slice(side->object.data, side->object.size), side->path, run->dim,
+                                                    bucket->count, &exact);
+    if (status == DREAMDB_OK) {
+        ddb_bytes_get_f32(c->vectors + at * run->dim, exact, bucket->count * run->dim);
+    }
+    return status;
+}
+
+/* Reads all buckets of a coded cell in Track order. */
+DDB_FN dreamdb_status ddb_query_coded_read(ddb_ctx *ctx, const ddb_query_build *build, ddb_query_coded *c)
+{
+    const ddb_query_run *run = build->run;
+    bool exact = build->row_count > 0;
+    for (int pass = 0; pass < 2; pass++) {
+        size_t at = 0, floats = 0;
+        for (size_t r = 0; r < build->row_count; r++) {
+            ddb_bucket bucket;
+            const ddb_object_want *want = build->wants + r;
+            dreamdb_status status = ddb_view_bucket(ctx, run->field, ddb_bytes_slice(want->object.data, want->object.size), want->path,
+                                                    &bucket);
+            if (status == DREAMDB_OK && !ddb_addr_equal(&bucket.index, &run->field->registry.index)) {
+                status = ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, want->path,
+                                         "bucket was placed under another spatial index than the field's");
+            }
+            status = status == DREAMDB_OK && pass ? ddb_query_coded_bucket(ctx, build, r, &bucket, c, at) : status;
+            if (status < 0) {
+                return status;
+            }
+            at += bucket.count;
+            exact = exact && build->sidecars[r];
+        }
+        if (pass == 0) {
+            c->count = at;
+            if (!ddb_mem_mul(at, run->dim, &floats)) {
+                return ddb_mem_fail(ctx, DREAMDB_ERR_LIMIT, "a cell of %zu records is too big", at);
+            }
+            c->anchors = ddb_mem_new(ctx, uint64_t, at);
+            c->codes = (uint8_t *)ddb_mem_alloc(ctx, at * c->size);
+            c->keep = ddb_mem_new(ctx, uint8_t, at);
+            c->vectors = exact ? ddb_mem_new(ctx, float, floats) : NULL;
+            if (!c->anchors || !c->codes || !c->keep || (exact && !c->vectors)) {
+                return DREAMDB_ERR_MEMORY;
+            }
+        }
+    }
+    return DREAMDB_OK;
+}
+
+/* Drops what the filter leaves out and makes unit vectors of the exact ones; returns the new count. */
+DDB_FN size_t ddb_query_coded_settle(const ddb_query_build *build, ddb_query_coded *c)
+{
+    uint32_t dim = build->run->dim;
+    size_t out = 0;
+    ddb_exact_env env;
+    ddb_exact_enter(&env);
+    for (size_t i = 0; i < c->count; i++) {
+        if (c->keep[i] != 0 && (!c->vectors || ddb_exact_unit(c->vectors + i * dim, dim, c->vectors + out * dim) == DDB_EXACT_GOOD)) {
+            c->anchors[out] = c->anchors[i];
+            memmove(c->codes + out++ * c->size, c->codes + i * c->size, c->size);
+        }
+    }
+    ddb_exact_leave(&env);
+    return out;
+}
+
+/* Builds one cell of a coded field: its codes, and the exact vectors where there are sidecars. */
+DDB_FN dreamdb_status ddb_query_coded_cell(ddb_ctx *ctx, ddb_query_build *build)
+{
+    ddb_query_coded c;
+    uint32_t dim = build->run->dim;
+    ddb_query_cell *cell = &build->cell;
+    size_t kept = 0;
+    memset(&c, 0, sizeof c);
+    c.size = build->run->codec->code_bytes;
+    dreamdb_status status = ddb_query_coded_read(ctx, build, &c);
+    if (status == DREAMDB_OK) {
+        status = c.vectors ? ddb_query_build_filter(ctx, build, c.anchors, c.vectors, dim * sizeof(float), c.count, c.keep)
+            : ddb_query_build_filter(ctx, build, c.anchors, c.codes, c.size, c.count, c.keep);
+    }
+    if (status == DREAMDB_OK) {
+        kept = ddb_query_coded_settle(build, &c);
+        cell->count = kept;
+        cell->anchors = kept > 0 ? ddb_mem_new(ctx, uint64_t, kept) : NULL;
+        cell->codes = kept > 0 ? (uint8_t *)ddb_mem_alloc(ctx, kept * c.size) : NULL;
+        cell->rows = kept > 0 && c.vectors ? ddb_mem_new(ctx, float, kept * dim) : NULL;
+        status = kept > 0 && (!cell->anchors || !cell->codes || (c.vectors && !cell->rows)) ? DREAMDB_ERR_MEMORY : DREAMDB_OK;
+    }
+    if (status == DREAMDB_OK && kept > 0) {
+        memcpy(cell->anchors, c.anchors, kept * sizeof *c.anchors);
+        memcpy(cell->codes, c.codes, kept * c.size);
+        if (cell->rows) {
+            memcpy(cell->rows, c.vectors, kept * dim * sizeof(float));
+        }
+    }
+    if (status == DREAMDB_OK) {
+        cell->bytes = kept * (sizeof(uint64_t) + c.size + (cell->rows ? dim * sizeof(float) : 0)) + sizeof *cell;
+        cell->loaded = true;
+    }
+    ddb_mem_drop(ctx, c.anchors, uint64_t, c.count);
+    ddb_mem_free(ctx, c.codes, c.count * c.size);
+    ddb_mem_drop(ctx, c.keep, uint8_t, c.count);
+    ddb_mem_drop(ctx, c.vectors, float, c.count * dim);
+    return status;
+}
+
 DDB_FN void ddb_query_build_task(void *user, uint32_t index)
 {
     ddb_query_build *build = (ddb_query_build *)user + index;
@@ -24136,7 +24707,7 @@ DDB_FN void ddb_query_build_task(void *user, uint32_t index)
     ctx.allocator = build->allocator;
     ctx.cpu = build->cpu;
     ctx.error = &build->error;
-    build->status = ddb_query_build_cell(&ctx, build);
+    build->status = build->run->codec ? ddb_query_coded_cell(&ctx, build) : ddb_query_build_cell(&ctx, build);
 }
 
 /* Frees the longest unused cells that nobody pins until the cap holds. */
@@ -24161,23 +24732,43 @@ DDB_FN void ddb_query_evict(ddb_ctx *ctx, ddb_query_cells *all, uint64_t cap)
     }
 }
 
+/* Wishes for the buckets of some rows and, of a coded field, for their sidecars behind them; *total is how many objects that is. */
+DDB_FN dreamdb_status ddb_query_wish(ddb_ctx *ctx, const ddb_query_run *run, ddb_arena *arena, const ddb_row *rows, size_t count,
+                                     ddb_object_want *wants, const ddb_object_want **sidecars, size_t *total)
+{
+    char *folder = ddb_view_folder(ctx, arena, run->field, NULL);
+    *total = count;
+    for (size_t i = 0; i < count && folder; i++) {
+        wants[i].path = ddb_bucket_path(ctx, arena, folder, rows + i);
+        wants[i].addr = rows[i].addr;
+        wants[i].size = rows[i].size;
+        if (run->codec && (rows[i].flags & DDB_ROW_SIDECAR)) {
+            ddb_object_want *side = wants + (*total)++;
+            side->path = ddb_bucket_sidecar_path(ctx, arena, folder, rows + i);
+            side->addr = rows[i].sidecar;
+            sidecars[i] = side;
+            folder = side->path ? folder : NULL;
+        }
+        folder = wants[i].path ? folder : NULL;
+    }
+    return folder ? DREAMDB_OK : ctx->error && ctx->error->status < 0 ? ctx->error->status : DREAMDB_ERR_MEMORY;
+}
+
 /* Fetches the buckets of rows[0..count) and builds the cells of the keys they belong to; slots[i] is the table slot of keys[i] (sorted). */
 DDB_FN dreamdb_status ddb_query_build_group(ddb_ctx *ctx, ddb_query_run *run, ddb_arena *arena, const ddb_row *rows, size_t count,
                                             const ddb_slice *keys, const size_t *slots, size_t key_count)
 {
-    ddb_object_want *wants = ddb_mem_arena_new(ctx, arena, ddb_object_want, count);
+    ddb_object_want *wants = ddb_mem_arena_new(ctx, arena, ddb_object_want, run->codec ? count * 2 : count);
+    const ddb_object_want **sidecars = ddb_mem_arena_new(ctx, arena, const ddb_object_want *, run->codec ? count : 0);
     ddb_query_build *builds = ddb_mem_arena_new(ctx, arena, ddb_query_build, key_count);
-    char *folder = ddb_view_folder(ctx, arena, run->field, NULL);
     ddb_tomb *tomb = NULL;
-    dreamdb_status status = wants && builds && folder ? ddb_view_tomb(ctx, run->view, &tomb) : DREAMDB_ERR_MEMORY;
-    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
-        wants[i].path = ddb_bucket_path(ctx, arena, folder, rows + i);
-        wants[i].addr = rows[i].addr;
-        wants[i].size = rows[i].size;
-        status = wants[i].path ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    size_t total = 0;
+    dreamdb_status status = wants && builds && sidecars ? ddb_view_tomb(ctx, run->view, &tomb) : DREAMDB_ERR_MEMORY;
+    if (status == DREAMDB_OK) {
+        status = ddb_query_wish(ctx, run, arena, rows, count, wants, sidecars, &total);
     }
     if (status == DREAMDB_OK && count > 0) {
-        status = ddb_object_get_many(ctx, run->view->db->env, wants, count);
+        status = ddb_object_get_many(ctx, run->view->db->env, wants, total);
     }
     if (status < 0) {
         return status;
@@ -24192,6 +24783,7 @@ DDB_FN dreamdb_status ddb_query_build_group(ddb_ctx *ctx, ddb_query_run *run, dd
         builds[k].tomb = tomb;
         builds[k].rows = rows + from;
         builds[k].wants = wants + from;
+        builds[k].sidecars = run->codec ? sidecars + from : NULL;
         builds[k].row_count = at - from;
         builds[k].allocator = ctx->allocator;
         builds[k].cpu = ctx->cpu;
@@ -24209,7 +24801,7 @@ DDB_FN dreamdb_status ddb_query_build_group(ddb_ctx *ctx, ddb_query_run *run, dd
             status = status < 0 ? status : ddb_mem_adopt(ctx, &builds[k].error);
         }
     }
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < total; i++) {
         ddb_object_release(run->view->db->env, &wants[i].object);
     }
     return status;
@@ -24372,7 +24964,7 @@ DDB_FN void ddb_query_unpin(ddb_ctx *ctx, ddb_query_run *run, const ddb_query_pr
 
 typedef struct ddb_query_found { uint64_t anchor; float score; } ddb_query_found;
 
-/* Top k of squared distances, smallest first, for the l2 metric; ties by ordinal. */
+/* The best few so far, smallest first (squared distances of l2; scores of codes, negated); ties by ordinal. */
 typedef struct ddb_query_near { float *scores; uint64_t *ordinals; size_t count, cap; } ddb_query_near;
 
 /* State of one query vector. */
@@ -24381,6 +24973,9 @@ typedef struct ddb_query_one {
     const float    *vector;              /* unit for cosine */
     ddb_bound_query *bound;
     ddb_query_near  near;
+    float          *prepared;            /* coded: the query as the compressor wants it */
+    float          *scores;              /* coded: of the rows of a cell */
+    size_t          score_cap;
     uint64_t        live;                /* rows scanned that the predicate keeps */
     uint8_t        *keep;
     size_t          keep_cap;
@@ -24403,6 +24998,22 @@ DDB_FN void ddb_query_near_add(ddb_query_near *near, float score, uint64_t ordin
     near->count += near->count < near->cap;
 }
 
+/* The exact folds of a query with count unit vectors. */
+DDB_FN void ddb_query_folds(ddb_ctx *ctx, const float *rows, size_t count, const float *query, uint32_t dim, float *out)
+{
+    ddb_exact_env env;
+    ddb_exact_enter(&env);
+    for (size_t i = 0; i < count; i += DDB_KERN_LANES) {
+        const float *some[DDB_KERN_LANES];
+        size_t n = ddb_kern_least_of(count - i, DDB_KERN_LANES);
+        for (size_t l = 0; l < DDB_KERN_LANES; l++) {
+            some[l] = rows + (i + ddb_kern_least_of(l, n - 1)) * dim;
+        }
+        ddb_kern_rows(ctx->cpu, some, n, query, dim, DDB_KERN_TERM_DOT, out + i);
+    }
+    ddb_exact_leave(&env);
+}
+
 /* f32 of the f64 sum of squared differences, index order (spatial.md 3). */
 DDB_FN void ddb_query_scan_l2(ddb_query_one *one, const ddb_query_cell *cell, uint64_t base, const uint8_t *keep)
 {
@@ -24415,6 +25026,33 @@ DDB_FN void ddb_query_scan_l2(ddb_query_one *one, const ddb_query_cell *cell, ui
         }
     }
     ddb_exact_leave(&env);
+}
+
+/* Scores of all rows of a coded cell: by their codes, or (--exact) by the vectors themselves where there are sidecars. */
+DDB_FN dreamdb_status ddb_query_scan_coded(ddb_ctx *ctx, ddb_query_one *one, const ddb_query_cell *cell, uint64_t base,
+                                           const uint8_t *keep)
+{
+    const ddb_query_run *run = one->run;
+    if (cell->count > one->score_cap) {
+        ddb_mem_drop(ctx, one->scores, float, one->score_cap);
+        one->score_cap = 0;
+        one->scores = ddb_mem_new(ctx, float, cell->count);
+        if (!one->scores) {
+            return DREAMDB_ERR_MEMORY;
+        }
+        one->score_cap = cell->count;
+    }
+    if (run->query->exact && cell->rows) {
+        ddb_query_folds(ctx, cell->rows, cell->count, one->vector, run->dim, one->scores);
+    } else {
+        ddb_index_codec_scores(ctx->cpu, run->codec, one->prepared, cell->codes, run->codec->code_bytes, cell->count, one->scores);
+    }
+    for (size_t i = 0; i < cell->count; i++) {
+        if (!keep || keep[i]) {              /* a score that is no number (a hostile factor) comes last */
+            ddb_query_near_add(&one->near, ddb_exact_finite(one->scores[i]) ? -one->scores[i] : 3.4e38f, base + i);
+        }
+    }
+    return DREAMDB_OK;
 }
 
 /* Which rows of a cell the predicate keeps; NULL when there is none. */
@@ -24466,6 +25104,8 @@ DDB_FN dreamdb_status ddb_query_scan(ddb_ctx *ctx, ddb_query_one *one, ddb_query
             status = ddb_query_keep(ctx, one, &cell, &keep);
             if (status == DREAMDB_OK && one->run->l2) {
                 ddb_query_scan_l2(one, &cell, base, keep);
+            } else if (status == DREAMDB_OK && one->run->codec) {
+                status = ddb_query_scan_coded(ctx, one, &cell, base, keep);
             } else if (status == DREAMDB_OK) {
                 status = ddb_bound_query_scan(ctx, one->bound, cell.set, base, keep);
             }
@@ -24545,8 +25185,8 @@ DDB_FN dreamdb_status ddb_query_list(ddb_ctx *ctx, const ddb_query_one *one, ddb
 DDB_FN dreamdb_status ddb_query_one_begin(ddb_ctx *ctx, ddb_query_one *one, ddb_arena *arena)
 {
     one->live = 0;
-    if (one->run->l2) {
-        one->near.cap = one->run->top_k;
+    if (one->run->l2 || one->run->codec) {
+        one->near.cap = one->run->rerank ? one->run->pool : one->run->top_k;
         one->near.count = 0;
         one->near.scores = ddb_mem_arena_new(ctx, arena, float, one->near.cap);
         one->near.ordinals = ddb_mem_arena_new(ctx, arena, uint64_t, one->near.cap);
@@ -24559,6 +25199,52 @@ DDB_FN dreamdb_status ddb_query_one_begin(ddb_ctx *ctx, ddb_query_one *one, ddb_
     return ddb_bound_query_init(ctx, one->vector, one->run->dim, one->run->top_k, &one->bound);
 }
 
+/* The pool of the best codes by their exact vectors, best first; equal ones stay in the order of their codes (evolution.md 5). */
+DDB_FN dreamdb_status ddb_query_rerank(ddb_ctx *ctx, ddb_query_one *one, const ddb_query_probe *const *by_rank)
+{
+    ddb_query_near exact = one->near;
+    ddb_query_run *run = one->run;
+    size_t count = one->near.count;
+    float *scores = ddb_mem_new(ctx, float, count);
+    uint64_t *places = ddb_mem_new(ctx, uint64_t, count), *ordinals = ddb_mem_new(ctx, uint64_t, count);
+    dreamdb_status status = scores && places && ordinals ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    exact.scores = scores;
+    exact.ordinals = places;
+    exact.count = 0;
+    exact.cap = count;
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        ddb_query_probe probe = *by_rank[one->near.ordinals[i] >> 32];
+        float score = 0;
+        status = ddb_query_pin(ctx, run, &probe, 1, false);
+        if (status < 0) {
+            break;
+        }
+        ddb_port_lock(&run->cells->lock);
+        const float *rows = run->table->cells[probe.slot].rows;
+        ddb_port_unlock(&run->cells->lock);
+        ordinals[i] = one->near.ordinals[i];
+        if (rows) {
+            ddb_query_folds(ctx, rows + (size_t)(ordinals[i] & 0xffffffffu) * run->dim, 1, one->vector, run->dim, &score);
+            ddb_query_near_add(&exact, -score, i);
+        } else {
+            status = ddb_mem_fail_at(ctx, DREAMDB_ERR_ARGUMENT, run->view->path, "query requires exact ranking, but field `%s` has records "
+                                     "without an exact vector: rerank must be approximate", run->query->field);
+        }
+        ddb_query_unpin(ctx, run, &probe, 1);
+    }
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        one->near.scores[i] = exact.scores[i];
+        one->near.ordinals[i] = ordinals[exact.ordinals[i]];
+    }
+    ddb_port_lock(&run->cells->lock);
+    run->reranked += count;
+    ddb_port_unlock(&run->cells->lock);
+    ddb_mem_drop(ctx, scores, float, count);
+    ddb_mem_drop(ctx, places, uint64_t, count);
+    ddb_mem_drop(ctx, ordinals, uint64_t, count);
+    return status;
+}
+
 /* Reads the anchors behind the ordinals of the best. */
 DDB_FN dreamdb_status ddb_query_one_end(ddb_ctx *ctx, ddb_query_one *one, ddb_arena *arena, const ddb_query_probe *probes,
                                         size_t probe_count,
@@ -24567,11 +25253,10 @@ DDB_FN dreamdb_status ddb_query_one_end(ddb_ctx *ctx, ddb_query_one *one, ddb_ar
     uint64_t *ordinals = one->near.ordinals;
     float *scores = one->near.scores;
     const ddb_query_probe **by_rank = ddb_mem_arena_new(ctx, arena, const ddb_query_probe *, probe_count);
-    *count = one->near.count;
-    if (!one->run->l2) {
+    if (!one->run->l2 && !one->run->codec) {
         ordinals = ddb_mem_arena_new(ctx, arena, uint64_t, one->run->top_k);
         scores = ddb_mem_arena_new(ctx, arena, float, one->run->top_k);
-        *count = ordinals && scores ? ddb_bound_query_end(one->bound, ordinals, scores) : 0;
+        one->near.count = ordinals && scores ? ddb_bound_query_end(one->bound, ordinals, scores) : 0;
     }
     if (!by_rank || !ordinals || !scores) {
         return DREAMDB_ERR_MEMORY;
@@ -24579,16 +25264,21 @@ DDB_FN dreamdb_status ddb_query_one_end(ddb_ctx *ctx, ddb_query_one *one, ddb_ar
     for (size_t i = 0; i < probe_count; i++) {
         by_rank[probes[i].rank] = probes + i;
     }
+    dreamdb_status status = one->run->rerank ? ddb_query_rerank(ctx, one, by_rank) : DREAMDB_OK;
+    if (status < 0) {
+        return status;
+    }
+    *count = one->near.count < one->run->top_k ? one->near.count : one->run->top_k;
     for (size_t i = 0; i < *count; i++) {
         ddb_query_probe probe = *by_rank[ordinals[i] >> 32];
-        dreamdb_status status = ddb_query_pin(ctx, one->run, &probe, 1, false);
+        status = ddb_query_pin(ctx, one->run, &probe, 1, false);
         if (status < 0) {
             return status;
         }
         ddb_port_lock(&one->run->cells->lock);
         out[i].anchor = one->run->table->cells[probe.slot].anchors[ordinals[i] & 0xffffffffu];
         ddb_port_unlock(&one->run->cells->lock);
-        out[i].score = scores[i];
+        out[i].score = one->run->codec ? -scores[i] : scores[i];
         ddb_query_unpin(ctx, one->run, &probe, 1);
     }
     return DREAMDB_OK;
@@ -24662,6 +25352,10 @@ DDB_FN dreamdb_status ddb_query_task_one(ddb_ctx *ctx, ddb_query_task *task, uin
     }
     one.vector = vector;
     dreamdb_status status = ddb_index_prepare_query(ctx, run->field->index, run->query->vectors + (size_t)index * run->dim, vector);
+    if (status == DREAMDB_OK && run->codec) {
+        one.prepared = ddb_mem_new(ctx, float, run->codec->query_floats);
+        status = one.prepared ? ddb_index_codec_query(ctx, run->codec, vector, one.prepared) : DREAMDB_ERR_MEMORY;
+    }
     if (status == DREAMDB_OK) {
         status = ddb_query_one_run(ctx, &one, task->found + (size_t)index * run->top_k, task->counts + index);
     }
@@ -24669,6 +25363,8 @@ DDB_FN dreamdb_status ddb_query_task_one(ddb_ctx *ctx, ddb_query_task *task, uin
         ddb_bound_query_free(ctx, one.bound);
     }
     ddb_mem_drop(ctx, one.keep, uint8_t, one.keep_cap);
+    ddb_mem_drop(ctx, one.scores, float, one.score_cap);
+    ddb_mem_drop(ctx, one.prepared, float, run->codec ? run->codec->query_floats : 0);
     ddb_mem_drop(ctx, vector, float, run->dim);
     return status;
 }
@@ -24684,6 +25380,20 @@ DDB_FN void ddb_query_task_run(void *user, uint32_t index)
     task->errors[index].status = ddb_query_task_one(&ctx, task, index);
 }
 
+/* Whether the best codes are looked at again, and how many. */
+DDB_FN dreamdb_status ddb_query_run_pool(ddb_ctx *ctx, const dreamdb_query *query, ddb_query_run *run)
+{
+    bool wanted = query->rerank == DREAMDB_RERANK_EXACT || (query->rerank == DREAMDB_RERANK_INHERIT && run->field->schema->rerank);
+    if ((uint32_t)query->rerank > (uint32_t)DREAMDB_RERANK_EXACT) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "rerank must be inherit, approximate or exact");
+    }
+    run->codec = run->field->codec;
+    run->rerank = run->codec && wanted && !query->exact;
+    run->pool = run->rerank ? query->rerank_pool > 0 ? query->rerank_pool : run->top_k < UINT32_MAX / 5 ? run->top_k * 5 : UINT32_MAX : 0;
+    return run->rerank && run->pool < run->top_k
+        ? ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "rerank_pool must be 0 or at least top_k (%u)", (unsigned)run->top_k) : DREAMDB_OK;
+}
+
 /* Opens the run: field, Track, index, predicate, tables. */
 DDB_FN dreamdb_status ddb_query_run_open(ddb_ctx *ctx, dreamdb_snapshot *view, const dreamdb_query *query, ddb_query_run *run)
 {
@@ -24697,11 +25407,7 @@ DDB_FN dreamdb_status ddb_query_run_open(ddb_ctx *ctx, dreamdb_snapshot *view, c
     if (run->field->cls != DDB_TRACK_SPATIAL) {
         return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%s` is no embedding: it cannot be searched", query->field);
     }
-    if (run->field->registry.has_compressor) {
-        return ddb_mem_fail_at(ctx, DREAMDB_ERR_UNSUPPORTED, view->path,
-                               "field `%s` is stored as codes of a compressor, which this version does not search", query->field);
-    }
-    status = ddb_view_need(ctx, view, &run->field, 1, DDB_VIEW_TRACK | DDB_VIEW_INDEX);
+    status = ddb_view_need(ctx, view, &run->field, 1, DDB_VIEW_TRACK | DDB_VIEW_INDEX | DDB_VIEW_CODEC);
     if (status == DREAMDB_OK) {
         status = ddb_query_cells_of(ctx, view, &run->cells);
     }
@@ -24715,17 +25421,23 @@ DDB_FN dreamdb_status ddb_query_run_open(ddb_ctx *ctx, dreamdb_snapshot *view, c
     run->table = run->cells->fields + (run->field - view->fields);
     run->dim = (uint32_t)run->field->schema->dim;
     run->top_k = query->top_k > 0 ? query->top_k : 10;
-    if (run->top_k > DDB_QUERY_TOP) {                        /* memory follows the rows there are, not what was asked for */
+    status = ddb_query_run_pool(ctx, query, run);
+    if (status < 0) {
+        return status;
+    }
+    if (run->top_k > DDB_QUERY_TOP || run->pool > DDB_QUERY_TOP) {         /* memory follows the rows there are, not what was asked for */
         uint64_t most = 0;
         status = ddb_scan_records(ctx, view, run->field, 0, UINT64_MAX, &most);
         if (status < 0) {
             return status;
         }
         run->top_k = run->top_k > most ? (uint32_t)(most > 0 ? most : 1) : run->top_k;
+        run->pool = run->pool > most ? (uint32_t)(most > 0 ? most : 1) : run->pool;
     }
     run->l2 = ddb_index_metric_l2(run->field->index);
     ddb_port_lock(&run->cells->lock);
     run->table->dim = run->dim;
+    run->table->code_bytes = run->codec ? run->codec->code_bytes : 0;
     run->table->keys.key_size = ddb_index_key_size(run->field->index);
     ddb_port_unlock(&run->cells->lock);
     return DREAMDB_OK;
@@ -24797,6 +25509,7 @@ DDB_FN dreamdb_status ddb_query_gather(ddb_ctx *ctx, ddb_query_run *run, const d
     out->result.cells_probed = run->cells_probed;
     out->result.cells_read = run->cells_read;
     out->result.candidates = run->candidates;
+    out->result.reranked = run->reranked;
     return run->query->field_count > 0 && total > 0 ? ddb_query_columns(ctx, run, out, hits, total) : DREAMDB_OK;
 }
 
@@ -24909,6 +25622,17 @@ DDB_FN dreamdb_status ddb_check_info_field(ddb_ctx *ctx, dreamdb_snapshot *view,
         out->k = ddb_index_k(field->index);
         out->bits = ddb_index_bits(field->index);
     }
+    if (out->compressed) {
+        memcpy(out->compressor_address, field->registry.compressor.bytes, sizeof out->compressor_address);
+    }
+    if (field->codec) {
+        out->compressor = field->codec->row->kind;
+        out->code_bytes = field->codec->code_bytes;
+        out->bits_per_dim = field->codec->rabitq ? field->codec->rabitq->bits : 0;
+        out->factors = field->codec->rabitq && field->codec->rabitq->factors;
+        out->pq_m = field->codec->pq ? field->codec->pq->m : 0;
+        out->pq_k = field->codec->pq ? field->codec->pq->k : 0;
+    }
     return out->name && out->modality && out->kind_text && out->algorithm && out->mime ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
 }
 
@@ -24977,6 +25701,7 @@ DDB_FN dreamdb_status ddb_check_info(ddb_ctx *ctx, dreamdb_snapshot *view, const
         ddb_ctx look = ddb_mem_fork(ctx, &quiet);
         if (field->schema->kind == DREAMDB_EMBEDDING && ddb_view_readable(&look, view, field) == DREAMDB_OK) {
             status = ddb_view_need(&look, view, &field, 1, DDB_VIEW_INDEX);
+            status = status < 0 ? status : ddb_view_need(&look, view, &field, 1, DDB_VIEW_CODEC);
             if (status < 0 && status != DREAMDB_ERR_UNSUPPORTED && status != DREAMDB_ERR_FORMAT) {
                 return ddb_mem_adopt(ctx, &quiet);
             }
@@ -25128,12 +25853,10 @@ DDB_FN dreamdb_status ddb_check_fresh(ddb_ctx *ctx, ddb_check_walk *walk, ddb_ch
 DDB_FN dreamdb_status ddb_check_bucket(ddb_ctx *ctx, const ddb_check_walk *walk, const ddb_check_job *job, const ddb_object_want *want)
 {
     ddb_bucket bucket;
-    const ddb_field *schema = job->field->schema;
     (void)walk;
-    dreamdb_status status = ddb_bucket_open(ctx, ddb_bytes_slice(want->object.data, want->object.size), want->path, schema->dim,
-                                            schema->modality, &bucket);
+    dreamdb_status status = ddb_view_bucket(ctx, job->field, ddb_bytes_slice(want->object.data, want->object.size), want->path, &bucket);
     if (status < 0) {
-        return status == DREAMDB_ERR_UNSUPPORTED ? DREAMDB_OK : status;      /* codes: hashed, not read by this version */
+        return status == DREAMDB_ERR_UNSUPPORTED ? DREAMDB_OK : status;      /* records by reference: hashed, not read by this version */
     }
     if (job->field->has_registry && job->field->registry.index_count == 1 && !ddb_addr_equal(&bucket.index, &job->field->registry.index)) {
         return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, want->path, "bucket was placed under another spatial index than the field's");
@@ -25191,14 +25914,16 @@ DDB_FN dreamdb_status ddb_check_form(ddb_ctx *ctx, const ddb_check_walk *walk, c
 {
     ddb_slice bytes = ddb_bytes_slice(want->object.data, want->object.size);
     ddb_index *index = NULL;
+    ddb_codec *codec = NULL;
     const uint8_t *vectors = NULL;
     dreamdb_status status = DREAMDB_OK;
     switch (job->cls) {
     case DDB_CHECK_BUCKET:
         return ddb_check_bucket(ctx, walk, job, want);
     case DDB_CHECK_SIDECAR:
-        return job->field->registry.has_compressor ? DREAMDB_OK : ddb_bucket_sidecar_open(ctx, bytes, want->path, job->field->schema->dim,
-                                                                   (size_t)ddb_bucket_records(job->row.size, job->field->schema), &vectors);
+        return ddb_bucket_sidecar_open(ctx, bytes, want->path, job->field->schema->dim,
+                                       job->field->registry.has_compressor && !job->field->codec ? SIZE_MAX : (size_t)ddb_bucket_records(
+                                           job->row.size, job->field->schema, ddb_view_code_bytes(job->field)), &vectors);
     case DDB_CHECK_POSTING:
         status = ddb_check_posting(ctx, &job->row, bytes, want->path);
         for (const ddb_check_more *more = job->more; more && status == DREAMDB_OK; more = more->next) {
@@ -25208,8 +25933,9 @@ DDB_FN dreamdb_status ddb_check_form(ddb_ctx *ctx, const ddb_check_walk *walk, c
     case DDB_CHECK_SCALAR_INDEX:
         return ddb_check_scalar_index(ctx, job->field->schema, bytes, want->path);
     case DDB_CHECK_INDEX:
-        status = job->field ? ddb_index_decode(ctx, bytes, want->path, &index) : DREAMDB_OK;
+        status = job->field ? ddb_index_decode(ctx, bytes, want->path, &index) : ddb_index_codec_decode(ctx, bytes, want->path, &codec);
         ddb_index_free(ctx, index);
+        ddb_index_codec_free(ctx, codec);
         return status == DREAMDB_ERR_UNSUPPORTED ? DREAMDB_OK : status;
     case DDB_CHECK_ITEM:
         status = ddb_check_packed(ctx, &job->row, bytes, want->path);
@@ -25458,6 +26184,11 @@ DDB_FN dreamdb_status ddb_check_field(ddb_ctx *ctx, ddb_check_walk *walk, ddb_vi
         return status;
     }
     status = ddb_view_need(&own, walk->view, &field, 1, DDB_VIEW_TRACK);
+    if (status == DREAMDB_OK) {                /* a compressor that cannot be opened is told where it is walked; its codes are hashed */
+        dreamdb_error quiet;
+        ddb_ctx look = ddb_mem_fork(ctx, &quiet);
+        status = ddb_view_try_codec(&look, walk->view, field) == DREAMDB_ERR_MEMORY ? ddb_mem_adopt(&own, &quiet) : DREAMDB_OK;
+    }
     walk->report->objects++;
     if (status < 0) {
         return ddb_check_absorb(ctx, walk, status, &error);
@@ -25618,11 +26349,12 @@ DDB_FN dreamdb_status ddb_check_stats_rows(ddb_ctx *ctx, dreamdb_snapshot *view,
         ddb_check_class cls = item ? (row->flags & DDB_ROW_CHUNKED ? DDB_CHECK_ITEM_MANIFEST : DDB_CHECK_ITEM) : spatial ? DDB_CHECK_BUCKET
             : DDB_CHECK_POSTING;
         out->rows++;
-        out->records += spatial ? ddb_bucket_records(row->size, field->schema) : 1;
+        uint64_t records = spatial ? ddb_bucket_records(row->size, field->schema, ddb_view_code_bytes(field)) : 1;
+        out->records += records;
         status = ddb_check_tally(count, cls, &row->addr, row->size);
         if (status == DREAMDB_OK && (row->flags & DDB_ROW_SIDECAR)) {
             status = ddb_check_tally(count, DDB_CHECK_SIDECAR, &row->sidecar,
-                                     128 + ddb_bucket_records(row->size, field->schema) * field->schema->dim * 4);
+                                     128 + records * field->schema->dim * 4);
         }
         if (!item) {
             bool same = out->rows > 1 && ddb_bytes_equal(ddb_bytes_of(&last), row->key);
@@ -25656,6 +26388,7 @@ DDB_FN dreamdb_status ddb_check_stats_field(ddb_ctx *ctx, dreamdb_snapshot *view
         return DREAMDB_OK;
     }
     dreamdb_status status = ddb_view_need(ctx, view, &field, 1, DDB_VIEW_TRACK);
+    status = status < 0 ? status : ddb_view_try_codec(ctx, view, field);
     if (status == DREAMDB_OK) {
         status = ddb_check_tally(count, DDB_CHECK_TRACK, &field->binding->address, field->track_object.size);
     }
@@ -25715,7 +26448,7 @@ DDB_FN dreamdb_status ddb_check_stats(ddb_ctx *ctx, dreamdb_snapshot *view, cons
     return status;
 }
 
-/* ==== ROOM 37 api | prefix ddb_api_ | uses port mem bytes cpu hash addr object ref index view write scan query check ==== */
+/* ==== ROOM 37 api | prefix ddb_api_ | uses port mem bytes cpu hash addr object ref view write scan query check ==== */
 /* The public functions: check the arguments, call one room.  Nothing else lives here. */
 
 /* The allocator of a config, or libc. */
@@ -25750,7 +26483,7 @@ DDB_FN void ddb_api_free(ddb_ctx *ctx, dreamdb *db)
 {
     ddb_view_release(ctx, db->tip);
     for (size_t i = 0; i < db->index_count; i++) {
-        ddb_index_free(ctx, db->indexes[i].index);
+        ddb_view_index_free(ctx, db->indexes + i);
     }
     ddb_mem_drop(ctx, db->indexes, ddb_view_index, db->index_cap);
     if (db->ref) {
