@@ -16990,25 +16990,26 @@ DDB_FN dreamdb_status ddb_ivf_probe(ddb_ctx *ctx, const ddb_ivf *ivf, uint32_t b
 /* The inverted multi-index: cells of a grid (spatial.md 5).  Each half of a unit vector has k_sub trained centroids; a cell is a pair of
    them, high half times k_sub plus low half.  A query looks at cells in the order of the sum of the two halves' scores, so k_sub^2 cells
    cost 2 * k_sub scores.
-   Invariant: cells are told by the left fold, as in room ivf; probes by the same sums in 8 lanes. */
+   Invariant: cells and probes are both told by the left fold (the reference orders the probes of ivf by sums in lanes, but not these:
+   tried on near-ties). */
 
 typedef struct ddb_imi {
     uint32_t       k_sub, dim;
-    float         *rows;                         /* [2][k_sub][dim / 2]: unit centroids, high half first */
+    float         *packs;                        /* [2]: room kern's packs of the unit centroids, high half first */
     ddb_bound_set *sets[2];
 } ddb_imi;
 
 enum { DDB_IMI_SUB_MOST = 65535 };               /* a cell's number stays within 32 bits */
 
 DDB_FN size_t ddb_imi_half(const ddb_imi *imi) { return imi->dim / 2; }
-DDB_FN size_t ddb_imi_floats(const ddb_imi *imi) { return (size_t)imi->k_sub * ddb_imi_half(imi); }
+DDB_FN size_t ddb_imi_lanes(const ddb_imi *imi) { return ddb_kern_blocks(imi->k_sub) * DDB_KERN_LANES; }
 
 DDB_FN void ddb_imi_close(ddb_ctx *ctx, ddb_imi *imi)
 {
     if (imi) {
         ddb_bound_free(ctx, imi->sets[0]);
         ddb_bound_free(ctx, imi->sets[1]);
-        ddb_mem_drop(ctx, imi->rows, float, 2 * ddb_imi_floats(imi));
+        ddb_mem_drop(ctx, imi->packs, float, 2 * ddb_imi_lanes(imi) * ddb_imi_half(imi));
         ddb_mem_drop(ctx, imi, ddb_imi, 1);
     }
 }
@@ -17016,17 +17017,25 @@ DDB_FN void ddb_imi_close(ddb_ctx *ctx, ddb_imi *imi)
 /* The unit centroids of one half. */
 DDB_FN dreamdb_status ddb_imi_open_half(ddb_ctx *ctx, const char *path, ddb_imi *imi, const uint8_t *bytes, size_t which)
 {
-    size_t half = ddb_imi_half(imi), floats = ddb_imi_floats(imi);
-    float *rows = imi->rows + which * floats;
+    size_t half = ddb_imi_half(imi), floats = imi->k_sub * half;
+    dreamdb_status status = DREAMDB_OK;
     ddb_exact_fault fault = DDB_EXACT_GOOD;
+    float *rows = ddb_mem_new(ctx, float, floats);
+    if (!rows) {
+        return DREAMDB_ERR_MEMORY;
+    }
     ddb_bytes_get_f32(rows, bytes, floats);
     size_t good = ddb_kern_units(ctx->cpu, rows, half, imi->k_sub, half, rows, &fault);
     if (good < imi->k_sub) {
-        return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, fault == DDB_EXACT_ZERO ? "imi: %s-half centroid %zu has zero norm"
-                               : "imi: %s-half centroid %zu has no direction", which ? "low" : "high", good);
+        status = ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, fault == DDB_EXACT_ZERO ? "imi: %s-half centroid %zu has zero norm"
+                                 : "imi: %s-half centroid %zu has no direction", which ? "low" : "high", good);
+    } else {
+        ddb_kern_pack(rows, half, imi->k_sub, half, imi->packs + which * ddb_imi_lanes(imi) * half);
+        status = ddb_bound_build(ctx, rows, half, imi->k_sub, (uint32_t)half, floats < DDB_IVF_SMALL ? (uint32_t)DDB_BOUND_PLAIN : 0u,
+                                 &imi->sets[which]);
     }
-    return ddb_bound_build(ctx, rows, half, imi->k_sub, (uint32_t)half, floats < DDB_IVF_SMALL ? (uint32_t)DDB_BOUND_PLAIN : 0u,
-                           &imi->sets[which]);
+    ddb_mem_drop(ctx, rows, float, floats);
+    return status;
 }
 
 /* high and low: k_sub * (dim / 2) little-endian floats each; dim is even.  path names the object in errors (CORRUPT). */
@@ -17041,8 +17050,8 @@ DDB_FN dreamdb_status ddb_imi_open(ddb_ctx *ctx, const char *path, const uint8_t
     }
     imi->k_sub = k_sub;
     imi->dim = dim;
-    imi->rows = ddb_mem_new(ctx, float, 2 * ddb_imi_floats(imi));
-    if (imi->rows) {
+    imi->packs = ddb_mem_new(ctx, float, 2 * ddb_imi_lanes(imi) * ddb_imi_half(imi));
+    if (imi->packs) {
         status = ddb_imi_open_half(ctx, path, imi, high, 0);
         status = status < 0 ? status : ddb_imi_open_half(ctx, path, imi, low, 1);
     }
@@ -17106,16 +17115,23 @@ DDB_FN void ddb_imi_sink(ddb_imi_score *heap, size_t count, size_t at)
 /* The centroids of one half, best first. */
 DDB_FN dreamdb_status ddb_imi_order(ddb_ctx *ctx, const ddb_imi *imi, const float *unit, size_t which, ddb_imi_score *out)
 {
-    size_t half = ddb_imi_half(imi);
+    size_t half = ddb_imi_half(imi), lanes = ddb_imi_lanes(imi);
+    float *scores = ddb_mem_new(ctx, float, lanes);
+    if (!scores) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    ddb_kern_one(ctx->cpu, imi->packs + which * lanes * half, lanes / DDB_KERN_LANES, half, unit + which * half, scores);
     for (uint32_t j = 0; j < imi->k_sub; j++) {
-        out[j].score = ddb_ivf_lanes(unit + which * half, imi->rows + which * ddb_imi_floats(imi) + j * half, half);
+        out[j].score = scores[j];
         out[j].id = j;
     }
+    ddb_mem_drop(ctx, scores, float, lanes);
     return ddb_coll_sort(ctx, out, imi->k_sub, sizeof *out, ddb_imi_compare, NULL);
 }
 
-/* The best `want` cells of the grid into heap (any order).  Rows and columns stand by score, so both loops may stop early; a sum that
-   equals the worst kept is still offered: its number decides. */
+/* The best `want` cells of the grid into heap (any order), named by their places in the two orders: of equal sums the one whose high half
+   is better comes first (tried with the live reference).  Rows and columns stand by score, so both loops may stop early; a sum that
+   equals the worst kept is still offered: its name decides. */
 DDB_FN void ddb_imi_grid(const ddb_imi *imi, const ddb_imi_score *high, const ddb_imi_score *low, ddb_imi_score *heap, size_t want)
 {
     size_t count = 0;
@@ -17123,7 +17139,7 @@ DDB_FN void ddb_imi_grid(const ddb_imi *imi, const ddb_imi_score *high, const dd
         for (uint32_t l = 0; l < imi->k_sub; l++) {
             ddb_imi_score cell;
             cell.score = ddb_exact_add(high[h].score, low[l].score);
-            cell.id = high[h].id * imi->k_sub + low[l].id;
+            cell.id = h * imi->k_sub + l;
             if (count < want) {
                 heap[count++] = cell;
                 for (size_t i = count / 2; count == want && i-- > 0; ) {
@@ -17163,7 +17179,8 @@ DDB_FN dreamdb_status ddb_imi_probe(ddb_ctx *ctx, const ddb_imi *imi, uint32_t b
         *count = most;
     }
     for (size_t i = 0; status == DREAMDB_OK && i < most; i++) {
-        ddb_ivf_key(cells[i].id, bits, *keys + i * size);
+        uint32_t high = halves[cells[i].id / imi->k_sub].id, low = halves[imi->k_sub + cells[i].id % imi->k_sub].id;
+        ddb_ivf_key(high * imi->k_sub + low, bits, *keys + i * size);
     }
     ddb_mem_drop(ctx, halves, ddb_imi_score, (size_t)imi->k_sub * 2);
     ddb_mem_drop(ctx, cells, ddb_imi_score, most);
@@ -24971,6 +24988,7 @@ typedef struct ddb_query_near { float *scores; uint64_t *ordinals; size_t count,
 typedef struct ddb_query_one {
     ddb_query_run  *run;
     const float    *vector;              /* unit for cosine */
+    const float    *given;               /* as the caller gave it: probes make a unit vector of their own, and twice is not once */
     ddb_bound_query *bound;
     ddb_query_near  near;
     float          *prepared;            /* coded: the query as the compressor wants it */
@@ -25170,7 +25188,7 @@ DDB_FN dreamdb_status ddb_query_list(ddb_ctx *ctx, const ddb_query_one *one, ddb
     size_t key_size = ddb_index_key_size(one->run->field->index);
     uint8_t *keys = NULL;
     dreamdb_status status = nprobe == 0 ? ddb_query_all_keys(ctx, one->run, arena, &keys, count)
-                                        : ddb_index_probe(ctx, one->run->field->index, one->vector, nprobe, arena, &keys, count);
+                                        : ddb_index_probe(ctx, one->run->field->index, one->given, nprobe, arena, &keys, count);
     *probes = status == DREAMDB_OK ? ddb_mem_arena_new(ctx, arena, ddb_query_probe, *count) : NULL;
     if (status == DREAMDB_OK && !*probes) {
         return DREAMDB_ERR_MEMORY;
@@ -25351,7 +25369,8 @@ DDB_FN dreamdb_status ddb_query_task_one(ddb_ctx *ctx, ddb_query_task *task, uin
         return DREAMDB_ERR_MEMORY;
     }
     one.vector = vector;
-    dreamdb_status status = ddb_index_prepare_query(ctx, run->field->index, run->query->vectors + (size_t)index * run->dim, vector);
+    one.given = run->query->vectors + (size_t)index * run->dim;
+    dreamdb_status status = ddb_index_prepare_query(ctx, run->field->index, one.given, vector);
     if (status == DREAMDB_OK && run->codec) {
         one.prepared = ddb_mem_new(ctx, float, run->codec->query_floats);
         status = one.prepared ? ddb_index_codec_query(ctx, run->codec, vector, one.prepared) : DREAMDB_ERR_MEMORY;

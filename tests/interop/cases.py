@@ -280,6 +280,9 @@ class Coded(Generator):
             f['pq_k'] = r.choice([1, 2, 3, 4, 8, 16, 17, 40, 256])
         least = max(f['k'], f['pq_k'] if f.get('compressor') == 'pq' else 1)
         f['sample'] = self.rows(name, dim, least + r.randrange(60))
+        if index == 'imi':                   # a half without length would give a centroid without a direction: both sides refuse it
+            x = f['sample'].reshape(-1, dim // 2)
+            x[np.abs(x).max(axis=1) < 1e-12] = 1
         f['rerank'] = r.random() < .5
         if r.random() < .1:
             f['cap'] = r.choice([1 << 20, 104857600])
