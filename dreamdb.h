@@ -20592,7 +20592,7 @@ DDB_FN dreamdb_status ddb_scalar_select(ddb_ctx *ctx, ddb_env *env, const ddb_tr
    Views are counted: the handle keeps one of its tip, each dreamdb_snapshot_open another. */
 
 enum { DDB_VIEW_TRACK = 1, DDB_VIEW_INDEX = 2, DDB_VIEW_CODEC = 4 };
-#define DDB_VIEW_INDEXES 16        /* decoded indexes and compressors kept by a handle beyond those in use: a year of trains must not pile up */
+#define DDB_VIEW_INDEXES 16        /* decoded indexes and compressors that a handle keeps beyond those in use: trains must not pile up */
 
 typedef struct ddb_view_field {
     const ddb_field   *schema;
