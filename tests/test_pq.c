@@ -120,7 +120,7 @@ static dreamdb_status decode_bytes(const uint8_t *data, size_t size)
 
 static dreamdb_status made(uint64_t dim, uint64_t m, uint64_t k, size_t floats, size_t seed, uint64_t code_bytes)
 {
-    static const uint8_t zeros[8192] = { 0 };
+    static const uint8_t zeros[8448] = { 0 };
     ddb_buf b;
     ddb_bytes_init(&b, test_ctx());
     ddb_cbor_map(&b, 6);
