@@ -6646,9 +6646,23 @@ DDB_FN dreamdb_status ddb_store_context(ddb_ctx *ctx, const dreamdb_allocator *a
 
 /* ---- Bytes with a count of their users: what blobs lend, what shelves keep ---- */
 
+enum { DDB_STORE_SPARES = 32,                  /* blocks kept at most, and of at most so many bytes in all */
+       DDB_STORE_SPARE_BYTES = 16 << 20, DDB_STORE_SPARE_LEAST = 64 << 10, DDB_STORE_SPARE_MOST = 4 << 20 };
+
+/* Blocks given back, for the next reads of about the same size: a fresh block costs the kernel as much as reading into it. */
+typedef struct ddb_store_spares {
+    uint64_t          refs;                    /* atomic; the store, and each block that is in use */
+    dreamdb_allocator allocator;
+    ddb_port_mutex    lock;                    /* all below */
+    bool              closed;
+    size_t            bytes, count;
+    struct ddb_store_bytes *blocks[DDB_STORE_SPARES];
+} ddb_store_spares;
+
 typedef struct ddb_store_bytes {
     uint64_t          refs;                    /* atomic */
     dreamdb_allocator allocator;
+    ddb_store_spares *home;                    /* where the block goes when its last user is done; NULL: it is freed */
     size_t            all;                     /* size of this block */
     const uint8_t    *data;
     size_t            size;
@@ -6656,6 +6670,16 @@ typedef struct ddb_store_bytes {
 } ddb_store_bytes;
 
 enum { DDB_STORE_HEAD = 192 };                 /* >= sizeof(ddb_store_bytes), a multiple of 64: data behind it is as aligned as the block */
+
+DDB_FN void ddb_store_bytes_init(ddb_store_bytes *bytes, const dreamdb_allocator *allocator, size_t all, size_t size)
+{
+    memset(bytes, 0, sizeof *bytes);
+    bytes->refs = 1;
+    bytes->allocator = *allocator;
+    bytes->all = all;
+    bytes->data = (uint8_t *)bytes + DDB_STORE_HEAD;
+    bytes->size = size;
+}
 
 /* A block of our own; its bytes are at data and may be written until it is shared. */
 DDB_FN ddb_store_bytes *ddb_store_bytes_new(ddb_ctx *ctx, size_t size)
@@ -6668,12 +6692,104 @@ DDB_FN ddb_store_bytes *ddb_store_bytes_new(ddb_ctx *ctx, size_t size)
     }
     ddb_store_bytes *bytes = (ddb_store_bytes *)ddb_mem_alloc(ctx, all);
     if (bytes) {
-        memset(bytes, 0, sizeof *bytes);
-        bytes->refs = 1;
-        bytes->allocator = ctx->allocator;
-        bytes->all = all;
-        bytes->data = (uint8_t *)bytes + DDB_STORE_HEAD;
-        bytes->size = size;
+        ddb_store_bytes_init(bytes, &ctx->allocator, all, size);
+    }
+    return bytes;
+}
+
+/* Without memory NULL; what uses it then reads into fresh blocks. */
+DDB_FN ddb_store_spares *ddb_store_spares_open(ddb_ctx *ctx)
+{
+    ddb_store_spares *spares = (ddb_store_spares *)ddb_mem_alloc(ctx, sizeof *spares);
+    if (spares) {
+        memset(spares, 0, sizeof *spares);
+        spares->refs = 1;
+        spares->allocator = ctx->allocator;
+        if (!ddb_port_mutex_init(&spares->lock)) {
+            (void)ctx->allocator.resize(ctx->allocator.user, spares, sizeof *spares, 0);
+            return NULL;
+        }
+    }
+    return spares;
+}
+
+DDB_FN void ddb_store_spares_drop(ddb_store_spares *spares)
+{
+    if (ddb_port_atomic_add(&spares->refs, UINT64_MAX) == 0) {
+        dreamdb_allocator allocator = spares->allocator;
+        ddb_port_mutex_free(&spares->lock);
+        (void)allocator.resize(allocator.user, spares, sizeof *spares, 0);
+    }
+}
+
+/* Frees what is kept; blocks still in use are freed by their last users. */
+DDB_FN void ddb_store_spares_close(ddb_store_spares *spares)
+{
+    if (!spares) {
+        return;
+    }
+    ddb_port_lock(&spares->lock);
+    spares->closed = true;
+    for (size_t i = 0; i < spares->count; i++) {
+        (void)spares->allocator.resize(spares->allocator.user, spares->blocks[i], spares->blocks[i]->all, 0);
+    }
+    spares->count = 0;
+    ddb_port_unlock(&spares->lock);
+    ddb_store_spares_drop(spares);
+}
+
+/* Takes the smallest block that holds `all` bytes and is at most twice as large. */
+DDB_FN ddb_store_bytes *ddb_store_spares_take(ddb_store_spares *spares, size_t all)
+{
+    ddb_store_bytes *best = NULL;
+    size_t at = 0;
+    ddb_port_lock(&spares->lock);
+    for (size_t i = 0; i < spares->count; i++) {
+        size_t have = spares->blocks[i]->all;
+        if (have >= all && have / 2 <= all && (!best || have < best->all)) {
+            best = spares->blocks[i];
+            at = i;
+        }
+    }
+    if (best) {
+        spares->bytes -= best->all;
+        spares->blocks[at] = spares->blocks[--spares->count];
+    }
+    ddb_port_unlock(&spares->lock);
+    return best;
+}
+
+/* Keeps a block for later; false: it is the caller's to free. */
+DDB_FN bool ddb_store_spares_give(ddb_store_spares *spares, ddb_store_bytes *bytes)
+{
+    ddb_port_lock(&spares->lock);
+    bool kept = !spares->closed && spares->count < DDB_STORE_SPARES && bytes->all <= (size_t)DDB_STORE_SPARE_BYTES - spares->bytes;
+    if (kept) {
+        spares->bytes += bytes->all;
+        spares->blocks[spares->count++] = bytes;
+    }
+    ddb_port_unlock(&spares->lock);
+    return kept;
+}
+
+/* As ddb_store_bytes_new, from the spares where they have a block.  Fresh ones are a power of two or half more: they fit more reads. */
+DDB_FN ddb_store_bytes *ddb_store_bytes_reuse(ddb_ctx *ctx, ddb_store_spares *spares, size_t size)
+{
+    size_t all = 0, room = DDB_STORE_SPARE_LEAST;
+    if (!spares || !ddb_mem_add(size, DDB_STORE_HEAD, &all) || all < (size_t)DDB_STORE_SPARE_LEAST || all > (size_t)DDB_STORE_SPARE_MOST) {
+        return ddb_store_bytes_new(ctx, size);
+    }
+    ddb_store_bytes *bytes = ddb_store_spares_take(spares, all);
+    if (!bytes) {
+        while (room < all) {
+            room = room + room / 2 >= all ? room + room / 2 : room * 2;
+        }
+        bytes = ddb_store_bytes_new(ctx, room - DDB_STORE_HEAD);
+    }
+    if (bytes) {
+        ddb_store_bytes_init(bytes, &ctx->allocator, bytes->all, size);
+        bytes->home = spares;
+        (void)ddb_port_atomic_add(&spares->refs, 1);
     }
     return bytes;
 }
@@ -6696,8 +6812,14 @@ DDB_FN void ddb_store_bytes_drop(ddb_store_bytes *bytes)
 {
     if (bytes && ddb_port_atomic_add(&bytes->refs, UINT64_MAX) == 0) {
         dreamdb_allocator allocator = bytes->allocator;
+        ddb_store_spares *home = bytes->home;
         ddb_store_release(&bytes->lent);
-        (void)allocator.resize(allocator.user, bytes, bytes->all, 0);
+        if (!home || !ddb_store_spares_give(home, bytes)) {
+            (void)allocator.resize(allocator.user, bytes, bytes->all, 0);
+        }
+        if (home) {
+            ddb_store_spares_drop(home);
+        }
     }
 }
 
@@ -7670,6 +7792,7 @@ typedef struct ddb_store_dir {
     uint64_t           serial;                 /* atomic; of temporary names */
     uint64_t           written, synced;        /* atomic; puts so far, puts that the last good sync covered */
     uint64_t           broken;                 /* atomic; errno of a sync that failed: the disk may have lost what it reported written */
+    ddb_store_spares  *spares;                 /* NULL without memory for it */
     ddb_port_mutex     lock;                   /* all below */
     ddb_buf            todo;                   /* lists: paths to sync, each with its zero */
     char               reason[200];
@@ -7750,7 +7873,7 @@ DDB_FN int ddb_store_dir_read(ddb_store_dir *dir, const char *path, int file, ui
     uint64_t from = whole ? 0 : offset < info.size ? offset : info.size;
     uint64_t left = info.size - from;
     uint64_t want = !whole && size > 0 && size < left ? size : left;
-    ddb_store_bytes *bytes = (uint64_t)(size_t)want == want ? ddb_store_bytes_new(&dir->ctx, (size_t)want) : NULL;
+    ddb_store_bytes *bytes = (uint64_t)(size_t)want == want ? ddb_store_bytes_reuse(&dir->ctx, dir->spares, (size_t)want) : NULL;
     if (!bytes) {
         return DREAMDB_ERR_MEMORY;
     }
@@ -8310,6 +8433,7 @@ DDB_FN void ddb_store_dir_close(void *user)
     ddb_store_dir *dir = (ddb_store_dir *)user;
     ddb_ctx ctx = dir->ctx;
     ddb_bytes_free(&dir->todo);
+    ddb_store_spares_close(dir->spares);
     ddb_port_mutex_free(&dir->lock);
     ddb_mem_drop(&ctx, dir, ddb_store_dir, 1);
 }
@@ -8379,6 +8503,7 @@ DREAMDB_API dreamdb_status dreamdb_store_directory(const dreamdb_directory *desc
         ddb_mem_drop(&ctx, dir, ddb_store_dir, 1);
         return status;
     }
+    dir->spares = ddb_store_spares_open(&dir->ctx);
     out->user = dir;
     out->get = ddb_store_dir_get;
     out->put = ddb_store_dir_put;

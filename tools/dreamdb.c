@@ -27,7 +27,7 @@
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_CONFLICT = 3, EXIT_NOT_FOUND = 4, EXIT_CORRUPT = 5, EXIT_CANCELLED = 130 };
 
 #define COUNT_OF(table) (sizeof(table) / sizeof((table)[0]))
-#define OUT_BUFFER      ((size_t)1 << 20)     /* one write a megabyte: system calls are lost in the copy */
+#define OUT_BUFFER      ((size_t)4 << 20)     /* one write in 4 MiB: calls and hand-overs to the writing thread are lost in the copy */
 #define ROWS_AT_ONCE    2048                  /* rows asked of a cursor in one call */
 #define BATCH_ROWS      20000                 /* rows a commit: the reference's habit, and about 4 MB of 50-float vectors */
 #define BATCH_BYTES     ((uint64_t)256 << 20) /* media and text of one batch held in memory */
@@ -238,7 +238,9 @@ static void *background_run(void *user)
         b->error = error;
         b->spare = b->data;
         b->data = NULL;
-        (void)pthread_cond_signal(&b->change);
+        (void)pthread_mutex_unlock(&b->lock);
+        (void)pthread_cond_signal(&b->change);      /* after the unlock: the woken side would only run into the lock */
+        (void)pthread_mutex_lock(&b->lock);
     }
     (void)pthread_mutex_unlock(&b->lock);
     return NULL;
@@ -282,9 +284,9 @@ static void out_hand_over(output *o, int with_data)
         b->size = o->used;
         o->data = b->spare;
         b->spare = NULL;
-        (void)pthread_cond_signal(&b->change);
     }
     (void)pthread_mutex_unlock(&b->lock);
+    (void)pthread_cond_signal(&b->change);
 }
 
 /* Everything is written when it returns. */

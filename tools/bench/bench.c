@@ -4,7 +4,7 @@
      bench append STORE base.f32 ROWS DIM COUNT DURABILITY       COUNT appends of 100 rows each, time of each
      bench small  STORE base.f32 ROWS DIM COUNT                  COUNT appends of 20 rows to one Ref with page_early
      bench scan   STORE                                          every vector through the cursor
-     bench first  STORE base.f32 ROWS DIM                        open to the first answer
+     bench first  STORE base.f32 ROWS DIM NPROBE                     open to the first answer
    base.f32 is raw float32, row by row. */
 #if !defined(_POSIX_C_SOURCE)
   #define _POSIX_C_SOURCE 200809L
@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <time.h>
 
 static double now(void)
@@ -30,12 +29,21 @@ static double cpu(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
+/* The kernel's high-water mark of this process alone: ru_maxrss would start from the size of the process that forked us. */
 static long peak_kb(void)
 {
-    struct rusage usage;
-    memset(&usage, 0, sizeof usage);
-    (void)getrusage(RUSAGE_SELF, &usage);
-    return usage.ru_maxrss;
+    char line[256];
+    long kb = 0;
+    FILE *f = fopen("/proc/self/status", "r");
+    while (f && fgets(line, sizeof line, f)) {
+        if (strncmp(line, "VmHWM:", 6) == 0) {
+            kb = strtol(line + 6, NULL, 10);
+        }
+    }
+    if (f) {
+        (void)fclose(f);
+    }
+    return kb;
 }
 
 static void must(dreamdb_status status, const dreamdb_error *error, const char *what)
@@ -258,7 +266,7 @@ static int run_first(char **a)
     must(dreamdb_snapshot_open(j.db, NULL, &view, &j.error), &j.error, "snapshot");
     query.field = "emb";
     query.vectors = data;
-    query.nprobe = 16;
+    query.nprobe = (uint32_t)strtoul(a[4], NULL, 10);
     must(dreamdb_search(view, &query, &result, &j.error), &j.error, "search");
     printf("first %.3f ms\nhits %zu\nwaves %llu\nobjects %llu\n", (now() - t) * 1e3, result->count, (unsigned long long)result->waves, (unsigned long long)result->objects_read);
     dreamdb_result_free(result);
@@ -284,7 +292,7 @@ int main(int argc, char **argv)
     if (argc == 3 && strcmp(argv[1], "scan") == 0) {
         return run_scan(argv + 2);
     }
-    if (argc == 6 && strcmp(argv[1], "first") == 0) {
+    if (argc == 7 && strcmp(argv[1], "first") == 0) {
         return run_first(argv + 2);
     }
     (void)fprintf(stderr, "usage: bench ingest|append|small|scan|first ... (see the top of bench.c)\n");
