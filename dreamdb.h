@@ -17587,8 +17587,9 @@ DDB_FN dreamdb_status ddb_index_prepare_query(ddb_ctx *ctx, const ddb_index *ix,
     return DREAMDB_OK;
 }
 
-/* The keys of the nprobe cells to look at for a query (as the user gave it), best first; fewer when there are not so many cells. */
-DDB_FN dreamdb_status ddb_index_probe(ddb_ctx *ctx, const ddb_index *ix, const float *query, uint64_t nprobe, ddb_arena *arena,
+/* The keys of the nprobe cells to look at, best first, for a query made ready by ddb_index_prepare_query
+   (making it ready twice would round twice); fewer when there are not so many cells. */
+DDB_FN dreamdb_status ddb_index_probe(ddb_ctx *ctx, const ddb_index *ix, const float *unit, uint64_t nprobe, ddb_arena *arena,
                                       uint8_t **keys, size_t *count)
 {
     int64_t bin = 0;
@@ -17599,23 +17600,18 @@ DDB_FN dreamdb_status ddb_index_probe(ddb_ctx *ctx, const ddb_index *ix, const f
     if (nprobe == 0) {
         return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "probe_count must be >= 1");
     }
-    float *unit = ddb_mem_new(ctx, float, ix->dim);
-    if (!unit) {
-        return DREAMDB_ERR_MEMORY;
-    }
-    dreamdb_status status = ddb_index_prepare_query(ctx, ix, query, unit);
+    dreamdb_status status = DREAMDB_OK;
     ddb_exact_enter(&env);
-    if (status == DREAMDB_OK && ix->kind == DREAMDB_INDEX_LSH) {
+    if (ix->kind == DREAMDB_INDEX_LSH) {
         status = ddb_lsh_probe(ctx, ix->lsh, unit, nprobe, arena, keys, count);
-    } else if (status == DREAMDB_OK && ix->kind == DREAMDB_INDEX_IVF) {
+    } else if (ix->kind == DREAMDB_INDEX_IVF) {
         status = ddb_ivf_probe(ctx, ix->ivf, ix->bits, unit, nprobe, arena, keys, count);
-    } else if (status == DREAMDB_OK && !ddb_lsh_l2_bin(ix->lsh_l2, unit, &bin, &part)) {
+    } else if (!ddb_lsh_l2_bin(ix->lsh_l2, unit, &bin, &part)) {
         status = ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "L2 index: projected bin outside signed 64-bit range");
-    } else if (status == DREAMDB_OK) {
+    } else {
         status = ddb_lsh_l2_probe(ctx, bin, part, nprobe, arena, keys, count);
     }
     ddb_exact_leave(&env);
-    ddb_mem_drop(ctx, unit, float, ix->dim);
     return status;
 }
 
