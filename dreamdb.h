@@ -441,14 +441,15 @@ DREAMDB_API dreamdb_status dreamdb_index_train(const dreamdb_config *config, con
 
 /* Sets registry key "dreamdb.NAME" to a text.  Returns ARGUMENT for structural keys. */
 DREAMDB_API dreamdb_status dreamdb_set_meta(dreamdb *db, const char *key, const char *value, dreamdb_error *error);
-/* Makes ref `name` at the handle's tip: one put.  EXISTS if there is one. */
-DREAMDB_API dreamdb_status dreamdb_branch(dreamdb *db, const char *name, dreamdb_error *error);
+/* Makes ref `name` at a state of the handle (as dreamdb_snapshot_open takes it; NULL = the tip): one put.  EXISTS if there is one. */
+DREAMDB_API dreamdb_status dreamdb_branch(dreamdb *db, const char *state, const char *name, dreamdb_error *error);
 /* Keeps the tip under REF@label.  EXISTS if the label is taken. */
 DREAMDB_API dreamdb_status dreamdb_keep(dreamdb *db, const char *label, dreamdb_error *error);
 /* Removes a ref (a branch or REF@label) of the store; its objects stay until gc.  NOT_FOUND if there is none. */
 DREAMDB_API dreamdb_status dreamdb_ref_delete(const dreamdb_config *config, const char *ref, dreamdb_error *error);
 typedef int (*dreamdb_ref_fn)(void *user, const char *ref, const uint8_t address[DREAMDB_ADDRESS_SIZE], int is_tag);
-/* Calls each for every Ref of the store, sorted by name; not 0 from each stops with CANCELLED. */
+/* Calls each for every Ref of the store, sorted by name; not 0 from each stops with CANCELLED.  A Ref whose body is malformed is told with
+   address NULL, and when all were told CORRUPT names the first of them. */
 DREAMDB_API dreamdb_status dreamdb_refs(const dreamdb_config *config, dreamdb_ref_fn each, void *user, dreamdb_error *error);
 
 /* ---- Reading -------------------------------------------------------------------------------------------------------- */
@@ -1127,6 +1128,18 @@ DDB_FN ddb_ctx ddb_mem_fork(const ddb_ctx *ctx, dreamdb_error *error)
     memset(error, 0, sizeof *error);
     fork.error = error;
     return fork;
+}
+
+/* Says more at the end of a failure's message. */
+DDB_FN DDB_PRINTF(2, 3) void ddb_mem_note(ddb_ctx *ctx, const char *format, ...)
+{
+    if (ctx->error) {
+        size_t used = strlen(ctx->error->message);
+        va_list list;
+        va_start(list, format);
+        (void)vsnprintf(ctx->error->message + used, sizeof ctx->error->message - used, format, list);
+        va_end(list);
+    }
 }
 
 DDB_FN dreamdb_status ddb_mem_adopt(ddb_ctx *ctx, const dreamdb_error *error)
@@ -7800,14 +7813,14 @@ typedef struct ddb_store_dir {
     char               base[DDB_STORE_FILE_MAX];   /* absolute, no slash at its end ("" = the root) */
 } ddb_store_dir;
 
-/* Keeps the reason and gives the status for an errno value.  reading: absence is an answer, not a failure. */
-DDB_FN int ddb_store_dir_fail(ddb_store_dir *dir, const char *verb, const char *path, int error, bool reading)
+/* Keeps the reason (the error names the path) and gives the status for an errno value.  reading: absence is an answer, not a failure. */
+DDB_FN int ddb_store_dir_fail(ddb_store_dir *dir, const char *verb, int error, bool reading)
 {
     if (reading && ddb_port_is_absent(error)) {
         return DREAMDB_ERR_NOT_FOUND;
     }
     ddb_port_lock(&dir->lock);
-    (void)snprintf(dir->reason, sizeof dir->reason, "%s (%s %.60s, errno %d)", ddb_port_file_reason(error), verb, path, error);
+    (void)snprintf(dir->reason, sizeof dir->reason, "%s (%s, errno %d)", ddb_port_file_reason(error), verb, error);
     ddb_port_unlock(&dir->lock);
     return ddb_port_is_memory(error) ? (int)DREAMDB_ERR_MEMORY : (int)DREAMDB_ERR_STORE;
 }
@@ -7864,7 +7877,7 @@ DDB_FN int ddb_store_dir_read(ddb_store_dir *dir, const char *path, int file, ui
     ddb_port_info info;
     int error = ddb_port_file_info(file, &info);
     if (error != 0) {
-        return ddb_store_dir_fail(dir, "stat", path, error, true);
+        return ddb_store_dir_fail(dir, "stat", error, true);
     }
     if (!info.is_file) {
         return DREAMDB_ERR_NOT_FOUND;
@@ -7880,7 +7893,7 @@ DDB_FN int ddb_store_dir_read(ddb_store_dir *dir, const char *path, int file, ui
     error = ddb_port_file_read(file, (uint8_t *)bytes + DDB_STORE_HEAD, (size_t)want, from, &bytes->size);
     if (error != 0) {
         ddb_store_bytes_drop(bytes);
-        return ddb_store_dir_fail(dir, "read", path, error, true);
+        return ddb_store_dir_fail(dir, "read", error, true);
     }
     if (whole) {
         ddb_store_dir_tag(dir, bytes->data, bytes->size, out->tag);
@@ -7903,7 +7916,7 @@ DDB_FN int ddb_store_dir_get(void *user, const char *path, uint64_t offset, uint
     }
     int error = ddb_port_file_open_read(full, &file);
     if (error != 0) {
-        return ddb_store_dir_fail(dir, "open", path, error, true);
+        return ddb_store_dir_fail(dir, "open", error, true);
     }
     status = ddb_store_dir_read(dir, path, file, offset, size, out);
     (void)ddb_port_file_close(file);
@@ -7922,7 +7935,7 @@ DDB_FN int ddb_store_dir_stat(void *user, const char *path, dreamdb_stat *out)
     }
     int error = ddb_port_file_stat(full, &info);
     if (error != 0) {
-        return ddb_store_dir_fail(dir, "stat", path, error, true);
+        return ddb_store_dir_fail(dir, "stat", error, true);
     }
     if (!info.is_file) {
         return DREAMDB_ERR_NOT_FOUND;
@@ -8055,7 +8068,7 @@ DDB_FN int ddb_store_dir_sync(void *user)
     }
     if (error != 0) {
         ddb_port_atomic_store(&dir->broken, (uint64_t)error);
-        return ddb_store_dir_fail(dir, "sync: open the store anew and write again,", dir->base, error, false);
+        return ddb_store_dir_fail(dir, "sync: open the store anew and write again,", error, false);
     }
     ddb_port_atomic_store(&dir->synced, written);
     return DREAMDB_OK;
@@ -8168,7 +8181,7 @@ DDB_FN int ddb_store_dir_lock(ddb_store_dir *dir, const char *path, int *lock)
         error = ddb_store_dir_parents(dir, full, &made);
         error = error != 0 ? error : ddb_port_file_lock(full, lock);
     }
-    return error == 0 ? (int)DREAMDB_OK : ddb_store_dir_fail(dir, "lock", path, error, false);
+    return error == 0 ? (int)DREAMDB_OK : ddb_store_dir_fail(dir, "lock", error, false);
 }
 
 /* Gives temp its name, only if nobody has that name.  Without hard links: a look and a rename, under the lock where names are contended;
@@ -8183,7 +8196,7 @@ DDB_FN int ddb_store_dir_publish_new(ddb_store_put *put)
         if (!ddb_port_file_no_link(error)) {
             (void)ddb_port_file_unlink(put->temp);
             int there = ddb_port_is_there(error) ? (int)DREAMDB_ERR_EXISTS : (int)DREAMDB_OK;
-            return error == 0 || there < 0 ? there : ddb_store_dir_fail(dir, "link", put->path, error, false);
+            return error == 0 || there < 0 ? there : ddb_store_dir_fail(dir, "link", error, false);
         }
         ddb_port_atomic_store(&dir->no_link, 1);
     }
@@ -8193,7 +8206,7 @@ DDB_FN int ddb_store_dir_publish_new(ddb_store_put *put)
     }
     if (status == DREAMDB_OK) {
         error = ddb_port_file_rename(put->temp, put->full);
-        status = error == 0 ? (int)DREAMDB_OK : ddb_store_dir_fail(dir, "rename", put->path, error, false);
+        status = error == 0 ? (int)DREAMDB_OK : ddb_store_dir_fail(dir, "rename", error, false);
     }
     if (status < 0) {
         (void)ddb_port_file_unlink(put->temp);
@@ -8210,7 +8223,7 @@ DDB_FN int ddb_store_dir_write(ddb_store_put *put, const void *data, size_t size
     ddb_store_dir *dir = put->dir;
     int error = ddb_store_dir_write_temp(put, data, size);
     if (error != 0) {
-        return ddb_store_dir_fail(dir, "write", put->path, error, false);
+        return ddb_store_dir_fail(dir, "write", error, false);
     }
     int status = DREAMDB_OK;
     if (absent) {
@@ -8219,7 +8232,7 @@ DDB_FN int ddb_store_dir_write(ddb_store_put *put, const void *data, size_t size
         error = ddb_port_file_rename(put->temp, put->full);
         if (error != 0) {
             (void)ddb_port_file_unlink(put->temp);
-            return ddb_store_dir_fail(dir, "rename", put->path, error, false);
+            return ddb_store_dir_fail(dir, "rename", error, false);
         }
     }
     if (status == DREAMDB_OK && put->ref && dir->durability != DREAMDB_DURABILITY_NONE) {
@@ -8227,7 +8240,7 @@ DDB_FN int ddb_store_dir_write(ddb_store_put *put, const void *data, size_t size
     } else if (!put->ref && (status == DREAMDB_OK || status == DREAMDB_ERR_EXISTS)) {
         error = ddb_store_dir_wrote(dir, put->full);
     }
-    return error == 0 ? status : ddb_store_dir_fail(dir, "sync", put->path, error, false);
+    return error == 0 ? status : ddb_store_dir_fail(dir, "sync", error, false);
 }
 
 /* Under the lock of the path: compare with the tag, then write. */
@@ -8264,7 +8277,7 @@ DDB_FN int ddb_store_dir_present(ddb_store_put *put)
                                     "a folder has that name: a ref cannot be named like the first part of another");
     }
     int error = put->ref ? 0 : ddb_store_dir_wrote(put->dir, put->full);
-    return error == 0 ? (int)DREAMDB_ERR_EXISTS : ddb_store_dir_fail(put->dir, "sync", put->path, error, false);
+    return error == 0 ? (int)DREAMDB_ERR_EXISTS : ddb_store_dir_fail(put->dir, "sync", error, false);
 }
 
 DDB_FN int ddb_store_dir_put(void *user, const char *path, const void *data, uint64_t size, const dreamdb_condition *condition)
@@ -8328,7 +8341,7 @@ DDB_FN int ddb_store_dir_remove(void *user, const char *path)
     if (lock >= 0) {
         (void)ddb_port_file_close(lock);
     }
-    return error == 0 ? (int)DREAMDB_OK : ddb_store_dir_fail(dir, "remove", path, error, false);
+    return error == 0 ? (int)DREAMDB_OK : ddb_store_dir_fail(dir, "remove", error, false);
 }
 
 /* ---- Directory store: listing ---- */
@@ -8356,7 +8369,7 @@ DDB_FN int ddb_store_walk_enter(ddb_store_walk *walk)
     }
     int error = ddb_port_folder_open(full, walk->folders + walk->depth);
     if (error != 0) {
-        return ddb_port_is_absent(error) ? (int)DREAMDB_OK : ddb_store_dir_fail(walk->dir, "list", walk->path, error, false);
+        return ddb_port_is_absent(error) ? (int)DREAMDB_OK : ddb_store_dir_fail(walk->dir, "list", error, false);
     }
     walk->sizes[walk->depth++] = strlen(walk->path);
     return DREAMDB_OK;
@@ -8413,7 +8426,7 @@ DDB_FN int ddb_store_dir_list(void *user, const char *prefix, dreamdb_list_fn ea
         const char *name = NULL;
         int error = ddb_port_folder_next(walk.folders + walk.depth - 1, &name);
         if (error != 0) {
-            status = ddb_store_dir_fail(dir, "list", prefix, error, false);
+            status = ddb_store_dir_fail(dir, "list", error, false);
         } else if (name) {
             status = ddb_store_walk_take(&walk, name);
         } else {
@@ -15417,7 +15430,7 @@ enum { DDB_REF_BODY_MAX = 4096 };              /* bytes read of a body: 33, or a
 #define DDB_REF_TAG_KIND "dreamdb.snapshot-tag.v1"
 
 /* name: NUL-terminated; is_tag: NAME@LABEL or tags/... */
-typedef struct ddb_ref_entry { ddb_slice name; ddb_addr address; bool is_tag; } ddb_ref_entry;
+typedef struct ddb_ref_entry { ddb_slice name; ddb_addr address; bool is_tag, bad; } ddb_ref_entry;    /* bad: no address */
 
 /* "refs/NAME" in the arena. */
 DDB_FN char *ddb_ref_path(ddb_ctx *ctx, ddb_arena *arena, ddb_slice name)
@@ -15636,10 +15649,8 @@ DDB_FN dreamdb_status ddb_ref_bodies(ddb_ctx *ctx, ddb_env *env, const ddb_ref_f
             ddb_ref_entry *entry = out + *got;
             entry->name = ddb_bytes_slice(found[i].path + 5, found[i].size - 5);
             entry->is_tag = memchr(entry->name.data, '@', entry->name.size) || ddb_addr_ref_reserved(entry->name);
-            if (status == DREAMDB_OK) {
-                status = ddb_ref_body(ctx, ddb_bytes_slice(ops[i].blob.data, (size_t)ops[i].blob.size), found[i].path, &entry->address);
-                *got += status == DREAMDB_OK;
-            }
+            entry->bad = ddb_ref_body(ctx, ddb_bytes_slice(ops[i].blob.data, (size_t)ops[i].blob.size), found[i].path, &entry->address) < 0;
+            *got += status == DREAMDB_OK;
             ddb_store_release(&ops[i].blob);
         } else if (status == DREAMDB_OK && ops[i].status != DREAMDB_ERR_NOT_FOUND) {
             status = ddb_store_fail(ctx, &env->store, ops[i].status, "read of", found[i].path);
@@ -15649,7 +15660,7 @@ DDB_FN dreamdb_status ddb_ref_bodies(ddb_ctx *ctx, ddb_env *env, const ddb_ref_f
     return status;
 }
 
-/* Every ref of the store, sorted by name (bytes); names live in the arena.  CORRUPT names a body that is none. */
+/* Every ref of the store, sorted by name (bytes), those with a malformed body too; names live in the arena. */
 DDB_FN dreamdb_status ddb_ref_list(ddb_ctx *ctx, ddb_env *env, ddb_arena *arena, ddb_ref_entry **out, size_t *count)
 {
     ddb_ref_lister lister;
@@ -21022,6 +21033,10 @@ DDB_FN dreamdb_status ddb_write_create(ddb_ctx *ctx, struct dreamdb *db, const d
     for (size_t i = 0; i < desc->field_count && status == DREAMDB_OK; i++) {
         if (desc->fields[i].kind == DREAMDB_CONSTANT) {
             status = ddb_write_add_field(ctx, db, desc->fields + i, NULL);
+            if (status < 0) {
+                ddb_mem_note(ctx, "; ref `%s` exists now, but without constant `%s` and those after it: add them with add-field", db->ref,
+                             desc->fields[i].name);
+            }
         }
     }
     return status;
@@ -24715,27 +24730,26 @@ DREAMDB_API dreamdb_status dreamdb_set_meta(dreamdb *db, const char *key, const 
     return ddb_write_meta(&ctx, db, key, value);
 }
 
-/* Makes a ref at the handle's tip. */
-DDB_FN dreamdb_status ddb_api_ref_at_tip(ddb_ctx *ctx, dreamdb *db, const char *name)
+/* Makes a ref at a state of the handle. */
+DDB_FN dreamdb_status ddb_api_ref_at(ddb_ctx *ctx, dreamdb *db, const char *state, const char *name)
 {
-    dreamdb_snapshot *tip = NULL;
-    char tag[DREAMDB_TAG_SIZE];
-    dreamdb_status status = ddb_view_tip(ctx, db, &tip, tag);
+    dreamdb_snapshot *view = NULL;
+    dreamdb_status status = ddb_view_state(ctx, db, state, &view);
     if (status == DREAMDB_OK) {
-        status = ddb_ref_create(ctx, db->env, name, &tip->address);
+        status = ddb_ref_create(ctx, db->env, name, &view->address);
     }
-    ddb_view_release(ctx, tip);
+    ddb_view_release(ctx, view);
     return status;
 }
 
-DREAMDB_API dreamdb_status dreamdb_branch(dreamdb *db, const char *name, dreamdb_error *error)
+DREAMDB_API dreamdb_status dreamdb_branch(dreamdb *db, const char *state, const char *name, dreamdb_error *error)
 {
     DDB_API_BEGIN(db, name, "dreamdb_branch");
     if (!ddb_addr_ref_valid(ddb_bytes_text(name)) || ddb_addr_ref_reserved(ddb_bytes_text(name)) || strchr(name, '@')) {
         return ddb_mem_fail(&ctx, DREAMDB_ERR_ARGUMENT,
                           "`%.80s` is no branch name: segments of a-z, 0-9, _, - joined by /, each 1 to 64 characters, not tags/...", name);
     }
-    return ddb_api_ref_at_tip(&ctx, db, name);
+    return ddb_api_ref_at(&ctx, db, state, name);
 }
 
 DREAMDB_API dreamdb_status dreamdb_keep(dreamdb *db, const char *label, dreamdb_error *error)
@@ -24746,7 +24760,7 @@ DREAMDB_API dreamdb_status dreamdb_keep(dreamdb *db, const char *label, dreamdb_
         return ddb_mem_fail(&ctx, DREAMDB_ERR_ARGUMENT, "`%.80s` is no snapshot label: a-z, 0-9, _, - and /", label);
     }
     (void)snprintf(name, sizeof name, "%s@%s", db->ref, label);
-    return ddb_api_ref_at_tip(&ctx, db, name);
+    return ddb_api_ref_at(&ctx, db, NULL, name);
 }
 
 DREAMDB_API dreamdb_status dreamdb_ref_delete(const dreamdb_config *config, const char *ref, dreamdb_error *error)
@@ -24784,10 +24798,17 @@ DREAMDB_API dreamdb_status dreamdb_refs(const dreamdb_config *config, dreamdb_re
         return status;
     }
     status = each ? ddb_ref_list(&ctx, env, &arena, &refs, &count) : ddb_mem_fail(&ctx, DREAMDB_ERR_ARGUMENT, "dreamdb_refs: each is NULL");
+    size_t bad = count;                          /* the first one */
     for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
-        if (each(user, (const char *)refs[i].name.data, refs[i].address.bytes, refs[i].is_tag)) {
+        bad = refs[i].bad && bad == count ? i : bad;
+        if (each(user, (const char *)refs[i].name.data, refs[i].bad ? NULL : refs[i].address.bytes, refs[i].is_tag)) {
             status = ddb_mem_fail(&ctx, DREAMDB_ERR_CANCELLED, "stopped by the caller");
         }
+    }
+    if (status == DREAMDB_OK && bad < count) {
+        const char *path = (const char *)refs[bad].name.data - (sizeof "refs/" - 1);
+        status = ddb_mem_fail_at(&ctx, DREAMDB_ERR_CORRUPT, path,
+                                 "%s has a malformed body: neither an address of 33 bytes nor a snapshot tag", path);
     }
     ddb_mem_arena_free(&ctx, &arena);
     ddb_object_env_close(&ctx, env);
