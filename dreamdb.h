@@ -68,16 +68,19 @@
      ROOM 22 kmeans     k-means with a k-means++ start, bit for bit as the reference trains IVF (spatial.md 4)
      ROOM 23 lsh        The two hashing indexes that need no training
      ROOM 24 ivf        Cells around trained centroids (spatial.md 4)
-     ROOM 25 index      SpatialIndex objects (spatial.md 1)
-     ROOM 26 bucket     Spatial buckets and their sidecars of exact vectors (core.md 7, spatial.md 7)
-     ROOM 27 item       Payloads
-     ROOM 28 scalar     Scalar values as row keys (scalar.md 2), a column of a batch as a pack of postings (scalar.md 3, cor
-     ROOM 29 view       The handle, and one immutable state of a dataset
-     ROOM 30 write      Every verb that makes a new Manifest
-     ROOM 31 scan       Rows out of Tracks
-     ROOM 32 query      Vector search over the cells of one view
-     ROOM 33 check      What a view is made of, and whether it is whole
-     ROOM 34 api        The public functions
+     ROOM 25 imi        The inverted multi-index
+     ROOM 26 rabitq     Codes of 1, 2, 4 or 8 bits a dimension after a random rotation (spatial.md 6; sums in lanes: evoluti
+     ROOM 27 pq         Product quantisation (spatial.md 6)
+     ROOM 28 index      SpatialIndex objects (spatial.md 1)
+     ROOM 29 bucket     Spatial buckets and their sidecars of exact vectors (core.md 7, spatial.md 7)
+     ROOM 30 item       Payloads
+     ROOM 31 scalar     Scalar values as row keys (scalar.md 2), a column of a batch as a pack of postings (scalar.md 3, cor
+     ROOM 32 view       The handle, and one immutable state of a dataset
+     ROOM 33 write      Every verb that makes a new Manifest
+     ROOM 34 scan       Rows out of Tracks
+     ROOM 35 query      Vector search over the cells of one view
+     ROOM 36 check      What a view is made of, and whether it is whole
+     ROOM 37 api        The public functions
 */
 #if defined(DREAMDB_IMPLEMENTATION) && defined(__linux__) && !defined(_GNU_SOURCE)
   #define _GNU_SOURCE 1                       /* syncfs; room port alone uses it */
@@ -319,6 +322,8 @@ typedef enum dreamdb_kind {
 typedef enum dreamdb_index_kind { DREAMDB_INDEX_DEFAULT = 0, DREAMDB_INDEX_IVF, DREAMDB_INDEX_LSH, DREAMDB_INDEX_LSH_L2,
                                  DREAMDB_INDEX_IMI } dreamdb_index_kind;
 
+typedef enum dreamdb_compressor { DREAMDB_COMPRESSOR_NONE = 0, DREAMDB_COMPRESSOR_RABITQ, DREAMDB_COMPRESSOR_PQ } dreamdb_compressor;
+
 /* One field.  name and kind are required; the rest zero = default. */
 typedef struct dreamdb_field {
     const char  *name;
@@ -329,14 +334,22 @@ typedef struct dreamdb_field {
     dreamdb_index_kind index;                  /* DEFAULT = IVF when there is a training sample or an index address, else LSH */
     uint32_t     bits;                         /* LSH: planes; 0 = the format's default of 20 */
     double       width;                        /* LSH_L2: bucket width; 0 = 1.0 */
-    const float *train; size_t train_count;    /* IVF: sample [train_count][dim]; borrowed */
+    const float *train; size_t train_count;    /* IVF, IMI, PQ: sample [train_count][dim]; borrowed */
     uint32_t     k;                            /* IVF: cells; 0 = sqrt(train_count) */
-    uint32_t     iterations;                   /* IVF: 0 = 10 */
-    uint64_t     seed;                         /* IVF: k-means++; 0 is the reference's default */
-    uint32_t     key_bits;                     /* IVF: width of cell keys; 0 = 24 (ceil(log2 k) when config.identical),
-                                                  DREAMDB_KEY_BITS_AUTO = ceil(log2 k) */
+    uint32_t     k_sub;                        /* IMI: centroids of each half, k_sub^2 cells; 0 = fourth root of train_count */
+    uint32_t     iterations;                   /* IVF, IMI, PQ: 0 = 10 */
+    uint64_t     seed;                         /* IVF, IMI: k-means++; 0 is the reference's default */
+    uint32_t     key_bits;                     /* IVF, IMI: width of cell keys; 0 = 24 (as narrow as can be when config.identical),
+                                                  DREAMDB_KEY_BITS_AUTO = as narrow as can be */
     const uint8_t *index_address;              /* [33], an index object that the store holds already; NULL = train or make one */
     int          rerank;                       /* 1: exact vectors in sidecars too */
+    dreamdb_compressor compressor;             /* NONE: floats are stored */
+    uint32_t     bits_per_dim;                 /* RABITQ: 1, 2, 4 or 8; 0 = 1 */
+    int          factors;                      /* RABITQ of 1 bit: 0 = each code has a correction factor of 4 bytes, as the reference has
+                                                  it; 1 = the same, and refused with more bits; -1 = none */
+    uint32_t     pq_m, pq_k;                   /* PQ: bytes of a code (they divide dim; required), codewords of a byte (0 = 256) */
+    const uint8_t *compressor_seed;            /* [32]: of the rotation, of the training; NULL = zeros, the reference's default */
+    const uint8_t *compressor_address;         /* [33], a compressor object that the store holds already; NULL = make one */
     uint64_t     bucket_max_bytes;             /* 0 = 100 MiB and no mark in the modality */
     /* IMAGE, AUDIO, VIDEO */
     const char  *mime;                         /* NULL = jpeg, wav, mp4 */
@@ -369,8 +382,8 @@ DREAMDB_API dreamdb_status dreamdb_create(const dreamdb_config *config, const ch
                                           dreamdb **out, dreamdb_error *error);
 DREAMDB_API void dreamdb_close(dreamdb *db);
 
-/* Adds fields to a dataset that exists: one Manifest a field.  EMBEDDING fields are refused here (UNSUPPORTED: embedding
- * layers are always compressed and come with the search issue). */
+/* Adds fields to a dataset that exists: one Manifest a field.  An EMBEDDING field is always a layer and always compressed: the format has
+ * no other. */
 typedef struct dreamdb_layer {                 /* makes the new field a layer of another */
     const char *parent;                        /* field whose active Track the layer points to */
     const struct dreamdb_column *column;       /* the layer's first samples; NULL = none */
@@ -423,13 +436,15 @@ DREAMDB_API dreamdb_status dreamdb_append(dreamdb *db, const dreamdb_append_desc
                                           dreamdb_error *error);
 
 typedef struct dreamdb_train_desc {
-    const char  *field;                        /* required: a raw embedding field */
-    const float *sample; size_t sample_count;  /* [sample_count][dim]; NULL = the stored vectors */
-    uint32_t k, iterations, key_bits;          /* as in dreamdb_field */
+    const char  *field;                        /* required: an embedding field of the cosine metric */
+    const float *sample; size_t sample_count;  /* [sample_count][dim]; NULL = the stored vectors (decoded, where there are only codes) */
+    uint32_t k, iterations, key_bits;          /* as in dreamdb_field; k: of IMI k_sub */
     uint64_t seed;
+    dreamdb_index_kind index;                  /* IVF or IMI; DEFAULT = IMI where the field has it, else IVF */
 } dreamdb_train_desc;
 
-/* Trains a new IVF index for a field and places every stored record anew; one Manifest.  The new index names the old one as parent.
+/* Trains a new IVF or IMI index for a field and places every stored record anew; codes stay as they are; one Manifest.  The new index
+ * names the old one as parent.
  * Returns as dreamdb_append.  Costs: reads and writes every bucket of the field; memory: the vectors of the sample and one
  * group of cells at a time. */
 DREAMDB_API dreamdb_status dreamdb_train(dreamdb *db, const dreamdb_train_desc *desc, dreamdb_error *error);
@@ -467,10 +482,13 @@ typedef struct dreamdb_field_info {
     const char *name; const char *modality; dreamdb_kind kind; const char *kind_text;   /* kind_text: the format's word */
     int required; uint32_t dim; int rerank; int compressed; int is_layer;
     dreamdb_index_kind index; const char *algorithm; uint64_t k, bits;   /* EMBEDDING; k 0 for LSH; known after the index was read */
+    dreamdb_compressor compressor;             /* NONE also where it is one that this version does not know: see compressed */
+    uint32_t bits_per_dim; int factors; uint32_t pq_m, pq_k; uint64_t code_bytes;
     const char *mime; uint64_t chunk_size, pack_items;
     uint64_t t_min, t_max;                     /* coverage of the Track */
     uint8_t track[DREAMDB_ADDRESS_SIZE];
     uint8_t index_address[DREAMDB_ADDRESS_SIZE];
+    uint8_t compressor_address[DREAMDB_ADDRESS_SIZE];
 } dreamdb_field_info;
 typedef struct dreamdb_meta { const char *key; const char *text; } dreamdb_meta;   /* text NULL: not a text value */
 typedef struct dreamdb_info {                  /* memory lives as long as the snapshot */
@@ -507,6 +525,11 @@ typedef struct dreamdb_row { uint64_t anchor; const dreamdb_value *values; } dre
 
 /* Search. */
 #define DREAMDB_NPROBE_AUTO 0xffffffffu
+typedef enum dreamdb_rerank {
+    DREAMDB_RERANK_INHERIT = 0,                /* as the field was made (dreamdb_field.rerank) */
+    DREAMDB_RERANK_APPROXIMATE,                /* never: by the codes alone */
+    DREAMDB_RERANK_EXACT                       /* always; ARGUMENT if codes are all there is */
+} dreamdb_rerank;
 typedef struct dreamdb_query {
     const char  *field;                        /* required */
     const float *vectors;                      /* required: [count][dim] */
@@ -518,6 +541,7 @@ typedef struct dreamdb_query {
     int          load_media;                   /* 1: payloads of media columns too */
     int          exact;                        /* 1: every cell */
     uint32_t     rerank_pool;                  /* 0 = 5 * top_k; used where codes are stored */
+    dreamdb_rerank rerank;                     /* whether the best codes are scored again by their exact vectors */
 } dreamdb_query;
 typedef struct dreamdb_hit { uint64_t anchor; float score; const dreamdb_value *values; } dreamdb_hit;   /* score: cosine (high is near),
                                                                                                             or squared L2 (low is near) */
@@ -2305,6 +2329,17 @@ DDB_FN void ddb_kern_one_any(const float *pack, size_t blocks, size_t dim, const
     }
 }
 
+DDB_FN void ddb_kern_shear_any(float *pack, size_t blocks, size_t dim, const float *c, const float *r)
+{
+    for (size_t b = 0; b < blocks; b++, c += DDB_KERN_LANES) {
+        for (size_t i = 0; i < dim; i++, pack += DDB_KERN_LANES) {
+            for (size_t l = 0; l < DDB_KERN_LANES; l++) {
+                pack[l] = ddb_exact_sub(pack[l], ddb_exact_mul(c[l], r[i]));
+            }
+        }
+    }
+}
+
 DDB_FN void ddb_kern_dist_any(const float *pack, size_t blocks, size_t dim, const float *c, float *least)
 {
     for (size_t block = 0; block < blocks; block++) {
@@ -2552,6 +2587,21 @@ TARGET DDB_FN void NAME(const float *pack, size_t blocks, size_t dim, const floa
     } \
 }
 
+/* row -= c * r for every row of a pack; each row has its own c. */
+#define DDB_KERN_SHEAR_BODY(NAME, TARGET) \
+TARGET DDB_FN void NAME(float *pack, size_t blocks, size_t dim, const float *c, const float *r) \
+{ \
+    for (size_t lane = 0; lane < blocks * DDB_KERN_LANES; lane += DDB_KERN_WIDTH) { \
+        DDB_KERN_VEC vc = DDB_KERN_LOAD(c + lane), p; \
+        float *at = pack + lane / DDB_KERN_LANES * dim * DDB_KERN_LANES + lane % DDB_KERN_LANES; \
+        for (size_t i = 0; i < dim; i++, at += DDB_KERN_LANES) { \
+            p = DDB_KERN_MUL(vc, DDB_KERN_SPLAT(r + i)); DDB_KERN_HOLD(p); \
+            p = DDB_KERN_SUB(DDB_KERN_LOAD(at), p); DDB_KERN_HOLD(p); \
+            DDB_KERN_STORE(at, p); \
+        } \
+    } \
+}
+
 /* Estimates of up to 6 queries at a time against DDB_KERN_NEAR_VECS vectors of rows; what is past the end is done twice. */
 #define DDB_KERN_SIX(X)          X(0) X(1) X(2) X(3) X(4) X(5)
 #define DDB_KERN_NEAR_SUM(q, v)  DDB_KERN_VEC s##q##v = DDB_KERN_ZERO();
@@ -2698,6 +2748,7 @@ DDB_KERN_FOLD_BODY(ddb_kern_fold_block_512, DDB_KERN_512, DDB_KERN_FOLD_STEP)
 DDB_KERN_FOLD_BODY(ddb_kern_dist_block_512, DDB_KERN_512, DDB_KERN_FAR_STEP)
 DDB_KERN_ONE_BODY(ddb_kern_one_512, DDB_KERN_512, DDB_KERN_ONE_STEP, DDB_KERN_ONE_STORE)
 DDB_KERN_ONE_BODY(ddb_kern_dist_512, DDB_KERN_512, DDB_KERN_DIST_STEP, DDB_KERN_DIST_STORE)
+DDB_KERN_SHEAR_BODY(ddb_kern_shear_512, DDB_KERN_512)
 DDB_KERN_NEAR_BODY(ddb_kern_near_512, DDB_KERN_512)
 DDB_KERN_DOT_BODY(ddb_kern_dot_512, DDB_KERN_512)
 DDB_KERN_DOTS_BODY(ddb_kern_dots_512, DDB_KERN_VNNI)
@@ -2836,6 +2887,7 @@ DDB_KERN_FOLD_BODY(ddb_kern_fold_block_256, DDB_KERN_AVX2, DDB_KERN_FOLD_STEP)
 DDB_KERN_FOLD_BODY(ddb_kern_dist_block_256, DDB_KERN_AVX2, DDB_KERN_FAR_STEP)
 DDB_KERN_ONE_BODY(ddb_kern_one_256, DDB_KERN_AVX2, DDB_KERN_ONE_STEP, DDB_KERN_ONE_STORE)
 DDB_KERN_ONE_BODY(ddb_kern_dist_256, DDB_KERN_AVX2, DDB_KERN_DIST_STEP, DDB_KERN_DIST_STORE)
+DDB_KERN_SHEAR_BODY(ddb_kern_shear_256, DDB_KERN_AVX2)
 DDB_KERN_NEAR_BODY(ddb_kern_near_256, DDB_KERN_FMA)
 DDB_KERN_DOT_BODY(ddb_kern_dot_256, DDB_KERN_FMA)
 DDB_KERN_DOTS_BODY(ddb_kern_dots_256, DDB_KERN_AVX2)
@@ -3042,6 +3094,7 @@ DDB_KERN_FOLD_BODY(ddb_kern_fold_block_neon, DDB_KERN_ANY, DDB_KERN_FOLD_STEP)
 DDB_KERN_FOLD_BODY(ddb_kern_dist_block_neon, DDB_KERN_ANY, DDB_KERN_FAR_STEP)
 DDB_KERN_ONE_BODY(ddb_kern_one_neon, DDB_KERN_ANY, DDB_KERN_ONE_STEP, DDB_KERN_ONE_STORE)
 DDB_KERN_ONE_BODY(ddb_kern_dist_neon, DDB_KERN_ANY, DDB_KERN_DIST_STEP, DDB_KERN_DIST_STORE)
+DDB_KERN_SHEAR_BODY(ddb_kern_shear_neon, DDB_KERN_ANY)
 DDB_KERN_NEAR_BODY(ddb_kern_near_neon, DDB_KERN_ANY)
 DDB_KERN_DOT_BODY(ddb_kern_dot_neon, DDB_KERN_ANY)
 DDB_KERN_DOTS_BODY(ddb_kern_dots_neon, DDB_KERN_ANY)
@@ -3258,6 +3311,28 @@ DDB_FN void ddb_kern_one(uint32_t cpu, const float *pack, size_t blocks, size_t 
 #endif
     (void)cpu;
     ddb_kern_one_any(pack, blocks, dim, q, out);
+}
+
+/* row -= c[row] * r for every row of a pack, product and difference rounded; c[blocks * 16]. */
+DDB_FN void ddb_kern_shear(uint32_t cpu, float *pack, size_t blocks, size_t dim, const float *c, const float *r)
+{
+#if defined(DDB_PORT_X86)
+    if ((cpu & DDB_CPU_AVX512) != 0) {
+        ddb_kern_shear_512(pack, blocks, dim, c, r);
+        return;
+    }
+    if ((cpu & DDB_CPU_AVX2) != 0) {
+        ddb_kern_shear_256(pack, blocks, dim, c, r);
+        return;
+    }
+#elif defined(DDB_PORT_NEON)
+    if ((cpu & DDB_CPU_NEON) != 0) {
+        ddb_kern_shear_neon(pack, blocks, dim, c, r);
+        return;
+    }
+#endif
+    (void)cpu;
+    ddb_kern_shear_any(pack, blocks, dim, c, r);
 }
 
 /* least[blocks * 16] = min(least, dist2(row, c)); no distance is NaN or negative, so bits order as floats do. */
@@ -9862,6 +9937,7 @@ enum {
 #define DDB_SCHEMA_LSH "dreamdb.lsh-cosine"
 #define DDB_SCHEMA_LSH_L2 "dreamdb.lsh-l2"
 #define DDB_SCHEMA_IVF "dreamdb.ivf-cosine"
+#define DDB_SCHEMA_IMI "dreamdb.imi-cosine"
 
 /* One known key of a field map.  In canonical order: the writer follows the table. */
 typedef enum ddb_schema_type { DDB_SCHEMA_TEXT = 1, DDB_SCHEMA_BOOL, DDB_SCHEMA_UINT, DDB_SCHEMA_ADDR } ddb_schema_type;
@@ -10409,10 +10485,45 @@ DDB_FN bool ddb_schema_word(ddb_slice text, bool dots)
     return run > 0;
 }
 
+/* The members of a field that tell its compressor. */
+DDB_FN dreamdb_status ddb_schema_compressor(ddb_ctx *ctx, const dreamdb_field *in, ddb_field *out)
+{
+    const char *name = in->name;
+    uint32_t bits = in->bits_per_dim;
+    out->has_compressor = in->compressor != DREAMDB_COMPRESSOR_NONE || in->compressor_address != NULL;
+    if ((uint32_t)in->compressor > (uint32_t)DREAMDB_COMPRESSOR_PQ) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field '%.60s': compressor %d is no kind of compressor", name, (int)in->compressor);
+    }
+    if (out->has_compressor && in->index == DREAMDB_INDEX_LSH_L2) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field '%.60s': the L2 index stores raw vectors, without a compressor", name);
+    }
+    if (in->compressor_address && !ddb_addr_take(ddb_bytes_slice(in->compressor_address, DREAMDB_ADDRESS_SIZE), &out->compressor)) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field '%.60s': compressor_address is no address (its first byte must be 0x1e)",
+                            name);
+    }
+    if (in->compressor_address) {
+        return DREAMDB_OK;
+    }
+    if (in->compressor == DREAMDB_COMPRESSOR_RABITQ && bits != 0 && bits != 1 && bits != 2 && bits != 4 && bits != 8) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field '%.60s': bits_per_dim=%u not supported (use 1, 2, 4, or 8)", name, bits);
+    }
+    if (in->compressor == DREAMDB_COMPRESSOR_RABITQ && in->factors > 0 && bits > 1) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field '%.60s': correction factors are only for bits_per_dim=1", name);
+    }
+    if (in->compressor == DREAMDB_COMPRESSOR_PQ && (in->pq_m == 0 || in->dim % in->pq_m != 0 || in->pq_k > 256)) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field '%.60s': PQ needs m that divides dim, and k of 1 to 256 (dim=%u m=%u k=%u)",
+                            name, in->dim, in->pq_m, in->pq_k);
+    }
+    if (in->compressor == DREAMDB_COMPRESSOR_PQ && in->train_count == 0) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field '%.60s': PQ needs a training sample (train) or a compressor_address", name);
+    }
+    return DREAMDB_OK;
+}
+
 DDB_FN dreamdb_status ddb_schema_embedding(ddb_ctx *ctx, const dreamdb_field *in, ddb_field *out)
 {
     const char *name = in->name;
-    bool l2 = in->index == DREAMDB_INDEX_LSH_L2;
+    bool l2 = in->index == DREAMDB_INDEX_LSH_L2, imi = in->index == DREAMDB_INDEX_IMI;
     bool ivf = in->index == DREAMDB_INDEX_IVF || (in->index == DREAMDB_INDEX_DEFAULT && (in->index_address || in->train_count > 0));
     if (in->dim == 0 || in->dim > DDB_SCHEMA_DIM_MAX) {
         return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field '%.60s': dim is %u; set it to the number of floats of a vector", name,
@@ -10421,9 +10532,8 @@ DDB_FN dreamdb_status ddb_schema_embedding(ddb_ctx *ctx, const dreamdb_field *in
     if ((uint32_t)in->index > (uint32_t)DREAMDB_INDEX_IMI) {
         return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field '%.60s': index %d is no kind of index", name, (int)in->index);
     }
-    if (in->index == DREAMDB_INDEX_IMI) {
-        return ddb_mem_fail(ctx, DREAMDB_ERR_UNSUPPORTED,
-                            "field '%.60s': index algorithm dreamdb.imi-cosine is not in this version; use IVF", name);
+    if (imi && in->dim % 2 != 0) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field '%.60s': IMI requires even dim >= 2 (got %u)", name, in->dim);
     }
     if (in->bucket_max_bytes != 0 && (in->bucket_max_bytes < DDB_SCHEMA_BUCKET_LOW || in->bucket_max_bytes > DDB_SCHEMA_BUCKET_HIGH)) {
         return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field '%.60s': bucket_max_bytes must be 1048576 to 524288000, or 0", name);
@@ -10435,22 +10545,22 @@ DDB_FN dreamdb_status ddb_schema_embedding(ddb_ctx *ctx, const dreamdb_field *in
         return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field '%.60s': bits is %u; a cell key is a file name, so 255 is the most", name,
                             in->bits);
     }
-    if (ivf && !in->index_address && in->train_count == 0) {
-        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field '%.60s': an IVF index needs a training sample (train) or an index_address",
-                            name);
+    if ((ivf || imi) && !in->index_address && in->train_count == 0) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field '%.60s': an %s index needs a training sample (train) or an index_address",
+                            name, imi ? "IMI" : "IVF");
     }
-    out->algorithm = ddb_bytes_text(l2 ? DDB_SCHEMA_LSH_L2 : ivf ? DDB_SCHEMA_IVF : DDB_SCHEMA_LSH);
+    out->algorithm = ddb_bytes_text(l2 ? DDB_SCHEMA_LSH_L2 : ivf ? DDB_SCHEMA_IVF : imi ? DDB_SCHEMA_IMI : DDB_SCHEMA_LSH);
     out->dim = in->dim;
     out->rerank = in->rerank != 0;
-    out->has_bits = !ivf && in->bits != 0;
+    out->has_bits = !ivf && !imi && in->bits != 0;
     out->lsh_bits = out->has_bits ? in->bits : 0;
     out->has_bucket_max = in->bucket_max_bytes != 0;
     out->bucket_max_bytes = in->bucket_max_bytes;
-    out->has_index = in->index_address != NULL || ivf;
+    out->has_index = in->index_address != NULL || ivf || imi;
     if (in->index_address && !ddb_addr_take(ddb_bytes_slice(in->index_address, DREAMDB_ADDRESS_SIZE), &out->index)) {
         return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field '%.60s': index_address is no address (its first byte must be 0x1e)", name);
     }
-    return DREAMDB_OK;
+    return ddb_schema_compressor(ctx, in, out);
 }
 
 DDB_FN dreamdb_status ddb_schema_constant(ddb_ctx *ctx, const dreamdb_field *in, ddb_field *out)
@@ -17012,8 +17122,745 @@ DDB_FN dreamdb_status ddb_ivf_probe(ddb_ctx *ctx, const ddb_ivf *ivf, uint32_t b
     return status;
 }
 
-/* ==== ROOM 25 index | prefix ddb_index_ | uses port mem bytes cbor addr exact kern pool lsh ivf bound ==== */
-/* SpatialIndex objects (spatial.md 1): the one room that knows all index kinds, by the table at its end.
+/* ==== ROOM 25 imi | prefix ddb_imi_ | uses port mem bytes coll exact kern bound pool kmeans ivf ==== */
+/* The inverted multi-index: cells of a grid (spatial.md 5).  Each half of a unit vector has k_sub trained centroids; a cell is a pair of
+   them, high half times k_sub plus low half.  A query looks at cells in the order of the sum of the two halves' scores, so k_sub^2 cells
+   cost 2 * k_sub scores.
+   Invariant: cells and probes are both told by the left fold (the reference orders the probes of ivf by sums in lanes, but not these:
+   tried on near-ties). */
+
+typedef struct ddb_imi {
+    uint32_t       k_sub, dim;
+    float         *packs;                        /* [2]: room kern's packs of the unit centroids, high half first */
+    ddb_bound_set *sets[2];
+} ddb_imi;
+
+enum { DDB_IMI_SUB_MOST = 65535 };               /* a cell's number stays within 32 bits */
+
+DDB_FN size_t ddb_imi_half(const ddb_imi *imi) { return imi->dim / 2; }
+DDB_FN size_t ddb_imi_lanes(const ddb_imi *imi) { return ddb_kern_blocks(imi->k_sub) * DDB_KERN_LANES; }
+
+DDB_FN void ddb_imi_close(ddb_ctx *ctx, ddb_imi *imi)
+{
+    if (imi) {
+        ddb_bound_free(ctx, imi->sets[0]);
+        ddb_bound_free(ctx, imi->sets[1]);
+        ddb_mem_drop(ctx, imi->packs, float, 2 * ddb_imi_lanes(imi) * ddb_imi_half(imi));
+        ddb_mem_drop(ctx, imi, ddb_imi, 1);
+    }
+}
+
+/* The unit centroids of one half. */
+DDB_FN dreamdb_status ddb_imi_open_half(ddb_ctx *ctx, const char *path, ddb_imi *imi, const uint8_t *bytes, size_t which)
+{
+    size_t half = ddb_imi_half(imi), floats = imi->k_sub * half;
+    dreamdb_status status = DREAMDB_OK;
+    ddb_exact_fault fault = DDB_EXACT_GOOD;
+    float *rows = ddb_mem_new(ctx, float, floats);
+    if (!rows) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    ddb_bytes_get_f32(rows, bytes, floats);
+    size_t good = ddb_kern_units(ctx->cpu, rows, half, imi->k_sub, half, rows, &fault);
+    if (good < imi->k_sub) {
+        status = ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, fault == DDB_EXACT_ZERO ? "imi: %s-half centroid %zu has zero norm"
+                                 : "imi: %s-half centroid %zu has no direction", which ? "low" : "high", good);
+    } else {
+        ddb_kern_pack(rows, half, imi->k_sub, half, imi->packs + which * ddb_imi_lanes(imi) * half);
+        status = ddb_bound_build(ctx, rows, half, imi->k_sub, (uint32_t)half, floats < DDB_IVF_SMALL ? (uint32_t)DDB_BOUND_PLAIN : 0u,
+                                 &imi->sets[which]);
+    }
+    ddb_mem_drop(ctx, rows, float, floats);
+    return status;
+}
+
+/* high and low: k_sub * (dim / 2) little-endian floats each; dim is even.  path names the object in errors (CORRUPT). */
+DDB_FN dreamdb_status ddb_imi_open(ddb_ctx *ctx, const char *path, const uint8_t *high, const uint8_t *low, uint32_t k_sub, uint32_t dim,
+                                   ddb_imi **out)
+{
+    dreamdb_status status = DREAMDB_ERR_MEMORY;
+    ddb_imi *imi = ddb_mem_new(ctx, ddb_imi, 1);
+    *out = NULL;
+    if (!imi) {
+        return status;
+    }
+    imi->k_sub = k_sub;
+    imi->dim = dim;
+    imi->packs = ddb_mem_new(ctx, float, 2 * ddb_imi_lanes(imi) * ddb_imi_half(imi));
+    if (imi->packs) {
+        status = ddb_imi_open_half(ctx, path, imi, high, 0);
+        status = status < 0 ? status : ddb_imi_open_half(ctx, path, imi, low, 1);
+    }
+    if (status < 0) {
+        ddb_imi_close(ctx, imi);
+        return status;
+    }
+    *out = imi;
+    return DREAMDB_OK;
+}
+
+/* The cells of count unit vectors [count][dim]. */
+DDB_FN dreamdb_status ddb_imi_cells(ddb_ctx *ctx, const ddb_imi *imi, const float *units, size_t count, uint32_t *cells)
+{
+    uint32_t *low = ddb_mem_new(ctx, uint32_t, count);
+    dreamdb_status status = low ? ddb_bound_argmax(ctx, imi->sets[0], units, imi->dim, count, cells) : DREAMDB_ERR_MEMORY;
+    status = status < 0 ? status : ddb_bound_argmax(ctx, imi->sets[1], units + ddb_imi_half(imi), imi->dim, count, low);
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        cells[i] = cells[i] * imi->k_sub + low[i];
+    }
+    ddb_mem_drop(ctx, low, uint32_t, count);
+    return status;
+}
+
+/* ---- Probes ---- */
+
+/* A score and what has it: a centroid of one half, or a cell. */
+typedef struct ddb_imi_score { float score; uint32_t id; } ddb_imi_score;
+
+DDB_INLINE bool ddb_imi_before(const ddb_imi_score *a, const ddb_imi_score *b)
+{
+    return a->score > b->score || (!(a->score < b->score) && a->id < b->id);
+}
+
+DDB_FN int ddb_imi_compare(const void *a, const void *b, void *user)
+{
+    const ddb_imi_score *x = (const ddb_imi_score *)a, *y = (const ddb_imi_score *)b;
+    (void)user;
+    return ddb_imi_before(x, y) ? -1 : ddb_imi_before(y, x);
+}
+
+/* Moves the score at `at` down a heap whose top comes last. */
+DDB_FN void ddb_imi_sink(ddb_imi_score *heap, size_t count, size_t at)
+{
+    ddb_imi_score moved = heap[at];
+    for (;;) {
+        size_t child = 2 * at + 1;
+        if (child >= count) {
+            break;
+        }
+        child += child + 1 < count && ddb_imi_before(heap + child, heap + child + 1);
+        if (!ddb_imi_before(&moved, heap + child)) {
+            break;
+        }
+        heap[at] = heap[child];
+        at = child;
+    }
+    heap[at] = moved;
+}
+
+/* The centroids of one half, best first. */
+DDB_FN dreamdb_status ddb_imi_order(ddb_ctx *ctx, const ddb_imi *imi, const float *unit, size_t which, ddb_imi_score *out)
+{
+    size_t half = ddb_imi_half(imi), lanes = ddb_imi_lanes(imi);
+    float *scores = ddb_mem_new(ctx, float, lanes);
+    if (!scores) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    ddb_kern_one(ctx->cpu, imi->packs + which * lanes * half, lanes / DDB_KERN_LANES, half, unit + which * half, scores);
+    for (uint32_t j = 0; j < imi->k_sub; j++) {
+        out[j].score = scores[j];
+        out[j].id = j;
+    }
+    ddb_mem_drop(ctx, scores, float, lanes);
+    return ddb_coll_sort(ctx, out, imi->k_sub, sizeof *out, ddb_imi_compare, NULL);
+}
+
+/* The best `want` cells of the grid into heap (any order), named by their places in the two orders: of equal sums the one whose high half
+   is better comes first (tried with the live reference).  Rows and columns stand by score, so both loops may stop early; a sum that
+   equals the worst kept is still offered: its name decides. */
+DDB_FN void ddb_imi_grid(const ddb_imi *imi, const ddb_imi_score *high, const ddb_imi_score *low, ddb_imi_score *heap, size_t want)
+{
+    size_t count = 0;
+    for (uint32_t h = 0; h < imi->k_sub; h++) {
+        for (uint32_t l = 0; l < imi->k_sub; l++) {
+            ddb_imi_score cell;
+            cell.score = ddb_exact_add(high[h].score, low[l].score);
+            cell.id = h * imi->k_sub + l;
+            if (count < want) {
+                heap[count++] = cell;
+                for (size_t i = count / 2; count == want && i-- > 0; ) {
+                    ddb_imi_sink(heap, count, i);
+                }
+            } else if (ddb_imi_before(&cell, heap)) {
+                heap[0] = cell;
+                ddb_imi_sink(heap, count, 0);
+            } else if (cell.score < heap[0].score) {
+                if (l == 0) {
+                    return;
+                }
+                break;
+            }
+        }
+    }
+}
+
+/* The keys of the nprobe best cells, in order, for a unit query. */
+DDB_FN dreamdb_status ddb_imi_probe(ddb_ctx *ctx, const ddb_imi *imi, uint32_t bits, const float *unit, uint64_t nprobe, ddb_arena *arena,
+                                    uint8_t **keys, size_t *count)
+{
+    uint64_t all = (uint64_t)imi->k_sub * imi->k_sub;
+    size_t most = (size_t)(nprobe < all ? nprobe : all), size = (bits + 7) / 8;
+    ddb_imi_score *halves = ddb_mem_new(ctx, ddb_imi_score, (size_t)imi->k_sub * 2);
+    ddb_imi_score *cells = ddb_mem_new(ctx, ddb_imi_score, most);
+    dreamdb_status status = DREAMDB_ERR_MEMORY;
+    *count = 0;
+    *keys = (uint8_t *)ddb_mem_arena_array(ctx, arena, most, size);
+    if (halves && cells && *keys) {
+        status = ddb_imi_order(ctx, imi, unit, 0, halves);
+        status = status < 0 ? status : ddb_imi_order(ctx, imi, unit, 1, halves + imi->k_sub);
+    }
+    if (status == DREAMDB_OK) {
+        ddb_imi_grid(imi, halves, halves + imi->k_sub, cells, most);
+        status = ddb_coll_sort(ctx, cells, most, sizeof *cells, ddb_imi_compare, NULL);
+        *count = most;
+    }
+    for (size_t i = 0; status == DREAMDB_OK && i < most; i++) {
+        uint32_t high = halves[cells[i].id / imi->k_sub].id, low = halves[imi->k_sub + cells[i].id % imi->k_sub].id;
+        ddb_ivf_key(high * imi->k_sub + low, bits, *keys + i * size);
+    }
+    ddb_mem_drop(ctx, halves, ddb_imi_score, (size_t)imi->k_sub * 2);
+    ddb_mem_drop(ctx, cells, ddb_imi_score, most);
+    return status;
+}
+
+/* ---- Training ---- */
+
+/* Trains both halves: each is room kmeans on its part of the sample, the low one with every byte of the seed xor a5 (spatial.md 5).
+   out: [2][k_sub][dim / 2], high half first. */
+DDB_FN dreamdb_status ddb_imi_train(ddb_ctx *ctx, ddb_pool *pool, const float *sample, size_t count, uint32_t dim, uint32_t k_sub,
+                                    uint32_t iterations, uint64_t seed, ddb_kmeans_progress progress, void *user, float *out)
+{
+    size_t half = dim / 2, floats = 0;
+    if (dim % 2 != 0) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "IMI requires even dim >= 2 (got %lu)", (unsigned long)dim);
+    }
+    if (!ddb_mem_mul(count, half, &floats)) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_LIMIT, "%zu samples of %lu floats are too many to train on", count, (unsigned long)dim);
+    }
+    float *part = ddb_mem_new(ctx, float, floats);
+    dreamdb_status status = part ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    for (size_t which = 0; which < 2 && status == DREAMDB_OK; which++) {
+        for (size_t i = 0; i < count; i++) {
+            memcpy(part + i * half, sample + i * dim + which * half, half * sizeof *part);
+        }
+        status = ddb_kmeans_train(ctx, pool, part, count, (uint32_t)half, k_sub, iterations,
+                                  which ? seed ^ UINT64_C(0xa5a5a5a5a5a5a5a5) : seed, progress, user, out + which * k_sub * half);
+    }
+    ddb_mem_drop(ctx, part, float, floats);
+    return status;
+}
+
+/* ==== ROOM 26 rabitq | prefix ddb_rabitq_ | uses port mem bytes exact kern lsh ==== */
+/* Codes of 1, 2, 4 or 8 bits a dimension after a random rotation (spatial.md 6; sums in lanes: evolution.md 5).  No training: a 32-byte
+   seed draws the rotation R, and Gram-Schmidt makes its rows orthonormal.  y = R v; 1 bit keeps the sign (and may keep 1 / sum |y|, a
+   factor for scores), more bits keep the level of y in an absolute range of 8 / sqrt(dim).
+   Invariant: codes, decoded vectors and scores are the reference's bits.  The rotation is made when it is first needed (a view that only
+   counts rows never pays dim^3) and never changes after.  The caller stands between ddb_exact_enter and ddb_exact_leave. */
+
+enum {
+    DDB_RABITQ_DIM_MOST = 4096,                  /* dim^3 steps of Gram-Schmidt: some seconds here, minutes at twice this */
+    DDB_RABITQ_GROUP = 8                         /* blocks of rows orthogonalised together: they stay in a core's own cache */
+};
+
+typedef struct ddb_rabitq {
+    uint32_t       dim, bits;
+    bool           factors;                      /* 1 bit: each code ends with its factor */
+    uint8_t        seed[32];
+    size_t         blocks;                       /* of 16 dimensions */
+    float          range, step, scale;           /* levels: -range + step * level; scale: of 1-bit codes without factors */
+    ddb_port_mutex lock;                         /* guards the making of what follows */
+    uint64_t       ready;
+    float         *rows, *columns;               /* room kern's packs of the rows and of the columns of R */
+} ddb_rabitq;
+
+DDB_FN size_t ddb_rabitq_floats(const ddb_rabitq *r) { return r->blocks * DDB_KERN_LANES * r->dim; }
+DDB_FN size_t ddb_rabitq_packed(const ddb_rabitq *r) { return ((size_t)r->dim * r->bits + 7) / 8; }
+DDB_FN size_t ddb_rabitq_code_bytes(const ddb_rabitq *r) { return ddb_rabitq_packed(r) + (r->factors ? 4u : 0u); }
+DDB_FN bool ddb_rabitq_bits_valid(uint64_t bits) { return bits == 1 || bits == 2 || bits == 4 || bits == 8; }
+
+DDB_FN void ddb_rabitq_close(ddb_ctx *ctx, ddb_rabitq *r)
+{
+    if (r) {
+        ddb_mem_drop(ctx, r->rows, float, ddb_rabitq_floats(r));
+        ddb_mem_drop(ctx, r->columns, float, ddb_rabitq_floats(r));
+        ddb_port_mutex_free(&r->lock);
+        ddb_mem_drop(ctx, r, ddb_rabitq, 1);
+    }
+}
+
+/* dim, bits and factors are checked by the caller. */
+DDB_FN dreamdb_status ddb_rabitq_open(ddb_ctx *ctx, uint32_t dim, uint32_t bits, bool factors, const uint8_t seed[32], ddb_rabitq **out)
+{
+    ddb_rabitq *r = ddb_mem_new(ctx, ddb_rabitq, 1);
+    *out = NULL;
+    if (!r) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    if (!ddb_port_mutex_init(&r->lock)) {
+        ddb_mem_drop(ctx, r, ddb_rabitq, 1);
+        return ddb_mem_fail(ctx, DREAMDB_ERR_MEMORY, "the system gives no mutex");
+    }
+    r->dim = dim;
+    r->bits = bits;
+    r->factors = factors;
+    memcpy(r->seed, seed, sizeof r->seed);
+    r->blocks = ddb_kern_blocks(dim);
+    float root = ddb_exact_sqrt((float)dim);
+    r->range = ddb_exact_div(4.0f, root);
+    r->step = ddb_exact_div(ddb_exact_mul(2.0f, r->range), (float)(1u << bits));
+    r->scale = ddb_exact_div(1.0f, root);
+    *out = r;
+    return DREAMDB_OK;
+}
+
+/* ---- The rotation ---- */
+
+/* Row j of the group is reduced by all rows before it: makes it a unit vector (by the reciprocal, as the format has it), [dim] in out. */
+DDB_FN void ddb_rabitq_finish_row(const float *group, size_t j, size_t dim, float *out)
+{
+    const float *from = group + j / DDB_KERN_LANES * dim * DDB_KERN_LANES + j % DDB_KERN_LANES;
+    for (size_t t = 0; t < dim; t++) {
+        out[t] = from[t * DDB_KERN_LANES];
+    }
+    float inverse = ddb_exact_div(1.0f, ddb_exact_sqrt(ddb_exact_fold(out, out, dim)));
+    for (size_t t = 0; t < dim; t++) {
+        out[t] = ddb_exact_mul(out[t], inverse);
+    }
+}
+
+/* Draws the rows of a group into its pack. */
+DDB_FN dreamdb_status ddb_rabitq_draw(ddb_ctx *ctx, ddb_chacha *stream, size_t first, size_t count, size_t dim, uint32_t *words,
+                                      float *group)
+{
+    for (size_t j = 0; j < count; j++) {
+        float *to = group + j / DDB_KERN_LANES * dim * DDB_KERN_LANES + j % DDB_KERN_LANES;
+        if (!ddb_lsh_draw(stream, words, dim)) {
+            return ddb_mem_fail(ctx, DREAMDB_ERR_CORRUPT, "ChaCha20 rotation draw exceeded retry budget at row %zu", first + j);
+        }
+        for (size_t t = 0; t < dim; t++) {
+            to[t * DDB_KERN_LANES] = ddb_exact_uniform(words[t]);
+        }
+    }
+    return DREAMDB_OK;
+}
+
+/* Modified Gram-Schmidt, a group of rows at a time.  Row i loses its part along R_j for j = 0, 1 ... i-1, each taken from what the row is
+   by then: the order of one row is all that the bits depend on, so rows go through each R_j side by side, one a lane.  Rows of the group
+   that are finished already are reduced too, in the pack only: nobody reads them there again. */
+DDB_FN dreamdb_status ddb_rabitq_orthogonal(ddb_ctx *ctx, const ddb_rabitq *r, float *group, uint32_t *words, float *q)
+{
+    size_t dim = r->dim, most = (size_t)DDB_RABITQ_GROUP * DDB_KERN_LANES;
+    float part[DDB_RABITQ_GROUP * DDB_KERN_LANES];
+    ddb_chacha stream;
+    dreamdb_status status = DREAMDB_OK;
+    ddb_exact_chacha_init(&stream, r->seed);
+    for (size_t first = 0; first < dim && status == DREAMDB_OK; first += most) {
+        size_t count = ddb_kern_least_of(dim - first, most);
+        status = ddb_rabitq_draw(ctx, &stream, first, count, dim, words, group);
+        for (size_t j = 0; j < first + count && status == DREAMDB_OK; j++) {
+            size_t skip = j < first ? 0 : (j - first) / DDB_KERN_LANES;        /* whole blocks that are finished */
+            float *rest = group + skip * DDB_KERN_LANES * dim;
+            if (j >= first) {
+                ddb_rabitq_finish_row(group, j - first, dim, q + j * dim);
+            }
+            ddb_kern_one(ctx->cpu, rest, ddb_kern_blocks(count) - skip, dim, q + j * dim, part);
+            ddb_kern_shear(ctx->cpu, rest, ddb_kern_blocks(count) - skip, dim, part, q + j * dim);
+        }
+    }
+    return status;
+}
+
+/* Makes the rotation; with the lock held. */
+DDB_FN dreamdb_status ddb_rabitq_make(ddb_ctx *ctx, ddb_rabitq *r)
+{
+    size_t dim = r->dim, group_floats = (size_t)DDB_RABITQ_GROUP * DDB_KERN_LANES * dim;
+    dreamdb_status status = DREAMDB_ERR_MEMORY;
+    float *q = ddb_mem_new(ctx, float, dim * dim);
+    float *group = ddb_mem_new(ctx, float, group_floats);
+    uint32_t *words = ddb_mem_new(ctx, uint32_t, dim);
+    float *rows = ddb_mem_new(ctx, float, ddb_rabitq_floats(r));
+    float *columns = ddb_mem_new(ctx, float, ddb_rabitq_floats(r));
+    if (q && group && words && rows && columns) {
+        status = ddb_rabitq_orthogonal(ctx, r, group, words, q);
+    }
+    if (status == DREAMDB_OK) {
+        ddb_kern_pack(q, dim, dim, dim, rows);
+        for (size_t j = 0; j < dim; j++) {
+            for (size_t t = 0; t < dim; t++) {
+                columns[(t / DDB_KERN_LANES * dim + j) * DDB_KERN_LANES + t % DDB_KERN_LANES] = q[j * dim + t];
+            }
+        }
+        r->rows = rows;
+        r->columns = columns;
+        ddb_port_atomic_store(&r->ready, 1);
+    } else {
+        ddb_mem_drop(ctx, rows, float, ddb_rabitq_floats(r));
+        ddb_mem_drop(ctx, columns, float, ddb_rabitq_floats(r));
+    }
+    ddb_mem_drop(ctx, words, uint32_t, dim);
+    ddb_mem_drop(ctx, group, float, group_floats);
+    ddb_mem_drop(ctx, q, float, dim * dim);
+    return status;
+}
+
+/* Call before encode, decode and query. */
+DDB_FN dreamdb_status ddb_rabitq_ready(ddb_ctx *ctx, ddb_rabitq *r)
+{
+    dreamdb_status status = DREAMDB_OK;
+    if (ddb_port_atomic_load(&r->ready) == 0) {
+        ddb_port_lock(&r->lock);
+        status = r->ready != 0 ? DREAMDB_OK : ddb_rabitq_make(ctx, r);
+        ddb_port_unlock(&r->lock);
+    }
+    return status;
+}
+
+/* out[count][blocks * 16] = folds of count <= 16 packed vectors with all rows of a pack. */
+DDB_FN void ddb_rabitq_turn(uint32_t cpu, const ddb_rabitq *r, const float *pack, const float *vectors, size_t count, float *out)
+{
+    float block[DDB_KERN_LANES * DDB_KERN_LANES];
+    for (size_t b = 0; b < r->blocks; b++) {
+        ddb_kern_fold_block(cpu, pack + b * DDB_KERN_LANES * r->dim, vectors, r->dim, count, block);
+        for (size_t v = 0; v < count; v++) {
+            memcpy(out + (v * r->blocks + b) * DDB_KERN_LANES, block + v * DDB_KERN_LANES, DDB_KERN_LANES * sizeof *out);
+        }
+    }
+}
+
+/* ---- Codes ---- */
+
+/* Signs, and the factor 1 / sum |y|. */
+DDB_FN void ddb_rabitq_encode_signs(const ddb_rabitq *r, const float *y, uint8_t *code)
+{
+    float sum = 0;
+    memset(code, 0, ddb_rabitq_packed(r));
+    for (size_t j = 0; j < r->dim; j++) {
+        if (y[j] >= 0) {
+            code[j / 8] |= (uint8_t)(1u << j % 8);
+        }
+    }
+    for (size_t j = 0; r->factors && j < r->dim; j++) {
+        sum = ddb_exact_add(sum, ddb_exact_from_bits(ddb_exact_bits(y[j]) & 0x7fffffffu));
+    }
+    if (r->factors) {
+        ddb_bytes_set_le32(code + ddb_rabitq_packed(r), ddb_exact_bits(ddb_exact_div(1.0f, sum)));
+    }
+}
+
+/* Levels of 2, 4 or 8 bits: floor((y + range) / step), cut to what there is; lowest bits of a byte first. */
+DDB_FN void ddb_rabitq_encode_levels(const ddb_rabitq *r, const float *y, uint8_t *code)
+{
+    uint32_t most = (1u << r->bits) - 1, per = 8 / r->bits;
+    memset(code, 0, ddb_rabitq_packed(r));
+    for (size_t j = 0; j < r->dim; j++) {
+        float at = ddb_exact_div(ddb_exact_add(y[j], r->range), r->step);
+        uint32_t level = at >= (float)most ? most : at > 0 ? (uint32_t)at : 0;
+        code[j / per] |= (uint8_t)(level << j % per * r->bits);
+    }
+}
+
+/* Codes of count vectors, stride floats apart, code_bytes each, one after the other. */
+DDB_FN dreamdb_status ddb_rabitq_encode(ddb_ctx *ctx, ddb_rabitq *r, const float *vectors, size_t stride, size_t count, uint8_t *codes)
+{
+    size_t pack_floats = (size_t)r->dim * DDB_KERN_LANES, turned = r->blocks * DDB_KERN_LANES, size = ddb_rabitq_code_bytes(r);
+    dreamdb_status status = ddb_rabitq_ready(ctx, r);
+    float *pack = ddb_mem_new(ctx, float, pack_floats);
+    float *y = ddb_mem_new(ctx, float, turned * DDB_KERN_LANES);
+    status = pack && y ? status : DREAMDB_ERR_MEMORY;
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i += DDB_KERN_LANES) {
+        size_t some = ddb_kern_least_of(count - i, DDB_KERN_LANES);
+        ddb_kern_pack(vectors + i * stride, stride, some, r->dim, pack);
+        ddb_rabitq_turn(ctx->cpu, r, r->rows, pack, some, y);
+        for (size_t v = 0; v < some; v++) {
+            if (r->bits == 1) {
+                ddb_rabitq_encode_signs(r, y + v * turned, codes + (i + v) * size);
+            } else {
+                ddb_rabitq_encode_levels(r, y + v * turned, codes + (i + v) * size);
+            }
+        }
+    }
+    ddb_mem_drop(ctx, pack, float, pack_floats);
+    ddb_mem_drop(ctx, y, float, turned * DDB_KERN_LANES);
+    return status;
+}
+
+DDB_INLINE uint32_t ddb_rabitq_level(const ddb_rabitq *r, const uint8_t *code, size_t j)
+{
+    uint32_t per = 8 / r->bits;
+    return (uint32_t)code[j / per] >> j % per * r->bits & ((1u << r->bits) - 1);
+}
+
+/* The value of a level: 1 bit is a sign. */
+DDB_INLINE float ddb_rabitq_value(const ddb_rabitq *r, uint32_t level)
+{
+    if (r->bits == 1) {
+        return level != 0 ? 1.0f : -1.0f;
+    }
+    return ddb_exact_sub(ddb_exact_mul(ddb_exact_add((float)level, 0.5f), r->step), r->range);
+}
+
+/* What a 1-bit code's values are multiplied by. */
+DDB_INLINE float ddb_rabitq_scale(const ddb_rabitq *r, const uint8_t *code)
+{
+    return r->factors ? ddb_exact_from_bits(ddb_bytes_le32(code + ddb_rabitq_packed(r))) : r->scale;
+}
+
+/* Vectors [count][dim] of codes that stand stride bytes apart: each is the left fold of its values and a column of R. */
+DDB_FN dreamdb_status ddb_rabitq_decode(ddb_ctx *ctx, ddb_rabitq *r, const uint8_t *codes, size_t stride, size_t count, float *out)
+{
+    size_t pack_floats = (size_t)r->dim * DDB_KERN_LANES, turned = r->blocks * DDB_KERN_LANES;
+    dreamdb_status status = ddb_rabitq_ready(ctx, r);
+    float *pack = ddb_mem_new(ctx, float, pack_floats);
+    float *y = ddb_mem_new(ctx, float, turned * DDB_KERN_LANES);
+    status = pack && y ? status : DREAMDB_ERR_MEMORY;
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i += DDB_KERN_LANES) {
+        size_t some = ddb_kern_least_of(count - i, DDB_KERN_LANES);
+        for (size_t v = 0; v < some; v++) {
+            const uint8_t *code = codes + (i + v) * stride;
+            float scale = r->bits == 1 ? ddb_rabitq_scale(r, code) : 1.0f;
+            for (size_t j = 0; j < r->dim; j++) {
+                float value = ddb_rabitq_value(r, ddb_rabitq_level(r, code, j));
+                pack[j * DDB_KERN_LANES + v] = r->bits == 1 ? ddb_exact_mul(value, scale) : value;
+            }
+        }
+        ddb_rabitq_turn(ctx->cpu, r, r->columns, pack, some, y);
+        for (size_t v = 0; v < some; v++) {
+            memcpy(out + (i + v) * r->dim, y + v * turned, r->dim * sizeof *out);
+        }
+    }
+    ddb_mem_drop(ctx, pack, float, pack_floats);
+    ddb_mem_drop(ctx, y, float, turned * DDB_KERN_LANES);
+    return status;
+}
+
+/* ---- Scores ---- */
+
+/* Prepares a unit query: out [blocks * 16] = R q. */
+DDB_FN dreamdb_status ddb_rabitq_query(ddb_ctx *ctx, ddb_rabitq *r, const float *unit, float *out)
+{
+    size_t pack_floats = (size_t)r->dim * DDB_KERN_LANES;
+    dreamdb_status status = ddb_rabitq_ready(ctx, r);
+    float *pack = ddb_mem_new(ctx, float, pack_floats);
+    status = pack ? status : DREAMDB_ERR_MEMORY;
+    if (status == DREAMDB_OK) {
+        ddb_kern_pack(unit, r->dim, 1, r->dim, pack);
+        ddb_rabitq_turn(ctx->cpu, r, r->rows, pack, 1, out);
+    }
+    ddb_mem_drop(ctx, pack, float, pack_floats);
+    return status;
+}
+
+/* 1 bit: lane l adds the products l, l + 8 ... of the full groups of 8 dimensions (a byte), then the lanes in order, then the tail one by
+   one; all times the factor (evolution.md 5). */
+DDB_FN float ddb_rabitq_score_signs(const ddb_rabitq *r, const float *query, const uint8_t *code)
+{
+    float lanes[8] = { 0, 0, 0, 0, 0, 0, 0, 0 }, sum = 0;
+    size_t full = r->dim / 8 * 8;
+    for (size_t j = 0; j < full; j += 8) {
+        uint32_t byte = code[j / 8];
+        for (size_t l = 0; l < 8; l++) {
+            lanes[l] = ddb_exact_add(lanes[l], (byte >> l & 1) != 0 ? query[j + l] : -query[j + l]);
+        }
+    }
+    for (size_t l = 0; l < 8; l++) {
+        sum = ddb_exact_add(sum, lanes[l]);
+    }
+    for (size_t j = full; j < r->dim; j++) {
+        sum = ddb_exact_add(sum, ddb_rabitq_level(r, code, j) != 0 ? query[j] : -query[j]);
+    }
+    return ddb_exact_mul(sum, ddb_rabitq_scale(r, code));
+}
+
+/* 2, 4, 8 bits: dimension j in lane j mod 4, the tail too; then the lanes in order.  values: of each level. */
+DDB_FN float ddb_rabitq_score_levels(const ddb_rabitq *r, const float *values, const float *query, const uint8_t *code)
+{
+    float lanes[4] = { 0, 0, 0, 0 }, sum = 0;
+    for (size_t j = 0; j < r->dim; j++) {
+        lanes[j % 4] = ddb_exact_add(lanes[j % 4], ddb_exact_mul(values[ddb_rabitq_level(r, code, j)], query[j]));
+    }
+    for (size_t l = 0; l < 4; l++) {
+        sum = ddb_exact_add(sum, lanes[l]);
+    }
+    return sum;
+}
+
+/* Scores of count codes that stand stride bytes apart with a prepared query. */
+DDB_FN void ddb_rabitq_score_cell(uint32_t cpu, const ddb_rabitq *r, const float *query, const uint8_t *codes, size_t stride, size_t count,
+                                  float *scores)
+{
+    float values[256];
+    (void)cpu;
+    for (uint32_t level = 0; level < 1u << r->bits; level++) {
+        values[level] = ddb_rabitq_value(r, level);
+    }
+    for (size_t i = 0; i < count; i++) {
+        scores[i] = r->bits == 1 ? ddb_rabitq_score_signs(r, query, codes + i * stride)
+                                 : ddb_rabitq_score_levels(r, values, query, codes + i * stride);
+    }
+}
+
+/* ==== ROOM 27 pq | prefix ddb_pq_ | uses port mem bytes exact kern bound pool kmeans ==== */
+/* Product quantisation (spatial.md 6): a vector is cut into m parts, each is one byte: the number of the trained codeword with the largest
+   left fold (a dot product of raw parts), the lowest on a tie.  Decoding puts codewords together; a score adds one table entry a part.
+   Invariant: codes, decoded vectors and scores are the reference's bits.  The caller stands between ddb_exact_enter and leave. */
+
+typedef struct ddb_pq {
+    uint32_t        dim, m, k, part;             /* part: dim / m floats */
+    float          *codewords;                   /* [m][k][part], as stored */
+    ddb_bound_set **sets;                        /* [m] */
+} ddb_pq;
+
+enum { DDB_PQ_K_MOST = 256 };                    /* a code is a byte */
+
+DDB_FN void ddb_pq_close(ddb_ctx *ctx, ddb_pq *pq)
+{
+    if (pq) {
+        for (uint32_t s = 0; pq->sets && s < pq->m; s++) {
+            ddb_bound_free(ctx, pq->sets[s]);
+        }
+        ddb_mem_drop(ctx, pq->sets, ddb_bound_set *, pq->m);
+        ddb_mem_drop(ctx, pq->codewords, float, (size_t)pq->k * pq->dim);
+        ddb_mem_drop(ctx, pq, ddb_pq, 1);
+    }
+}
+
+/* Does the format allow this shape? */
+DDB_FN dreamdb_status ddb_pq_shape(ddb_ctx *ctx, dreamdb_status status, const char *path, uint64_t dim, uint64_t m, uint64_t k)
+{
+    if (m > 0 && dim % m == 0 && m <= dim && k > 0 && k <= DDB_PQ_K_MOST) {
+        return DREAMDB_OK;
+    }
+    return ddb_mem_fail_at(ctx, status, path, "invalid dreamdb.pq-cosine shape: dim=%llu m=%llu k=%llu (require dim%%m==0, m>0, 0<k<=256)",
+                           (unsigned long long)dim, (unsigned long long)m, (unsigned long long)k);
+}
+
+/* bytes: m * k * (dim / m) little-endian floats, in a shape that ddb_pq_shape allows. */
+DDB_FN dreamdb_status ddb_pq_open(ddb_ctx *ctx, const uint8_t *bytes, uint32_t dim, uint32_t m, uint32_t k, ddb_pq **out)
+{
+    dreamdb_status status = DREAMDB_ERR_MEMORY;
+    ddb_pq *pq = ddb_mem_new(ctx, ddb_pq, 1);
+    *out = NULL;
+    if (!pq) {
+        return status;
+    }
+    pq->dim = dim;
+    pq->m = m;
+    pq->k = k;
+    pq->part = dim / m;
+    pq->codewords = ddb_mem_new(ctx, float, (size_t)k * dim);
+    pq->sets = ddb_mem_new(ctx, ddb_bound_set *, m);
+    if (pq->codewords && pq->sets) {
+        ddb_bytes_get_f32(pq->codewords, bytes, (size_t)k * dim);
+        status = DREAMDB_OK;
+    }
+    for (uint32_t s = 0; s < m && status == DREAMDB_OK; s++) {     /* short rows: folding all beats any estimate */
+        status = ddb_bound_build(ctx, pq->codewords + (size_t)s * k * pq->part, pq->part, k, pq->part, DDB_BOUND_PLAIN, pq->sets + s);
+    }
+    if (status < 0) {
+        ddb_pq_close(ctx, pq);
+        return status;
+    }
+    *out = pq;
+    return DREAMDB_OK;
+}
+
+/* Codes [count][m] of vectors that stand stride floats apart. */
+DDB_FN dreamdb_status ddb_pq_encode(ddb_ctx *ctx, const ddb_pq *pq, const float *vectors, size_t stride, size_t count, uint8_t *codes)
+{
+    uint32_t *ids = ddb_mem_new(ctx, uint32_t, count);
+    dreamdb_status status = ids ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    for (uint32_t s = 0; s < pq->m && status == DREAMDB_OK; s++) {
+        status = ddb_bound_argmax(ctx, pq->sets[s], vectors + (size_t)s * pq->part, stride, count, ids);
+        for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+            codes[i * pq->m + s] = (uint8_t)ids[i];
+        }
+    }
+    ddb_mem_drop(ctx, ids, uint32_t, count);
+    return status;
+}
+
+/* Does every byte name a codeword?  Codes of a store are checked once, when a bucket is opened. */
+DDB_FN bool ddb_pq_valid(const ddb_pq *pq, const uint8_t *codes, size_t stride, size_t count)
+{
+    for (size_t i = 0; i < count && pq->k < DDB_PQ_K_MOST; i++) {
+        for (uint32_t s = 0; s < pq->m; s++) {
+            if (codes[i * stride + s] >= pq->k) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+/* Vectors [count][dim] of valid codes. */
+DDB_FN void ddb_pq_decode(const ddb_pq *pq, const uint8_t *codes, size_t stride, size_t count, float *out)
+{
+    for (size_t i = 0; i < count; i++) {
+        for (uint32_t s = 0; s < pq->m; s++) {
+            const float *word = pq->codewords + ((size_t)s * pq->k + codes[i * stride + s]) * pq->part;
+            memcpy(out + i * pq->dim + (size_t)s * pq->part, word, pq->part * sizeof *out);
+        }
+    }
+}
+
+/* Prepares a unit query: out [m][k] = folds of its parts with the codewords. */
+DDB_FN void ddb_pq_query(const ddb_pq *pq, const float *unit, float *out)
+{
+    for (size_t s = 0; s < pq->m; s++) {
+        for (size_t j = 0; j < pq->k; j++) {
+            out[s * pq->k + j] = ddb_exact_fold(unit + s * pq->part, pq->codewords + (s * pq->k + j) * pq->part, pq->part);
+        }
+    }
+}
+
+/* Scores of valid codes that stand stride bytes apart, four rows at a time: each sum is a chain. */
+DDB_FN void ddb_pq_score_cell(const ddb_pq *pq, const float *query, const uint8_t *codes, size_t stride, size_t count, float *scores)
+{
+    for (size_t i = 0; i < count; i += 4) {
+        float sums[4] = { 0, 0, 0, 0 };
+        const uint8_t *at[4];
+        const float *table = query;
+        for (size_t l = 0; l < 4; l++) {
+            at[l] = codes + ddb_kern_least_of(i + l, count - 1) * stride;
+        }
+        for (size_t s = 0; s < pq->m; s++, table += pq->k) {
+            for (size_t l = 0; l < 4; l++) {
+                sums[l] = ddb_exact_add(sums[l], table[at[l][s]]);
+            }
+        }
+        memcpy(scores + i, sums, ddb_kern_least_of(count - i, 4) * sizeof *sums);
+    }
+}
+
+/* Trains the codewords: room kmeans on each part of the sample, the seed's byte 0 growing by the part's number without carry
+   (spatial.md 6).  out: [m][k][dim / m]. */
+DDB_FN dreamdb_status ddb_pq_train(ddb_ctx *ctx, ddb_pool *pool, const float *sample, size_t count, uint32_t dim, uint32_t m, uint32_t k,
+                                   uint32_t iterations, uint64_t seed, ddb_kmeans_progress progress, void *user, float *out)
+{
+    size_t part = m > 0 ? dim / m : 0, floats = 0;
+    dreamdb_status status = ddb_pq_shape(ctx, DREAMDB_ERR_ARGUMENT, NULL, dim, m, k);
+    if (status < 0) {
+        return status;
+    }
+    if (count < k || !ddb_mem_mul(count, part, &floats)) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "invalid dreamdb.pq-cosine shape: sample size %zu must be >= k = %lu", count,
+                            (unsigned long)k);
+    }
+    float *rows = ddb_mem_new(ctx, float, floats);
+    status = rows ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    for (uint32_t s = 0; s < m && status == DREAMDB_OK; s++) {
+        for (size_t i = 0; i < count; i++) {
+            memcpy(rows + i * part, sample + i * dim + s * part, part * sizeof *rows);
+        }
+        status = ddb_kmeans_train(ctx, pool, rows, count, (uint32_t)part, k, iterations,
+                                  (seed & ~UINT64_C(0xff)) | ((seed + s) & 0xff), progress, user, out + (size_t)s * k * part);
+    }
+    ddb_mem_drop(ctx, rows, float, floats);
+    return status;
+}
+
+/* ==== ROOM 28 index | prefix ddb_index_ | uses port mem bytes cbor addr exact kern pool kmeans lsh ivf imi rabitq pq bound ==== */
+/* SpatialIndex objects (spatial.md 1) and VectorCompressor objects (spatial.md 6): the one room that knows all kinds, by two tables.
    Invariant: an open index is immutable and serves any number of threads.  A packed key is the key's digits from the top bit of byte 0
    on, padded with zeros, so that memcmp orders keys as their texts.  Objects are hostile until decoded: sizes are checked before anything
    is allocated. */
@@ -17025,10 +17872,11 @@ enum {
 };
 
 typedef struct ddb_index {
+    const struct ddb_index_row *row;
     dreamdb_index_kind kind;
     const char *algorithm;                       /* a constant */
     bool        l2;
-    uint32_t    bits, dim, k;                    /* k: cells of ivf, else 0 */
+    uint32_t    bits, dim, k;                    /* k: cells of ivf and imi, else 0 */
     ddb_addr   *parents;
     size_t      parent_count;
     bool        has_spec;
@@ -17036,6 +17884,7 @@ typedef struct ddb_index {
     ddb_lsh    *lsh;
     ddb_lsh_l2 *lsh_l2;
     ddb_ivf    *ivf;
+    ddb_imi    *imi;
 } ddb_index;
 
 /* The members of an object, as found; absent ones have no data. */
@@ -17044,7 +17893,11 @@ typedef struct ddb_index_parts {
     uint64_t  bits, dim;
     bool      has_bits, has_dim;
 } ddb_index_parts;
-typedef struct ddb_index_params { ddb_slice seed, width, centroids; uint64_t version, k; bool has_version, has_k; } ddb_index_params;
+typedef struct ddb_index_params {
+    ddb_slice seed, width, centroids, high, low;
+    uint64_t  version, k;                        /* k: of ivf, k_sub of imi */
+    bool      has_version, has_k;
+} ddb_index_params;
 
 /* ---- Reading ---- */
 
@@ -17096,19 +17949,21 @@ DDB_FN dreamdb_status ddb_index_read_params(ddb_ctx *ctx, const ddb_index *ix, d
     ddb_slice key, previous = ddb_bytes_slice(NULL, 0);
     size_t count = 0;
     char where[64];
-    bool ivf = ix->kind == DREAMDB_INDEX_IVF;
+    bool ivf = ix->kind == DREAMDB_INDEX_IVF, imi = ix->kind == DREAMDB_INDEX_IMI;
     memset(p, 0, sizeof *p);
     ddb_cbor_open(&r, raw);
     (void)ddb_cbor_read_map(&r, &count);
     for (size_t i = 0; i < count && ddb_cbor_next_key(&r, &key, &previous); i++) {
         if (ddb_bytes_is(key, "version")) {
             p->has_version = ddb_cbor_read_uint(&r, &p->version);
-        } else if (!ivf && ddb_bytes_is(key, "seed")) {
+        } else if (!ivf && !imi && ddb_bytes_is(key, "seed")) {
             (void)ddb_cbor_read_bytes(&r, &p->seed);
         } else if (ix->l2 && ddb_bytes_is(key, "bucket_width_f64le")) {
             (void)ddb_cbor_read_bytes(&r, &p->width);
-        } else if (ivf && ddb_bytes_is(key, "k")) {
+        } else if ((ivf && ddb_bytes_is(key, "k")) || (imi && ddb_bytes_is(key, "k_sub"))) {
             p->has_k = ddb_cbor_read_uint(&r, &p->k);
+        } else if (imi && (ddb_bytes_is(key, "centroids_high") || ddb_bytes_is(key, "centroids_low"))) {
+            (void)ddb_cbor_read_bytes(&r, ddb_bytes_is(key, "centroids_low") ? &p->low : &p->high);
         } else if (ivf && ddb_bytes_is(key, "centroids")) {
             (void)ddb_cbor_read_bytes(&r, &p->centroids);
         } else {
@@ -17175,6 +18030,36 @@ DDB_FN dreamdb_status ddb_index_open_ivf(ddb_ctx *ctx, ddb_index *ix, const ddb_
     return ddb_ivf_open(ctx, path, p->centroids.data, ix->k, ix->dim, &ix->ivf);
 }
 
+/* ceil(log2 k), at least 1: the narrowest keys of k cells. */
+DDB_FN uint32_t ddb_index_bits_of(uint64_t k)
+{
+    uint32_t bits = 1;
+    while (bits < 63 && (k - 1) >> bits != 0) {
+        bits++;
+    }
+    return bits;
+}
+
+DDB_FN dreamdb_status ddb_index_open_imi(ddb_ctx *ctx, ddb_index *ix, const ddb_index_params *p, const char *path)
+{
+    uint64_t bytes = 0;
+    if (ix->dim % 2 != 0) {
+        return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, "IMI requires even dim >= 2 (got %lu)", (unsigned long)ix->dim);
+    }
+    if (!p->has_k || p->k < 1 || p->k > DDB_IMI_SUB_MOST || !ddb_mem_mul_u64(p->k, (uint64_t)ix->dim * 2, &bytes)
+        || bytes != p->high.size || bytes != p->low.size) {
+        return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, "imi: centroids have %zu and %zu bytes, not k_sub = %llu times dim/2 = %lu "
+                               "floats", p->high.size, p->low.size, (unsigned long long)p->k, (unsigned long)ix->dim / 2);
+    }
+    if (ix->bits < 2 * ddb_index_bits_of(p->k)) {
+        return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, "imi: bits=%lu too narrow to encode k_sub^2=%llu cells (need >= %lu)",
+                               (unsigned long)ix->bits, (unsigned long long)(p->k * p->k),
+                               (unsigned long)(2 * ddb_index_bits_of(p->k)));
+    }
+    ix->k = (uint32_t)(p->k * p->k);
+    return ddb_imi_open(ctx, path, p->high.data, p->low.data, (uint32_t)p->k, ix->dim, &ix->imi);
+}
+
 /* ---- Keys and probes of each kind ---- */
 
 /* Rows of a batch of keys; part of them is one task. */
@@ -17233,6 +18118,18 @@ DDB_FN dreamdb_status ddb_index_keys_ivf(ddb_ctx *ctx, const ddb_index *ix, cons
     return status;
 }
 
+DDB_FN dreamdb_status ddb_index_keys_imi(ddb_ctx *ctx, const ddb_index *ix, const float *units, size_t count, uint8_t *keys,
+                                         size_t key_size)
+{
+    uint32_t *cells = ddb_mem_new(ctx, uint32_t, count);
+    dreamdb_status status = cells ? ddb_imi_cells(ctx, ix->imi, units, count, cells) : DREAMDB_ERR_MEMORY;
+    for (size_t i = 0; status == DREAMDB_OK && i < count; i++) {
+        ddb_ivf_key(cells[i], ix->bits, keys + i * key_size);
+    }
+    ddb_mem_drop(ctx, cells, uint32_t, count);
+    return status;
+}
+
 /* l2 takes the vectors as they are. */
 DDB_FN void ddb_index_keys_lsh_l2(const ddb_index_batch *b, size_t first, size_t count, ddb_index_part *part)
 {
@@ -17254,6 +18151,61 @@ DDB_FN void ddb_index_keys_lsh_l2(const ddb_index_batch *b, size_t first, size_t
 
 DDB_FN size_t ddb_index_key_size(const ddb_index *ix) { return (ix->bits + 7) / 8; }
 
+DDB_FN dreamdb_status ddb_index_probe_lsh(ddb_ctx *ctx, const ddb_index *ix, const float *unit, uint64_t nprobe, ddb_arena *arena,
+                                          uint8_t **keys, size_t *count)
+{
+    return ddb_lsh_probe(ctx, ix->lsh, unit, nprobe, arena, keys, count);
+}
+
+DDB_FN dreamdb_status ddb_index_probe_lsh_l2(ddb_ctx *ctx, const ddb_index *ix, const float *query, uint64_t nprobe, ddb_arena *arena,
+                                             uint8_t **keys, size_t *count)
+{
+    int64_t bin = 0;
+    double part = 0;
+    if (!ddb_lsh_l2_bin(ix->lsh_l2, query, &bin, &part)) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "L2 index: projected bin outside signed 64-bit range");
+    }
+    return ddb_lsh_l2_probe(ctx, bin, part, nprobe, arena, keys, count);
+}
+
+DDB_FN dreamdb_status ddb_index_probe_ivf(ddb_ctx *ctx, const ddb_index *ix, const float *unit, uint64_t nprobe, ddb_arena *arena,
+                                          uint8_t **keys, size_t *count)
+{
+    return ddb_ivf_probe(ctx, ix->ivf, ix->bits, unit, nprobe, arena, keys, count);
+}
+
+DDB_FN dreamdb_status ddb_index_probe_imi(ddb_ctx *ctx, const ddb_index *ix, const float *unit, uint64_t nprobe, ddb_arena *arena,
+                                          uint8_t **keys, size_t *count)
+{
+    return ddb_imi_probe(ctx, ix->imi, ix->bits, unit, nprobe, arena, keys, count);
+}
+
+/* What a kind is trained on; k: cells, of imi centroids of a half. */
+typedef struct ddb_index_training {
+    const float    *sample;                      /* [count][dim] */
+    size_t          count, parent_count;
+    uint32_t        dim, k, iterations, bits;    /* bits: of the keys */
+    uint64_t        seed;
+    const ddb_addr *parents;                     /* of the new object */
+    ddb_kmeans_progress progress;
+    void           *user;
+} ddb_index_training;
+
+DDB_FN dreamdb_status ddb_index_train_ivf(ddb_ctx *ctx, ddb_pool *pool, const ddb_index_training *t, float *centroids, ddb_buf *out);
+DDB_FN dreamdb_status ddb_index_train_imi(ddb_ctx *ctx, ddb_pool *pool, const ddb_index_training *t, float *centroids, ddb_buf *out);
+
+/* One kind of index.  keys: of unit vectors; NULL where vectors are taken as they are.  train: NULL where there is nothing to train; else
+   centroids has room for k * dim floats, and the object's bytes go to out. */
+typedef struct ddb_index_row {
+    dreamdb_index_kind kind;
+    const char *algorithm, *metric;
+    dreamdb_status (*open)(ddb_ctx *ctx, ddb_index *ix, const ddb_index_params *params, const char *path);
+    dreamdb_status (*keys)(ddb_ctx *ctx, const ddb_index *ix, const float *units, size_t count, uint8_t *keys, size_t key_size);
+    dreamdb_status (*probe)(ddb_ctx *ctx, const ddb_index *ix, const float *query, uint64_t nprobe, ddb_arena *arena, uint8_t **keys,
+                            size_t *count);
+    dreamdb_status (*train)(ddb_ctx *ctx, ddb_pool *pool, const ddb_index_training *t, float *centroids, ddb_buf *out);
+} ddb_index_row;
+
 DDB_FN void ddb_index_task(void *user, uint32_t index)
 {
     const ddb_index_batch *b = (const ddb_index_batch *)user;
@@ -17271,8 +18223,7 @@ DDB_FN void ddb_index_task(void *user, uint32_t index)
         if (!units) {
             part->status = DREAMDB_ERR_MEMORY;
         } else if (ddb_index_units(b, first, count, units, part)) {
-            part->status = b->ix->kind == DREAMDB_INDEX_LSH ? ddb_index_keys_lsh(&ctx, b->ix, units, count, b->keys + first * size, size)
-                                                            : ddb_index_keys_ivf(&ctx, b->ix, units, count, b->keys + first * size, size);
+            part->status = b->ix->row->keys(&ctx, b->ix, units, count, b->keys + first * size, size);
         }
         ddb_mem_free(&ctx, units, count * b->ix->dim * sizeof(float));
     }
@@ -17318,17 +18269,11 @@ DDB_FN dreamdb_status ddb_index_keys(ddb_ctx *ctx, ddb_pool *pool, const ddb_ind
 
 /* ---- The table of kinds ---- */
 
-typedef struct ddb_index_row {
-    dreamdb_index_kind kind;
-    const char *algorithm, *metric;
-    dreamdb_status (*open)(ddb_ctx *ctx, ddb_index *ix, const ddb_index_params *params, const char *path);   /* NULL: not in this version */
-} ddb_index_row;
-
 static const ddb_index_row ddb_index_rows[] = {
-    { DREAMDB_INDEX_LSH,    "dreamdb.lsh-cosine", "cosine", ddb_index_open_lsh },
-    { DREAMDB_INDEX_LSH_L2, "dreamdb.lsh-l2",     "l2",     ddb_index_open_lsh_l2 },
-    { DREAMDB_INDEX_IVF,    "dreamdb.ivf-cosine", "cosine", ddb_index_open_ivf },
-    { DREAMDB_INDEX_IMI,    "dreamdb.imi-cosine", "cosine", NULL }
+    { DREAMDB_INDEX_LSH, "dreamdb.lsh-cosine", "cosine", ddb_index_open_lsh, ddb_index_keys_lsh, ddb_index_probe_lsh, NULL },
+    { DREAMDB_INDEX_LSH_L2, "dreamdb.lsh-l2", "l2", ddb_index_open_lsh_l2, NULL, ddb_index_probe_lsh_l2, NULL },
+    { DREAMDB_INDEX_IVF, "dreamdb.ivf-cosine", "cosine", ddb_index_open_ivf, ddb_index_keys_ivf, ddb_index_probe_ivf, ddb_index_train_ivf },
+    { DREAMDB_INDEX_IMI, "dreamdb.imi-cosine", "cosine", ddb_index_open_imi, ddb_index_keys_imi, ddb_index_probe_imi, ddb_index_train_imi }
 };
 
 /* The kind of an algorithm's name as a schema may spell it, or DEFAULT. */
@@ -17362,6 +18307,7 @@ DDB_FN void ddb_index_free(ddb_ctx *ctx, ddb_index *ix)
         ddb_lsh_close(ctx, ix->lsh);
         ddb_lsh_l2_close(ctx, ix->lsh_l2);
         ddb_ivf_close(ctx, ix->ivf);
+        ddb_imi_close(ctx, ix->imi);
         ddb_mem_drop(ctx, ix->parents, ddb_addr, ix->parent_count);
         ddb_mem_drop(ctx, ix, ddb_index, 1);
     }
@@ -17400,9 +18346,6 @@ DDB_FN dreamdb_status ddb_index_read_head(ddb_ctx *ctx, ddb_index *ix, const ddb
                                (int)(parts->algorithm.size < 64 ? parts->algorithm.size : 64),
                                (const char *)parts->algorithm.data);
     }
-    if (!(*row)->open) {
-        return ddb_mem_fail_at(ctx, DREAMDB_ERR_UNSUPPORTED, path, "index algorithm %s is not in this version", (*row)->algorithm);
-    }
     if (parts->bits < 1 || parts->dim < 1) {
         return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, "SpatialIndex Object `%s` must be >= 1", parts->bits < 1 ? "bits" : "dim");
     }
@@ -17414,6 +18357,7 @@ DDB_FN dreamdb_status ddb_index_read_head(ddb_ctx *ctx, ddb_index *ix, const ddb
     if (!ddb_bytes_is(parts->metric, (*row)->metric)) {
         return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, "SpatialIndex: metric of %s must be %s", (*row)->algorithm, (*row)->metric);
     }
+    ix->row = *row;
     ix->kind = (*row)->kind;
     ix->algorithm = (*row)->algorithm;
     ix->l2 = ix->kind == DREAMDB_INDEX_LSH_L2;
@@ -17426,7 +18370,7 @@ DDB_FN dreamdb_status ddb_index_read_head(ddb_ctx *ctx, ddb_index *ix, const ddb
     return DREAMDB_OK;
 }
 
-/* Opens a SpatialIndex object.  CORRUPT, FORMAT (unknown algorithm, version or field), UNSUPPORTED (imi), LIMIT, MEMORY. */
+/* Opens a SpatialIndex object.  CORRUPT, FORMAT (unknown algorithm, version or field), LIMIT, MEMORY. */
 DDB_FN dreamdb_status ddb_index_decode(ddb_ctx *ctx, ddb_slice bytes, const char *path, ddb_index **out)
 {
     ddb_index_parts parts;
@@ -17512,33 +18456,19 @@ DDB_FN void ddb_index_encode_lsh_l2(ddb_buf *buf, uint32_t dim, double width, co
     ddb_cbor_str(buf, "dreamdb.lsh-l2");
 }
 
-/* ceil(log2 k), at least 1: the narrowest keys of k cells. */
-DDB_FN uint32_t ddb_index_bits_of(uint64_t k)
+/* A byte string of floats. */
+DDB_FN void ddb_index_encode_floats(ddb_buf *buf, const float *values, size_t count)
 {
-    uint32_t bits = 1;
-    while (bits < 63 && (k - 1) >> bits != 0) {
-        bits++;
+    ddb_cbor_head(buf, DDB_CBOR_BYTES, count * 4);
+    uint8_t *at = ddb_bytes_reserve(buf, count * 4);
+    if (at) {
+        ddb_bytes_set_f32(at, values, count);
+        buf->size += count * 4;
     }
-    return bits;
 }
 
-DDB_FN void ddb_index_encode_ivf(ddb_buf *buf, uint32_t bits, uint32_t dim, uint32_t k, const float *centroids, const ddb_addr *parents,
-                                 size_t parent_count)
+DDB_FN void ddb_index_encode_parents(ddb_buf *buf, const ddb_addr *parents, size_t parent_count)
 {
-    size_t floats = (size_t)k * dim;
-    ddb_index_encode_head(buf, bits, dim, "cosine", parent_count > 0 ? 6 : 5);
-    ddb_cbor_map(buf, 3);
-    ddb_cbor_str(buf, "k");
-    ddb_cbor_uint(buf, k);
-    ddb_cbor_str(buf, "version");
-    ddb_cbor_uint(buf, 1);
-    ddb_cbor_str(buf, "centroids");
-    ddb_cbor_head(buf, DDB_CBOR_BYTES, floats * 4);
-    uint8_t *at = ddb_bytes_reserve(buf, floats * 4);
-    if (at) {
-        ddb_bytes_set_f32(at, centroids, floats);
-        buf->size += floats * 4;
-    }
     if (parent_count > 0) {
         ddb_cbor_str(buf, "parents");
         ddb_cbor_array(buf, parent_count);
@@ -17546,8 +18476,90 @@ DDB_FN void ddb_index_encode_ivf(ddb_buf *buf, uint32_t bits, uint32_t dim, uint
             ddb_cbor_bytes(buf, parents[i].bytes, sizeof parents[i].bytes);
         }
     }
+}
+
+/* centroids: [2][k_sub][dim / 2], high half first. */
+DDB_FN void ddb_index_encode_imi(ddb_buf *buf, uint32_t bits, uint32_t dim, uint32_t k_sub, const float *centroids, const ddb_addr *parents,
+                                 size_t parent_count)
+{
+    size_t half = (size_t)k_sub * (dim / 2);
+    ddb_index_encode_head(buf, bits, dim, "cosine", parent_count > 0 ? 6 : 5);
+    ddb_cbor_map(buf, 4);
+    ddb_cbor_str(buf, "k_sub");
+    ddb_cbor_uint(buf, k_sub);
+    ddb_cbor_str(buf, "version");
+    ddb_cbor_uint(buf, 1);
+    ddb_cbor_str(buf, "centroids_low");
+    ddb_index_encode_floats(buf, centroids + half, half);
+    ddb_cbor_str(buf, "centroids_high");
+    ddb_index_encode_floats(buf, centroids, half);
+    ddb_index_encode_parents(buf, parents, parent_count);
+    ddb_cbor_str(buf, "algorithm");
+    ddb_cbor_str(buf, "dreamdb.imi-cosine");
+}
+
+DDB_FN void ddb_index_encode_ivf(ddb_buf *buf, uint32_t bits, uint32_t dim, uint32_t k, const float *centroids, const ddb_addr *parents,
+                                 size_t parent_count)
+{
+    ddb_index_encode_head(buf, bits, dim, "cosine", parent_count > 0 ? 6 : 5);
+    ddb_cbor_map(buf, 3);
+    ddb_cbor_str(buf, "k");
+    ddb_cbor_uint(buf, k);
+    ddb_cbor_str(buf, "version");
+    ddb_cbor_uint(buf, 1);
+    ddb_cbor_str(buf, "centroids");
+    ddb_index_encode_floats(buf, centroids, (size_t)k * dim);
+    ddb_index_encode_parents(buf, parents, parent_count);
     ddb_cbor_str(buf, "algorithm");
     ddb_cbor_str(buf, "dreamdb.ivf-cosine");
+}
+
+/* ---- Training ---- */
+
+DDB_FN dreamdb_status ddb_index_train_ivf(ddb_ctx *ctx, ddb_pool *pool, const ddb_index_training *t, float *centroids, ddb_buf *out)
+{
+    dreamdb_status status = ddb_kmeans_train(ctx, pool, t->sample, t->count, t->dim, t->k, t->iterations, t->seed, t->progress, t->user,
+                                             centroids);
+    if (status == DREAMDB_OK) {
+        ddb_index_encode_ivf(out, t->bits, t->dim, t->k, centroids, t->parents, t->parent_count);
+    }
+    return status;
+}
+
+DDB_FN dreamdb_status ddb_index_train_imi(ddb_ctx *ctx, ddb_pool *pool, const ddb_index_training *t, float *centroids, ddb_buf *out)
+{
+    dreamdb_status status = ddb_imi_train(ctx, pool, t->sample, t->count, t->dim, t->k, t->iterations, t->seed, t->progress, t->user,
+                                          centroids);
+    if (status == DREAMDB_OK) {
+        ddb_index_encode_imi(out, t->bits, t->dim, t->k, centroids, t->parents, t->parent_count);
+    }
+    return status;
+}
+
+/* Digits that the keys of k cells (imi: of k * k) need. */
+DDB_FN uint32_t ddb_index_bits_least(dreamdb_index_kind kind, uint64_t k)
+{
+    return (kind == DREAMDB_INDEX_IMI ? 2 : 1) * ddb_index_bits_of(k);
+}
+
+/* Trains an index and encodes its object.  ARGUMENT: a kind that is not trained, too few samples, an odd dim for imi. */
+DDB_FN dreamdb_status ddb_index_train(ddb_ctx *ctx, ddb_pool *pool, dreamdb_index_kind kind, const ddb_index_training *t, ddb_buf *out)
+{
+    const ddb_index_row *row = NULL;
+    size_t floats = 0;
+    for (size_t i = 0; i < sizeof ddb_index_rows / sizeof *ddb_index_rows; i++) {
+        row = ddb_index_rows[i].kind == kind ? ddb_index_rows + i : row;
+    }
+    if (!row || !row->train) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "an index of this kind is not trained");
+    }
+    if (!ddb_mem_mul(t->k, t->dim, &floats)) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_LIMIT, "%lu centroids of dim %lu are too many", (unsigned long)t->k, (unsigned long)t->dim);
+    }
+    float *centroids = ddb_mem_new(ctx, float, floats);
+    dreamdb_status status = centroids ? row->train(ctx, pool, t, centroids, out) : DREAMDB_ERR_MEMORY;
+    ddb_mem_drop(ctx, centroids, float, floats);
+    return status < 0 ? status : ddb_bytes_status(out);
 }
 
 /* ---- Key texts ---- */
@@ -17603,30 +18615,427 @@ DDB_FN dreamdb_status ddb_index_prepare_query(ddb_ctx *ctx, const ddb_index *ix,
 DDB_FN dreamdb_status ddb_index_probe(ddb_ctx *ctx, const ddb_index *ix, const float *unit, uint64_t nprobe, ddb_arena *arena,
                                       uint8_t **keys, size_t *count)
 {
-    int64_t bin = 0;
-    double part = 0;
     ddb_exact_env env;
     *keys = NULL;
     *count = 0;
     if (nprobe == 0) {
         return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "probe_count must be >= 1");
     }
-    dreamdb_status status = DREAMDB_OK;
     ddb_exact_enter(&env);
-    if (ix->kind == DREAMDB_INDEX_LSH) {
-        status = ddb_lsh_probe(ctx, ix->lsh, unit, nprobe, arena, keys, count);
-    } else if (ix->kind == DREAMDB_INDEX_IVF) {
-        status = ddb_ivf_probe(ctx, ix->ivf, ix->bits, unit, nprobe, arena, keys, count);
-    } else if (!ddb_lsh_l2_bin(ix->lsh_l2, unit, &bin, &part)) {
-        status = ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "L2 index: projected bin outside signed 64-bit range");
-    } else {
-        status = ddb_lsh_l2_probe(ctx, bin, part, nprobe, arena, keys, count);
-    }
+    dreamdb_status status = ix->row->probe(ctx, ix, unit, nprobe, arena, keys, count);
     ddb_exact_leave(&env);
     return status;
 }
 
-/* ==== ROOM 26 bucket | prefix ddb_bucket_ | uses port mem bytes addr schema page ==== */
+/* ---- Compressors: VectorCompressor objects (spatial.md 6) ---- */
+
+/* An open compressor: immutable (the rotation of rabitq is made when first needed), any number of threads. */
+typedef struct ddb_codec {
+    const struct ddb_index_codec_row *row;
+    uint32_t    dim;
+    size_t      code_bytes, query_floats;        /* bytes of a code; floats of a prepared query */
+    ddb_rabitq *rabitq;
+    ddb_pq     *pq;
+} ddb_codec;
+
+/* The members of an object and of its params, as found. */
+typedef struct ddb_index_codec_parts {
+    ddb_slice algorithm, metric, params, seed, codebooks;
+    uint64_t  dim, code_bytes, version, bits_per_dim, m, k;
+    bool      supports_decode, factors, has_factors;
+} ddb_index_codec_parts;
+
+/* One kind of compressor. */
+typedef struct ddb_index_codec_row {
+    dreamdb_compressor kind;
+    const char *algorithm;
+    bool (*param)(ddb_cbor *r, ddb_slice key, ddb_index_codec_parts *p);       /* reads a param of the kind; false: unknown key */
+    dreamdb_status (*open)(ddb_ctx *ctx, ddb_codec *codec, const ddb_index_codec_parts *p, const char *path);
+    dreamdb_status (*encode)(ddb_ctx *ctx, const ddb_codec *codec, const float *vectors, size_t stride, size_t count, uint8_t *codes);
+    dreamdb_status (*decode)(ddb_ctx *ctx, const ddb_codec *codec, const uint8_t *codes, size_t stride, size_t count, float *out);
+    dreamdb_status (*query)(ddb_ctx *ctx, const ddb_codec *codec, const float *unit, float *out);
+    void (*score)(uint32_t cpu, const ddb_codec *codec, const float *query, const uint8_t *codes, size_t stride, size_t count,
+                  float *scores);
+} ddb_index_codec_row;
+
+DDB_FN bool ddb_index_rabitq_param(ddb_cbor *r, ddb_slice key, ddb_index_codec_parts *p)
+{
+    if (ddb_bytes_is(key, "bits_per_dim")) {
+        (void)ddb_cbor_read_uint(r, &p->bits_per_dim);
+    } else if (ddb_bytes_is(key, "rotation_seed")) {
+        (void)ddb_cbor_read_bytes(r, &p->seed);
+    } else if (ddb_bytes_is(key, "with_correction_factors")) {
+        p->has_factors = ddb_cbor_read_bool(r, &p->factors);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+DDB_FN dreamdb_status ddb_index_rabitq_open(ddb_ctx *ctx, ddb_codec *codec, const ddb_index_codec_parts *p, const char *path)
+{
+    if (!ddb_rabitq_bits_valid(p->bits_per_dim)) {
+        return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, "bits_per_dim=%llu not supported (use 1, 2, 4, or 8)",
+                               (unsigned long long)p->bits_per_dim);
+    }
+    if (p->seed.size != 32 || (p->factors && p->bits_per_dim != 1)) {
+        return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, p->seed.size != 32 ? "VectorCompressor: rotation_seed must have 32 bytes"
+                               : "with_correction_factors is only valid when bits_per_dim=1");
+    }
+    if (codec->dim > DDB_RABITQ_DIM_MOST) {
+        return ddb_mem_fail_at(ctx, DREAMDB_ERR_LIMIT, path, "rabitq: dim %lu: at most %d is read", (unsigned long)codec->dim,
+                               (int)DDB_RABITQ_DIM_MOST);
+    }
+    dreamdb_status status = ddb_rabitq_open(ctx, codec->dim, (uint32_t)p->bits_per_dim, p->factors, p->seed.data, &codec->rabitq);
+    if (status == DREAMDB_OK) {
+        codec->code_bytes = ddb_rabitq_code_bytes(codec->rabitq);
+        codec->query_floats = codec->rabitq->blocks * DDB_KERN_LANES;
+    }
+    return status;
+}
+
+DDB_FN dreamdb_status ddb_index_rabitq_encode(ddb_ctx *ctx, const ddb_codec *codec, const float *vectors, size_t stride, size_t count,
+                                              uint8_t *codes)
+{
+    return ddb_rabitq_encode(ctx, codec->rabitq, vectors, stride, count, codes);
+}
+
+DDB_FN dreamdb_status ddb_index_rabitq_decode(ddb_ctx *ctx, const ddb_codec *codec, const uint8_t *codes, size_t stride, size_t count,
+                                              float *out)
+{
+    return ddb_rabitq_decode(ctx, codec->rabitq, codes, stride, count, out);
+}
+
+DDB_FN dreamdb_status ddb_index_rabitq_query(ddb_ctx *ctx, const ddb_codec *codec, const float *unit, float *out)
+{
+    return ddb_rabitq_query(ctx, codec->rabitq, unit, out);
+}
+
+DDB_FN void ddb_index_rabitq_score(uint32_t cpu, const ddb_codec *codec, const float *query, const uint8_t *codes, size_t stride,
+                                   size_t count, float *scores)
+{
+    ddb_rabitq_score_cell(cpu, codec->rabitq, query, codes, stride, count, scores);
+}
+
+DDB_FN bool ddb_index_pq_param(ddb_cbor *r, ddb_slice key, ddb_index_codec_parts *p)
+{
+    if (ddb_bytes_is(key, "m")) {
+        (void)ddb_cbor_read_uint(r, &p->m);
+    } else if (ddb_bytes_is(key, "k")) {
+        (void)ddb_cbor_read_uint(r, &p->k);
+    } else if (ddb_bytes_is(key, "codebooks")) {
+        (void)ddb_cbor_read_bytes(r, &p->codebooks);
+    } else if (ddb_bytes_is(key, "training_seed")) {
+        (void)ddb_cbor_read_bytes(r, &p->seed);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+DDB_FN dreamdb_status ddb_index_pq_open(ddb_ctx *ctx, ddb_codec *codec, const ddb_index_codec_parts *p, const char *path)
+{
+    dreamdb_status status = ddb_pq_shape(ctx, DREAMDB_ERR_CORRUPT, path, codec->dim, p->m, p->k);
+    if (status == DREAMDB_OK && (p->seed.size != 32 || p->codebooks.size != p->k * codec->dim * 4)) {
+        status = ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, "VectorCompressor: codebooks of %zu bytes and a training_seed of %zu do "
+                                 "not fit k=%llu, dim=%lu", p->codebooks.size, p->seed.size, (unsigned long long)p->k,
+                                 (unsigned long)codec->dim);
+    }
+    if (status == DREAMDB_OK) {
+        codec->code_bytes = (size_t)p->m;
+        codec->query_floats = (size_t)(p->m * p->k);
+        status = ddb_pq_open(ctx, p->codebooks.data, codec->dim, (uint32_t)p->m, (uint32_t)p->k, &codec->pq);
+    }
+    return status;
+}
+
+DDB_FN dreamdb_status ddb_index_pq_encode(ddb_ctx *ctx, const ddb_codec *codec, const float *vectors, size_t stride, size_t count,
+                                          uint8_t *codes)
+{
+    return ddb_pq_encode(ctx, codec->pq, vectors, stride, count, codes);
+}
+
+DDB_FN dreamdb_status ddb_index_pq_decode(ddb_ctx *ctx, const ddb_codec *codec, const uint8_t *codes, size_t stride, size_t count,
+                                          float *out)
+{
+    (void)ctx;
+    ddb_pq_decode(codec->pq, codes, stride, count, out);
+    return DREAMDB_OK;
+}
+
+DDB_FN dreamdb_status ddb_index_pq_query(ddb_ctx *ctx, const ddb_codec *codec, const float *unit, float *out)
+{
+    (void)ctx;
+    ddb_pq_query(codec->pq, unit, out);
+    return DREAMDB_OK;
+}
+
+DDB_FN void ddb_index_pq_score(uint32_t cpu, const ddb_codec *codec, const float *query, const uint8_t *codes, size_t stride,
+                               size_t count, float *scores)
+{
+    (void)cpu;
+    ddb_pq_score_cell(codec->pq, query, codes, stride, count, scores);
+}
+
+static const ddb_index_codec_row ddb_index_codec_rows[] = {
+    { DREAMDB_COMPRESSOR_RABITQ, "dreamdb.rabitq-cosine", ddb_index_rabitq_param, ddb_index_rabitq_open, ddb_index_rabitq_encode,
+      ddb_index_rabitq_decode, ddb_index_rabitq_query, ddb_index_rabitq_score },
+    { DREAMDB_COMPRESSOR_PQ, "dreamdb.pq-cosine", ddb_index_pq_param, ddb_index_pq_open, ddb_index_pq_encode,
+      ddb_index_pq_decode, ddb_index_pq_query, ddb_index_pq_score }
+};
+
+DDB_FN void ddb_index_codec_free(ddb_ctx *ctx, ddb_codec *codec)
+{
+    if (codec) {
+        ddb_rabitq_close(ctx, codec->rabitq);
+        ddb_pq_close(ctx, codec->pq);
+        ddb_mem_drop(ctx, codec, ddb_codec, 1);
+    }
+}
+
+DDB_FN dreamdb_status ddb_index_codec_unknown(ddb_ctx *ctx, const char *path, const char *where, ddb_slice key)
+{
+    return ddb_mem_fail_at(ctx, DREAMDB_ERR_FORMAT, path, "VectorCompressor Object has unknown field: %s`%.*s`", where,
+                           (int)(key.size < 64 ? key.size : 64), (const char *)key.data);
+}
+
+DDB_FN dreamdb_status ddb_index_codec_head(ddb_ctx *ctx, ddb_slice bytes, const char *path, ddb_index_codec_parts *p)
+{
+    ddb_cbor r;
+    ddb_slice key, previous = ddb_bytes_slice(NULL, 0);
+    size_t count = 0;
+    ddb_cbor_open(&r, bytes);
+    (void)ddb_cbor_read_map(&r, &count);
+    for (size_t i = 0; i < count && ddb_cbor_next_key(&r, &key, &previous); i++) {
+        if (ddb_bytes_is(key, "dim")) {
+            (void)ddb_cbor_read_uint(&r, &p->dim);
+        } else if (ddb_bytes_is(key, "code_bytes")) {
+            (void)ddb_cbor_read_uint(&r, &p->code_bytes);
+        } else if (ddb_bytes_is(key, "algorithm")) {
+            (void)ddb_cbor_read_text(&r, &p->algorithm);
+        } else if (ddb_bytes_is(key, "metric")) {
+            (void)ddb_cbor_read_text(&r, &p->metric);
+        } else if (ddb_bytes_is(key, "supports_decode")) {
+            (void)ddb_cbor_read_bool(&r, &p->supports_decode);
+        } else if (ddb_bytes_is(key, "params")) {
+            (void)ddb_cbor_skip(&r, &p->params);
+        } else {
+            return ddb_index_codec_unknown(ctx, path, "", key);
+        }
+    }
+    if (!ddb_cbor_end(&r)) {
+        return ddb_cbor_corrupt(ctx, &r, "VectorCompressor", path);
+    }
+    if (!p->algorithm.data || !p->params.data || !ddb_bytes_is(p->metric, "cosine") || p->dim < 1) {
+        return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path,
+                               "VectorCompressor: algorithm, params, dim or metric cosine is missing or wrong");
+    }
+    return p->dim <= DDB_INDEX_DIM_MOST ? DREAMDB_OK
+        : ddb_mem_fail_at(ctx, DREAMDB_ERR_LIMIT, path, "VectorCompressor: dim %llu: at most %d is read", (unsigned long long)p->dim,
+                          (int)DDB_INDEX_DIM_MOST);
+}
+
+DDB_FN dreamdb_status ddb_index_codec_params(ddb_ctx *ctx, const ddb_index_codec_row *row, const char *path, ddb_index_codec_parts *p)
+{
+    ddb_cbor r;
+    ddb_slice key, previous = ddb_bytes_slice(NULL, 0);
+    size_t count = 0;
+    char where[64];
+    ddb_cbor_open(&r, p->params);
+    (void)ddb_cbor_read_map(&r, &count);
+    for (size_t i = 0; i < count && ddb_cbor_next_key(&r, &key, &previous); i++) {
+        if (ddb_bytes_is(key, "version")) {
+            (void)ddb_cbor_read_uint(&r, &p->version);
+        } else if (!row->param(&r, key, p)) {
+            (void)snprintf(where, sizeof where, "%s params: ", row->algorithm + 8);        /* without "dreamdb." */
+            return ddb_index_codec_unknown(ctx, path, where, key);
+        }
+    }
+    if (!ddb_cbor_end(&r)) {
+        return ddb_cbor_corrupt(ctx, &r, "VectorCompressor params", path);
+    }
+    return p->version == 1 ? DREAMDB_OK : ddb_mem_fail_at(ctx, p->version == 0 ? DREAMDB_ERR_CORRUPT : DREAMDB_ERR_FORMAT, path,
+                                             "VectorCompressor: params.version is %llu, known is 1", (unsigned long long)p->version);
+}
+
+/* Opens a VectorCompressor object.  CORRUPT, FORMAT (unknown algorithm, version or field), UNSUPPORTED (qinco), LIMIT, MEMORY. */
+DDB_FN dreamdb_status ddb_index_codec_decode(ddb_ctx *ctx, ddb_slice bytes, const char *path, ddb_codec **out)
+{
+    ddb_index_codec_parts p;
+    ddb_exact_env env;
+    const ddb_index_codec_row *row = NULL;
+    *out = NULL;
+    memset(&p, 0, sizeof p);
+    dreamdb_status status = ddb_index_codec_head(ctx, bytes, path, &p);
+    if (status < 0) {
+        return status;
+    }
+    for (size_t i = 0; i < sizeof ddb_index_codec_rows / sizeof *ddb_index_codec_rows; i++) {
+        row = ddb_bytes_is(p.algorithm, ddb_index_codec_rows[i].algorithm) ? ddb_index_codec_rows + i : row;
+    }
+    if (!row) {
+        return ddb_mem_fail_at(ctx, ddb_bytes_is(p.algorithm, "dreamdb.qinco-cosine") ? DREAMDB_ERR_UNSUPPORTED : DREAMDB_ERR_FORMAT, path,
+                               "compressor algorithm %.*s is not in this version",
+                               (int)(p.algorithm.size < 64 ? p.algorithm.size : 64), (const char *)p.algorithm.data);
+    }
+    status = ddb_index_codec_params(ctx, row, path, &p);
+    ddb_codec *codec = status == DREAMDB_OK ? ddb_mem_new(ctx, ddb_codec, 1) : NULL;
+    if (!codec) {
+        return status < 0 ? status : DREAMDB_ERR_MEMORY;
+    }
+    codec->row = row;
+    codec->dim = (uint32_t)p.dim;
+    ddb_exact_enter(&env);
+    status = row->open(ctx, codec, &p, path);
+    ddb_exact_leave(&env);
+    if (status == DREAMDB_OK && (p.code_bytes != codec->code_bytes || !p.supports_decode)) {
+        status = ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, "VectorCompressor: code_bytes is %llu, its params give %zu",
+                                 (unsigned long long)p.code_bytes, codec->code_bytes);
+    }
+    if (status < 0) {
+        ddb_index_codec_free(ctx, codec);
+        return status;
+    }
+    *out = codec;
+    return DREAMDB_OK;
+}
+
+DDB_FN void ddb_index_encode_codec_head(ddb_buf *buf, uint32_t dim)
+{
+    ddb_cbor_map(buf, 6);
+    ddb_cbor_str(buf, "dim");
+    ddb_cbor_uint(buf, dim);
+    ddb_cbor_str(buf, "metric");
+    ddb_cbor_str(buf, "cosine");
+    ddb_cbor_str(buf, "params");
+}
+
+DDB_FN void ddb_index_encode_codec_end(ddb_buf *buf, const char *algorithm, uint64_t code_bytes)
+{
+    ddb_cbor_str(buf, "algorithm");
+    ddb_cbor_str(buf, algorithm);
+    ddb_cbor_str(buf, "code_bytes");
+    ddb_cbor_uint(buf, code_bytes);
+    ddb_cbor_str(buf, "supports_decode");
+    ddb_cbor_bool(buf, true);
+}
+
+DDB_FN void ddb_index_encode_rabitq(ddb_buf *buf, uint32_t dim, uint32_t bits, bool factors, const uint8_t seed[32])
+{
+    ddb_index_encode_codec_head(buf, dim);
+    ddb_cbor_map(buf, factors ? 4 : 3);
+    ddb_cbor_str(buf, "version");
+    ddb_cbor_uint(buf, 1);
+    ddb_cbor_str(buf, "bits_per_dim");
+    ddb_cbor_uint(buf, bits);
+    ddb_cbor_str(buf, "rotation_seed");
+    ddb_cbor_bytes(buf, seed, 32);
+    if (factors) {
+        ddb_cbor_str(buf, "with_correction_factors");
+        ddb_cbor_bool(buf, true);
+    }
+    ddb_index_encode_codec_end(buf, "dreamdb.rabitq-cosine", ((uint64_t)dim * bits + 7) / 8 + (factors ? 4 : 0));
+}
+
+DDB_FN void ddb_index_encode_pq(ddb_buf *buf, uint32_t dim, uint32_t m, uint32_t k, const float *codewords, const uint8_t seed[32])
+{
+    ddb_index_encode_codec_head(buf, dim);
+    ddb_cbor_map(buf, 5);
+    ddb_cbor_str(buf, "k");
+    ddb_cbor_uint(buf, k);
+    ddb_cbor_str(buf, "m");
+    ddb_cbor_uint(buf, m);
+    ddb_cbor_str(buf, "version");
+    ddb_cbor_uint(buf, 1);
+    ddb_cbor_str(buf, "codebooks");
+    ddb_index_encode_floats(buf, codewords, (size_t)k * dim);
+    ddb_cbor_str(buf, "training_seed");
+    ddb_cbor_bytes(buf, seed, 32);
+    ddb_index_encode_codec_end(buf, "dreamdb.pq-cosine", m);
+}
+
+/* Do all codes mean something?  Asked once for each bucket; the calls below rely on it. */
+DDB_FN bool ddb_index_codec_valid(const ddb_codec *codec, const uint8_t *codes, size_t stride, size_t count)
+{
+    return !codec->pq || ddb_pq_valid(codec->pq, codes, stride, count);
+}
+
+/* Vectors [count][dim] of valid codes that stand stride bytes apart. */
+DDB_FN dreamdb_status ddb_index_codec_vectors(ddb_ctx *ctx, const ddb_codec *codec, const uint8_t *codes, size_t stride, size_t count,
+                                              float *out)
+{
+    ddb_exact_env env;
+    ddb_exact_enter(&env);
+    dreamdb_status status = codec->row->decode(ctx, codec, codes, stride, count, out);
+    ddb_exact_leave(&env);
+    return status;
+}
+
+/* Prepares a unit query: out has codec->query_floats. */
+DDB_FN dreamdb_status ddb_index_codec_query(ddb_ctx *ctx, const ddb_codec *codec, const float *unit, float *out)
+{
+    ddb_exact_env env;
+    ddb_exact_enter(&env);
+    dreamdb_status status = codec->row->query(ctx, codec, unit, out);
+    ddb_exact_leave(&env);
+    return status;
+}
+
+/* Scores of valid codes with a prepared query; high is near. */
+DDB_FN void ddb_index_codec_scores(uint32_t cpu, const ddb_codec *codec, const float *query, const uint8_t *codes, size_t stride,
+                                   size_t count, float *scores)
+{
+    ddb_exact_env env;
+    ddb_exact_enter(&env);
+    codec->row->score(cpu, codec, query, codes, stride, count, scores);
+    ddb_exact_leave(&env);
+}
+
+/* Rows of a batch of codes; part of them is one task. */
+typedef struct ddb_index_coding {
+    const ddb_ctx   *ctx;
+    const ddb_codec *codec;
+    const float     *vectors;
+    size_t           stride, count, each;
+    uint8_t         *codes;
+    uint64_t         failed;
+} ddb_index_coding;
+
+DDB_FN void ddb_index_codes_task(void *user, uint32_t index)
+{
+    ddb_index_coding *c = (ddb_index_coding *)user;
+    size_t first = (size_t)index * c->each, count = ddb_kern_least_of(c->count - first, c->each);
+    dreamdb_error error;
+    ddb_ctx ctx = ddb_mem_fork(c->ctx, &error);
+    ddb_exact_env env;
+    ddb_exact_enter(&env);
+    if (c->codec->row->encode(&ctx, c->codec, c->vectors + first * c->stride, c->stride, count,
+                              c->codes + first * c->codec->code_bytes) < 0) {
+        (void)ddb_port_atomic_add(&c->failed, 1);
+    }
+    ddb_exact_leave(&env);
+}
+
+/* Codes [count][code_bytes] of finite vectors that stand stride floats apart, on the pool's threads. */
+DDB_FN dreamdb_status ddb_index_codes(ddb_ctx *ctx, ddb_pool *pool, const ddb_codec *codec, const float *vectors, size_t stride,
+                                      size_t count, uint8_t *codes)
+{
+    ddb_index_coding c;
+    memset(&c, 0, sizeof c);
+    c.ctx = ctx;
+    c.codec = codec;
+    c.vectors = vectors;
+    c.stride = stride;
+    c.count = count;
+    c.codes = codes;
+    c.each = (count + ddb_pool_width(pool) - 1) / ddb_pool_width(pool);
+    c.each = (c.each + DDB_INDEX_TASK_LEAST - 1) / DDB_INDEX_TASK_LEAST * DDB_INDEX_TASK_LEAST;
+    c.each = c.each > 0 ? ddb_kern_least_of(c.each, DDB_INDEX_TASK_MOST) : 1;
+    ddb_pool_run(pool, ddb_index_codes_task, &c, (uint32_t)((count + c.each - 1) / c.each));
+    return c.failed == 0 ? DREAMDB_OK : ddb_mem_fail(ctx, DREAMDB_ERR_MEMORY, "no memory for the codes of %zu vectors", count);
+}
+
+/* ==== ROOM 29 bucket | prefix ddb_bucket_ | uses port mem bytes addr schema page ==== */
 /* Spatial buckets and their sidecars of exact vectors (core.md 7, spatial.md 7): packed headers with big-endian numbers, then records
    {u64 anchor, payload}; payload = little-endian floats (raw) or a code.
    Invariant: after a good open, records holds exactly count records and nothing lies behind them.
@@ -17653,11 +19062,11 @@ DDB_FN uint64_t ddb_bucket_size(uint64_t count, uint64_t record_size, bool coded
     return (coded ? DDB_BUCKET_CODED : DDB_BUCKET_RAW) + count * record_size;
 }
 
-/* Records of a bucket object of so many bytes; of a coded field the most there may be (one byte a code). */
-DDB_FN uint64_t ddb_bucket_records(uint64_t size, const ddb_field *field)
+/* Records of a bucket object of so many bytes.  code_bytes: of a coded field; 0 = not known, gives the most there may be. */
+DDB_FN uint64_t ddb_bucket_records(uint64_t size, const ddb_field *field, size_t code_bytes)
 {
     uint64_t head = field->has_compressor ? DDB_BUCKET_CODED : DDB_BUCKET_RAW;
-    uint64_t record = field->has_compressor || field->dim > UINT32_MAX ? 9 : 8 + 4 * field->dim;
+    uint64_t record = field->has_compressor || field->dim > UINT32_MAX ? 8 + (code_bytes > 0 ? code_bytes : 1u) : 8 + 4 * field->dim;
     return size > head ? (size - head) / record : 0;
 }
 
@@ -17858,7 +19267,7 @@ DDB_FN char *ddb_bucket_sidecar_path(ddb_ctx *ctx, ddb_arena *arena, const char 
     return out;
 }
 
-/* ==== ROOM 27 item | prefix ddb_item_ | uses port mem bytes coll cbor addr object page ==== */
+/* ==== ROOM 30 item | prefix ddb_item_ | uses port mem bytes coll cbor addr object page ==== */
 /* Payloads: blobs, blobs cut into chunks under an ItemManifest, packs of many (core.md 5, Items); and reading parts of packs, which
    postings need too.
    Invariant: whatever is handed out was verified (whole object, or range by its outboard), and lies inside the payload its row claims.
@@ -18578,7 +19987,7 @@ DDB_FN dreamdb_status ddb_item_load(ddb_ctx *ctx, ddb_env *env, ddb_arena *arena
     return status;
 }
 
-/* ==== ROOM 28 scalar | prefix ddb_scalar_ | uses port mem bytes coll cbor addr object roaring page track item ==== */
+/* ==== ROOM 31 scalar | prefix ddb_scalar_ | uses port mem bytes coll cbor addr object roaring page track item ==== */
 /* Scalar values as row keys (scalar.md 2), a column of a batch as a pack of postings (scalar.md 3, core.md 5), and predicates on one field
    (scalar.md 6).  Invariant: a value has exactly one encoding, and a posting that is handed out lies within the times of its row.
    Works on the bits of floats only: rounding mode, flush-to-zero and compiler flags cannot change a byte.  Must never know tombstones. */
@@ -19308,13 +20717,13 @@ DDB_FN dreamdb_status ddb_scalar_select(ddb_ctx *ctx, ddb_env *env, const ddb_tr
     return status;
 }
 
-/* ==== ROOM 29 view | prefix ddb_view_ | uses port mem bytes addr object schema track manifest ref tomb index ==== */
+/* ==== ROOM 32 view | prefix ddb_view_ | uses port mem bytes addr object schema track manifest ref tomb index bucket ==== */
 /* The handle, and one immutable state of a dataset: Manifest and schema decoded, Tracks, indexes and tombstones loaded when first needed.
    Invariant: a view never changes what it shows; what is loaded lazily is guarded by view->lock and stays until the view is freed.
    Views are counted: the handle keeps one of its tip, each dreamdb_snapshot_open another. */
 
-enum { DDB_VIEW_TRACK = 1, DDB_VIEW_INDEX = 2 };
-#define DDB_VIEW_INDEXES 16        /* decoded indexes kept by a handle beyond those in use: a year of trains must not pile up */
+enum { DDB_VIEW_TRACK = 1, DDB_VIEW_INDEX = 2, DDB_VIEW_CODEC = 4 };
+#define DDB_VIEW_INDEXES 16        /* decoded indexes and compressors kept beyond those in use: a year of trains must not pile up */
 
 typedef struct ddb_view_field {
     const ddb_field   *schema;
@@ -19325,11 +20734,12 @@ typedef struct ddb_view_field {
     bool               track_loaded;
     ddb_object         track_object;
     ddb_track          track;
-    ddb_index         *index;             /* owned by the handle's table */
+    ddb_index         *index;             /* owned by the handle's table, as the next */
+    ddb_codec         *codec;
 } ddb_view_field;
 
-/* A decoded index of the handle, shared by its views. */
-typedef struct ddb_view_index { ddb_addr address; ddb_index *index; uint64_t users; } ddb_view_index;
+/* A decoded index, or a compressor, of the handle, shared by its views. */
+typedef struct ddb_view_index { ddb_addr address; ddb_index *index; ddb_codec *codec; uint64_t users; } ddb_view_index;
 
 struct dreamdb_snapshot {
     struct dreamdb  *db;
@@ -19379,30 +20789,41 @@ DDB_FN ddb_ctx ddb_view_ctx(const struct dreamdb *db, dreamdb_error *error)
     return ctx;
 }
 
-/* Takes a use of the index from the handle's table; NULL if it is not there. */
-DDB_FN ddb_index *ddb_view_index_find(struct dreamdb *db, const ddb_addr *address)
+/* Takes a use of the index, or of the compressor, from the handle's table; both NULL if it is not there. */
+DDB_FN ddb_view_index ddb_view_index_find(struct dreamdb *db, const ddb_addr *address, bool codec)
 {
-    ddb_index *found = NULL;
+    ddb_view_index found;
+    memset(&found, 0, sizeof found);
     ddb_port_lock(&db->lock);
-    for (size_t i = 0; i < db->index_count && !found; i++) {
-        if (ddb_addr_equal(&db->indexes[i].address, address)) {
+    for (size_t i = 0; i < db->index_count; i++) {
+        if (ddb_addr_equal(&db->indexes[i].address, address) && codec == (db->indexes[i].codec != NULL)) {
             db->indexes[i].users++;
-            found = db->indexes[i].index;
+            found = db->indexes[i];
+            break;
         }
     }
     ddb_port_unlock(&db->lock);
     return found;
 }
 
-DDB_FN void ddb_view_index_drop(struct dreamdb *db, const ddb_index *index)
+/* Gives back a use of either. */
+DDB_FN void ddb_view_index_drop(struct dreamdb *db, const ddb_index *index, const ddb_codec *codec)
 {
     ddb_port_lock(&db->lock);
     for (size_t i = 0; i < db->index_count; i++) {
-        if (db->indexes[i].index == index) {
+        if ((index && db->indexes[i].index == index) || (codec && db->indexes[i].codec == codec)) {
             db->indexes[i].users--;
         }
     }
     ddb_port_unlock(&db->lock);
+}
+
+DDB_FN void ddb_view_index_free(ddb_ctx *ctx, ddb_view_index *entry)
+{
+    ddb_index_free(ctx, entry->index);
+    ddb_index_codec_free(ctx, entry->codec);
+    entry->index = NULL;
+    entry->codec = NULL;
 }
 
 /* Frees the oldest unused index when the table is full; with the lock held. */
@@ -19410,7 +20831,7 @@ DDB_FN void ddb_view_index_evict(ddb_ctx *ctx, struct dreamdb *db)
 {
     for (size_t i = 0; i < db->index_count && db->index_count >= DDB_VIEW_INDEXES; i++) {
         if (db->indexes[i].users == 0) {
-            ddb_index_free(ctx, db->indexes[i].index);
+            ddb_view_index_free(ctx, db->indexes + i);
             memmove(db->indexes + i, db->indexes + i + 1, (db->index_count - i - 1) * sizeof *db->indexes);
             db->index_count--;
             i--;
@@ -19418,16 +20839,18 @@ DDB_FN void ddb_view_index_evict(ddb_ctx *ctx, struct dreamdb *db)
     }
 }
 
-/* Puts a decoded index in the table (which owns it from now on, also on failure) with one use. */
-DDB_FN dreamdb_status ddb_view_index_keep(ddb_ctx *ctx, struct dreamdb *db, const ddb_addr *address, ddb_index **index)
+/* Puts a decoded index or compressor in the table (which owns it from now on, also on failure) with one use; *entry is what stands there
+   in the end. */
+DDB_FN dreamdb_status ddb_view_index_keep(ddb_ctx *ctx, struct dreamdb *db, ddb_view_index *entry)
 {
     dreamdb_status status = DREAMDB_OK;
     ddb_port_lock(&db->lock);
     for (size_t i = 0; i < db->index_count; i++) {
-        if (ddb_addr_equal(&db->indexes[i].address, address)) {     /* another thread was faster */
-            ddb_index_free(ctx, *index);
-            *index = db->indexes[i].index;
+        if (ddb_addr_equal(&db->indexes[i].address, &entry->address)
+            && (entry->codec != NULL) == (db->indexes[i].codec != NULL)) {      /* another thread was faster */
+            ddb_view_index_free(ctx, entry);
             db->indexes[i].users++;
+            *entry = db->indexes[i];
             ddb_port_unlock(&db->lock);
             return DREAMDB_OK;
         }
@@ -19444,12 +20867,10 @@ DDB_FN dreamdb_status ddb_view_index_keep(ddb_ctx *ctx, struct dreamdb *db, cons
         }
     }
     if (status == DREAMDB_OK) {
-        db->indexes[db->index_count].address = *address;
-        db->indexes[db->index_count].index = *index;
-        db->indexes[db->index_count++].users = 1;
+        entry->users = 1;
+        db->indexes[db->index_count++] = *entry;
     } else {
-        ddb_index_free(ctx, *index);
-        *index = NULL;
+        ddb_view_index_free(ctx, entry);
     }
     ddb_port_unlock(&db->lock);
     return status;
@@ -19468,8 +20889,8 @@ DDB_FN void ddb_view_free(ddb_ctx *ctx, dreamdb_snapshot *view)
         if (field->track_loaded) {
             ddb_object_release(view->db->env, &field->track_object);
         }
-        if (field->index) {
-            ddb_view_index_drop(view->db, field->index);
+        if (field->index || field->codec) {
+            ddb_view_index_drop(view->db, field->index, field->codec);
         }
     }
     if (view->tomb) {
@@ -19653,20 +21074,43 @@ DDB_FN dreamdb_status ddb_view_take_track(ddb_ctx *ctx, dreamdb_snapshot *view, 
 
 DDB_FN dreamdb_status ddb_view_take_index(ddb_ctx *ctx, dreamdb_snapshot *view, ddb_view_field *field, const ddb_object_want *want)
 {
-    ddb_index *index = NULL;
-    dreamdb_status status = ddb_index_decode(ctx, ddb_bytes_slice(want->object.data, want->object.size), want->path, &index);
+    ddb_view_index entry;
+    memset(&entry, 0, sizeof entry);
+    entry.address = want->addr;
+    dreamdb_status status = ddb_index_decode(ctx, ddb_bytes_slice(want->object.data, want->object.size), want->path, &entry.index);
     if (status < 0) {
         return status;
     }
-    if (ddb_index_dim(index) != field->schema->dim) {
+    if (ddb_index_dim(entry.index) != field->schema->dim) {
         status = ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, want->path, "index has dim %u, field `%.*s` has %u",
-                                 (unsigned)ddb_index_dim(index),
+                                 (unsigned)ddb_index_dim(entry.index),
                                  (int)field->schema->name.size, (const char *)field->schema->name.data, (unsigned)field->schema->dim);
-        ddb_index_free(ctx, index);
+        ddb_view_index_free(ctx, &entry);
         return status;
     }
-    status = ddb_view_index_keep(ctx, view->db, &field->registry.index, &index);
-    field->index = status < 0 ? NULL : index;
+    status = ddb_view_index_keep(ctx, view->db, &entry);
+    field->index = status < 0 ? NULL : entry.index;
+    return status;
+}
+
+DDB_FN dreamdb_status ddb_view_take_codec(ddb_ctx *ctx, dreamdb_snapshot *view, ddb_view_field *field, const ddb_object_want *want)
+{
+    ddb_view_index entry;
+    memset(&entry, 0, sizeof entry);
+    entry.address = want->addr;
+    dreamdb_status status = ddb_index_codec_decode(ctx, ddb_bytes_slice(want->object.data, want->object.size), want->path, &entry.codec);
+    if (status < 0) {
+        return status;
+    }
+    if (entry.codec->dim != field->schema->dim) {
+        status = ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, want->path, "compressor has dim %u, field `%.*s` has %u",
+                                 (unsigned)entry.codec->dim, (int)field->schema->name.size, (const char *)field->schema->name.data,
+                                 (unsigned)field->schema->dim);
+        ddb_view_index_free(ctx, &entry);
+        return status;
+    }
+    status = ddb_view_index_keep(ctx, view->db, &entry);
+    field->codec = status < 0 ? NULL : entry.codec;
     return status;
 }
 
@@ -19692,31 +21136,42 @@ DDB_FN dreamdb_status ddb_view_readable(ddb_ctx *ctx, const dreamdb_snapshot *vi
 }
 
 /* One object that a field waits for. */
-typedef struct ddb_view_job { ddb_view_field *field; bool index; } ddb_view_job;
+typedef struct ddb_view_job { ddb_view_field *field; unsigned what; } ddb_view_job;
 
-/* Adds the wish for a field's Track or index, unless it is there or wished for already. */
-DDB_FN dreamdb_status ddb_view_wish(ddb_ctx *ctx, dreamdb_snapshot *view, ddb_view_field *field, bool index,
+/* Is that part of the field (one DDB_VIEW_ flag) here, or is there none? */
+DDB_FN bool ddb_view_has(const ddb_view_field *field, unsigned what)
+{
+    bool embedding = field->schema->kind == DREAMDB_EMBEDDING;
+    return what == DDB_VIEW_TRACK ? field->track_loaded : what == DDB_VIEW_INDEX ? !embedding || field->index
+        : !embedding || !field->registry.has_compressor || field->codec;
+}
+
+/* Adds the wish for a field's Track, index or compressor, unless it is there or wished for already. */
+DDB_FN dreamdb_status ddb_view_wish(ddb_ctx *ctx, dreamdb_snapshot *view, ddb_view_field *field, unsigned what,
                                     ddb_object_want *wants, ddb_view_job *jobs, size_t *count)
 {
-    if (index && !field->index) {
-        field->index = ddb_view_index_find(view->db, &field->registry.index);
+    if (what == DDB_VIEW_INDEX && !ddb_view_has(field, what)) {
+        field->index = ddb_view_index_find(view->db, &field->registry.index, false).index;
+    } else if (what == DDB_VIEW_CODEC && !ddb_view_has(field, what)) {
+        field->codec = ddb_view_index_find(view->db, &field->registry.compressor, true).codec;
     }
-    if (index ? field->index != NULL : field->track_loaded) {
+    if (ddb_view_has(field, what)) {
         return DREAMDB_OK;
     }
     for (size_t i = 0; i < *count; i++) {
-        if (jobs[i].field == field && jobs[i].index == index) {
+        if (jobs[i].field == field && jobs[i].what == what) {
             return DREAMDB_OK;
         }
     }
     ddb_object_want *want = wants + *count;
-    want->addr = index ? field->registry.index : field->binding->address;
-    char *folder = index ? NULL : ddb_addr_folder(ctx, &view->arena, &field->binding->timeline, field->binding->modality, "track");
-    want->path = index ? ddb_addr_path(ctx, &view->arena, "spatial-index", &want->addr) : folder
-        ? ddb_addr_path(ctx, &view->arena, folder, &want->addr) : NULL;
+    const char *folder = what == DDB_VIEW_INDEX ? "spatial-index" : what == DDB_VIEW_CODEC ? "vector-compressor"
+        : ddb_addr_folder(ctx, &view->arena, &field->binding->timeline, field->binding->modality, "track");
+    want->addr = what == DDB_VIEW_INDEX ? field->registry.index : what == DDB_VIEW_CODEC ? field->registry.compressor
+        : field->binding->address;
+    want->path = folder ? ddb_addr_path(ctx, &view->arena, folder, &want->addr) : NULL;
     want->flags = DDB_OBJECT_METADATA;
     jobs[*count].field = field;
-    jobs[*count].index = index;
+    jobs[*count].what = what;
     *count += 1;
     return want->path ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
 }
@@ -19728,33 +21183,31 @@ DDB_FN dreamdb_status ddb_view_need_locked(ddb_ctx *ctx, dreamdb_snapshot *view,
     bool missing = false;
     dreamdb_status status = DREAMDB_OK;
     for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
-        bool has_index = fields[i]->schema->kind == DREAMDB_EMBEDDING;
         status = ddb_view_readable(ctx, view, fields[i]);
-        missing = missing || ((what & DDB_VIEW_TRACK) && !fields[i]->track_loaded)
-            || ((what & DDB_VIEW_INDEX) && has_index && !fields[i]->index);
+        for (unsigned one = DDB_VIEW_TRACK; one <= DDB_VIEW_CODEC; one *= 2) {
+            missing = missing || ((what & one) && !ddb_view_has(fields[i], one));
+        }
     }
     if (status < 0 || !missing) {
         return status;
     }
-    ddb_object_want *wants = ddb_mem_arena_new(ctx, &view->arena, ddb_object_want, count * 2);
-    ddb_view_job *jobs = ddb_mem_arena_new(ctx, &view->arena, ddb_view_job, count * 2);
+    ddb_object_want *wants = ddb_mem_arena_new(ctx, &view->arena, ddb_object_want, count * 3);
+    ddb_view_job *jobs = ddb_mem_arena_new(ctx, &view->arena, ddb_view_job, count * 3);
     if (!wants || !jobs) {
         return DREAMDB_ERR_MEMORY;
     }
     for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
-        if (what & DDB_VIEW_TRACK) {
-            status = ddb_view_wish(ctx, view, fields[i], false, wants, jobs, &n);
-        }
-        if (status == DREAMDB_OK && (what & DDB_VIEW_INDEX) && fields[i]->schema->kind == DREAMDB_EMBEDDING) {
-            status = ddb_view_wish(ctx, view, fields[i], true, wants, jobs, &n);
+        for (unsigned one = DDB_VIEW_TRACK; one <= DDB_VIEW_CODEC && status == DREAMDB_OK; one *= 2) {
+            status = (what & one) ? ddb_view_wish(ctx, view, fields[i], one, wants, jobs, &n) : DREAMDB_OK;
         }
     }
     if (status == DREAMDB_OK && n > 0) {
         status = ddb_object_get_many(ctx, view->db->env, wants, n);
         for (size_t i = 0; i < n && status == DREAMDB_OK; i++) {
-            status = jobs[i].index ? ddb_view_take_index(ctx, view, jobs[i].field, wants + i)
+            status = jobs[i].what == DDB_VIEW_INDEX ? ddb_view_take_index(ctx, view, jobs[i].field, wants + i)
+                : jobs[i].what == DDB_VIEW_CODEC ? ddb_view_take_codec(ctx, view, jobs[i].field, wants + i)
                 : ddb_view_take_track(ctx, view, jobs[i].field, wants + i);
-            if (status == DREAMDB_OK && !jobs[i].index) {
+            if (status == DREAMDB_OK && jobs[i].what == DDB_VIEW_TRACK) {
                 wants[i].object.data = NULL;              /* the field holds it now */
             }
         }
@@ -19774,6 +21227,41 @@ DDB_FN dreamdb_status ddb_view_need(ddb_ctx *ctx, dreamdb_snapshot *view, ddb_vi
     dreamdb_status status = ddb_view_need_locked(ctx, view, fields, count, what);
     ddb_port_unlock(&view->lock);
     return status;
+}
+
+/* Loads the compressor of a field if this version knows it: for those who can do without (they count records, or hash). */
+DDB_FN dreamdb_status ddb_view_try_codec(ddb_ctx *ctx, dreamdb_snapshot *view, ddb_view_field *field)
+{
+    dreamdb_error quiet;
+    ddb_ctx look = ddb_mem_fork(ctx, &quiet);
+    dreamdb_status status = ddb_view_has(field, DDB_VIEW_CODEC) ? DREAMDB_OK : ddb_view_need(&look, view, &field, 1, DDB_VIEW_CODEC);
+    return status == DREAMDB_OK || status == DREAMDB_ERR_UNSUPPORTED || status == DREAMDB_ERR_FORMAT ? DREAMDB_OK
+        : ddb_mem_adopt(ctx, &quiet);
+}
+
+/* Bytes of a code of the field, 0 when it has none or its compressor is not loaded. */
+DDB_FN size_t ddb_view_code_bytes(const ddb_view_field *field)
+{
+    return field->codec ? field->codec->code_bytes : 0;
+}
+
+/* Opens a bucket of a field: raw vectors of its dim, or codes of its compressor, each of which means something.  Where the compressor is
+   not loaded only the anchors of codes may be used. */
+DDB_FN dreamdb_status ddb_view_bucket(ddb_ctx *ctx, const ddb_view_field *field, ddb_slice bytes, const char *path, ddb_bucket *out)
+{
+    bool coded = field->registry.has_compressor;
+    dreamdb_status status = ddb_bucket_open(ctx, bytes, path, coded ? 0 : field->schema->dim, field->binding->modality, out);
+    if (status < 0 || !coded) {
+        return status;
+    }
+    if (!out->coded || !ddb_addr_equal(&out->compressor, &field->registry.compressor)) {
+        return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, "bucket was coded by another compressor than the field's");
+    }
+    if (field->codec && (out->record_size != 8 + field->codec->code_bytes
+                         || !ddb_index_codec_valid(field->codec, out->records + 8, out->record_size, out->count))) {
+        return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, "bucket holds codes that the field's compressor cannot have made");
+    }
+    return DREAMDB_OK;
 }
 
 /* The tombstones of the view, loaded once; *out may be an empty set. */
@@ -19879,7 +21367,7 @@ DDB_FN dreamdb_status ddb_view_state(ddb_ctx *ctx, struct dreamdb *db, const cha
     return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "`%s` names no state: use @label, ~3 or a Manifest address of 53 characters", state);
 }
 
-/* ==== ROOM 30 write | prefix ddb_write_ | uses port mem bytes coll hash cbor addr object schema page track manifest ref tomb kmeans index bucket item scalar view ==== */
+/* ==== ROOM 33 write | prefix ddb_write_ | uses port mem bytes coll hash cbor addr object schema page track manifest ref tomb pq index bucket item scalar view ==== */
 /* Every verb that makes a new Manifest: create, append, add-field, layers, constants, meta, train.
    Invariant: all objects are put and synced before the Ref moves, the Ref moves by compare-and-swap, and nothing else is changed; so a
    crash at any point leaves the old state or the new one.  Format: FORMAT.md "Append", "Create".  Reads no bucket but in train. */
@@ -19994,15 +21482,18 @@ DDB_FN dreamdb_status ddb_write_order(ddb_ctx *ctx, const uint8_t *keys, size_t 
 /* Vectors on their way into buckets. */
 typedef struct ddb_write_vectors {
     const ddb_index *index;
-    ddb_addr         index_addr;
+    const ddb_codec *codec;               /* NULL: floats are stored */
+    ddb_addr         index_addr, codec_addr;
     ddb_slice        modality;
     ddb_addr         timeline;
     uint64_t         dim, cap;            /* cap: payload bytes of a bucket */
+    size_t           payload;             /* bytes of a record behind its anchor */
     bool             rerank;
     const float     *vectors;
     size_t           stride, count;       /* stride in floats */
     const uint64_t  *anchors;
     uint8_t         *keys;
+    uint8_t         *codes;               /* [count][payload]; given ones are stored as they are */
     size_t           key_size;
     ddb_write_slot  *slots;
     ddb_row         *rows;                /* out; rows_cap of them */
@@ -20013,8 +21504,8 @@ typedef struct ddb_write_vectors {
 DDB_FN dreamdb_status ddb_write_bucket_bytes(const ddb_write_vectors *v, size_t from, size_t to, ddb_row *row, ddb_buf *bucket,
                                              ddb_buf *sidecar)
 {
-    size_t n = to - from, record = 8 + (size_t)v->dim * 4;
-    ddb_bucket_header(bucket, record, n, &v->index_addr, v->modality, NULL);
+    size_t n = to - from, record = 8 + v->payload;
+    ddb_bucket_header(bucket, record, n, &v->index_addr, v->modality, v->codec ? &v->codec_addr : NULL);
     if (v->rerank) {
         ddb_bucket_sidecar_header(sidecar, (size_t)v->dim * 4, n, v->modality);
     }
@@ -20026,11 +21517,16 @@ DDB_FN dreamdb_status ddb_write_bucket_bytes(const ddb_write_vectors *v, size_t 
     row->t_start = UINT64_MAX;
     row->t_end = 0;
     for (size_t i = from; i < to; i++) {
-        uint64_t anchor = v->anchors[v->slots[i].row];
+        size_t r = v->slots[i].row;
+        uint64_t anchor = v->anchors[r];
         ddb_bytes_set_be64(at, anchor);
-        ddb_bytes_set_f32(at + 8, v->vectors + v->slots[i].row * v->stride, (size_t)v->dim);
+        if (v->codec) {
+            memcpy(at + 8, v->codes + r * v->payload, v->payload);
+        } else {
+            ddb_bytes_set_f32(at + 8, v->vectors + r * v->stride, (size_t)v->dim);
+        }
         if (exact) {
-            memcpy(exact, at + 8, (size_t)v->dim * 4);
+            ddb_bytes_set_f32(exact, v->vectors + r * v->stride, (size_t)v->dim);
             exact += v->dim * 4;
         }
         row->t_start = anchor < row->t_start ? anchor : row->t_start;
@@ -20078,7 +21574,7 @@ DDB_FN dreamdb_status ddb_write_group_put(ddb_ctx *ctx, ddb_write *write, ddb_wr
 /* Cuts the ordered slots into cells and buckets; one row each. */
 DDB_FN dreamdb_status ddb_write_rows_of(ddb_ctx *ctx, ddb_write *write, ddb_write_vectors *v, size_t *from, ddb_row *row, size_t *to)
 {
-    size_t per = (size_t)(v->cap / (8 + v->dim * 4));
+    size_t per = (size_t)(v->cap / (8 + v->payload));
     const uint8_t *key = v->keys + v->slots[*from].row * v->key_size;
     per = per > 0 ? per : 1;
     *to = *from + 1;
@@ -20131,28 +21627,38 @@ DDB_FN dreamdb_status ddb_write_buckets(ddb_ctx *ctx, ddb_write *write, ddb_writ
     return status;
 }
 
-/* Keys, order, buckets: v->rows are the new Track rows. */
-DDB_FN dreamdb_status ddb_write_place(ddb_ctx *ctx, ddb_write *write, ddb_write_vectors *v)
+/* Keys of the cells, codes, and the order of the records. */
+DDB_FN dreamdb_status ddb_write_keys_of(ddb_ctx *ctx, ddb_write *write, ddb_write_vectors *v)
 {
-    size_t key_bytes = 0;
+    size_t key_bytes = 0, code_bytes = 0;
     v->key_size = ddb_index_key_size(v->index);
-    if (!ddb_mem_mul(v->count, v->key_size, &key_bytes)) {
+    v->payload = v->codec ? v->codec->code_bytes : (size_t)v->dim * 4;
+    if (!ddb_mem_mul(v->count, v->key_size, &key_bytes) || !ddb_mem_mul(v->count, v->payload, &code_bytes)) {
         return ddb_mem_fail(ctx, DREAMDB_ERR_LIMIT, "%zu rows are too many for one batch", v->count);
     }
+    bool encode = v->codec && !v->codes;
     v->keys = (uint8_t *)ddb_mem_arena_alloc(ctx, &write->arena, key_bytes);
     v->slots = ddb_mem_arena_new(ctx, &write->arena, ddb_write_slot, v->count);
-    if (!v->keys || !v->slots) {
+    v->codes = encode ? (uint8_t *)ddb_mem_arena_alloc(ctx, &write->arena, code_bytes) : v->codes;
+    if (!v->keys || !v->slots || (encode && !v->codes)) {
         return DREAMDB_ERR_MEMORY;
     }
     dreamdb_status status = ddb_index_keys(ctx, write->env->pool, v->index, v->vectors, v->stride, v->count, v->keys);
-    if (status == DREAMDB_OK) {
-        status = ddb_write_order(ctx, v->keys, v->key_size, v->count, v->slots);
+    if (status == DREAMDB_OK && encode) {
+        status = ddb_index_codes(ctx, write->env->pool, v->codec, v->vectors, v->stride, v->count, v->codes);
     }
+    return status < 0 ? status : ddb_write_order(ctx, v->keys, v->key_size, v->count, v->slots);
+}
+
+/* Keys, codes, order, buckets: v->rows are the new Track rows. */
+DDB_FN dreamdb_status ddb_write_place(ddb_ctx *ctx, ddb_write *write, ddb_write_vectors *v)
+{
+    dreamdb_status status = ddb_write_keys_of(ctx, write, v);
     size_t rows = 0;                       /* a row a cell, and one more for each full bucket */
     for (size_t i = 0; i < v->count && status == DREAMDB_OK; i++) {
         rows += i == 0 || memcmp(v->keys + v->slots[i].row * v->key_size, v->keys + v->slots[i - 1].row * v->key_size, v->key_size) != 0;
     }
-    size_t per = (size_t)(v->cap / (8 + v->dim * 4));
+    size_t per = (size_t)(v->cap / (8 + v->payload));
     rows += v->count / (per > 0 ? per : 1);
     v->rows = status == DREAMDB_OK ? ddb_mem_arena_new(ctx, &write->arena, ddb_row, rows) : NULL;
     if (status == DREAMDB_OK && !v->rows) {
@@ -20187,12 +21693,10 @@ DDB_FN dreamdb_status ddb_write_embedding(ddb_ctx *ctx, ddb_write *write, const 
         return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%s`: %s", c->column->field, c->column->data
                             ? "the stride is not a multiple of 4 bytes" : "data is NULL");
     }
-    if (c->field->registry.has_compressor) {
-        return ddb_mem_fail(ctx, DREAMDB_ERR_UNSUPPORTED, "field `%s` has a vector compressor, which this version does not write",
-                            c->column->field);
-    }
     v.index = c->field->index;
     v.index_addr = c->field->registry.index;
+    v.codec = c->field->codec;
+    v.codec_addr = c->field->registry.compressor;
     v.modality = c->field->binding->modality;
     v.timeline = c->field->binding->timeline;
     v.dim = schema->dim;
@@ -20492,7 +21996,7 @@ DDB_FN dreamdb_status ddb_write_batch(ddb_ctx *ctx, ddb_write *write, const drea
         }
     }
     if (status == DREAMDB_OK) {
-        status = ddb_view_need(ctx, write->view, fields, n, DDB_VIEW_TRACK | DDB_VIEW_INDEX);
+        status = ddb_view_need(ctx, write->view, fields, n, DDB_VIEW_TRACK | DDB_VIEW_INDEX | DDB_VIEW_CODEC);
     }
     if (status == DREAMDB_OK && !desc->allow_tombstoned) {
         status = ddb_write_not_deleted(ctx, write, anchors, desc->count);
@@ -20580,52 +22084,88 @@ DDB_FN int ddb_write_train_progress(void *user, uint64_t done, uint64_t total)
     return ddb_object_progress(training->ctx, training->env, "train", done, total, "steps") < 0;
 }
 
-/* Trains IVF centroids on a sample and encodes the index object.  k 0 = sqrt of the sample; keys of 24 bits unless the reference's width
-   is asked
-   for (flaws.md: no path changes when k grows). */
+/* The integer square root, at least 1. */
+DDB_FN uint32_t ddb_write_root(uint64_t n)
+{
+    uint64_t root = 1;
+    while ((root + 1) * (root + 1) <= n && root < UINT32_MAX - 1) {
+        root++;
+    }
+    return (uint32_t)root;
+}
+
+/* Trains centroids on a sample and encodes the index object.  k 0 = sqrt of the sample's rows (imi: the fourth root); keys of 24 bits
+   unless the reference's width is asked for (flaws.md: no path changes when k grows). */
 DDB_FN dreamdb_status ddb_write_train_bytes(ddb_ctx *ctx, ddb_env *env, const dreamdb_field *in, bool identical, const ddb_addr *parents,
                                             size_t parent_count, ddb_buf *out)
 {
-    size_t floats = 0;
-    uint32_t k = in->k, bits = 1;
+    const char *name = in->name ? in->name : "";
+    bool imi = in->index == DREAMDB_INDEX_IMI;
+    uint32_t k = imi ? in->k_sub : in->k;
+    ddb_index_training t;
+    ddb_write_training training;
     if (!in->train || in->train_count == 0) {
-        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%s`: no vectors to train on: give a sample", in->name ? in->name : "");
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%s`: no vectors to train on: give a sample", name);
     }
-    while (in->k == 0 && (uint64_t)(k + 1) * (k + 1) <= in->train_count && k < UINT32_MAX - 1) {
-        k++;
+    if (k == 0) {
+        k = ddb_write_root(imi ? ddb_write_root(in->train_count) : in->train_count);
     }
     if (k > in->train_count) {
-        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%s`: %zu training rows are fewer than k = %u cells", in->name ? in->name
-                            : "", in->train_count, (unsigned)k);
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%s`: %zu training rows are fewer than k = %u cells", name, in->train_count,
+                            (unsigned)k);
     }
-    while (bits < 32 && ((uint64_t)1 << bits) < k) {
-        bits++;
+    uint32_t kind_bits = ddb_index_bits_least(imi ? DREAMDB_INDEX_IMI : DREAMDB_INDEX_IVF, k);
+    uint32_t width = in->key_bits == DREAMDB_KEY_BITS_AUTO || (in->key_bits == 0 && identical) ? kind_bits : in->key_bits > 0
+        ? in->key_bits : kind_bits > 24 ? kind_bits : 24;
+    if (width < kind_bits || width > 255) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%s`: keys of %u bits cannot name %u cells", name, (unsigned)width,
+                            (unsigned)k);
     }
-    uint32_t width = in->key_bits == DREAMDB_KEY_BITS_AUTO || (in->key_bits == 0 && identical) ? bits : in->key_bits > 0 ? in->key_bits
-        : bits > 24 ? bits : 24;
-    if (width < bits || width > 255) {
-        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%s`: keys of %u bits cannot name %u cells", in->name ? in->name : "",
-                            (unsigned)width, (unsigned)k);
-    }
-    if (!ddb_mem_mul(k, in->dim, &floats)) {
-        return ddb_mem_fail(ctx, DREAMDB_ERR_LIMIT, "%u centroids of dim %u are too many", (unsigned)k, (unsigned)in->dim);
-    }
-    float *centroids = ddb_mem_new(ctx, float, floats);
-    if (!centroids) {
-        return DREAMDB_ERR_MEMORY;
-    }
-    ddb_write_training training;
     training.ctx = ctx;
     training.env = env;
-    dreamdb_status status = ddb_kmeans_train(ctx, env->pool, in->train, in->train_count, in->dim, k, in->iterations > 0 ? in->iterations
-                                             : 10,
-                                             in->seed, ddb_write_train_progress, &training, centroids);
+    memset(&t, 0, sizeof t);
+    t.sample = in->train;
+    t.count = in->train_count;
+    t.dim = in->dim;
+    t.k = k;
+    t.iterations = in->iterations > 0 ? in->iterations : 10;
+    t.bits = width;
+    t.seed = in->seed;
+    t.parents = parents;
+    t.parent_count = parent_count;
+    t.progress = ddb_write_train_progress;
+    t.user = &training;
+    dreamdb_status status = ddb_index_train(ctx, env->pool, imi ? DREAMDB_INDEX_IMI : DREAMDB_INDEX_IVF, &t, out);
+    return status < 0 ? status : ddb_write_train_check(ctx, in->name, ddb_bytes_of(out));
+}
+
+/* Encodes the compressor that a field asks for; pq is trained on the field's sample. */
+DDB_FN dreamdb_status ddb_write_codec_bytes(ddb_ctx *ctx, ddb_env *env, const dreamdb_field *in, ddb_buf *out)
+{
+    static const uint8_t zeros[32] = { 0 };
+    const uint8_t *seed = in->compressor_seed ? in->compressor_seed : zeros;
+    uint32_t bits = in->bits_per_dim > 0 ? in->bits_per_dim : 1, k = in->pq_k > 0 ? in->pq_k : 256;
+    ddb_write_training training;
+    size_t floats = 0;
+    if (in->compressor == DREAMDB_COMPRESSOR_RABITQ) {
+        ddb_index_encode_rabitq(out, in->dim, bits, bits == 1 && in->factors >= 0, seed);
+        return ddb_bytes_status(out);
+    }
+    training.ctx = ctx;
+    training.env = env;
+    if (!ddb_mem_mul(k, in->dim, &floats)) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_LIMIT, "%u codewords of dim %u are too many", (unsigned)k, (unsigned)in->dim);
+    }
+    float *codewords = ddb_mem_new(ctx, float, floats);
+    dreamdb_status status = !codewords ? DREAMDB_ERR_MEMORY
+        : ddb_pq_train(ctx, env->pool, in->train, in->train_count, in->dim, in->pq_m, k, in->iterations > 0 ? in->iterations : 10,
+                       ddb_bytes_le64(seed), ddb_write_train_progress, &training, codewords);
     if (status == DREAMDB_OK) {
-        ddb_index_encode_ivf(out, width, in->dim, k, centroids, parents, parent_count);
+        ddb_index_encode_pq(out, in->dim, in->pq_m, k, codewords, seed);
         status = ddb_bytes_status(out);
     }
-    ddb_mem_drop(ctx, centroids, float, floats);
-    return status < 0 ? status : ddb_write_train_check(ctx, in->name, ddb_bytes_of(out));
+    ddb_mem_drop(ctx, codewords, float, floats);
+    return status;
 }
 
 /* ---- Create ---- */
@@ -20635,7 +22175,7 @@ DDB_FN dreamdb_status ddb_write_train_bytes(ddb_ctx *ctx, ddb_env *env, const dr
 DDB_FN dreamdb_status ddb_write_index_bytes(ddb_ctx *ctx, ddb_write *write, const dreamdb_field *in, const ddb_field *field, ddb_buf *out)
 {
     dreamdb_status status = DREAMDB_OK;
-    if (ddb_bytes_is(field->algorithm, DDB_SCHEMA_IVF)) {
+    if (ddb_bytes_is(field->algorithm, DDB_SCHEMA_IVF) || ddb_bytes_is(field->algorithm, DDB_SCHEMA_IMI)) {
         return ddb_write_train_bytes(ctx, write->env, in, write->env->identical, NULL, 0, out);
     }
     ddb_buf text;
@@ -20658,30 +22198,75 @@ DDB_FN dreamdb_status ddb_write_index_bytes(ddb_ctx *ctx, ddb_write *write, cons
     return status;
 }
 
-/* Reads an index that the caller names, to see that it fits the field. */
-DDB_FN dreamdb_status ddb_write_index_check(ddb_ctx *ctx, ddb_write *write, const ddb_field *field)
+/* The open index and compressor of an embedding that is being made. */
+typedef struct ddb_write_made { ddb_index *index; ddb_codec *codec; ddb_addr index_addr; } ddb_write_made;
+
+DDB_FN void ddb_write_made_free(ddb_ctx *ctx, ddb_write_made *made)
+{
+    ddb_index_free(ctx, made->index);
+    ddb_index_codec_free(ctx, made->codec);
+}
+
+/* Opens an index that the caller names and sees that it fits the field. */
+DDB_FN dreamdb_status ddb_write_index_named(ddb_ctx *ctx, ddb_write *write, const ddb_field *field, ddb_index **out)
 {
     ddb_object object;
-    ddb_index *index = NULL;
     char *path = ddb_addr_path(ctx, &write->arena, "spatial-index", &field->index);
     dreamdb_status status = path ? ddb_object_get(ctx, write->env, path, &field->index, DDB_OBJECT_METADATA, &object) : DREAMDB_ERR_MEMORY;
     if (status < 0) {
         return status;
     }
-    status = ddb_index_decode(ctx, ddb_bytes_slice(object.data, object.size), path, &index);
-    if (status == DREAMDB_OK && (ddb_index_dim(index) != field->dim || !ddb_bytes_equal(ddb_index_algorithm(index), field->algorithm))) {
+    status = ddb_index_decode(ctx, ddb_bytes_slice(object.data, object.size), path, out);
+    if (status == DREAMDB_OK && (ddb_index_dim(*out) != field->dim || !ddb_bytes_equal(ddb_index_algorithm(*out), field->algorithm))) {
         status = ddb_mem_fail_at(ctx, DREAMDB_ERR_ARGUMENT, path, "index has algorithm %.*s and dim %u; field `%.*s` wants %.*s and %u",
-                                 (int)ddb_index_algorithm(index).size, (const char *)ddb_index_algorithm(index).data,
-                                     (unsigned)ddb_index_dim(index),
-                                 (int)field->name.size, (const char *)field->name.data, (int)field->algorithm.size,
-                                     (const char *)field->algorithm.data, (unsigned)field->dim);
+                                 (int)ddb_index_algorithm(*out).size, (const char *)ddb_index_algorithm(*out).data,
+                                 (unsigned)ddb_index_dim(*out), (int)field->name.size, (const char *)field->name.data,
+                                 (int)field->algorithm.size, (const char *)field->algorithm.data, (unsigned)field->dim);
     }
-    ddb_index_free(ctx, index);
     ddb_object_release(write->env, &object);
     return status;
 }
 
-/* The registry entry of an embedding: algorithm and index; what else stands there stays. */
+/* As above for a compressor. */
+DDB_FN dreamdb_status ddb_write_codec_named(ddb_ctx *ctx, ddb_write *write, const ddb_field *field, ddb_codec **out)
+{
+    ddb_object object;
+    char *path = ddb_addr_path(ctx, &write->arena, "vector-compressor", &field->compressor);
+    dreamdb_status status = path ? ddb_object_get(ctx, write->env, path, &field->compressor, DDB_OBJECT_METADATA, &object)
+        : DREAMDB_ERR_MEMORY;
+    if (status < 0) {
+        return status;
+    }
+    status = ddb_index_codec_decode(ctx, ddb_bytes_slice(object.data, object.size), path, out);
+    if (status == DREAMDB_OK && (*out)->dim != field->dim) {
+        status = ddb_mem_fail_at(ctx, DREAMDB_ERR_ARGUMENT, path, "compressor has dim %u, field `%.*s` has %u", (unsigned)(*out)->dim,
+                                 (int)field->name.size, (const char *)field->name.data, (unsigned)field->dim);
+    }
+    ddb_object_release(write->env, &object);
+    return status;
+}
+
+/* Makes and puts the index (or, coded, the compressor) of a field, and opens it. */
+DDB_FN dreamdb_status ddb_write_made_put(ddb_ctx *ctx, ddb_write *write, const dreamdb_field *in, const ddb_field *field, bool coded,
+                                         ddb_addr *address, ddb_write_made *made)
+{
+    ddb_buf bytes;
+    ddb_bytes_init(&bytes, ctx);
+    dreamdb_status status = coded ? ddb_write_codec_bytes(ctx, write->env, in, &bytes)
+        : ddb_write_index_bytes(ctx, write, in, field, &bytes);
+    if (status == DREAMDB_OK) {
+        status = coded ? ddb_index_codec_decode(ctx, ddb_bytes_of(&bytes), "the compressor just made", &made->codec)
+            : ddb_index_decode(ctx, ddb_bytes_of(&bytes), "the index just made", &made->index);
+    }
+    if (status == DREAMDB_OK) {
+        status = ddb_object_put(ctx, write->puts, coded ? "vector-compressor" : "spatial-index", ddb_bytes_of(&bytes), DDB_PUT_KEEP,
+                                address);
+    }
+    ddb_bytes_free(&bytes);
+    return status;
+}
+
+/* The registry entry of an embedding: algorithm, index and compressor; what else stands there stays. */
 DDB_FN dreamdb_status ddb_write_embedding_entry(ddb_ctx *ctx, ddb_write *write, const ddb_field *field, const ddb_addr *index)
 {
     ddb_registry_embedding entry;
@@ -20689,42 +22274,51 @@ DDB_FN dreamdb_status ddb_write_embedding_entry(ddb_ctx *ctx, ddb_write *write, 
     entry.algorithm = field->algorithm;
     entry.index = *index;
     entry.index_count = 1;
+    entry.has_compressor = field->has_compressor;
+    entry.compressor = field->compressor;
     return ddb_manifest_set_embedding(ctx, &write->arena, &write->manifest, field->modality, &entry);
 }
 
+/* Index, compressor and registry entry of a new embedding; their addresses go into the field. */
+DDB_FN dreamdb_status ddb_write_embedding_objects(ddb_ctx *ctx, ddb_write *write, const dreamdb_field *in, ddb_field *field,
+                                                  ddb_write_made *made)
+{
+    dreamdb_status status = DREAMDB_OK;
+    if (in->index_address) {
+        made->index_addr = field->index;
+        status = ddb_write_index_named(ctx, write, field, &made->index);
+    } else {
+        status = ddb_write_made_put(ctx, write, in, field, false, &made->index_addr, made);
+        field->index = field->has_index ? made->index_addr : field->index;
+    }
+    if (status == DREAMDB_OK && in->compressor_address) {
+        status = ddb_write_codec_named(ctx, write, field, &made->codec);
+    } else if (status == DREAMDB_OK && field->has_compressor) {
+        status = ddb_write_made_put(ctx, write, in, field, true, &field->compressor, made);
+    }
+    return status < 0 ? status : ddb_write_embedding_entry(ctx, write, field, &made->index_addr);
+}
+
 /* What a new field needs besides its Track: index objects and its registry entry. */
-DDB_FN dreamdb_status ddb_write_field_objects(ddb_ctx *ctx, ddb_write *write, const dreamdb_field *in, ddb_field *field)
+DDB_FN dreamdb_status ddb_write_field_objects(ddb_ctx *ctx, ddb_write *write, const dreamdb_field *in, ddb_field *field,
+                                              ddb_write_made *made)
 {
     ddb_buf bytes;
     ddb_addr address;
-    dreamdb_status status = DREAMDB_OK;
-    if (field->kind != DREAMDB_EMBEDDING && !ddb_schema_is_scalar(field->kind)) {
+    if (field->kind == DREAMDB_EMBEDDING) {
+        return ddb_write_embedding_objects(ctx, write, in, field, made);
+    }
+    if (!ddb_schema_is_scalar(field->kind)) {
         return DREAMDB_OK;
     }
-    if (field->kind == DREAMDB_EMBEDDING && in->index_address) {
-        status = ddb_write_index_check(ctx, write, field);
-        return status < 0 ? status : ddb_write_embedding_entry(ctx, write, field, &field->index);
-    }
     ddb_bytes_init(&bytes, ctx);
-    if (field->kind == DREAMDB_EMBEDDING) {
-        status = ddb_write_index_bytes(ctx, write, in, field, &bytes);
-    } else {
-        ddb_schema_scalar_index(&bytes, field);
-        status = ddb_bytes_status(&bytes);
-    }
+    ddb_schema_scalar_index(&bytes, field);
+    dreamdb_status status = ddb_bytes_status(&bytes);
     if (status == DREAMDB_OK) {
-        status = ddb_object_put(ctx, write->puts, field->kind == DREAMDB_EMBEDDING ? "spatial-index" : "scalar-index",
-                                ddb_bytes_of(&bytes), DDB_PUT_KEEP, &address);
+        status = ddb_object_put(ctx, write->puts, "scalar-index", ddb_bytes_of(&bytes), DDB_PUT_KEEP, &address);
     }
     ddb_bytes_free(&bytes);
-    if (status < 0) {
-        return status;
-    }
-    if (field->kind != DREAMDB_EMBEDDING) {
-        return ddb_manifest_set_scalar(ctx, &write->arena, &write->manifest, field->modality, &address);
-    }
-    field->index = field->has_index ? address : field->index;
-    return ddb_write_embedding_entry(ctx, write, field, &address);
+    return status < 0 ? status : ddb_manifest_set_scalar(ctx, &write->arena, &write->manifest, field->modality, &address);
 }
 
 /* Binds a field to a Track that is put here: empty (rows NULL), or a constant's. */
@@ -20853,7 +22447,10 @@ DDB_FN dreamdb_status ddb_write_create_base(ddb_ctx *ctx, ddb_write *write, cons
     write->manifest.timeline_count = 1;
     for (size_t i = 0; i < schema.count && status == DREAMDB_OK; i++) {
         ddb_track track;
-        status = ddb_write_field_objects(ctx, write, ddb_write_source(desc, schema.fields[i].name), schema.fields + i);
+        ddb_write_made made;
+        memset(&made, 0, sizeof made);
+        status = ddb_write_field_objects(ctx, write, ddb_write_source(desc, schema.fields[i].name), schema.fields + i, &made);
+        ddb_write_made_free(ctx, &made);
         ddb_write_track_init(&track, schema.fields + i, timeline);
         if (status == DREAMDB_OK) {
             status = ddb_write_bind(ctx, write, schema.fields + i, &track, NULL);
@@ -20900,23 +22497,27 @@ DDB_FN dreamdb_status ddb_write_scalar_layer(ddb_ctx *ctx, ddb_write *write, con
 
 /* Builds the Track of a layer from its first samples. */
 DDB_FN dreamdb_status ddb_write_layer_track(ddb_ctx *ctx, ddb_write *write, const dreamdb_layer *layer, const ddb_field *field,
-                                            ddb_track *track)
+                                            const ddb_write_made *made, ddb_track *track)
 {
-    ddb_view_field made;
+    ddb_view_field fresh;
     ddb_binding binding;
     ddb_write_column column;
     ddb_row *rows = NULL;
     size_t count = 0;
-    memset(&made, 0, sizeof made);
+    memset(&fresh, 0, sizeof fresh);
     memset(&binding, 0, sizeof binding);
     memset(&column, 0, sizeof column);
     binding.modality = field->modality;
     binding.timeline = track->timeline;
-    made.schema = field;
-    made.binding = &binding;
-    made.cls = track->cls;
+    fresh.schema = field;
+    fresh.binding = &binding;
+    fresh.cls = track->cls;
+    fresh.index = made->index;
+    fresh.codec = made->codec;
+    fresh.registry.index = made->index_addr;
+    fresh.registry.compressor = field->compressor;
     column.column = layer->column;
-    column.field = &made;
+    column.field = &fresh;
     if (!layer->anchors) {
         return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "a layer's samples need anchors: those of the rows they belong to");
     }
@@ -20929,6 +22530,7 @@ DDB_FN dreamdb_status ddb_write_layer_track(ddb_ctx *ctx, ddb_write *write, cons
         return status;
     }
     status = track->cls == DDB_TRACK_ITEM ? ddb_write_media(ctx, write, &column, &rows, &count)
+        : track->cls == DDB_TRACK_SPATIAL ? ddb_write_embedding(ctx, write, &column, &rows, &count)
         : ddb_write_scalar_layer(ctx, write, &column, &rows, &count);
     if (status == DREAMDB_OK) {                 /* image layers never page (evolution.md 1.5) */
         uint64_t limit = track->cls == DDB_TRACK_ITEM ? UINT64_MAX : write->page_limit;
@@ -20955,24 +22557,60 @@ DDB_FN const char *ddb_write_add_operation(const ddb_field *field, const dreamdb
     if (field->kind == DREAMDB_CONSTANT) {
         return "add_constant";
     }
-    return !layer ? "add_field" : ddb_schema_is_media(field->kind) ? "add_image_layer" : "add_scalar_layer";
+    return !layer ? "add_field" : ddb_schema_is_media(field->kind) ? "add_image_layer" : field->kind == DREAMDB_EMBEDDING
+        ? "add_embedding_layer" : "add_scalar_layer";
+}
+
+/* What an embedding layer must be (evolution.md 1.3): a layer, coded, optional, with an index address in its map. */
+DDB_FN dreamdb_status ddb_write_check_layer(ddb_ctx *ctx, const dreamdb_field *in, const dreamdb_layer *layer, ddb_field *field)
+{
+    if (field->kind == DREAMDB_EMBEDDING) {
+        if (!layer || !field->has_compressor || field->required) {
+            return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%s`: %s", in->name, !layer
+                                ? "an embedding can be added to a dataset only as a layer of another field: say which, or name it at create"
+                                : field->required ? "a layer cannot be required: older rows lack it"
+                                : "an embedding layer is always compressed: choose a compressor");
+        }
+        field->has_index = true;
+        field->has_bits = false;
+        return DREAMDB_OK;
+    }
+    return layer && (field->kind == DREAMDB_CONSTANT || (ddb_schema_is_media(field->kind) && field->kind != DREAMDB_IMAGE))
+        ? ddb_mem_fail(ctx, DREAMDB_ERR_UNSUPPORTED, "field `%s`: layers are of embeddings, images and scalars", in->name) : DREAMDB_OK;
+}
+
+/* The Track, objects and binding of a new field that is in the schema already. */
+DDB_FN dreamdb_status ddb_write_add_field_rows(ddb_ctx *ctx, ddb_write *write, const dreamdb_field *in, const dreamdb_layer *layer,
+                                               ddb_field *field, const ddb_binding *parent)
+{
+    ddb_track track;
+    ddb_write_made made;
+    dreamdb_status status = DREAMDB_OK;
+    memset(&made, 0, sizeof made);
+    ddb_write_track_init(&track, field, &write->manifest.timelines[0]);
+    if (field->kind == DREAMDB_EMBEDDING && ddb_manifest_entry(&write->manifest, field->modality)) {
+        status = ddb_mem_fail(ctx, DREAMDB_ERR_EXISTS, "the registry still has an entry for modality `%.*s`, of a field that was removed",
+                              (int)field->modality.size, (const char *)field->modality.data);
+    }
+    status = status < 0 ? status : ddb_write_field_objects(ctx, write, in, field, &made);
+    if (status == DREAMDB_OK && field->kind == DREAMDB_CONSTANT) {
+        status = ddb_write_constant(ctx, write, in, field, &track);
+    } else if (status == DREAMDB_OK && layer && layer->column) {
+        status = ddb_write_layer_track(ctx, write, layer, field, &made, &track);
+    }
+    ddb_write_made_free(ctx, &made);
+    return status < 0 ? status : ddb_write_bind(ctx, write, field, &track, parent);
 }
 
 /* One field more: its own Manifest. */
 DDB_FN dreamdb_status ddb_write_add_field_open(ddb_ctx *ctx, ddb_write *write, const dreamdb_field *in, const dreamdb_layer *layer)
 {
-    ddb_field field;
+    ddb_field field, *made = NULL;
     ddb_schema schema;
-    ddb_track track;
     const ddb_binding *parent = NULL;
-    if (in->kind == DREAMDB_EMBEDDING) {
-        return ddb_mem_fail(ctx, DREAMDB_ERR_UNSUPPORTED,
-                "embedding fields can be added to a dataset only as compressed layers, which are not in this version: name them at create");
-    }
     dreamdb_status status = ddb_schema_from_public_as(ctx, &write->arena, in, "h264", &field);
-    if (status == DREAMDB_OK && layer && (field.kind == DREAMDB_CONSTANT
-                                          || (ddb_schema_is_media(field.kind) && field.kind != DREAMDB_IMAGE))) {
-        status = ddb_mem_fail(ctx, DREAMDB_ERR_UNSUPPORTED, "field `%s`: layers are of images and scalars", in->name);
+    if (status == DREAMDB_OK) {
+        status = ddb_write_check_layer(ctx, in, layer, &field);
     }
     if (status == DREAMDB_OK) {
         status = ddb_schema_add(ctx, &write->arena, &write->view->schema, &field, &schema);
@@ -20983,18 +22621,10 @@ DDB_FN dreamdb_status ddb_write_add_field_open(ddb_ctx *ctx, ddb_write *write, c
     if (status < 0) {
         return status;
     }
-    ddb_write_track_init(&track, &field, &write->manifest.timelines[0]);
-    if (field.kind == DREAMDB_CONSTANT) {
-        status = ddb_write_constant(ctx, write, in, &field, &track);
-    } else if (layer && layer->column) {
-        status = ddb_write_layer_track(ctx, write, layer, &field, &track);
+    for (size_t i = 0; i < schema.count && !made; i++) {
+        made = ddb_bytes_equal(schema.fields[i].name, field.name) ? schema.fields + i : NULL;
     }
-    if (status == DREAMDB_OK) {
-        status = ddb_write_field_objects(ctx, write, in, &field);
-    }
-    if (status == DREAMDB_OK) {
-        status = ddb_write_bind(ctx, write, &field, &track, parent);
-    }
+    status = ddb_write_add_field_rows(ctx, write, in, layer, made, parent);
     if (status == DREAMDB_OK) {
         status = ddb_manifest_set_schema(ctx, &write->arena, &write->manifest, &schema);
     }
@@ -21059,10 +22689,18 @@ DDB_FN dreamdb_status ddb_write_meta(ddb_ctx *ctx, struct dreamdb *db, const cha
 /* ---- Train: the simple rebuild ---- */
 
 /* All winning live records of a field, by anchor. */
-typedef struct ddb_write_records { uint64_t *anchors; float *vectors; size_t count, cap; ddb_map places; uint32_t dim; } ddb_write_records;
+typedef struct ddb_write_records {
+    uint64_t *anchors;
+    float    *vectors;                    /* of a coded field: the exact ones of its sidecars, else decoded ones */
+    uint8_t  *codes;                      /* [cap][code_bytes]; NULL where floats are stored */
+    size_t    count, cap, code_bytes;
+    ddb_map   places;
+    uint32_t  dim;
+} ddb_write_records;
 
 DDB_FN void ddb_write_records_free(ddb_ctx *ctx, ddb_write_records *r)
 {
+    ddb_mem_free(ctx, r->codes, r->cap * r->code_bytes);
     ddb_mem_drop(ctx, r->anchors, uint64_t, r->cap);
     ddb_mem_drop(ctx, r->vectors, float, r->cap * r->dim);
     ddb_coll_map_free(ctx, &r->places);
@@ -21076,25 +22714,33 @@ DDB_FN dreamdb_status ddb_write_records_grow(ddb_ctx *ctx, ddb_write_records *r)
     }
     uint64_t *anchors = ddb_mem_new(ctx, uint64_t, cap);
     float *vectors = ddb_mem_new(ctx, float, cap * r->dim);
-    if (!anchors || !vectors) {
+    uint8_t *codes = r->code_bytes > 0 ? (uint8_t *)ddb_mem_array(ctx, cap, r->code_bytes) : NULL;
+    if (!anchors || !vectors || (r->code_bytes > 0 && !codes)) {
         ddb_mem_drop(ctx, anchors, uint64_t, cap);
         ddb_mem_drop(ctx, vectors, float, cap * r->dim);
+        ddb_mem_free(ctx, codes, cap * r->code_bytes);
         return DREAMDB_ERR_MEMORY;
     }
     if (r->count > 0) {
         memcpy(anchors, r->anchors, r->count * sizeof *anchors);
         memcpy(vectors, r->vectors, r->count * r->dim * sizeof *vectors);
     }
+    if (r->count > 0 && codes) {
+        memcpy(codes, r->codes, r->count * r->code_bytes);
+    }
     ddb_mem_drop(ctx, r->anchors, uint64_t, r->cap);
     ddb_mem_drop(ctx, r->vectors, float, r->cap * r->dim);
+    ddb_mem_free(ctx, r->codes, r->cap * r->code_bytes);
     r->anchors = anchors;
     r->vectors = vectors;
+    r->codes = codes;
     r->cap = cap;
     return DREAMDB_OK;
 }
 
-/* Adds the records of one bucket; a later record of an anchor takes the place of the earlier. */
-DDB_FN dreamdb_status ddb_write_records_take(ddb_ctx *ctx, ddb_write_records *r, const ddb_bucket *bucket, const char *path)
+/* Adds the records of one bucket; a later record of an anchor takes the place of the earlier.  vectors: of a coded bucket. */
+DDB_FN dreamdb_status ddb_write_records_take(ddb_ctx *ctx, ddb_write_records *r, const ddb_bucket *bucket, const char *path,
+                                             const float *vectors)
 {
     for (size_t i = 0; i < bucket->count; i++) {
         uint64_t anchor = ddb_bucket_anchor(bucket, i), *place = NULL;
@@ -21108,10 +22754,66 @@ DDB_FN dreamdb_status ddb_write_records_take(ddb_ctx *ctx, ddb_write_records *r,
             return status;
         }
         r->anchors[*place] = anchor;
-        ddb_bucket_vector(bucket, i, r->dim, r->vectors + *place * r->dim);
+        if (vectors) {
+            memcpy(r->vectors + *place * r->dim, vectors + i * r->dim, r->dim * sizeof *vectors);
+            memcpy(r->codes + *place * r->code_bytes, bucket->records + i * bucket->record_size + 8, r->code_bytes);
+        } else {
+            ddb_bucket_vector(bucket, i, r->dim, r->vectors + *place * r->dim);
+        }
         r->count += fresh;
     }
     return DREAMDB_OK;
+}
+
+/* Adds the records of one fetched bucket; side is its sidecar, NULL where it has none. */
+DDB_FN dreamdb_status ddb_write_records_bucket(ddb_ctx *ctx, const ddb_view_field *field, ddb_write_records *r, const ddb_object_want *want,
+                                               const ddb_object_want *side)
+{
+    ddb_bucket bucket;
+    const uint8_t *exact = NULL;
+    dreamdb_status status = ddb_view_bucket(ctx, field, ddb_bytes_slice(want->object.data, want->object.size), want->path, &bucket);
+    if (status < 0 || !field->codec) {
+        return status < 0 ? status : ddb_write_records_take(ctx, r, &bucket, want->path, NULL);
+    }
+    if (!side && field->schema->rerank) {
+        return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, want->path, "this bucket has no sidecar of exact vectors, and its field asks for "
+                               "them: it cannot be placed anew");
+    }
+    float *vectors = ddb_mem_new(ctx, float, bucket.count * r->dim);
+    if (!vectors) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    if (side) {
+        status = ddb_bucket_sidecar_open(ctx, ddb_bytes_slice(side->object.data, side->object.size), side->path, r->dim, bucket.count,
+                                         &exact);
+        if (status == DREAMDB_OK) {
+            ddb_bytes_get_f32(vectors, exact, bucket.count * r->dim);
+        }
+    } else {
+        status = ddb_index_codec_vectors(ctx, field->codec, bucket.records + 8, bucket.record_size, bucket.count, vectors);
+    }
+    status = status < 0 ? status : ddb_write_records_take(ctx, r, &bucket, want->path, vectors);
+    ddb_mem_drop(ctx, vectors, float, bucket.count * r->dim);
+    return status;
+}
+
+/* Wishes for the bucket of a row and, of a coded field, for its sidecar behind it. */
+DDB_FN dreamdb_status ddb_write_records_wish(ddb_ctx *ctx, ddb_arena *arena, const char *folder, const ddb_view_field *field,
+                                             const ddb_row *row, ddb_object_want *wants, size_t *n)
+{
+    bool side = field->codec && (row->flags & DDB_ROW_SIDECAR);
+    wants[*n].path = ddb_bucket_path(ctx, arena, folder, row);
+    wants[*n].addr = row->addr;
+    wants[*n].size = row->size;
+    wants[*n].flags = DDB_OBJECT_NO_CACHE;
+    bool good = wants[(*n)++].path != NULL;
+    if (side && good) {
+        wants[*n].path = ddb_bucket_sidecar_path(ctx, arena, folder, row);
+        wants[*n].addr = row->sidecar;
+        wants[*n].flags = DDB_OBJECT_NO_CACHE;
+        good = wants[(*n)++].path != NULL;
+    }
+    return good ? DREAMDB_OK : ctx->error && ctx->error->status < 0 ? ctx->error->status : DREAMDB_ERR_MEMORY;
 }
 
 /* Reads every bucket of the field, some at a time. */
@@ -21124,37 +22826,33 @@ DDB_FN dreamdb_status ddb_write_records_read(ddb_ctx *ctx, ddb_write *write, ddb
     while (status == DREAMDB_OK && !ended) {
         ddb_arena arena = {NULL, 0};
         enum { BATCH = 256 };
-        ddb_object_want *wants = ddb_mem_arena_new(ctx, &arena, ddb_object_want, BATCH);
+        ddb_object_want *wants = ddb_mem_arena_new(ctx, &arena, ddb_object_want, 2 * BATCH);
+        size_t at[BATCH + 1];
         char *folder = wants ? ddb_view_folder(ctx, &arena, field, NULL) : NULL;
-        size_t n = 0, bytes = 0;
+        size_t n = 0, rows = 0, bytes = 0;
         status = folder ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
-        while (status == DREAMDB_OK && n < BATCH && bytes < (16u << 20) && !ended) {
+        while (status == DREAMDB_OK && rows < BATCH && bytes < (16u << 20) && !ended) {
             const ddb_row *row = NULL;
             status = ddb_track_next(ctx, cursor, &row);
             ended = status == DREAMDB_DONE;
             if (status == DREAMDB_OK) {
-                wants[n].path = ddb_bucket_path(ctx, &arena, folder, row);
-                wants[n].addr = row->addr;
-                wants[n].size = row->size;
-                wants[n].flags = DDB_OBJECT_NO_CACHE;
+                at[rows++] = n;
                 bytes += (size_t)row->size;
-                status = wants[n++].path ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+                status = ddb_write_records_wish(ctx, &arena, folder, field, row, wants, &n);
             }
             status = ended ? DREAMDB_OK : status;
         }
+        at[rows] = n;
         status = status == DREAMDB_OK && n > 0 ? ddb_object_get_many(ctx, write->env, wants, n) : status;
+        for (size_t i = 0; i < rows && status == DREAMDB_OK; i++) {
+            status = ddb_write_records_bucket(ctx, field, r, wants + at[i], at[i + 1] > at[i] + 1 ? wants + at[i] + 1 : NULL);
+        }
         for (size_t i = 0; i < n; i++) {
-            ddb_bucket bucket;
-            if (status == DREAMDB_OK) {
-                status = ddb_bucket_open(ctx, ddb_bytes_slice(wants[i].object.data, wants[i].object.size), wants[i].path, r->dim,
-                                         field->binding->modality, &bucket);
-                status = status < 0 ? status : ddb_write_records_take(ctx, r, &bucket, wants[i].path);
-            }
             if (wants[i].object.data) {
                 ddb_object_release(write->env, &wants[i].object);
             }
         }
-        seen += n;
+        seen += rows;
         status = status < 0 ? status : ddb_object_progress(ctx, write->env, "train: read", seen, field->track.total, "buckets");
         ddb_mem_arena_free(ctx, &arena);
     }
@@ -21180,8 +22878,9 @@ DDB_FN dreamdb_status ddb_write_records_settle(ddb_ctx *ctx, ddb_write *write, d
     ddb_write_by_anchor *order = ddb_mem_new(ctx, ddb_write_by_anchor, r->count);
     uint64_t *anchors = ddb_mem_new(ctx, uint64_t, r->cap);
     float *vectors = ddb_mem_new(ctx, float, r->cap * r->dim);
+    uint8_t *codes = (uint8_t *)ddb_mem_alloc(ctx, r->cap * r->code_bytes);
     uint8_t *deleted = ddb_mem_new(ctx, uint8_t, r->count);
-    dreamdb_status status = order && anchors && vectors && deleted ? ddb_view_tomb(ctx, write->view, &tomb) : DREAMDB_ERR_MEMORY;
+    dreamdb_status status = order && anchors && vectors && codes && deleted ? ddb_view_tomb(ctx, write->view, &tomb) : DREAMDB_ERR_MEMORY;
     for (size_t i = 0; i < r->count && status == DREAMDB_OK; i++) {
         order[i].anchor = r->anchors[i];
         order[i].place = i;
@@ -21197,6 +22896,9 @@ DDB_FN dreamdb_status ddb_write_records_settle(ddb_ctx *ctx, ddb_write *write, d
     for (size_t i = 0; i < r->count && status == DREAMDB_OK; i++) {
         if (!deleted[i]) {
             anchors[out] = order[i].anchor;
+            if (r->codes) {
+                memcpy(codes + out * r->code_bytes, r->codes + order[i].place * r->code_bytes, r->code_bytes);
+            }
             memcpy(vectors + out++ * r->dim, r->vectors + order[i].place * r->dim, r->dim * sizeof *vectors);
         }
     }
@@ -21205,14 +22907,27 @@ DDB_FN dreamdb_status ddb_write_records_settle(ddb_ctx *ctx, ddb_write *write, d
     if (status < 0) {
         ddb_mem_drop(ctx, anchors, uint64_t, r->cap);
         ddb_mem_drop(ctx, vectors, float, r->cap * r->dim);
+        ddb_mem_free(ctx, codes, r->cap * r->code_bytes);
         return status;
     }
     ddb_mem_drop(ctx, r->anchors, uint64_t, r->cap);
     ddb_mem_drop(ctx, r->vectors, float, r->cap * r->dim);
+    if (r->codes) {
+        ddb_mem_free(ctx, r->codes, r->cap * r->code_bytes);
+        r->codes = codes;
+    } else {
+        ddb_mem_free(ctx, codes, 0);
+    }
     r->anchors = anchors;
     r->vectors = vectors;
     r->count = out;
     return DREAMDB_OK;
+}
+
+DDB_FN dreamdb_index_kind ddb_write_train_kind(const dreamdb_train_desc *desc, const ddb_view_field *field)
+{
+    dreamdb_index_kind now = ddb_bytes_is(field->schema->algorithm, DDB_SCHEMA_IMI) ? DREAMDB_INDEX_IMI : DREAMDB_INDEX_IVF;
+    return desc->index == DREAMDB_INDEX_DEFAULT ? now : desc->index;
 }
 
 /* Trains, and puts the new index, its address and its decoded form. */
@@ -21228,7 +22943,8 @@ DDB_FN dreamdb_status ddb_write_train_index(ddb_ctx *ctx, ddb_write *write, cons
     in.dim = r->dim;
     in.train = desc->sample ? desc->sample : r->vectors;
     in.train_count = desc->sample ? desc->sample_count : r->count;
-    in.k = desc->k;
+    in.index = ddb_write_train_kind(desc, field);
+    in.k = in.k_sub = desc->k;
     in.iterations = desc->iterations;
     in.seed = desc->seed;
     in.key_bits = desc->key_bits;
@@ -21250,7 +22966,8 @@ DDB_FN dreamdb_status ddb_write_train_index(ddb_ctx *ctx, ddb_write *write, cons
 }
 
 /* Schema and registry of the field point to the new index. */
-DDB_FN dreamdb_status ddb_write_train_point(ddb_ctx *ctx, ddb_write *write, const ddb_view_field *field, const ddb_addr *address)
+DDB_FN dreamdb_status ddb_write_train_point(ddb_ctx *ctx, ddb_write *write, const ddb_view_field *field, const char *algorithm,
+                                            const ddb_addr *address)
 {
     ddb_schema schema = write->view->schema;
     size_t at = (size_t)(field->schema - schema.fields);
@@ -21261,9 +22978,9 @@ DDB_FN dreamdb_status ddb_write_train_point(ddb_ctx *ctx, ddb_write *write, cons
     memcpy(schema.fields, write->view->schema.fields, schema.count * sizeof *schema.fields);
     schema.raw = ddb_bytes_slice(NULL, 0);
     ddb_field *changed = schema.fields + at;
-    if (!ddb_bytes_is(changed->algorithm, DDB_SCHEMA_IVF)) {       /* it was LSH: the map is written anew from what is known */
+    if (!ddb_bytes_is(changed->algorithm, algorithm)) {            /* it was LSH, say: the map is written anew from what is known */
         changed->raw = ddb_bytes_slice(NULL, 0);
-        changed->algorithm = ddb_bytes_text(DDB_SCHEMA_IVF);
+        changed->algorithm = ddb_bytes_text(algorithm);
         changed->has_bits = false;
     }
     dreamdb_status status = ddb_schema_set_index(ctx, &write->arena, changed, address);
@@ -21283,6 +23000,9 @@ DDB_FN dreamdb_status ddb_write_train_place(ddb_ctx *ctx, ddb_write *write, cons
     memset(&v, 0, sizeof v);
     v.index = index;
     v.index_addr = *address;
+    v.codec = field->codec;
+    v.codec_addr = field->registry.compressor;
+    v.codes = r->codes;
     v.modality = field->binding->modality;
     v.timeline = field->binding->timeline;
     v.dim = r->dim;
@@ -21316,17 +23036,22 @@ DDB_FN dreamdb_status ddb_write_train_open(ddb_ctx *ctx, ddb_write *write, const
     if (status == DREAMDB_OK && field->cls != DDB_TRACK_SPATIAL) {
         status = ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%s` is no embedding: there is nothing to train", desc->field);
     }
-    if (status == DREAMDB_OK && (field->registry.has_compressor || ddb_schema_is_l2(field->schema))) {
-        status = ddb_mem_fail(ctx, DREAMDB_ERR_UNSUPPORTED, "field `%s` %s: this version trains raw cosine fields", desc->field,
-                              field->registry.has_compressor ? "is compressed" : "has the L2 metric, and IVF is cosine");
+    if (status == DREAMDB_OK && ddb_schema_is_l2(field->schema)) {
+        status = ddb_mem_fail(ctx, DREAMDB_ERR_UNSUPPORTED, "field `%s` has the L2 metric, and IVF is cosine: this version trains cosine "
+                              "fields", desc->field);
+    }
+    if (status == DREAMDB_OK && desc->index != DREAMDB_INDEX_DEFAULT && desc->index != DREAMDB_INDEX_IVF
+        && desc->index != DREAMDB_INDEX_IMI) {
+        status = ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%s`: only IVF and IMI are trained", desc->field);
     }
     if (status == DREAMDB_OK) {
-        status = ddb_view_need(ctx, write->view, &field, 1, DDB_VIEW_TRACK | DDB_VIEW_INDEX);
+        status = ddb_view_need(ctx, write->view, &field, 1, DDB_VIEW_TRACK | DDB_VIEW_INDEX | DDB_VIEW_CODEC);
     }
     if (status < 0) {
         return status;
     }
     r->dim = (uint32_t)field->schema->dim;
+    r->code_bytes = ddb_view_code_bytes(field);
     status = ddb_write_records_read(ctx, write, field, r);
     if (status == DREAMDB_OK) {
         status = ddb_write_records_settle(ctx, write, r);
@@ -21339,7 +23064,8 @@ DDB_FN dreamdb_status ddb_write_train_open(ddb_ctx *ctx, ddb_write *write, const
     }
     ddb_index_free(ctx, index);
     if (status == DREAMDB_OK) {
-        status = ddb_write_train_point(ctx, write, field, &address);
+        status = ddb_write_train_point(ctx, write, field, ddb_write_train_kind(desc, field) == DREAMDB_INDEX_IMI ? DDB_SCHEMA_IMI
+                                       : DDB_SCHEMA_IVF, &address);
     }
     return status < 0 ? status : ddb_write_publish(ctx, write, "train");
 }
@@ -21385,7 +23111,7 @@ DDB_FN dreamdb_status ddb_write_index_only(ddb_ctx *ctx, ddb_env *env, const dre
     return status;
 }
 
-/* ==== ROOM 31 scan | prefix ddb_scan_ | uses port mem bytes coll addr object schema page track manifest tomb bucket item scalar view ====
+/* ==== ROOM 34 scan | prefix ddb_scan_ | uses port mem bytes coll addr object page track manifest tomb index bucket item scalar view ====
    */
 /* Rows out of Tracks: a source that walks one field in Track order, columns for a list of anchors, predicates, counts, cursors.
    Invariant: an anchor with several rows gives the last in Track order; deleted anchors never appear.
@@ -21393,6 +23119,7 @@ DDB_FN dreamdb_status ddb_write_index_only(ddb_ctx *ctx, ddb_env *env, const dre
 
 #define DDB_SCAN_BATCH_BYTES (8u << 20)      /* buckets fetched at once: enough for both cores, small beside the cache */
 #define DDB_SCAN_BATCH_ROWS  4096u
+#define DDB_SCAN_DECODE      64u             /* codes decoded together: four blocks of lanes */
 
 /* Walks the Track rows of one field; a batch of rows is fetched at a time. */
 typedef struct ddb_scan_source {
@@ -21548,11 +23275,8 @@ DDB_FN dreamdb_status ddb_scan_source_fill(ddb_ctx *ctx, ddb_scan_source *source
 DDB_FN dreamdb_status ddb_scan_open_bucket(ddb_ctx *ctx, ddb_scan_source *source, ddb_scan_part *part)
 {
     const ddb_object_want *want = source->wants + source->at;
-    const ddb_view_field *field = source->field;
-    const ddb_field *schema = field->schema;          /* of codes the anchors are read, nothing else */
-    dreamdb_status status = ddb_bucket_open(ctx, ddb_bytes_slice(want->object.data, want->object.size), want->path,
-                                            field->registry.has_compressor ? 0 : schema->dim,
-                                            schema->modality, &part->bucket);
+    dreamdb_status status = ddb_view_bucket(ctx, source->field, ddb_bytes_slice(want->object.data, want->object.size), want->path,
+                                            &part->bucket);
     if (status < 0) {
         return status;
     }
@@ -21839,6 +23563,7 @@ DDB_FN dreamdb_status ddb_scan_records(ddb_ctx *ctx, dreamdb_snapshot *view, ddb
     select.end = end;
     *out = 0;
     dreamdb_status status = ddb_view_need(ctx, view, &field, 1, DDB_VIEW_TRACK);
+    status = status < 0 ? status : ddb_view_try_codec(ctx, view, field);
     if (status == DREAMDB_OK) {
         status = ddb_track_open(ctx, view->db->env, &field->track, &select, &cursor);
     }
@@ -21848,7 +23573,7 @@ DDB_FN dreamdb_status ddb_scan_records(ddb_ctx *ctx, dreamdb_snapshot *view, ddb
         if (status == DREAMDB_OK) {
             uint64_t span = row->t_end - row->t_start;
             uint64_t most = field->cls == DDB_TRACK_ITEM ? 1 : field->cls == DDB_TRACK_SPATIAL
-                ? ddb_bucket_records(row->size, field->schema) : row->size * 8;
+                ? ddb_bucket_records(row->size, field->schema, ddb_view_code_bytes(field)) : row->size * 8;
             *out += span < most && field->cls != DDB_TRACK_SPATIAL ? span : most;
         }
     }
@@ -22011,12 +23736,60 @@ DDB_FN dreamdb_status ddb_scan_column_scalar(ddb_ctx *ctx, ddb_scan_column *colu
     return DREAMDB_OK;
 }
 
+/* Records of one bucket that wait to be decoded together, and where their vectors go. */
+typedef struct ddb_scan_codes { const uint8_t *codes[DDB_SCAN_DECODE]; float *to[DDB_SCAN_DECODE]; size_t count; } ddb_scan_codes;
+
+DDB_FN dreamdb_status ddb_scan_codes_flush(ddb_ctx *ctx, const ddb_codec *codec, ddb_scan_codes *wait)
+{
+    size_t dim = codec->dim, size = codec->code_bytes, count = wait->count;
+    uint8_t *codes = (uint8_t *)ddb_mem_alloc(ctx, count * size);
+    float *vectors = ddb_mem_new(ctx, float, count * dim);
+    dreamdb_status status = codes && vectors ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        memcpy(codes + i * size, wait->codes[i], size);
+    }
+    status = status < 0 ? status : ddb_index_codec_vectors(ctx, codec, codes, size, count, vectors);
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        memcpy(wait->to[i], vectors + i * dim, dim * sizeof *vectors);
+    }
+    ddb_mem_free(ctx, codes, count * size);
+    ddb_mem_drop(ctx, vectors, float, count * dim);
+    wait->count = 0;
+    return status;
+}
+
+/* The vectors that a coded bucket holds for the wanted anchors: a compressed field gives decoded ones (spatial.md 9.7). */
+DDB_FN dreamdb_status ddb_scan_column_codes(ddb_ctx *ctx, ddb_scan_column *column, const ddb_scan_part *part)
+{
+    const ddb_codec *codec = column->field->codec;
+    ddb_scan_codes wait;
+    dreamdb_status status = DREAMDB_OK;
+    wait.count = 0;
+    for (size_t i = 0; i < part->count && status == DREAMDB_OK; i++) {
+        size_t at = ddb_coll_lower_u64(column->anchors, column->count, part->anchors[i]);
+        if (at == column->count || column->anchors[at] != part->anchors[i]) {
+            continue;
+        }
+        dreamdb_value *value = column->values + at * column->stride;
+        value->present = 1;
+        value->data = column->vectors + at * codec->dim;
+        value->size = codec->dim * sizeof(float);
+        wait.codes[wait.count] = part->bucket.records + i * part->bucket.record_size + 8;
+        wait.to[wait.count++] = column->vectors + at * codec->dim;
+        status = wait.count == DDB_SCAN_DECODE ? ddb_scan_codes_flush(ctx, codec, &wait) : DREAMDB_OK;
+    }
+    return status < 0 || wait.count == 0 ? status : ddb_scan_codes_flush(ctx, codec, &wait);
+}
+
 /* Puts what one Track row holds for the wanted anchors; later rows overwrite earlier ones. */
 DDB_FN dreamdb_status ddb_scan_column_part(ddb_ctx *ctx, ddb_scan_column *column, const ddb_scan_part *part)
 {
     dreamdb_value shared;
     uint64_t dim = column->field->schema->dim;
     bool decoded = false;
+    if (column->vectors && column->field->codec) {
+        return ddb_scan_column_codes(ctx, column, part);
+    }
     memset(&shared, 0, sizeof shared);
     shared.kind = column->field->schema->kind;
     for (size_t i = 0; i < part->count; i++) {
@@ -22105,12 +23878,11 @@ DDB_FN dreamdb_status ddb_scan_column_load(ddb_ctx *ctx, dreamdb_snapshot *view,
     if ((field->cls == DDB_TRACK_SPATIAL && !column.vectors) || (field->cls == DDB_TRACK_ITEM && !column.rows)) {
         return DREAMDB_ERR_MEMORY;
     }
-    if (field->has_registry && field->registry.has_compressor) {
-        return ddb_mem_fail_at(ctx, DREAMDB_ERR_UNSUPPORTED, view->path,
-                               "field `%.*s` is stored as codes of a compressor, which this version does not decode",
-                               (int)field->schema->name.size, (const char *)field->schema->name.data);
+    dreamdb_status status = ddb_view_need(ctx, view, &field, 1, DDB_VIEW_CODEC);
+    if (status < 0) {
+        return status;
     }
-    dreamdb_status status = ddb_scan_source_open(ctx, view, field, anchors[0], anchors[count - 1] + 1, &source);
+    status = ddb_scan_source_open(ctx, view, field, anchors[0], anchors[count - 1] + 1, &source);
     while (status == DREAMDB_OK) {
         status = ddb_scan_source_next(ctx, &source, &part);
         if (status == DREAMDB_OK) {
@@ -22149,6 +23921,8 @@ struct dreamdb_cursor {
     ddb_scan_part     part;
     size_t            part_at;
     uint8_t          *part_keep;             /* of the current part: 1 = give it */
+    const float      *decoded;               /* of a coded part: vectors of records [decoded_from, decoded_to), in the pass arena */
+    size_t            decoded_from, decoded_to;
     size_t            part_cap;
     dreamdb_value    *row_values;            /* [row_cap][field_count] handed out in storage order */
     size_t            row_cap;
@@ -22326,13 +24100,9 @@ DDB_FN dreamdb_status ddb_scan_cursor_start(ddb_ctx *ctx, dreamdb_cursor *cursor
     }
     cursor->storage = one_embedding && scan->order != DREAMDB_ORDER_ANCHOR;
     cursor->pass_rows = ddb_scan_pass_rows(cursor);
-    if (cursor->storage && cursor->fields[0]->registry.has_compressor) {
-        return ddb_mem_fail_at(ctx, DREAMDB_ERR_UNSUPPORTED, cursor->view->path,
-                               "field `%.*s` is stored as codes of a compressor, which this version does not decode",
-                               (int)cursor->fields[0]->schema->name.size, (const char *)cursor->fields[0]->schema->name.data);
-    }
     if (cursor->storage) {
-        status = ddb_scan_repeats(ctx, cursor);
+        status = ddb_view_need(ctx, cursor->view, cursor->fields, 1, DDB_VIEW_CODEC);
+        status = status < 0 ? status : ddb_scan_repeats(ctx, cursor);
         status = status < 0 ? status : ddb_scan_source_open(ctx, cursor->view, cursor->fields[0], cursor->start, cursor->end,
                                                             &cursor->source);
         cursor->source.big = cursor->big;
@@ -22506,12 +24276,36 @@ DDB_FN dreamdb_status ddb_scan_part_filter(ddb_ctx *ctx, dreamdb_cursor *cursor)
     return status;
 }
 
+/* The decoded vector of a record of a coded part; the next few, as many as the caller may still want, are decoded with it. */
+DDB_FN const float *ddb_scan_record_decoded(ddb_ctx *ctx, dreamdb_cursor *cursor, size_t i, size_t wanted)
+{
+    const ddb_bucket *bucket = &cursor->part.bucket;
+    const ddb_codec *codec = cursor->fields[0]->codec;
+    if (i < cursor->decoded_from || i >= cursor->decoded_to) {
+        size_t count = bucket->count - i < wanted ? bucket->count - i : wanted;
+        count = count < DDB_SCAN_DECODE ? count : DDB_SCAN_DECODE;
+        float *out = ddb_mem_arena_new(ctx, &cursor->pass, float, count * codec->dim);
+        cursor->decoded_to = 0;
+        if (!out || ddb_index_codec_vectors(ctx, codec, bucket->records + i * bucket->record_size + 8, bucket->record_size, count,
+                                            out) < 0) {
+            return NULL;
+        }
+        cursor->decoded = out;
+        cursor->decoded_from = i;
+        cursor->decoded_to = i + count;
+    }
+    return cursor->decoded + (i - cursor->decoded_from) * codec->dim;
+}
+
 /* The floats of a record: in the bucket's own memory where that is native and aligned, else a copy in the pass arena. */
-DDB_FN const float *ddb_scan_record_floats(ddb_ctx *ctx, dreamdb_cursor *cursor, size_t i)
+DDB_FN const float *ddb_scan_record_floats(ddb_ctx *ctx, dreamdb_cursor *cursor, size_t i, size_t wanted)
 {
     const ddb_bucket *bucket = &cursor->part.bucket;
     const uint8_t *at = bucket->records + i * bucket->record_size + 8;
     uint64_t dim = cursor->fields[0]->schema->dim;
+    if (cursor->fields[0]->codec) {
+        return ddb_scan_record_decoded(ctx, cursor, i, wanted);
+    }
     if (!DDB_PORT_BIG_ENDIAN && (uintptr_t)at % sizeof(float) == 0) {
         return (const float *)(const void *)at;
     }
@@ -22527,6 +24321,7 @@ DDB_FN dreamdb_status ddb_scan_rows_storage(ddb_ctx *ctx, dreamdb_cursor *cursor
 {
     uint64_t dim = cursor->fields[0]->schema->dim;
     ddb_mem_arena_free(ctx, &cursor->pass);
+    cursor->decoded_to = 0;
     if (max > cursor->row_cap) {
         ddb_mem_drop(ctx, cursor->row_values, dreamdb_value, cursor->row_cap);
         cursor->row_cap = 0;
@@ -22542,7 +24337,7 @@ DDB_FN dreamdb_status ddb_scan_rows_storage(ddb_ctx *ctx, dreamdb_cursor *cursor
                 return DREAMDB_OK;                           /* the next part frees the memory of what was just given */
             }
             dreamdb_status status = ddb_scan_source_next(ctx, &cursor->source, &cursor->part);
-            cursor->part_at = 0;
+            cursor->part_at = cursor->decoded_to = 0;
             status = status == DREAMDB_OK ? ddb_scan_part_filter(ctx, cursor) : status;
             if (status != DREAMDB_OK) {
                 cursor->part.count = 0;
@@ -22555,7 +24350,7 @@ DDB_FN dreamdb_status ddb_scan_rows_storage(ddb_ctx *ctx, dreamdb_cursor *cursor
             dreamdb_value *value = cursor->row_values + *got;
             value->kind = DREAMDB_EMBEDDING;
             value->present = 1;
-            value->data = ddb_scan_record_floats(ctx, cursor, i);
+            value->data = ddb_scan_record_floats(ctx, cursor, i, max - *got);
             value->size = dim * sizeof(float);
             if (!value->data) {
                 return DREAMDB_ERR_MEMORY;
@@ -22659,7 +24454,7 @@ DDB_FN dreamdb_status ddb_scan_media(ddb_ctx *ctx, dreamdb_snapshot *view, const
     return status;
 }
 
-/* ==== ROOM 32 query | prefix ddb_query_ | uses port mem bytes coll exact bound pool addr object page track tomb index bucket view scan ==== */
+/* ==== ROOM 35 query | prefix ddb_query_ | uses port mem bytes coll exact kern bound pool addr object page track tomb index bucket view scan ==== */
 /* Vector search over the cells of one view.  Each probed cell is read once, verified, and kept in a layout made for the scan (unit rows,
    8-bit codes: room bound) under db->cells_cap; the answer is the exact left fold of the format, the same for every SIMD level, thread
    count and cache size, ties by place in the Track.  Deleted rows are left out when a cell is built (a view never changes). */
@@ -22671,7 +24466,8 @@ DDB_FN dreamdb_status ddb_scan_media(ddb_ctx *ctx, dreamdb_snapshot *view, const
 /* One cell ready to scan. */
 typedef struct ddb_query_cell {
     ddb_bound_set *set;                  /* cosine; NULL when the cell has no row */
-    float         *rows;                 /* l2: [count][dim] */
+    float         *rows;                 /* l2: [count][dim]; coded: exact unit vectors, if there are sidecars */
+    uint8_t       *codes;                /* coded: [count][code_bytes] */
     uint64_t      *anchors;              /* [count], Track order */
     size_t         count, bytes;
     uint64_t       used;                 /* clock of the last use */
@@ -22679,7 +24475,7 @@ typedef struct ddb_query_cell {
     bool           loaded;
 } ddb_query_cell;
 
-typedef struct ddb_query_field { ddb_map keys; ddb_query_cell *cells; size_t count, cap; uint32_t dim; } ddb_query_field;
+typedef struct ddb_query_field { ddb_map keys; ddb_query_cell *cells; size_t count, cap, code_bytes; uint32_t dim; } ddb_query_field;
 
 struct ddb_query_cells { ddb_port_mutex lock; ddb_query_field *fields; size_t field_count; uint64_t bytes, clock; };
 typedef struct ddb_query_cells ddb_query_cells;
@@ -22690,10 +24486,12 @@ DDB_FN void ddb_query_cell_drop(ddb_ctx *ctx, ddb_query_cells *all, const ddb_qu
         ddb_bound_free(ctx, cell->set);
     }
     ddb_mem_drop(ctx, cell->rows, float, cell->count * field->dim);
+    ddb_mem_free(ctx, cell->codes, cell->count * field->code_bytes);
     ddb_mem_drop(ctx, cell->anchors, uint64_t, cell->count);
     all->bytes -= cell->bytes;
     cell->set = NULL;
     cell->rows = NULL;
+    cell->codes = NULL;
     cell->anchors = NULL;
     cell->count = cell->bytes = 0;
     cell->loaded = false;
@@ -22747,9 +24545,10 @@ typedef struct ddb_query_run {
     ddb_query_field  *table;
     const dreamdb_query *query;
     ddb_scan_list     where;
-    uint32_t          dim, top_k;
-    bool              l2, has_where;
-    uint64_t          cells_probed, cells_read, candidates;    /* under cells->lock */
+    const ddb_codec  *codec;             /* NULL: floats are stored */
+    uint32_t          dim, top_k, pool;  /* pool: of the best codes, when their exact vectors are looked at */
+    bool              l2, has_where, rerank;
+    uint64_t          cells_probed, cells_read, candidates, reranked;      /* under cells->lock */
 } ddb_query_run;
 
 /* ---- Building cells ---- */
@@ -22760,6 +24559,7 @@ typedef struct ddb_query_build {
     ddb_tomb            *tomb;
     const ddb_row       *rows;
     const ddb_object_want *wants;
+    const ddb_object_want *const *sidecars;                    /* coded: of each row, NULL where it has none */
     size_t               row_count;
     ddb_query_cell       cell;           /* out */
     dreamdb_error        error;
@@ -22768,11 +24568,10 @@ typedef struct ddb_query_build {
     uint32_t             cpu;
 } ddb_query_build;
 
-/* Marks deleted records and repeats of one anchor with one vector (keep 0). */
-DDB_FN dreamdb_status ddb_query_build_filter(ddb_ctx *ctx, const ddb_query_build *build, const uint64_t *anchors, const float *vectors,
-                                             size_t count, uint8_t *keep)
+/* Marks deleted records and repeats of one anchor with one value of size bytes (keep 0). */
+DDB_FN dreamdb_status ddb_query_build_filter(ddb_ctx *ctx, const ddb_query_build *build, const uint64_t *anchors, const void *values,
+                                             size_t size, size_t count, uint8_t *keep)
 {
-    uint32_t dim = build->run->dim;
     bool ascending = true;
     memset(keep, 1, count);
     for (size_t i = 1; i < count && ascending; i++) {
@@ -22799,13 +24598,13 @@ DDB_FN dreamdb_status ddb_query_build_filter(ddb_ctx *ctx, const ddb_query_build
     if (status == DREAMDB_OK && distinct < count) {
         ddb_map seen;                                        /* anchor and vector, to the record that keeps the place */
         memset(&seen, 0, sizeof seen);
-        seen.key_size = 8 + (size_t)dim * sizeof(float);
+        seen.key_size = 8 + size;
         uint8_t *key = (uint8_t *)ddb_mem_alloc(ctx, seen.key_size);
         status = key ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
         for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
             bool fresh = true;
             memcpy(key, anchors + i, 8);
-            memcpy(key + 8, vectors + i * dim, (size_t)dim * sizeof(float));
+            memcpy(key + 8, (const uint8_t *)values + i * size, size);
             status = ddb_coll_map_put(ctx, &seen, key, i, NULL, &fresh);
             keep[i] = keep[i] && fresh;
         }
@@ -22896,7 +24695,7 @@ DDB_FN dreamdb_status ddb_query_build_cell(ddb_ctx *ctx, ddb_query_build *build)
     keep = status == DREAMDB_OK ? ddb_mem_new(ctx, uint8_t, count) : NULL;
     status = status == DREAMDB_OK && !keep ? DREAMDB_ERR_MEMORY : status;
     if (status == DREAMDB_OK) {
-        status = ddb_query_build_filter(ctx, build, anchors, vectors, count, keep);
+        status = ddb_query_build_filter(ctx, build, anchors, vectors, dim * sizeof(float), count, keep);
     }
     if (status == DREAMDB_OK) {
         kept = ddb_query_build_settle(build, anchors, vectors, count, keep);
@@ -22924,6 +24723,133 @@ DDB_FN dreamdb_status ddb_query_build_cell(ddb_ctx *ctx, ddb_query_build *build)
     return status;
 }
 
+/* The records of a coded cell on their way: vectors is NULL unless every bucket has its sidecar. */
+typedef struct ddb_query_coded { uint64_t *anchors; uint8_t *codes, *keep; float *vectors; size_t count, size; } ddb_query_coded;
+
+/* One bucket of a coded cell, and its sidecar. */
+DDB_FN dreamdb_status ddb_query_coded_bucket(ddb_ctx *ctx, const ddb_query_build *build, size_t r, const ddb_bucket *bucket,
+                                             ddb_query_coded *c, size_t at)
+{
+    const ddb_query_run *run = build->run;
+    const ddb_object_want *want = build->wants + r, *side = build->sidecars[r];
+    for (size_t i = 0; i < bucket->count; i++) {
+        const uint8_t *record = bucket->records + i * bucket->record_size;
+        c->anchors[at + i] = ddb_bucket_anchor(bucket, i);
+        if (c->anchors[at + i] < build->rows[r].t_start || c->anchors[at + i] >= build->rows[r].t_end) {
+            return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, want->path, "bucket holds anchor %llu outside its Track row",
+                                   (unsigned long long)c->anchors[at + i]);
+        }
+        memcpy(c->codes + (at + i) * c->size, record + 8, c->size);
+    }
+    if (!c->vectors) {
+        return DREAMDB_OK;
+    }
+    const uint8_t *exact = NULL;
+    dreamdb_status status = ddb_bucket_sidecar_open(ctx, ddb_bytes_slice(side->object.data, side->object.size), side->path, run->dim,
+                                                    bucket->count, &exact);
+    if (status == DREAMDB_OK) {
+        ddb_bytes_get_f32(c->vectors + at * run->dim, exact, bucket->count * run->dim);
+    }
+    return status;
+}
+
+/* Reads all buckets of a coded cell in Track order. */
+DDB_FN dreamdb_status ddb_query_coded_read(ddb_ctx *ctx, const ddb_query_build *build, ddb_query_coded *c)
+{
+    const ddb_query_run *run = build->run;
+    bool exact = build->row_count > 0;
+    for (int pass = 0; pass < 2; pass++) {
+        size_t at = 0, floats = 0;
+        for (size_t r = 0; r < build->row_count; r++) {
+            ddb_bucket bucket;
+            const ddb_object_want *want = build->wants + r;
+            dreamdb_status status = ddb_view_bucket(ctx, run->field, ddb_bytes_slice(want->object.data, want->object.size), want->path,
+                                                    &bucket);
+            if (status == DREAMDB_OK && !ddb_addr_equal(&bucket.index, &run->field->registry.index)) {
+                status = ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, want->path,
+                                         "bucket was placed under another spatial index than the field's");
+            }
+            status = status == DREAMDB_OK && pass ? ddb_query_coded_bucket(ctx, build, r, &bucket, c, at) : status;
+            if (status < 0) {
+                return status;
+            }
+            at += bucket.count;
+            exact = exact && build->sidecars[r];
+        }
+        if (pass == 0) {
+            c->count = at;
+            if (!ddb_mem_mul(at, run->dim, &floats)) {
+                return ddb_mem_fail(ctx, DREAMDB_ERR_LIMIT, "a cell of %zu records is too big", at);
+            }
+            c->anchors = ddb_mem_new(ctx, uint64_t, at);
+            c->codes = (uint8_t *)ddb_mem_alloc(ctx, at * c->size);
+            c->keep = ddb_mem_new(ctx, uint8_t, at);
+            c->vectors = exact ? ddb_mem_new(ctx, float, floats) : NULL;
+            if (!c->anchors || !c->codes || !c->keep || (exact && !c->vectors)) {
+                return DREAMDB_ERR_MEMORY;
+            }
+        }
+    }
+    return DREAMDB_OK;
+}
+
+/* Drops what the filter leaves out and makes unit vectors of the exact ones; returns the new count. */
+DDB_FN size_t ddb_query_coded_settle(const ddb_query_build *build, ddb_query_coded *c)
+{
+    uint32_t dim = build->run->dim;
+    size_t out = 0;
+    ddb_exact_env env;
+    ddb_exact_enter(&env);
+    for (size_t i = 0; i < c->count; i++) {
+        if (c->keep[i] != 0 && (!c->vectors || ddb_exact_unit(c->vectors + i * dim, dim, c->vectors + out * dim) == DDB_EXACT_GOOD)) {
+            c->anchors[out] = c->anchors[i];
+            memmove(c->codes + out++ * c->size, c->codes + i * c->size, c->size);
+        }
+    }
+    ddb_exact_leave(&env);
+    return out;
+}
+
+/* Builds one cell of a coded field: its codes, and the exact vectors where there are sidecars. */
+DDB_FN dreamdb_status ddb_query_coded_cell(ddb_ctx *ctx, ddb_query_build *build)
+{
+    ddb_query_coded c;
+    uint32_t dim = build->run->dim;
+    ddb_query_cell *cell = &build->cell;
+    size_t kept = 0;
+    memset(&c, 0, sizeof c);
+    c.size = build->run->codec->code_bytes;
+    dreamdb_status status = ddb_query_coded_read(ctx, build, &c);
+    if (status == DREAMDB_OK) {
+        status = c.vectors ? ddb_query_build_filter(ctx, build, c.anchors, c.vectors, dim * sizeof(float), c.count, c.keep)
+            : ddb_query_build_filter(ctx, build, c.anchors, c.codes, c.size, c.count, c.keep);
+    }
+    if (status == DREAMDB_OK) {
+        kept = ddb_query_coded_settle(build, &c);
+        cell->count = kept;
+        cell->anchors = kept > 0 ? ddb_mem_new(ctx, uint64_t, kept) : NULL;
+        cell->codes = kept > 0 ? (uint8_t *)ddb_mem_alloc(ctx, kept * c.size) : NULL;
+        cell->rows = kept > 0 && c.vectors ? ddb_mem_new(ctx, float, kept * dim) : NULL;
+        status = kept > 0 && (!cell->anchors || !cell->codes || (c.vectors && !cell->rows)) ? DREAMDB_ERR_MEMORY : DREAMDB_OK;
+    }
+    if (status == DREAMDB_OK && kept > 0) {
+        memcpy(cell->anchors, c.anchors, kept * sizeof *c.anchors);
+        memcpy(cell->codes, c.codes, kept * c.size);
+        if (cell->rows) {
+            memcpy(cell->rows, c.vectors, kept * dim * sizeof(float));
+        }
+    }
+    if (status == DREAMDB_OK) {
+        cell->bytes = kept * (sizeof(uint64_t) + c.size + (cell->rows ? dim * sizeof(float) : 0)) + sizeof *cell;
+        cell->loaded = true;
+    }
+    ddb_mem_drop(ctx, c.anchors, uint64_t, c.count);
+    ddb_mem_free(ctx, c.codes, c.count * c.size);
+    ddb_mem_drop(ctx, c.keep, uint8_t, c.count);
+    ddb_mem_drop(ctx, c.vectors, float, c.count * dim);
+    return status;
+}
+
 DDB_FN void ddb_query_build_task(void *user, uint32_t index)
 {
     ddb_query_build *build = (ddb_query_build *)user + index;
@@ -22933,7 +24859,7 @@ DDB_FN void ddb_query_build_task(void *user, uint32_t index)
     ctx.allocator = build->allocator;
     ctx.cpu = build->cpu;
     ctx.error = &build->error;
-    build->status = ddb_query_build_cell(&ctx, build);
+    build->status = build->run->codec ? ddb_query_coded_cell(&ctx, build) : ddb_query_build_cell(&ctx, build);
 }
 
 /* Frees the longest unused cells that nobody pins until the cap holds. */
@@ -22958,23 +24884,43 @@ DDB_FN void ddb_query_evict(ddb_ctx *ctx, ddb_query_cells *all, uint64_t cap)
     }
 }
 
+/* Wishes for the buckets of some rows and, of a coded field, for their sidecars behind them; *total is how many objects that is. */
+DDB_FN dreamdb_status ddb_query_wish(ddb_ctx *ctx, const ddb_query_run *run, ddb_arena *arena, const ddb_row *rows, size_t count,
+                                     ddb_object_want *wants, const ddb_object_want **sidecars, size_t *total)
+{
+    char *folder = ddb_view_folder(ctx, arena, run->field, NULL);
+    *total = count;
+    for (size_t i = 0; i < count && folder; i++) {
+        wants[i].path = ddb_bucket_path(ctx, arena, folder, rows + i);
+        wants[i].addr = rows[i].addr;
+        wants[i].size = rows[i].size;
+        if (run->codec && (rows[i].flags & DDB_ROW_SIDECAR)) {
+            ddb_object_want *side = wants + (*total)++;
+            side->path = ddb_bucket_sidecar_path(ctx, arena, folder, rows + i);
+            side->addr = rows[i].sidecar;
+            sidecars[i] = side;
+            folder = side->path ? folder : NULL;
+        }
+        folder = wants[i].path ? folder : NULL;
+    }
+    return folder ? DREAMDB_OK : ctx->error && ctx->error->status < 0 ? ctx->error->status : DREAMDB_ERR_MEMORY;
+}
+
 /* Fetches the buckets of rows[0..count) and builds the cells of the keys they belong to; slots[i] is the table slot of keys[i] (sorted). */
 DDB_FN dreamdb_status ddb_query_build_group(ddb_ctx *ctx, ddb_query_run *run, ddb_arena *arena, const ddb_row *rows, size_t count,
                                             const ddb_slice *keys, const size_t *slots, size_t key_count)
 {
-    ddb_object_want *wants = ddb_mem_arena_new(ctx, arena, ddb_object_want, count);
+    ddb_object_want *wants = ddb_mem_arena_new(ctx, arena, ddb_object_want, run->codec ? count * 2 : count);
+    const ddb_object_want **sidecars = ddb_mem_arena_new(ctx, arena, const ddb_object_want *, run->codec ? count : 0);
     ddb_query_build *builds = ddb_mem_arena_new(ctx, arena, ddb_query_build, key_count);
-    char *folder = ddb_view_folder(ctx, arena, run->field, NULL);
     ddb_tomb *tomb = NULL;
-    dreamdb_status status = wants && builds && folder ? ddb_view_tomb(ctx, run->view, &tomb) : DREAMDB_ERR_MEMORY;
-    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
-        wants[i].path = ddb_bucket_path(ctx, arena, folder, rows + i);
-        wants[i].addr = rows[i].addr;
-        wants[i].size = rows[i].size;
-        status = wants[i].path ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    size_t total = 0;
+    dreamdb_status status = wants && builds && sidecars ? ddb_view_tomb(ctx, run->view, &tomb) : DREAMDB_ERR_MEMORY;
+    if (status == DREAMDB_OK) {
+        status = ddb_query_wish(ctx, run, arena, rows, count, wants, sidecars, &total);
     }
     if (status == DREAMDB_OK && count > 0) {
-        status = ddb_object_get_many(ctx, run->view->db->env, wants, count);
+        status = ddb_object_get_many(ctx, run->view->db->env, wants, total);
     }
     if (status < 0) {
         return status;
@@ -22989,6 +24935,7 @@ DDB_FN dreamdb_status ddb_query_build_group(ddb_ctx *ctx, ddb_query_run *run, dd
         builds[k].tomb = tomb;
         builds[k].rows = rows + from;
         builds[k].wants = wants + from;
+        builds[k].sidecars = run->codec ? sidecars + from : NULL;
         builds[k].row_count = at - from;
         builds[k].allocator = ctx->allocator;
         builds[k].cpu = ctx->cpu;
@@ -23006,7 +24953,7 @@ DDB_FN dreamdb_status ddb_query_build_group(ddb_ctx *ctx, ddb_query_run *run, dd
             status = status < 0 ? status : ddb_mem_adopt(ctx, &builds[k].error);
         }
     }
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < total; i++) {
         ddb_object_release(run->view->db->env, &wants[i].object);
     }
     return status;
@@ -23169,15 +25116,19 @@ DDB_FN void ddb_query_unpin(ddb_ctx *ctx, ddb_query_run *run, const ddb_query_pr
 
 typedef struct ddb_query_found { uint64_t anchor; float score; } ddb_query_found;
 
-/* Top k of squared distances, smallest first, for the l2 metric; ties by ordinal. */
+/* The best few so far, smallest first (squared distances of l2; scores of codes, negated); ties by ordinal. */
 typedef struct ddb_query_near { float *scores; uint64_t *ordinals; size_t count, cap; } ddb_query_near;
 
 /* State of one query vector. */
 typedef struct ddb_query_one {
     ddb_query_run  *run;
     const float    *vector;              /* unit for cosine */
+    const float    *given;               /* as the caller gave it: probes make a unit vector of their own, and twice is not once */
     ddb_bound_query *bound;
     ddb_query_near  near;
+    float          *prepared;            /* coded: the query as the compressor wants it */
+    float          *scores;              /* coded: of the rows of a cell */
+    size_t          score_cap;
     uint64_t        live;                /* rows scanned that the predicate keeps */
     uint8_t        *keep;
     size_t          keep_cap;
@@ -23200,6 +25151,22 @@ DDB_FN void ddb_query_near_add(ddb_query_near *near, float score, uint64_t ordin
     near->count += near->count < near->cap;
 }
 
+/* The exact folds of a query with count unit vectors. */
+DDB_FN void ddb_query_folds(ddb_ctx *ctx, const float *rows, size_t count, const float *query, uint32_t dim, float *out)
+{
+    ddb_exact_env env;
+    ddb_exact_enter(&env);
+    for (size_t i = 0; i < count; i += DDB_KERN_LANES) {
+        const float *some[DDB_KERN_LANES];
+        size_t n = ddb_kern_least_of(count - i, DDB_KERN_LANES);
+        for (size_t l = 0; l < DDB_KERN_LANES; l++) {
+            some[l] = rows + (i + ddb_kern_least_of(l, n - 1)) * dim;
+        }
+        ddb_kern_rows(ctx->cpu, some, n, query, dim, DDB_KERN_TERM_DOT, out + i);
+    }
+    ddb_exact_leave(&env);
+}
+
 /* f32 of the f64 sum of squared differences, index order (spatial.md 3). */
 DDB_FN void ddb_query_scan_l2(ddb_query_one *one, const ddb_query_cell *cell, uint64_t base, const uint8_t *keep)
 {
@@ -23212,6 +25179,33 @@ DDB_FN void ddb_query_scan_l2(ddb_query_one *one, const ddb_query_cell *cell, ui
         }
     }
     ddb_exact_leave(&env);
+}
+
+/* Scores of all rows of a coded cell: by their codes, or (--exact) by the vectors themselves where there are sidecars. */
+DDB_FN dreamdb_status ddb_query_scan_coded(ddb_ctx *ctx, ddb_query_one *one, const ddb_query_cell *cell, uint64_t base,
+                                           const uint8_t *keep)
+{
+    const ddb_query_run *run = one->run;
+    if (cell->count > one->score_cap) {
+        ddb_mem_drop(ctx, one->scores, float, one->score_cap);
+        one->score_cap = 0;
+        one->scores = ddb_mem_new(ctx, float, cell->count);
+        if (!one->scores) {
+            return DREAMDB_ERR_MEMORY;
+        }
+        one->score_cap = cell->count;
+    }
+    if (run->query->exact && cell->rows) {
+        ddb_query_folds(ctx, cell->rows, cell->count, one->vector, run->dim, one->scores);
+    } else {
+        ddb_index_codec_scores(ctx->cpu, run->codec, one->prepared, cell->codes, run->codec->code_bytes, cell->count, one->scores);
+    }
+    for (size_t i = 0; i < cell->count; i++) {
+        if (!keep || keep[i]) {              /* a score that is no number (a hostile factor) comes last */
+            ddb_query_near_add(&one->near, ddb_exact_finite(one->scores[i]) ? -one->scores[i] : 3.4e38f, base + i);
+        }
+    }
+    return DREAMDB_OK;
 }
 
 /* Which rows of a cell the predicate keeps; NULL when there is none. */
@@ -23263,6 +25257,8 @@ DDB_FN dreamdb_status ddb_query_scan(ddb_ctx *ctx, ddb_query_one *one, ddb_query
             status = ddb_query_keep(ctx, one, &cell, &keep);
             if (status == DREAMDB_OK && one->run->l2) {
                 ddb_query_scan_l2(one, &cell, base, keep);
+            } else if (status == DREAMDB_OK && one->run->codec) {
+                status = ddb_query_scan_coded(ctx, one, &cell, base, keep);
             } else if (status == DREAMDB_OK) {
                 status = ddb_bound_query_scan(ctx, one->bound, cell.set, base, keep);
             }
@@ -23327,7 +25323,7 @@ DDB_FN dreamdb_status ddb_query_list(ddb_ctx *ctx, const ddb_query_one *one, ddb
     size_t key_size = ddb_index_key_size(one->run->field->index);
     uint8_t *keys = NULL;
     dreamdb_status status = nprobe == 0 ? ddb_query_all_keys(ctx, one->run, arena, &keys, count)
-                                        : ddb_index_probe(ctx, one->run->field->index, one->vector, nprobe, arena, &keys, count);
+                                        : ddb_index_probe(ctx, one->run->field->index, one->given, nprobe, arena, &keys, count);
     *probes = status == DREAMDB_OK ? ddb_mem_arena_new(ctx, arena, ddb_query_probe, *count) : NULL;
     if (status == DREAMDB_OK && !*probes) {
         return DREAMDB_ERR_MEMORY;
@@ -23342,8 +25338,8 @@ DDB_FN dreamdb_status ddb_query_list(ddb_ctx *ctx, const ddb_query_one *one, ddb
 DDB_FN dreamdb_status ddb_query_one_begin(ddb_ctx *ctx, ddb_query_one *one, ddb_arena *arena)
 {
     one->live = 0;
-    if (one->run->l2) {
-        one->near.cap = one->run->top_k;
+    if (one->run->l2 || one->run->codec) {
+        one->near.cap = one->run->rerank ? one->run->pool : one->run->top_k;
         one->near.count = 0;
         one->near.scores = ddb_mem_arena_new(ctx, arena, float, one->near.cap);
         one->near.ordinals = ddb_mem_arena_new(ctx, arena, uint64_t, one->near.cap);
@@ -23356,6 +25352,52 @@ DDB_FN dreamdb_status ddb_query_one_begin(ddb_ctx *ctx, ddb_query_one *one, ddb_
     return ddb_bound_query_init(ctx, one->vector, one->run->dim, one->run->top_k, &one->bound);
 }
 
+/* The pool of the best codes by their exact vectors, best first; equal ones stay in the order of their codes (evolution.md 5). */
+DDB_FN dreamdb_status ddb_query_rerank(ddb_ctx *ctx, ddb_query_one *one, const ddb_query_probe *const *by_rank)
+{
+    ddb_query_near exact = one->near;
+    ddb_query_run *run = one->run;
+    size_t count = one->near.count;
+    float *scores = ddb_mem_new(ctx, float, count);
+    uint64_t *places = ddb_mem_new(ctx, uint64_t, count), *ordinals = ddb_mem_new(ctx, uint64_t, count);
+    dreamdb_status status = scores && places && ordinals ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    exact.scores = scores;
+    exact.ordinals = places;
+    exact.count = 0;
+    exact.cap = count;
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        ddb_query_probe probe = *by_rank[one->near.ordinals[i] >> 32];
+        float score = 0;
+        status = ddb_query_pin(ctx, run, &probe, 1, false);
+        if (status < 0) {
+            break;
+        }
+        ddb_port_lock(&run->cells->lock);
+        const float *rows = run->table->cells[probe.slot].rows;
+        ddb_port_unlock(&run->cells->lock);
+        ordinals[i] = one->near.ordinals[i];
+        if (rows) {
+            ddb_query_folds(ctx, rows + (size_t)(ordinals[i] & 0xffffffffu) * run->dim, 1, one->vector, run->dim, &score);
+            ddb_query_near_add(&exact, -score, i);
+        } else {
+            status = ddb_mem_fail_at(ctx, DREAMDB_ERR_ARGUMENT, run->view->path, "query requires exact ranking, but field `%s` has records "
+                                     "without an exact vector: rerank must be approximate", run->query->field);
+        }
+        ddb_query_unpin(ctx, run, &probe, 1);
+    }
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        one->near.scores[i] = exact.scores[i];
+        one->near.ordinals[i] = ordinals[exact.ordinals[i]];
+    }
+    ddb_port_lock(&run->cells->lock);
+    run->reranked += count;
+    ddb_port_unlock(&run->cells->lock);
+    ddb_mem_drop(ctx, scores, float, count);
+    ddb_mem_drop(ctx, places, uint64_t, count);
+    ddb_mem_drop(ctx, ordinals, uint64_t, count);
+    return status;
+}
+
 /* Reads the anchors behind the ordinals of the best. */
 DDB_FN dreamdb_status ddb_query_one_end(ddb_ctx *ctx, ddb_query_one *one, ddb_arena *arena, const ddb_query_probe *probes,
                                         size_t probe_count,
@@ -23364,11 +25406,10 @@ DDB_FN dreamdb_status ddb_query_one_end(ddb_ctx *ctx, ddb_query_one *one, ddb_ar
     uint64_t *ordinals = one->near.ordinals;
     float *scores = one->near.scores;
     const ddb_query_probe **by_rank = ddb_mem_arena_new(ctx, arena, const ddb_query_probe *, probe_count);
-    *count = one->near.count;
-    if (!one->run->l2) {
+    if (!one->run->l2 && !one->run->codec) {
         ordinals = ddb_mem_arena_new(ctx, arena, uint64_t, one->run->top_k);
         scores = ddb_mem_arena_new(ctx, arena, float, one->run->top_k);
-        *count = ordinals && scores ? ddb_bound_query_end(one->bound, ordinals, scores) : 0;
+        one->near.count = ordinals && scores ? ddb_bound_query_end(one->bound, ordinals, scores) : 0;
     }
     if (!by_rank || !ordinals || !scores) {
         return DREAMDB_ERR_MEMORY;
@@ -23376,16 +25417,21 @@ DDB_FN dreamdb_status ddb_query_one_end(ddb_ctx *ctx, ddb_query_one *one, ddb_ar
     for (size_t i = 0; i < probe_count; i++) {
         by_rank[probes[i].rank] = probes + i;
     }
+    dreamdb_status status = one->run->rerank ? ddb_query_rerank(ctx, one, by_rank) : DREAMDB_OK;
+    if (status < 0) {
+        return status;
+    }
+    *count = one->near.count < one->run->top_k ? one->near.count : one->run->top_k;
     for (size_t i = 0; i < *count; i++) {
         ddb_query_probe probe = *by_rank[ordinals[i] >> 32];
-        dreamdb_status status = ddb_query_pin(ctx, one->run, &probe, 1, false);
+        status = ddb_query_pin(ctx, one->run, &probe, 1, false);
         if (status < 0) {
             return status;
         }
         ddb_port_lock(&one->run->cells->lock);
         out[i].anchor = one->run->table->cells[probe.slot].anchors[ordinals[i] & 0xffffffffu];
         ddb_port_unlock(&one->run->cells->lock);
-        out[i].score = scores[i];
+        out[i].score = one->run->codec ? -scores[i] : scores[i];
         ddb_query_unpin(ctx, one->run, &probe, 1);
     }
     return DREAMDB_OK;
@@ -23458,7 +25504,12 @@ DDB_FN dreamdb_status ddb_query_task_one(ddb_ctx *ctx, ddb_query_task *task, uin
         return DREAMDB_ERR_MEMORY;
     }
     one.vector = vector;
-    dreamdb_status status = ddb_index_prepare_query(ctx, run->field->index, run->query->vectors + (size_t)index * run->dim, vector);
+    one.given = run->query->vectors + (size_t)index * run->dim;
+    dreamdb_status status = ddb_index_prepare_query(ctx, run->field->index, one.given, vector);
+    if (status == DREAMDB_OK && run->codec) {
+        one.prepared = ddb_mem_new(ctx, float, run->codec->query_floats);
+        status = one.prepared ? ddb_index_codec_query(ctx, run->codec, vector, one.prepared) : DREAMDB_ERR_MEMORY;
+    }
     if (status == DREAMDB_OK) {
         status = ddb_query_one_run(ctx, &one, task->found + (size_t)index * run->top_k, task->counts + index);
     }
@@ -23466,6 +25517,8 @@ DDB_FN dreamdb_status ddb_query_task_one(ddb_ctx *ctx, ddb_query_task *task, uin
         ddb_bound_query_free(ctx, one.bound);
     }
     ddb_mem_drop(ctx, one.keep, uint8_t, one.keep_cap);
+    ddb_mem_drop(ctx, one.scores, float, one.score_cap);
+    ddb_mem_drop(ctx, one.prepared, float, run->codec ? run->codec->query_floats : 0);
     ddb_mem_drop(ctx, vector, float, run->dim);
     return status;
 }
@@ -23481,6 +25534,20 @@ DDB_FN void ddb_query_task_run(void *user, uint32_t index)
     task->errors[index].status = ddb_query_task_one(&ctx, task, index);
 }
 
+/* Whether the best codes are looked at again, and how many. */
+DDB_FN dreamdb_status ddb_query_run_pool(ddb_ctx *ctx, const dreamdb_query *query, ddb_query_run *run)
+{
+    bool wanted = query->rerank == DREAMDB_RERANK_EXACT || (query->rerank == DREAMDB_RERANK_INHERIT && run->field->schema->rerank);
+    if ((uint32_t)query->rerank > (uint32_t)DREAMDB_RERANK_EXACT) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "rerank must be inherit, approximate or exact");
+    }
+    run->codec = run->field->codec;
+    run->rerank = run->codec && wanted && !query->exact;
+    run->pool = run->rerank ? query->rerank_pool > 0 ? query->rerank_pool : run->top_k < UINT32_MAX / 5 ? run->top_k * 5 : UINT32_MAX : 0;
+    return run->rerank && run->pool < run->top_k
+        ? ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "rerank_pool must be 0 or at least top_k (%u)", (unsigned)run->top_k) : DREAMDB_OK;
+}
+
 /* Opens the run: field, Track, index, predicate, tables. */
 DDB_FN dreamdb_status ddb_query_run_open(ddb_ctx *ctx, dreamdb_snapshot *view, const dreamdb_query *query, ddb_query_run *run)
 {
@@ -23494,11 +25561,7 @@ DDB_FN dreamdb_status ddb_query_run_open(ddb_ctx *ctx, dreamdb_snapshot *view, c
     if (run->field->cls != DDB_TRACK_SPATIAL) {
         return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%s` is no embedding: it cannot be searched", query->field);
     }
-    if (run->field->registry.has_compressor) {
-        return ddb_mem_fail_at(ctx, DREAMDB_ERR_UNSUPPORTED, view->path,
-                               "field `%s` is stored as codes of a compressor, which this version does not search", query->field);
-    }
-    status = ddb_view_need(ctx, view, &run->field, 1, DDB_VIEW_TRACK | DDB_VIEW_INDEX);
+    status = ddb_view_need(ctx, view, &run->field, 1, DDB_VIEW_TRACK | DDB_VIEW_INDEX | DDB_VIEW_CODEC);
     if (status == DREAMDB_OK) {
         status = ddb_query_cells_of(ctx, view, &run->cells);
     }
@@ -23512,17 +25575,23 @@ DDB_FN dreamdb_status ddb_query_run_open(ddb_ctx *ctx, dreamdb_snapshot *view, c
     run->table = run->cells->fields + (run->field - view->fields);
     run->dim = (uint32_t)run->field->schema->dim;
     run->top_k = query->top_k > 0 ? query->top_k : 10;
-    if (run->top_k > DDB_QUERY_TOP) {                        /* memory follows the rows there are, not what was asked for */
+    status = ddb_query_run_pool(ctx, query, run);
+    if (status < 0) {
+        return status;
+    }
+    if (run->top_k > DDB_QUERY_TOP || run->pool > DDB_QUERY_TOP) {         /* memory follows the rows there are, not what was asked for */
         uint64_t most = 0;
         status = ddb_scan_records(ctx, view, run->field, 0, UINT64_MAX, &most);
         if (status < 0) {
             return status;
         }
         run->top_k = run->top_k > most ? (uint32_t)(most > 0 ? most : 1) : run->top_k;
+        run->pool = run->pool > most ? (uint32_t)(most > 0 ? most : 1) : run->pool;
     }
     run->l2 = ddb_index_metric_l2(run->field->index);
     ddb_port_lock(&run->cells->lock);
     run->table->dim = run->dim;
+    run->table->code_bytes = run->codec ? run->codec->code_bytes : 0;
     run->table->keys.key_size = ddb_index_key_size(run->field->index);
     ddb_port_unlock(&run->cells->lock);
     return DREAMDB_OK;
@@ -23594,6 +25663,7 @@ DDB_FN dreamdb_status ddb_query_gather(ddb_ctx *ctx, ddb_query_run *run, const d
     out->result.cells_probed = run->cells_probed;
     out->result.cells_read = run->cells_read;
     out->result.candidates = run->candidates;
+    out->result.reranked = run->reranked;
     return run->query->field_count > 0 && total > 0 ? ddb_query_columns(ctx, run, out, hits, total) : DREAMDB_OK;
 }
 
@@ -23662,7 +25732,7 @@ DDB_FN dreamdb_status ddb_query_search(ddb_ctx *ctx, dreamdb_snapshot *view, con
     return DREAMDB_OK;
 }
 
-/* ==== ROOM 33 check | prefix ddb_check_ | uses port mem bytes coll hash cbor addr store object schema roaring page track manifest tomb index bucket item view ==== */
+/* ==== ROOM 36 check | prefix ddb_check_ | uses port mem bytes coll hash cbor addr store object schema roaring page track manifest tomb index bucket item view ==== */
 /* What a view is made of, and whether it is whole: info, log, stats, and verify, which walks and hashes everything and names each fault.
    Must never trust what it checks, and never stop at the first fault. */
 
@@ -23705,6 +25775,17 @@ DDB_FN dreamdb_status ddb_check_info_field(ddb_ctx *ctx, dreamdb_snapshot *view,
     if (field->index) {
         out->k = ddb_index_k(field->index);
         out->bits = ddb_index_bits(field->index);
+    }
+    if (out->compressed) {
+        memcpy(out->compressor_address, field->registry.compressor.bytes, sizeof out->compressor_address);
+    }
+    if (field->codec) {
+        out->compressor = field->codec->row->kind;
+        out->code_bytes = field->codec->code_bytes;
+        out->bits_per_dim = field->codec->rabitq ? field->codec->rabitq->bits : 0;
+        out->factors = field->codec->rabitq && field->codec->rabitq->factors;
+        out->pq_m = field->codec->pq ? field->codec->pq->m : 0;
+        out->pq_k = field->codec->pq ? field->codec->pq->k : 0;
     }
     return out->name && out->modality && out->kind_text && out->algorithm && out->mime ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
 }
@@ -23774,6 +25855,7 @@ DDB_FN dreamdb_status ddb_check_info(ddb_ctx *ctx, dreamdb_snapshot *view, const
         ddb_ctx look = ddb_mem_fork(ctx, &quiet);
         if (field->schema->kind == DREAMDB_EMBEDDING && ddb_view_readable(&look, view, field) == DREAMDB_OK) {
             status = ddb_view_need(&look, view, &field, 1, DDB_VIEW_INDEX);
+            status = status < 0 ? status : ddb_view_need(&look, view, &field, 1, DDB_VIEW_CODEC);
             if (status < 0 && status != DREAMDB_ERR_UNSUPPORTED && status != DREAMDB_ERR_FORMAT) {
                 return ddb_mem_adopt(ctx, &quiet);
             }
@@ -23925,12 +26007,10 @@ DDB_FN dreamdb_status ddb_check_fresh(ddb_ctx *ctx, ddb_check_walk *walk, ddb_ch
 DDB_FN dreamdb_status ddb_check_bucket(ddb_ctx *ctx, const ddb_check_walk *walk, const ddb_check_job *job, const ddb_object_want *want)
 {
     ddb_bucket bucket;
-    const ddb_field *schema = job->field->schema;
     (void)walk;
-    dreamdb_status status = ddb_bucket_open(ctx, ddb_bytes_slice(want->object.data, want->object.size), want->path, schema->dim,
-                                            schema->modality, &bucket);
+    dreamdb_status status = ddb_view_bucket(ctx, job->field, ddb_bytes_slice(want->object.data, want->object.size), want->path, &bucket);
     if (status < 0) {
-        return status == DREAMDB_ERR_UNSUPPORTED ? DREAMDB_OK : status;      /* codes: hashed, not read by this version */
+        return status == DREAMDB_ERR_UNSUPPORTED ? DREAMDB_OK : status;      /* records by reference: hashed, not read by this version */
     }
     if (job->field->has_registry && job->field->registry.index_count == 1 && !ddb_addr_equal(&bucket.index, &job->field->registry.index)) {
         return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, want->path, "bucket was placed under another spatial index than the field's");
@@ -23988,14 +26068,16 @@ DDB_FN dreamdb_status ddb_check_form(ddb_ctx *ctx, const ddb_check_walk *walk, c
 {
     ddb_slice bytes = ddb_bytes_slice(want->object.data, want->object.size);
     ddb_index *index = NULL;
+    ddb_codec *codec = NULL;
     const uint8_t *vectors = NULL;
     dreamdb_status status = DREAMDB_OK;
     switch (job->cls) {
     case DDB_CHECK_BUCKET:
         return ddb_check_bucket(ctx, walk, job, want);
     case DDB_CHECK_SIDECAR:
-        return job->field->registry.has_compressor ? DREAMDB_OK : ddb_bucket_sidecar_open(ctx, bytes, want->path, job->field->schema->dim,
-                                                                   (size_t)ddb_bucket_records(job->row.size, job->field->schema), &vectors);
+        return ddb_bucket_sidecar_open(ctx, bytes, want->path, job->field->schema->dim,
+                                       job->field->registry.has_compressor && !job->field->codec ? SIZE_MAX : (size_t)ddb_bucket_records(
+                                           job->row.size, job->field->schema, ddb_view_code_bytes(job->field)), &vectors);
     case DDB_CHECK_POSTING:
         status = ddb_check_posting(ctx, &job->row, bytes, want->path);
         for (const ddb_check_more *more = job->more; more && status == DREAMDB_OK; more = more->next) {
@@ -24005,8 +26087,9 @@ DDB_FN dreamdb_status ddb_check_form(ddb_ctx *ctx, const ddb_check_walk *walk, c
     case DDB_CHECK_SCALAR_INDEX:
         return ddb_check_scalar_index(ctx, job->field->schema, bytes, want->path);
     case DDB_CHECK_INDEX:
-        status = job->field ? ddb_index_decode(ctx, bytes, want->path, &index) : DREAMDB_OK;
+        status = job->field ? ddb_index_decode(ctx, bytes, want->path, &index) : ddb_index_codec_decode(ctx, bytes, want->path, &codec);
         ddb_index_free(ctx, index);
+        ddb_index_codec_free(ctx, codec);
         return status == DREAMDB_ERR_UNSUPPORTED ? DREAMDB_OK : status;
     case DDB_CHECK_ITEM:
         status = ddb_check_packed(ctx, &job->row, bytes, want->path);
@@ -24255,6 +26338,11 @@ DDB_FN dreamdb_status ddb_check_field(ddb_ctx *ctx, ddb_check_walk *walk, ddb_vi
         return status;
     }
     status = ddb_view_need(&own, walk->view, &field, 1, DDB_VIEW_TRACK);
+    if (status == DREAMDB_OK) {                /* a compressor that cannot be opened is told where it is walked; its codes are hashed */
+        dreamdb_error quiet;
+        ddb_ctx look = ddb_mem_fork(ctx, &quiet);
+        status = ddb_view_try_codec(&look, walk->view, field) == DREAMDB_ERR_MEMORY ? ddb_mem_adopt(&own, &quiet) : DREAMDB_OK;
+    }
     walk->report->objects++;
     if (status < 0) {
         return ddb_check_absorb(ctx, walk, status, &error);
@@ -24415,11 +26503,12 @@ DDB_FN dreamdb_status ddb_check_stats_rows(ddb_ctx *ctx, dreamdb_snapshot *view,
         ddb_check_class cls = item ? (row->flags & DDB_ROW_CHUNKED ? DDB_CHECK_ITEM_MANIFEST : DDB_CHECK_ITEM) : spatial ? DDB_CHECK_BUCKET
             : DDB_CHECK_POSTING;
         out->rows++;
-        out->records += spatial ? ddb_bucket_records(row->size, field->schema) : 1;
+        uint64_t records = spatial ? ddb_bucket_records(row->size, field->schema, ddb_view_code_bytes(field)) : 1;
+        out->records += records;
         status = ddb_check_tally(count, cls, &row->addr, row->size);
         if (status == DREAMDB_OK && (row->flags & DDB_ROW_SIDECAR)) {
             status = ddb_check_tally(count, DDB_CHECK_SIDECAR, &row->sidecar,
-                                     128 + ddb_bucket_records(row->size, field->schema) * field->schema->dim * 4);
+                                     128 + records * field->schema->dim * 4);
         }
         if (!item) {
             bool same = out->rows > 1 && ddb_bytes_equal(ddb_bytes_of(&last), row->key);
@@ -24453,6 +26542,7 @@ DDB_FN dreamdb_status ddb_check_stats_field(ddb_ctx *ctx, dreamdb_snapshot *view
         return DREAMDB_OK;
     }
     dreamdb_status status = ddb_view_need(ctx, view, &field, 1, DDB_VIEW_TRACK);
+    status = status < 0 ? status : ddb_view_try_codec(ctx, view, field);
     if (status == DREAMDB_OK) {
         status = ddb_check_tally(count, DDB_CHECK_TRACK, &field->binding->address, field->track_object.size);
     }
@@ -24512,7 +26602,7 @@ DDB_FN dreamdb_status ddb_check_stats(ddb_ctx *ctx, dreamdb_snapshot *view, cons
     return status;
 }
 
-/* ==== ROOM 34 api | prefix ddb_api_ | uses port mem bytes cpu hash addr object ref index view write scan query check ==== */
+/* ==== ROOM 37 api | prefix ddb_api_ | uses port mem bytes cpu hash addr object ref view write scan query check ==== */
 /* The public functions: check the arguments, call one room.  Nothing else lives here. */
 
 /* The allocator of a config, or libc. */
@@ -24547,7 +26637,7 @@ DDB_FN void ddb_api_free(ddb_ctx *ctx, dreamdb *db)
 {
     ddb_view_release(ctx, db->tip);
     for (size_t i = 0; i < db->index_count; i++) {
-        ddb_index_free(ctx, db->indexes[i].index);
+        ddb_view_index_free(ctx, db->indexes + i);
     }
     ddb_mem_drop(ctx, db->indexes, ddb_view_index, db->index_cap);
     if (db->ref) {

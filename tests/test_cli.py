@@ -189,8 +189,13 @@ def test_usage():
 def test_create_refuses():
     for spec, said in (('emb:embedding,dim=3,index=ivf', 'train='), ('emb:embedding', 'dim=N'), ('emb:embeding,dim=3', 'KIND'), ('emb', 'KIND'),
                        ('x:int,dim=3', 'does not go with'), ('x:int,colour=red', 'unknown key'), ('emb:embedding,dim=x', 'dim=x'),
-                       ('emb:embedding,dim=3,compressor=rabitq', 'not in this version'), ('emb:embedding,dim=3,index=imi', 'not in this version'),
-                       ('emb:embedding,dim=3,bits_per_dim=4', 'not in this version'), ('emb:embedding,dim=3,index=tree', 'is none of'),
+                       ('emb:embedding,dim=3,compressor=zip', 'is none of rabitq'), ('emb:embedding,dim=3,index=imi', 'train='),
+                       ('emb:embedding,dim=3,bits_per_dim=4', 'compressor=rabitq'), ('emb:embedding,dim=3,compressor=rabitq,factors=2', '1 or 0'),
+                       ('emb:embedding,dim=3,compressor=pq', 'm=N'), ('emb:embedding,dim=3,m=3', 'compressor=pq'), ('emb:embedding,dim=4,k_sub=3', 'index=imi'),
+                       ('emb:embedding,dim=3,compressor=rabitq,compressor_seed=abc', '64 hex digits'),
+                       ('emb:embedding,dim=3,compressor=rabitq,bits_per_dim=3', 'use 1, 2, 4, or 8'),
+                       ('emb:embedding,dim=3,compressor=rabitq,bits_per_dim=4,factors', 'only for bits_per_dim=1'),
+                       ('emb:embedding,dim=3,compressor=rabitq,index=lsh-l2', 'without a compressor'), ('emb:embedding,dim=3,index=tree', 'is none of'),
                        ('emb:embedding,dim=3,width=-1,index=lsh-l2', 'width'), ('t:constant', 'modality'), ('x:int,optional=3', 'takes no value'),
                        ('emb:embedding,dim=3,bits', 'wants a value')):
         bad(2, said, 'create', 'main', '--field', spec)
@@ -654,6 +659,66 @@ def test_train():
     bad(4, "'nope'", 'train', 'main', 'nope')
     bad(1, '', 'train', 'main', 'emb', '--k', 2000)
     bad(1, '6', 'train', 'main', 'emb', '--sample', vectors('w.npy', unit(9, 5)))
+
+
+def test_compressors():
+    rows = [[f32(x / sum(y * y for y in r) ** .5) for x in r] for r in unit(600, 8)]      # rabitq is made for vectors of length 1
+    vectors('v.npy', rows)
+    vectors('odd.npy', unit(50, 7))
+    bad(2, 'even dim', 'create', 'main', '--field', 'emb:embedding,index=imi,train=odd.npy')
+    bad(2, 'divides dim', 'create', 'main', '--field', 'emb:embedding,compressor=pq,m=3,train=v.npy')
+    bad(2, 'sample size 50', 'create', 'main', '--field', 'emb:embedding,compressor=pq,m=7,train=odd.npy')
+    ok('create', 'main', '--field', 'a:embedding,train=v.npy,k=6,compressor=rabitq,bits_per_dim=8,rerank',
+       '--field', 'b:embedding,index=imi,train=v.npy,k_sub=3', '--field', 'c:embedding,index=lsh,bits=3,train=v.npy,compressor=pq,m=4,pq_k=32',
+       '--field', 'd:embedding,train=v.npy,k=4,compressor=rabitq,compressor_seed=7')
+    ok('append', 'main', *sum((['--column', x + '=v.npy'] for x in 'abcd'), []), '--anchor-start', 0)
+    f = {f['field']: f for f in rows_of('inspect', 'main')[0]['fields']}
+    check(f['a']['compressor']['kind'] == 'rabitq' and f['a']['compressor']['bits_per_dim'] == 8 and f['a']['compressor']['code_bytes'] == 8, 'inspect a')
+    check(f['b']['algorithm'] == 'dreamdb.imi-cosine' and f['b']['k'] == 9 and 'compressor' not in f['b'], 'inspect b')
+    check(f['c']['compressor']['m'] == 4 and f['c']['compressor']['k'] == 32 and f['c']['bits'] == 3, 'inspect c')
+    check(f['d']['compressor']['factors'] and f['d']['compressor']['code_bytes'] == 5, 'inspect d')
+    check(all(f[x]['rows'] == 600 for x in 'abcd'), 'rows are counted')
+    d = ok('inspect', 'main').out
+    check('rabitq of 8 bits, rerank' in d and 'pq of 4 bytes, k 32' in d and 'rabitq of 1 bit with factors' in d and 'imi, k 9' in d, d)
+    exact = [h['anchor'] for h in rows_of('query', 'main', 'b', '--anchor', 5, '--exact')[0]['hits']]
+    check([h['anchor'] for h in rows_of('query', 'main', 'a', '--vector', '[%s]' % ','.join(map(repr, rows[5])), '--exact')[0]['hits']] == exact,
+          'sidecars give the exact neighbours')
+    q = ['--vector', '[%s]' % ','.join(map(repr, rows[5]))]
+    got = rows_of('query', 'main', 'a', *q, '--nprobe', 6, '--rerank-pool', 100, '--explain')
+    check([h['anchor'] for h in got[0]['hits']] == exact and got[1]['explain']['reranked'] == 100, 'a pool of 100 is reranked')
+    got = rows_of('query', 'main', 'a', *q, '--nprobe', 6, '--rerank-mode', 'approximate', '--explain')
+    check(got[0]['hits'][0]['anchor'] == 5 and got[1]['explain']['reranked'] == 0, 'by the codes alone')
+    check(len(set(exact) & {h['anchor'] for h in got[0]['hits']}) > 7, '8 bits find nearly the same')
+    bad(1, 'rerank must be approximate', 'query', 'main', 'c', *q, '--rerank-mode', 'exact')
+    bad(2, 'none of inherit', 'query', 'main', 'a', *q, '--rerank-mode', 'never')
+    bad(1, 'at least top_k', 'query', 'main', 'a', *q, '--rerank-pool', 3)
+    for x in 'cd':
+        check(rows_of('query', 'main', x, *q, '--exact', '--top-k', 3)[0]['hits'], 'codes of ' + x)
+    got = [r['fields']['a'] for r in rows_of('scan', 'main', '--fields', 'a', '--order', 'anchor')]
+    check(len(got) == 600 and all(abs(x - y) < .05 for g, r in zip(got, rows) for x, y in zip(g, r)) and got[0] != rows[0], 'scan gives decoded vectors')
+    check(got == [r['fields']['a'] for r in sorted(rows_of('scan', 'main', '--fields', 'a', '--order', 'storage'), key=lambda r: r['anchor'])], 'in storage order too')
+    check(rows_of('get', 'main', 3, '--fields', 'a')[0]['fields']['a'] == got[3], 'get too')
+    ok('train', 'main', 'a', '--k', 9)
+    ok('train', 'main', 'b', '--k', 2)
+    ok('train', 'main', 'c', '--index', 'imi', '--k', 3)
+    f = {f['field']: f for f in rows_of('inspect', 'main')[0]['fields']}
+    check((f['a']['k'], f['b']['k'], f['c']['k']) == (9, 4, 9) and f['c']['algorithm'] == 'dreamdb.imi-cosine', 'trained anew')
+    check(got == [r['fields']['a'] for r in rows_of('scan', 'main', '--fields', 'a', '--order', 'anchor')], 'the codes stay')
+    check([h['anchor'] for h in rows_of('query', 'main', 'a', *q, '--exact')[0]['hits']] == exact, 'and so do the sidecars')
+    bad(2, 'neither ivf nor imi', 'train', 'main', 'a', '--index', 'lsh')
+    bad(2, 'layer', 'add-field', 'main', '--field', 'e:embedding,train=v.npy,compressor=rabitq')
+    bad(2, 'always compressed', 'add-field', 'main', '--field', 'e:embedding,train=v.npy', '--layer-of', 'a')
+    ok('add-field', 'main', '--field', 'e:embedding,train=v.npy,k=5,compressor=rabitq,bits_per_dim=4,rerank', '--layer-of', 'a', '--column', 'e=v.npy', '--anchor-start', 0)
+    f = {f['field']: f for f in rows_of('inspect', 'main')[0]['fields']}
+    check(f['e']['layer'] and f['e']['rows'] == 600 and f['e']['modality'] == 'embedding.f32.dim=8.bucketed.version=5', 'a layer: %s' % f['e']['modality'])
+    vectors('more.npy', unit(10, 8))
+    ok('append', 'main', '--into', 'e', '--column', 'e=more.npy', '--anchor-start', 1000)
+    check(rows_of('count', 'main', 'e') == [{'count': 610}], 'more of the layer')
+    check([h['anchor'] for h in rows_of('query', 'main', 'e', *q, '--exact')[0]['hits']][0] == 5, 'the layer is searched')
+    ok('add-field', 'main', '--field', 'g:embedding,dim=8,bits=4,compressor=rabitq', '--layer-of', 'e')
+    d = rows_of('stats', 'main')[0]
+    check([x['records'] for x in d['fields'] if x['field'] == 'c'] == [600], 'stats counts codes: %s' % d['fields'])
+    ok('verify', 'main', '--history', 'all')
 
 
 def test_verify_and_stats():

@@ -284,8 +284,8 @@ static void bad_lsh_objects(void)
     put_head(&b, 5, 4, 6, "cosine");
     ddb_cbor_map(&b, 0);
     put_tail(&b, "dreamdb.imi-cosine");
-    CHECK(decoded(&b, NULL) == DREAMDB_ERR_UNSUPPORTED);
-    CHECK_STR(test_error.message, "index algorithm dreamdb.imi-cosine is not in this version");
+    CHECK(decoded(&b, NULL) == DREAMDB_ERR_CORRUPT);
+    CHECK_STR(test_error.message, "SpatialIndex: params.version is missing");
     ddb_bytes_free(&b);
     CHECK_EQ_U64(test_live_bytes(), 0);
 }

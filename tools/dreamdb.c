@@ -639,7 +639,7 @@ enum {
     OPT_STORE = 1, OPT_JSON, OPT_PROGRESS, OPT_SEED, OPT_NOW, OPT_NONCE, OPT_WRITER, OPT_DURABILITY, OPT_IDENTICAL, OPT_CACHE,
     OPT_THREADS, OPT_HELP, OPT_VERSION, OPT_FIELD, OPT_LAYER_OF, OPT_COLUMN, OPT_ROWS, OPT_ANCHORS, OPT_ANCHOR_START, OPT_BATCH,
     OPT_INTO, OPT_PAGE_EARLY, OPT_ALLOW_TOMBSTONED, OPT_SAMPLE, OPT_K, OPT_ITERATIONS, OPT_KEY_BITS, OPT_VECTOR, OPT_ANCHOR,
-    OPT_TOP_K, OPT_NPROBE, OPT_WHERE, OPT_RERANK_POOL, OPT_FIELDS, OPT_EXACT, OPT_EXPLAIN, OPT_START, OPT_END, OPT_LIMIT, OPT_ORDER,
+    OPT_TOP_K, OPT_NPROBE, OPT_WHERE, OPT_RERANK_POOL, OPT_RERANK_MODE, OPT_INDEX, OPT_FIELDS, OPT_EXACT, OPT_EXPLAIN, OPT_START, OPT_END, OPT_LIMIT, OPT_ORDER,
     OPT_ESTIMATE, OPT_HISTORY
 };
 
@@ -673,7 +673,8 @@ static const option_row options[] = {
     {"--page-early", OPT_PAGE_EARLY, NULL, "append", "Tracks page from 16 KiB on: small appends stay small for ever"},
     {"--allow-tombstoned", OPT_ALLOW_TOMBSTONED, NULL, "append", "rows of deleted anchors are accepted (they stay hidden)"},
     {"--sample", OPT_SAMPLE, "FILE", "train", ".npy or .fvecs to train on (default: the stored vectors)"},
-    {"--k", OPT_K, "N", "train", "cells (default: the square root of the sample's rows)"},
+    {"--k", OPT_K, "N", "train", "cells; of imi k_sub (default: the square root of the sample's rows; imi: the fourth root)"},
+    {"--index", OPT_INDEX, "ivf|imi", "train", "kind of the new index (default: imi where the field has it, else ivf)"},
     {"--iterations", OPT_ITERATIONS, "N", "train", "rounds of k-means (default 10)"},
     {"--key-bits", OPT_KEY_BITS, "24|auto", "train", "width of cell keys (auto: as narrow as the reference's)"},
     {"--vector", OPT_VECTOR, "FILE|[x,...]", "query", ".npy or .fvecs with one or many query vectors, or the numbers themselves"},
@@ -682,7 +683,8 @@ static const option_row options[] = {
     {"--nprobe", OPT_NPROBE, "N|auto", "query", "cells to look into (default 32; auto: until there are enough candidates)"},
     {"--where", OPT_WHERE, "TEXT", "query scan count export",
      "a predicate, such as 'label=cat and (n>=3 or kind in (a,b))'; repeated: all hold"},
-    {"--rerank-pool", OPT_RERANK_POOL, "N", "query", "candidates scored exactly (default 5 x top-k)"},
+    {"--rerank-pool", OPT_RERANK_POOL, "N", "query", "codes whose exact vectors are scored (default 5 x top-k)"},
+    {"--rerank-mode", OPT_RERANK_MODE, "inherit|approximate|exact", "query", "whether that is done (default: as the field was made)"},
     {"--fields", OPT_FIELDS, "A,B", "query get scan export", "fields to show"},
     {"--exact", OPT_EXACT, NULL, "query", "looks into every cell"},
     {"--explain", OPT_EXPLAIN, NULL, "query", "tells what was read"},
@@ -703,7 +705,6 @@ static const char *const later_options[] = {
     "--finish",
     "--k-max", "--max-cells", "--endpoint", "--keep-manifests", "--keep-since", "--dry-run", "--deep", "--strategy", "--reason",
     "--relineage", "--allow-lossy", "--writers-paused"};
-static const char *const later_keys[] = {"compressor", "bits_per_dim", "m", "pq_k", "k_sub"};
 
 typedef struct verb_row {
     const char *name;
@@ -3290,15 +3291,17 @@ static const struct kind_row { const char *name; dreamdb_kind kind; } kinds[] = 
 
 typedef enum key_id {
     KEY_DIM, KEY_INDEX, KEY_BITS, KEY_K, KEY_WIDTH, KEY_KEY_BITS, KEY_ITERATIONS, KEY_RERANK, KEY_BUCKET, KEY_TRAIN, KEY_TRAIN_ROWS,
-    KEY_EXPECT, KEY_MIME, KEY_CHUNK, KEY_PACK, KEY_MODALITY, KEY_VALUE, KEY_FILE, KEY_OPTIONAL, KEY_REQUIRED
+    KEY_EXPECT, KEY_K_SUB, KEY_COMPRESSOR, KEY_BITS_PER_DIM, KEY_FACTORS, KEY_M, KEY_PQ_K, KEY_COMPRESSOR_SEED, KEY_MIME, KEY_CHUNK, KEY_PACK, KEY_MODALITY, KEY_VALUE, KEY_FILE, KEY_OPTIONAL, KEY_REQUIRED
 } key_id;
 
-/* form: t text, u u32, z size in bytes, w word without a value. kinds: e embedding, m media, s scalar, c constant. */
+/* form: t text, u u32, z size in bytes, w word without a value, s switch (with no value, or 0 or 1). kinds: e embedding, m media, s scalar, c constant. */
 static const struct key_row { const char *name; key_id id; char form; const char *kinds; } keys[] = {
     {"dim", KEY_DIM, 'u', "e"}, {"index", KEY_INDEX, 't', "e"}, {"bits", KEY_BITS, 'u', "e"}, {"k", KEY_K, 'u', "e"},
     {"width", KEY_WIDTH, 't', "e"}, {"key_bits", KEY_KEY_BITS, 't', "e"}, {"iterations", KEY_ITERATIONS, 'u', "e"},
     {"rerank", KEY_RERANK, 'w', "e"}, {"bucket_max_bytes", KEY_BUCKET, 'z', "e"}, {"train", KEY_TRAIN, 't', "e"},
-    {"train_rows", KEY_TRAIN_ROWS, 'u', "e"}, {"rows", KEY_EXPECT, 'u', "e"}, {"mime", KEY_MIME, 't', "m"}, {"chunk", KEY_CHUNK, 'z', "m"},
+    {"train_rows", KEY_TRAIN_ROWS, 'u', "e"}, {"rows", KEY_EXPECT, 'u', "e"}, {"k_sub", KEY_K_SUB, 'u', "e"},
+    {"compressor", KEY_COMPRESSOR, 't', "e"}, {"bits_per_dim", KEY_BITS_PER_DIM, 'u', "e"}, {"factors", KEY_FACTORS, 's', "e"},
+    {"m", KEY_M, 'u', "e"}, {"pq_k", KEY_PQ_K, 'u', "e"}, {"compressor_seed", KEY_COMPRESSOR_SEED, 't', "e"}, {"mime", KEY_MIME, 't', "m"}, {"chunk", KEY_CHUNK, 'z', "m"},
     {"pack", KEY_PACK, 'u', "m"}, {"modality", KEY_MODALITY, 't', "c"}, {"value", KEY_VALUE, 't', "c"}, {"file", KEY_FILE, 't', "c"},
     {"optional", KEY_OPTIONAL, 'w', "ems"}, {"required", KEY_REQUIRED, 'w', "ems"}};
 
@@ -3308,6 +3311,7 @@ typedef struct spec {
     char  *text;                              /* a copy of the option, cut into pieces */
     float *train_data;
     const char *train; uint32_t train_rows, expect;
+    uint8_t compressor_seed[32];
     buffer  file;                              /* a constant's value */
 } spec;
 
@@ -3333,17 +3337,56 @@ static int parse_key_bits(const char *text, uint32_t *bits)
 static int parse_index(const char *text, dreamdb_index_kind *index)
 {
     static const struct { const char *name; dreamdb_index_kind kind; } rows_of[] = {
-        {"ivf", DREAMDB_INDEX_IVF}, {"lsh", DREAMDB_INDEX_LSH}, {"lsh-l2", DREAMDB_INDEX_LSH_L2}};
+        {"ivf", DREAMDB_INDEX_IVF}, {"lsh", DREAMDB_INDEX_LSH}, {"lsh-l2", DREAMDB_INDEX_LSH_L2}, {"imi", DREAMDB_INDEX_IMI}};
     for (size_t i = 0; i < COUNT_OF(rows_of); i++) {
         if (strcmp(text, rows_of[i].name) == 0) {
             *index = rows_of[i].kind;
             return EXIT_DONE;
         }
     }
-    if (strcmp(text, "imi") == 0) {
-        return fail(EXIT_USAGE, "index=imi: not in this version");
+    return fail(EXIT_USAGE, "index=%s: is none of ivf, imi, lsh, lsh-l2", text);
+}
+
+/* 64 hex digits, or a number that goes into the first 8 bytes, lowest first. */
+static int parse_compressor_seed(const char *text, uint8_t seed[32])
+{
+    uint64_t number;
+    memset(seed, 0, 32);
+    if (strlen(text) == 64) {
+        for (size_t i = 0; i < 64; i++) {
+            const char *digits = "0123456789abcdef", *at = strchr(digits, text[i]);
+            if (!at) {
+                return 0;
+            }
+            seed[i / 2] = (uint8_t)(seed[i / 2] << 4 | (at - digits));
+        }
+        return 1;
     }
-    return fail(EXIT_USAGE, "index=%s: is none of ivf, lsh, lsh-l2", text);
+    if (!parse_u64(text, strlen(text), &number)) {
+        return 0;
+    }
+    for (size_t i = 0; i < 8; i++) {
+        seed[i] = (uint8_t)(number >> 8 * i);
+    }
+    return 1;
+}
+
+/* The keys of compressors. */
+static int spec_compressor_key(spec *s, const struct key_row *row, const char *value, uint32_t number)
+{
+    dreamdb_field *f = &s->field;
+    if (row->id == KEY_COMPRESSOR) {
+        f->compressor = strcmp(value, "rabitq") == 0 ? DREAMDB_COMPRESSOR_RABITQ : strcmp(value, "pq") == 0 ? DREAMDB_COMPRESSOR_PQ
+            : DREAMDB_COMPRESSOR_NONE;
+        return f->compressor ? EXIT_DONE : fail(EXIT_USAGE, "compressor=%s: is none of rabitq, pq", value);
+    }
+    if (row->id == KEY_COMPRESSOR_SEED) {
+        f->compressor_seed = s->compressor_seed;
+        return parse_compressor_seed(value, s->compressor_seed) ? EXIT_DONE
+            : fail(EXIT_USAGE, "compressor_seed=%s: is neither a number nor 64 hex digits", value);
+    }
+    *(row->id == KEY_BITS_PER_DIM ? &f->bits_per_dim : row->id == KEY_M ? &f->pq_m : &f->pq_k) = number;
+    return EXIT_DONE;
 }
 
 /* One key and its value; number holds the value of the forms u and z. */
@@ -3367,6 +3410,10 @@ static int spec_key(spec *s, const struct key_row *row, const char *value, uint6
         }
         break;
     case KEY_ITERATIONS: f->iterations = small; break;
+    case KEY_K_SUB:      f->k_sub = small; break;
+    case KEY_FACTORS:    f->factors = strcmp(value, "0") == 0 ? -1 : 1; break;
+    case KEY_COMPRESSOR: case KEY_BITS_PER_DIM: case KEY_M: case KEY_PQ_K: case KEY_COMPRESSOR_SEED:
+        return spec_compressor_key(s, row, value, small);
     case KEY_RERANK:     f->rerank = 1; break;
     case KEY_BUCKET:     f->bucket_max_bytes = number; break;
     case KEY_TRAIN:      s->train = value; break;
@@ -3409,16 +3456,16 @@ static int spec_pair(spec *s, char *pair)
     for (size_t i = 0; i < COUNT_OF(keys); i++) {
         row = strlen(keys[i].name) == size && memcmp(keys[i].name, pair, size) == 0 ? &keys[i] : row;
     }
-    if (!row && list_has(later_keys, COUNT_OF(later_keys), pair, size)) {
-        return fail(EXIT_USAGE, "field %s: %.*s: not in this version", s->field.name, (int)size, pair);
-    }
     if (!row) {
         return fail(EXIT_USAGE, "field %s: unknown key '%.*s': see `dreamdb help create`", s->field.name, (int)size, pair);
     }
     if (!strchr(row->kinds, kind_letter(s->field.kind))) {
         return fail(EXIT_USAGE, "field %s: %s does not go with kind %s", s->field.name, row->name, kind_name(s->field.kind));
     }
-    if ((row->form == 'w') != !equals && !(row->form == 'w' && equals && strcmp(equals, "=true") == 0)) {
+    if (row->form == 's' && equals && strcmp(equals, "=0") != 0 && strcmp(equals, "=1") != 0) {
+        return fail(EXIT_USAGE, "field %s: %s%s: is no switch: 1 or 0", s->field.name, row->name, equals);
+    }
+    if (row->form != 's' && (row->form == 'w') != !equals && !(row->form == 'w' && equals && strcmp(equals, "=true") == 0)) {
         return fail(EXIT_USAGE, row->form == 'w' ? "field %s: %s takes no value" : "field %s: %s wants a value: %s=...", s->field.name,
                     row->name, row->name);
     }
@@ -3442,16 +3489,40 @@ static uint32_t expected_bits(uint32_t rows_expected)
     return bits / 2 > 0 ? bits / 2 : 1;
 }
 
+/* Keys that go together. */
+static int spec_pairs(const spec *s)
+{
+    const dreamdb_field *f = &s->field;
+    int pq = f->compressor == DREAMDB_COMPRESSOR_PQ, imi = f->index == DREAMDB_INDEX_IMI;
+    if ((f->index == DREAMDB_INDEX_IVF || imi) && !s->train) {
+        return fail(EXIT_USAGE, "field %s: index=%s has to be trained: add train=FILE.npy, a sample (the file about to be appended "
+                                "will do; %s)", f->name, imi ? "imi" : "ivf", imi ? "k_sub=N, or the fourth root of its rows"
+                                : "k=N, or the square root of its rows");
+    }
+    if (pq && (!s->train || f->pq_m == 0)) {
+        return fail(EXIT_USAGE, "field %s: compressor=pq wants m=N (bytes of a code, which divide dim) and train=FILE.npy, a sample",
+                    f->name);
+    }
+    if (s->train && !pq && (f->index == DREAMDB_INDEX_LSH || f->index == DREAMDB_INDEX_LSH_L2)) {
+        return fail(EXIT_USAGE, "field %s: train= goes with index=ivf, index=imi and compressor=pq", f->name);
+    }
+    if ((f->bits_per_dim > 0 || f->factors != 0) && f->compressor != DREAMDB_COMPRESSOR_RABITQ) {
+        return fail(EXIT_USAGE, "field %s: bits_per_dim and factors go with compressor=rabitq", f->name);
+    }
+    if ((f->pq_m > 0 || f->pq_k > 0) && !pq) {
+        return fail(EXIT_USAGE, "field %s: m and pq_k go with compressor=pq", f->name);
+    }
+    return f->k_sub > 0 && !imi ? fail(EXIT_USAGE, "field %s: k_sub goes with index=imi", f->name)
+        : f->k > 0 && imi ? fail(EXIT_USAGE, "field %s: index=imi takes k_sub=N (k_sub times k_sub cells), not k", f->name) : EXIT_DONE;
+}
+
 /* Training sample, default index, advice. */
 static int spec_index(const app *a, spec *s)
 {
     dreamdb_field *f = &s->field;
-    if (f->index == DREAMDB_INDEX_IVF && !s->train) {
-        return fail(EXIT_USAGE, "field %s: index=ivf has to be trained: add train=FILE.npy, a sample (the file about to be appended "
-                                "will do; k=N, or the square root of its rows)", f->name);
-    }
-    if (s->train && (f->index == DREAMDB_INDEX_LSH || f->index == DREAMDB_INDEX_LSH_L2)) {
-        return fail(EXIT_USAGE, "field %s: train= goes with index=ivf only", f->name);
+    int wrong = spec_pairs(s);
+    if (wrong) {
+        return wrong;
     }
     if (s->train) {
         uint64_t dim = f->dim;
@@ -3460,7 +3531,7 @@ static int spec_index(const app *a, spec *s)
             return code;
         }
         f->train = s->train_data;
-        f->index = DREAMDB_INDEX_IVF;
+        f->index = f->index == DREAMDB_INDEX_DEFAULT ? DREAMDB_INDEX_IVF : f->index;
         f->dim = (uint32_t)dim;
         f->seed = option_is(a, OPT_SEED) ? a->random_state : 0;
         if (f->train_count == 0) {
@@ -3565,6 +3636,20 @@ static int is_zero_address(const uint8_t *address)
     return address[0] == 0;                   /* every address starts with 0x1e */
 }
 
+/* ", rabitq of 4 bits", ", pq of 8 bytes, k 256" ... */
+static void compressor_detail(const dreamdb_field_info *f, char *text, size_t room)
+{
+    text[0] = 0;
+    if (f->compressor == DREAMDB_COMPRESSOR_RABITQ) {
+        (void)snprintf(text, room, ", rabitq of %" PRIu32 " bit%s%s", f->bits_per_dim, f->bits_per_dim > 1 ? "s" : "",
+                       f->factors ? " with factors" : "");
+    } else if (f->compressor == DREAMDB_COMPRESSOR_PQ) {
+        (void)snprintf(text, room, ", pq of %" PRIu32 " byte%s, k %" PRIu32, f->pq_m, f->pq_m > 1 ? "s" : "", f->pq_k);
+    } else if (f->compressed) {
+        (void)snprintf(text, room, ", compressed (kept, not read)");
+    }
+}
+
 /* "ivf, k 63, 24-bit keys", "jpeg", "title.text" ... */
 static void field_detail(const dreamdb_field_info *f, char *text, size_t room)
 {
@@ -3577,8 +3662,9 @@ static void field_detail(const dreamdb_field_info *f, char *text, size_t room)
         if (f->k > 0) {
             used += snprintf(text + used, room - (size_t)used, ", k %" PRIu64, f->k);
         }
-        (void)snprintf(text + used, room - (size_t)used, ", %" PRIu64 "-bit keys%s%s", f->bits, f->rerank ? ", rerank" : "",
-                       f->compressed ? ", compressed (kept, not read)" : "");
+        char coded[80];
+        compressor_detail(f, coded, sizeof coded);
+        (void)snprintf(text + used, room - (size_t)used, ", %" PRIu64 "-bit keys%s%s", f->bits, coded, f->rerank ? ", rerank" : "");
     } else if (is_media(f->kind)) {
         int used = snprintf(text, room, "%.80s", f->mime ? f->mime : "");
         if (f->chunk_size > 0) {
@@ -3598,7 +3684,7 @@ static void field_detail(const dreamdb_field_info *f, char *text, size_t room)
 static int field_rows(app *a, const dreamdb_field_info *f, int *known, uint64_t *found)
 {
     *found = 0;
-    *known = (f->kind == DREAMDB_EMBEDDING && !f->compressed) || is_media(f->kind);
+    *known = (f->kind == DREAMDB_EMBEDDING && (!f->compressed || f->compressor)) || is_media(f->kind);
     dreamdb_status status = *known ? dreamdb_count_estimate(a->view, f->name, found, &a->error) : DREAMDB_OK;
     return status ? fail_status(status, &a->error) : EXIT_DONE;
 }
@@ -3611,6 +3697,26 @@ static void json_constant(app *a, const dreamdb_field_info *f)
         json_name(&a->o, "value", 0);
         json_text(&a->o, data, size < 4096 ? size : 4096);
     }
+}
+
+static void json_compressor(output *o, const dreamdb_field_info *f)
+{
+    json_name(o, "compressor", 0);
+    out_text(o, "{");
+    json_name(o, "kind", 1);
+    json_string(o, f->compressor == DREAMDB_COMPRESSOR_RABITQ ? "rabitq" : f->compressor == DREAMDB_COMPRESSOR_PQ ? "pq" : "unknown");
+    if (f->compressor == DREAMDB_COMPRESSOR_RABITQ) {
+        json_u64(o, "bits_per_dim", f->bits_per_dim, 0);
+        json_flag(o, "factors", f->factors);
+    } else if (f->compressor == DREAMDB_COMPRESSOR_PQ) {
+        json_u64(o, "m", f->pq_m, 0);
+        json_u64(o, "k", f->pq_k, 0);
+    }
+    if (f->compressor) {
+        json_u64(o, "code_bytes", f->code_bytes, 0);
+    }
+    json_address(o, "address", f->compressor_address, 0);
+    out_text(o, "}");
 }
 
 static int json_field(app *a, const dreamdb_field_info *f, int first)
@@ -3636,6 +3742,9 @@ static int json_field(app *a, const dreamdb_field_info *f, int first)
         json_u64(o, "bits", f->bits, 0);
         json_flag(o, "rerank", f->rerank);
         json_flag(o, "compressed", f->compressed);
+        if (f->compressed) {
+            json_compressor(o, f);
+        }
         if (!is_zero_address(f->index_address)) {
             json_address(o, "index", f->index_address, 0);
         }
@@ -4180,6 +4289,12 @@ static int verb_train(app *a)
     if (!code && bits && !parse_key_bits(bits, &desc.key_bits)) {
         code = fail(EXIT_USAGE, "option --key-bits: '%s' is neither a number from 1 to 64 nor auto", bits);
     }
+    const char *index = option_value(a, OPT_INDEX);
+    if (!code && index) {
+        desc.index = strcmp(index, "imi") == 0 ? DREAMDB_INDEX_IMI : DREAMDB_INDEX_IVF;
+        code = strcmp(index, "imi") != 0 && strcmp(index, "ivf") != 0
+            ? fail(EXIT_USAGE, "option --index: '%s' is neither ivf nor imi", index) : EXIT_DONE;
+    }
     if (!code && field->kind != DREAMDB_EMBEDDING) {
         code = fail(EXIT_USAGE, "train: field %s is of kind %s: only embeddings have a trained index", field->name, field->kind_text);
     }
@@ -4571,7 +4686,17 @@ static int query_options(app *a, dreamdb_query *query)
 {
     const char *nprobe = option_value(a, OPT_NPROBE);
     int code = option_u32(a, OPT_TOP_K, 1, &query->top_k);
+    const char *modes[] = {"inherit", "approximate", "exact"}, *mode = option_value(a, OPT_RERANK_MODE);
     code = code ? code : option_u32(a, OPT_RERANK_POOL, 1, &query->rerank_pool);
+    for (size_t i = 0; i < COUNT_OF(modes) && mode; i++) {
+        if (strcmp(mode, modes[i]) == 0) {
+            query->rerank = (dreamdb_rerank)i;
+            mode = NULL;
+        }
+    }
+    if (mode && !code) {
+        code = fail(EXIT_USAGE, "option --rerank-mode: '%s' is none of inherit, approximate, exact", mode);
+    }
     if (nprobe && strcmp(nprobe, "auto") == 0) {
         query->nprobe = DREAMDB_NPROBE_AUTO;
     } else {
@@ -5539,8 +5664,10 @@ static int verb_help(app *a);
 static const verb_row verbs[] = {
     {"create", verb_create, 1, 1, "REF", "makes a dataset",
      "KIND and its keys:\n"
-     "  embedding    dim=N, index=ivf|lsh|lsh-l2, train=FILE.npy|.fvecs (makes it ivf), train_rows=N, k=N, iterations=N,\n"
-     "               key_bits=24|auto, bits=N (lsh), rows=N (lsh: bits for N rows), width=X (lsh-l2), rerank, bucket_max_bytes=SIZE\n"
+     "  embedding    dim=N, index=ivf|imi|lsh|lsh-l2, train=FILE.npy|.fvecs (makes it ivf), train_rows=N, k=N, iterations=N,\n"
+     "               k_sub=N (imi), key_bits=24|auto, bits=N (lsh), rows=N (lsh: bits for N rows), width=X (lsh-l2),\n"
+     "               rerank, bucket_max_bytes=SIZE\n"
+     "               compressor=rabitq, bits_per_dim=1|2|4|8, factors=0|1; compressor=pq, m=N, pq_k=N (256); compressor_seed=N|HEX64\n"
      "  image audio video    mime=jpeg, chunk=SIZE, pack=N\n"
      "  categorical string int float bool timestamp\n"
      "  constant     modality=title.text, value=TEXT (the rest of the option) or file=FILE\n"
@@ -5548,13 +5675,17 @@ static const verb_row verbs[] = {
      "  dreamdb --store my.ddb create main --field emb:embedding,train=vectors.npy --field label:categorical,optional\n"},
     {"add-field", verb_add_field, 1, 1, "REF", "adds fields to a dataset that exists",
      "The new field is optional: older rows have no value in it.  --layer-of FIELD ties it to a field; --column with --anchors or\n"
-     "--anchor-start gives the layer's first rows, more come by `append --into`.  Embedding layers come with a later version.\n"},
+     "--anchor-start gives the layer's first rows, more come by `append --into`.  An embedding can only be added as a layer, and a layer of\n"
+     "vectors is always compressed.\n\n"
+     "  dreamdb --store my.ddb add-field main --field small:embedding,train=b.npy,compressor=rabitq,bits_per_dim=4 --layer-of emb \\\n"
+     "          --column small=b.npy --anchor-start 0\n"},
     {"append", verb_append, 1, 1, "REF", "appends rows",
      "FILE of --column: .npy, .fvecs, .txt (one value a line, an empty line is none), or a folder of files for media (sorted by name).\n"
      "--rows: columns by name; an empty cell of a .csv is no value (\"\" is an empty text); media cells name files; vectors are [x,...].\n"
      "Every --batch is one commit.  Without anchors the rows get the clock's nanoseconds.\n\n"
      "  dreamdb --store my.ddb append main --column emb=vectors.npy --column label=labels.txt --anchor-start 0\n"},
-    {"train", verb_train, 2, 2, "REF FIELD", "trains a new ivf index and places every stored vector anew", ""},
+    {"train", verb_train, 2, 2, "REF FIELD", "trains a new ivf or imi index and places every stored vector anew",
+     "Codes of a compressed field stay as they are.\n"},
     {"query", verb_query, 2, 2, "REF FIELD", "finds the nearest rows",
      "score: the cosine (high is near), or the squared distance for lsh-l2 (low is near).\n\n"
      "  dreamdb --store my.ddb query main emb --vector q.npy --top-k 5 --fields label --where 'label=cat or label=dog'\n"},

@@ -1,10 +1,11 @@
 """Random cases for the interop test: a schema and a list of operations, as plain dicts, from one seed.
 
-A field:  {name, kind, required, ...}   kind as in driver.c; embedding: dim, index (lsh, lsh-l2, ivf), bits, rerank, cap, sample, k,
-          iterations, seed; image, audio, video: mime, chunk, pack
+A field:  {name, kind, required, ...}   kind as in driver.c; embedding: dim, index (lsh, lsh-l2, ivf, imi), bits, rerank, cap, sample, k,
+          iterations, seed, compressor (rabitq: bpd, factors; pq: m, pq_k), cseed; image, audio, video: mime, chunk, pack
 An op:    {op: append, anchors, columns: {field: [value or None]}, early, reads: fields read by callback, pads}
           {op: add_field, field}  {op: add_constant, name, modality, value}  {op: add_image_layer, name, parent, mime, samples}
           {op: append_image_layer, name, samples}  {op: add_scalar_layer, name, parent, kind, samples}
+          {op: add_embedding_layer, name, field, parent, samples}  {op: append_embedding_layer, name, samples}
           {op: set_meta, key, value}  {op: keep, label}  {op: branch, name}
 Values are Python's: bytes, str, int, float, bool, numpy float32 rows."""
 import random
@@ -255,6 +256,76 @@ class Generator:
         if r.random() < .2 and not self.plain_ref:
             ops.append({'op': 'keep', 'label': r.choice(['v1', 'v_2', 'v-3'])})
         return ops
+
+
+class Coded(Generator):
+    """Compressors, the inverted multi-index, rerank sidecars, embedding layers."""
+    def vector_field(self, name, layer=False):
+        r = self.r
+        index = r.choice(['ivf', 'imi', 'imi'] + ([] if layer else ['lsh']))
+        dim = r.choice([1, 2, 3, 5, 6, 7, 8, 8, 12, 13, 16, 17, 22, 24, 31, 33, 48, 64, 100, 130]) if r.random() < .93 else r.choice([200, 257])
+        dim += dim % 2 if index == 'imi' else 0
+        f = {'name': name, 'kind': 'embedding', 'dim': dim, 'required': not layer and r.random() < .4, 'index': index,
+             'iterations': r.choice([1, 2, 4, 10]), 'seed': r.choice([0, 0, 1, 7, 2**63, r.getrandbits(64)]), 'by_address': not layer and r.random() < .3}
+        if index == 'lsh':
+            f['bits'] = r.choice([None, 1, 2, 5, 12])
+        f['k'] = r.choice([1, 2, 3, 4, 5, 7, 8] + ([9, 16, 25] if index == 'ivf' else []))
+        roll = r.random()
+        if layer or roll < .85:
+            f['compressor'] = r.choice(['rabitq', 'rabitq', 'pq'])
+            f['cseed'] = r.choice([bytes(32), bytes(32), r.randbytes(32), bytes([255]) * 32])
+            f['bpd'] = r.choice([1, 1, 2, 4, 8])
+            f['factors'] = f['bpd'] == 1 and r.random() < .6
+            f['m'] = r.choice([m for m in range(1, dim + 1) if dim % m == 0])
+            f['pq_k'] = r.choice([1, 2, 3, 4, 8, 16, 17, 40, 256])
+        least = max(f['k'], f['pq_k'] if f.get('compressor') == 'pq' else 1)
+        f['sample'] = self.rows(name, dim, least + r.randrange(60))
+        if index == 'imi':                   # a half without length would give a centroid without a direction: both sides refuse it
+            x = f['sample'].reshape(-1, dim // 2)
+            x[np.abs(x).max(axis=1) < 1e-12] = 1
+        f['rerank'] = r.random() < .5
+        if r.random() < .1:
+            f['cap'] = r.choice([1 << 20, 104857600])
+        return f
+
+    def schema(self):
+        r = self.r
+        free, tags = r.sample(FREE_NAMES, len(FREE_NAMES)), r.sample(TAG_NAMES, len(TAG_NAMES))
+        fields = [self.vector_field(free.pop()) for _ in range(r.choice([1, 1, 2]))]
+        fields += [self.media_field(free.pop()) for _ in range(r.choice([0, 0, 1]))]
+        fields += [self.scalar_field(tags.pop()) for _ in range(r.choice([0, 1, 2]))]
+        r.shuffle(fields)
+        self.fields = {f['name']: f for f in fields}
+        self.free, self.tags = free, tags
+        return fields
+
+    def samples(self, f):
+        n = self.r.choice([0, 1, 4, 20, 60])
+        anchors = self.anchors(n)
+        return list(zip(anchors, self.rows(f['name'], f['dim'], n)))
+
+    def evolve(self):
+        layers = [f for f in self.fields.values() if f.get('layer') and f['kind'] == 'embedding']
+        if layers and self.r.random() < .4:
+            f = self.r.choice(layers)
+            samples = self.samples(f)
+            if samples:
+                return {'op': 'append_embedding_layer', 'name': f['name'], 'samples': samples}
+        if self.r.random() < .3 or not self.free:
+            return super().evolve()
+        f = self.vector_field(self.free.pop(), True)
+        f['layer'] = True
+        parent = self.parent()
+        self.fields[f['name']] = f
+        return {'op': 'add_embedding_layer', 'name': f['name'], 'field': f, 'parent': parent, 'samples': self.samples(f)}
+
+
+def coded(seed):
+    g = Coded(seed, 'coded')
+    fields = [dict(f) for f in g.schema()]
+    ref = g.r.choice(REFS)
+    g.plain_ref = '@' in ref
+    return {'seed': seed, 'kind': 'coded', 'ref': ref, 'fields': fields, 'ops': g.operations(), 'generator': g}
 
 
 def big(seed, kind):

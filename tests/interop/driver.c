@@ -7,15 +7,16 @@
    Verbs (F a field name as xHEX, W a predicate):
      store PATHx | store memory          opens a store (durability none, made if missing); closes what was open
      set KEY VALUE                       identical, now, threads, cache, simd_off, verify_off, outboards_all: numbers; writer: xHEX or -
-     field F KIND [required] [key=value ...]      dim index bits width k iterations seed key_bits rerank cap chunk pack: numbers
-                                         (width fHEX); train=vHEX mime=xHEX modality=xHEX value=xHEX address=TEXT
+     field F KIND [required] [key=value ...]      dim index bits width k k_sub iterations seed key_bits rerank cap chunk pack bpd
+                                         factors pq_m pq_k: numbers (width fHEX); compressor=rabitq|pq cseed=xHEX caddress=TEXT
+                                         train=vHEX mime=xHEX modality=xHEX value=xHEX address=TEXT
      create REFx [nonce xHEX]            uses the fields        open REFx        close
      batch A A ...   col F [@read] [@pad] V V ...               columns of the next append or layer
-     append [early] [tombstoned] [layer] addfield [layer F]     train F k iterations seed key_bits [vHEX]
+     append [early] [tombstoned] [layer] addfield [layer F]     train F k iterations seed key_bits [vHEX|-] [ivf|imi]
      snap [STATEx]   info   log [N]   refs   branch N  keep N  refdelete N  setmeta Kx Vx
      scan FIELDS START END ORDER MEDIA LIMIT [W]                FIELDS: * or F,F; ORDER 0 1 2
      get FIELDS MEDIA A A ...
-     query F vHEX COUNT TOPK NPROBE EXACT FIELDS|- [W]          NPROBE a number or auto
+     query F vHEX COUNT TOPK NPROBE[:POOL:MODE] EXACT FIELDS|- [W]          NPROBE a number or auto; MODE 0 1 2 as dreamdb_rerank
      count F|* START END [W]   estimate F   select [W]   media F A OFFSET SIZE   constant F
      verify DEPTH    stats   put PATH xHEX (an object of another writer)   load FILE   match FILE [SKIP]      a pack: lines "PATH SIZE", the bytes, a newline
    W: eq|ne|lt|le|gt|ge F V   in F N V..   and|or N W.. */
@@ -287,6 +288,12 @@ static void field_number(dreamdb_field *f, char *t)
     else if (is_key(t, "bits", &v)) { f->bits = (uint32_t)number(v); }
     else if (is_key(t, "width", &v)) { f->width = real(v); }
     else if (is_key(t, "k", &v)) { f->k = (uint32_t)number(v); }
+    else if (is_key(t, "k_sub", &v)) { f->k_sub = (uint32_t)number(v); }
+    else if (is_key(t, "compressor", &v)) { f->compressor = strcmp(v, "pq") == 0 ? DREAMDB_COMPRESSOR_PQ : DREAMDB_COMPRESSOR_RABITQ; }
+    else if (is_key(t, "bpd", &v)) { f->bits_per_dim = (uint32_t)number(v); }
+    else if (is_key(t, "factors", &v)) { f->factors = atoi(v); }
+    else if (is_key(t, "pq_m", &v)) { f->pq_m = (uint32_t)number(v); }
+    else if (is_key(t, "pq_k", &v)) { f->pq_k = (uint32_t)number(v); }
     else if (is_key(t, "iterations", &v)) { f->iterations = (uint32_t)number(v); }
     else if (is_key(t, "seed", &v)) { f->seed = number(v); }
     else if (is_key(t, "key_bits", &v)) { f->key_bits = strcmp(v, "auto") == 0 ? DREAMDB_KEY_BITS_AUTO : (uint32_t)number(v); }
@@ -318,6 +325,12 @@ static void verb_field(void)
             if (dreamdb_address_parse(v, field_address[field_count]) != 0) { bad("not an address"); }
             f->index_address = field_address[field_count];
         }
+        else if (is_key(t, "caddress", &v)) {
+            uint8_t *address = (uint8_t *)take(DREAMDB_ADDRESS_SIZE);
+            if (dreamdb_address_parse(v, address) != 0) { bad("not an address"); }
+            f->compressor_address = address;
+        }
+        else if (is_key(t, "cseed", &v)) { f->compressor_seed = unhex(v + 1, NULL); }
         else { field_number(f, t); }
     }
     if (f->train) { f->train_count /= f->dim ? f->dim : 1; }
@@ -484,7 +497,8 @@ static void verb_train(void)
     desc.field = text(token(1));
     desc.k = (uint32_t)number(token(2)); desc.iterations = (uint32_t)number(token(3)); desc.seed = number(token(4));
     desc.key_bits = strcmp(token(5), "auto") == 0 ? DREAMDB_KEY_BITS_AUTO : (uint32_t)number(token(5));
-    if (token_count > 6) {
+    if (token_count > 7) { desc.index = strcmp(token(7), "imi") == 0 ? DREAMDB_INDEX_IMI : DREAMDB_INDEX_IVF; }
+    if (token_count > 6 && token(6)[0] == 'v') {
         desc.sample = floats(token(6), &n);
         status = need_view();
         if (status == DREAMDB_OK) { status = dreamdb_snapshot_info(view, &info, &error); }
@@ -656,6 +670,10 @@ static void verb_query(void)
     query.field = text(token(1)); query.vectors = floats(token(2), &n);
     query.count = (size_t)number(token(3)); query.top_k = (uint32_t)number(token(4));
     query.nprobe = strcmp(token(5), "auto") == 0 ? DREAMDB_NPROBE_AUTO : (uint32_t)number(token(5));
+    if (strchr(token(5), ':')) {
+        query.rerank_pool = (uint32_t)number(strchr(token(5), ':') + 1);
+        query.rerank = (dreamdb_rerank)atoi(strrchr(token(5), ':') + 1);
+    }
     query.exact = atoi(token(6));
     query.fields = names_of(token(7), &query.field_count);
     query.load_media = 1;

@@ -96,7 +96,7 @@ class State:
         self.g = case['generator']
         self.r = random.Random(case['seed'] ^ 0x5eed)
         self.kinds, self.fields, self.vectors, self.values = {}, {}, {}, {}
-        self.constants, self.deleted = {}, set()
+        self.constants, self.deleted, self.repeated = {}, set(), {}
         for f in case['fields']:
             self.add(f)
 
@@ -110,10 +110,10 @@ class State:
             self.add(op['field'])
         elif k == 'add_constant':
             self.constants[op['name']] = op['value']
-        elif k in ('add_scalar_layer', 'add_image_layer'):
-            self.add({'name': op['name'], 'kind': op.get('kind', 'image')})
+        elif k in ('add_scalar_layer', 'add_image_layer', 'add_embedding_layer'):
+            self.add(op.get('field') or {'name': op['name'], 'kind': op.get('kind', 'image')})
             self.seen(op['name'], op['samples'])
-        elif k == 'append_image_layer':
+        elif k in ('append_image_layer', 'append_embedding_layer'):
             self.seen(op['name'], op['samples'])
         elif k == 'append':
             for name, values in op['columns'].items():
@@ -123,6 +123,7 @@ class State:
         if self.kinds[name] == 'embedding':
             for a, v in pairs:
                 if v is not None:
+                    self.repeated[name] = self.repeated.get(name, False) or a in self.vectors.get(name, {})
                     self.vectors.setdefault(name, {}).setdefault(a, set()).add(np.asarray(v, '<f4').tobytes())
         elif self.kinds[name] in cases.SCALARS:
             self.values.setdefault(name, []).extend(v for _, v in pairs[:200] if v is not None)
@@ -220,9 +221,44 @@ def compare_searches(ours, ref, st, where):
                 q = np.frombuffer(st.r.choice(sorted(st.r.choice(sorted(pool.items()))[1])), '<f4')
             top_k, nprobe = st.r.choice([1, 3, 10, 1000]), st.r.choice([None, 1, 2, 7, 33, 1000])
             p = st.predicate() if st.r.random() < .4 else None
+            if f.get('compressor'):
+                compare_coded(ours, ref, st, f, q, top_k, 32 if nprobe is None else nprobe, p, where)
+                continue
             want = ref.search(n, q, top_k, nprobe, [p[0]] if p else None)
             got = ours.search(n, q, top_k, 32 if nprobe is None else nprobe, p[1] if p else '')
             compare_hits(got, want, q, l2, '%s: query of %r, top_k %d, nprobe %s%s' % (where, n, top_k, nprobe, ', where %r' % (p[0],) if p else ''))
+
+
+def compare_coded(ours, ref, st, f, q, top_k, nprobe, p, where):
+    """A search of codes: the reference's rows must stand in the order of our scores; a repeated anchor would make them ambiguous."""
+    n = f['name']
+    if st.repeated.get(n):
+        return
+    predicate = p[1] if p else ''
+    mode = st.r.choice([0, 1] + ([2] if f.get('rerank') else []))
+    pool = st.r.choice([0, 0, top_k, top_k + 7])
+    rerank = mode == 2 or mode == 0 and f.get('rerank')
+    how = {'rerank_mode': ['inherit', 'approximate', 'exact'][mode]}
+    if pool and rerank:
+        how['rerank_pool_size'] = pool
+    want = ref.search(n, q, top_k, nprobe, [p[0]] if p else None, **how)
+    got = ours.search(n, q, top_k, nprobe, predicate, pool if rerank else 0, mode)
+    codes = ours.search(n, q, 1 << 20, nprobe, predicate, 0, 1)
+    where = '%s: query of %r (%s), top_k %d, nprobe %d, rerank %d, pool %d' % (where, n, f['compressor'], top_k, nprobe, mode, pool)
+    if len(got) != len(want):
+        raise Differs('%s: %d hits, the reference has %d; ours %s, theirs %s' % (where, len(got), len(want), got[:8], [a for a, _ in want][:8]))
+    scores = dict(codes)
+    if rerank:
+        cut = pool or 5 * top_k
+        if cut < len(codes) and codes[cut - 1][1] == codes[cut][1]:
+            return                                                # ties at the cut of the pool may fall either way
+        exact = {}
+        for a, _ in want:
+            exact[a] = score(np.frombuffer(min(st.vectors[n][a]), '<f4').reshape(1, -1), q, False)[0]
+        scores = exact
+    for i, ((a, s), (b, v)) in enumerate(zip(got, want)):
+        if scores.get(b) != s:
+            raise Differs('%s: hit %d is anchor %d (%r) here, and anchor %d (%r) in the reference' % (where, i, a, s, b, scores.get(b)))
 
 
 def once(want):
@@ -291,9 +327,12 @@ def run_identical(case, ours, root):
     addresses = {}
     for f in case['fields']:
         if f.get('by_address') and f['name'] in ref.indexes:      # half of them: the index object is copied, not trained again
-            addresses[f['name']] = b32(ref.indexes[f['name']])
-            os.makedirs(os.path.join(b, 'spatial-index'), exist_ok=True)
-            shutil.copy(os.path.join(a, 'spatial-index', addresses[f['name']]), os.path.join(b, 'spatial-index'))
+            c = ref.compressors.get(f['name'])
+            addresses[f['name']] = (b32(ref.indexes[f['name']]), c and b32(c))
+            for folder, address in zip(('spatial-index', 'vector-compressor'), addresses[f['name']]):
+                if address:
+                    os.makedirs(os.path.join(b, folder), exist_ok=True)
+                    shutil.copy(os.path.join(a, folder, address), os.path.join(b, folder))
     m = ref.manifest()
     ours.begin(m['ts'], m['writer'], identical=True, threads=1 + case['seed'] % 3)
     ours.create(case['ref'], case['fields'], ref.nonce(), addresses)
@@ -411,7 +450,7 @@ def run_mixed(case, ours, root):
 
 def retrain(case, ours, d, st, r):
     """A new index for a field that has rows; the reference must read all of it."""
-    names = [n for n in st.columns() if st.kinds[n] == 'embedding' and st.fields[n]['index'] == 'ivf' and len(st.vectors.get(n, {})) > 8]
+    names = [n for n in st.columns() if st.kinds[n] == 'embedding' and st.fields[n]['index'] in ('ivf', 'imi') and len(st.vectors.get(n, {})) > 8]
     if not names or r.random() < .5:
         return
     n = r.choice(names)
@@ -457,7 +496,7 @@ def one(job):
     work = tempfile.mkdtemp(prefix='interop-')
     ours = None
     try:
-        case = cases.case(seed) if kind == 'plain' else cases.big(seed, kind)
+        case = cases.case(seed) if kind == 'plain' else cases.coded(seed) if kind == 'coded' else cases.big(seed, kind)
         ours = Ours(options.driver)
         equal = (run_identical if how == 'identical' else run_mixed)(case, ours, work)
         code = ours.close()
@@ -485,6 +524,7 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument('--driver', default=os.path.join(HERE, '..', '..', 'build', 'driver'))
     p.add_argument('--cases', type=int, default=520)
+    p.add_argument('--coded', type=int, default=200, help='cases with compressors, multi-indexes and embedding layers')
     p.add_argument('--first', type=int, default=1)
     p.add_argument('--jobs', type=int, default=2)
     p.add_argument('--no-big', action='store_true')
@@ -496,6 +536,7 @@ def main():
     jobs = []
     for i in range(o.cases):
         jobs.append(('plain', o.first + i, 'identical' if (o.first + i - 1) % 5 < 3 else 'mixed', o))
+    jobs += [('coded', o.first + i, 'identical' if (o.first + i) % 2 else 'mixed', o) for i in range(o.coded)]
     if not o.no_big:
         jobs += [(k, 1, how, o) for k in cases.BIG for how in ('identical', 'mixed')]
     jobs = [j for j in jobs if not o.only or j[2] == o.only]

@@ -107,12 +107,21 @@ class Ours:
                 o.append('rerank=1')
             if f.get('cap'):
                 o.append('cap=%d' % f['cap'])
-            if f['index'] == 'ivf' and address:
+            address, compressor = address if isinstance(address, tuple) else (address, None)
+            trained = f['index'] in ('ivf', 'imi')
+            if trained and address:
                 o.append('address=' + address)
-            elif f['index'] == 'ivf':
-                o += ['k=%d' % f['k'], 'iterations=%d' % f['iterations'], 'seed=%d' % f['seed'], 'train=' + floats(f['sample'])]
+            elif trained:
+                o += ['%s=%d' % ('k' if f['index'] == 'ivf' else 'k_sub', f['k']), 'seed=%d' % f['seed']]
                 if auto_bits:
                     o.append('key_bits=auto')
+            if trained and not address or f.get('compressor') == 'pq':
+                o += ['iterations=%d' % f['iterations'], 'train=' + floats(f['sample'])]
+            if compressor:
+                o.append('caddress=' + compressor)
+            elif f.get('compressor'):
+                o += ['compressor=' + f['compressor'], 'cseed=' + text(f['cseed'])]
+                o += ['pq_m=%d' % f['m'], 'pq_k=%d' % f['pq_k']] if f['compressor'] == 'pq' else ['bpd=%d' % f['bpd'], 'factors=%d' % (f['factors'] or -1)]
         elif k == 'constant':
             o += ['modality=' + text(f['modality']), 'value=' + text(f['value'])]
         elif k in ('image', 'audio', 'video'):
@@ -163,8 +172,13 @@ class Ours:
             if op['samples']:
                 self.samples(op['name'], f['kind'], op['samples'])
             self.send('addfield layer ' + text(op['parent']))
-        elif k == 'append_image_layer':
-            self.samples(op['name'], 'image', op['samples'])
+        elif k == 'add_embedding_layer':
+            self.field(op['field'])
+            if op['samples']:
+                self.samples(op['name'], 'embedding', op['samples'])
+            self.send('addfield layer ' + text(op['parent']))
+        elif k in ('append_image_layer', 'append_embedding_layer'):
+            self.samples(op['name'], k.split('_')[1], op['samples'])
             self.send('append layer')
         elif k == 'set_meta':
             self.send('setmeta %s %s' % (text(op['key']), text(op['value'])))
@@ -188,8 +202,8 @@ class Ours:
         line = self.send('select' + (' ' + where if where else ''))[0]
         return [int(a) for a in line.split(' ')[1:]]
 
-    def search(self, field, query, top_k, nprobe, where=''):
-        lines = self.send('query %s %s 1 %d %s 0 - %s' % (text(field), floats(query), top_k, nprobe, where))
+    def search(self, field, query, top_k, nprobe, where='', pool=0, mode=0):
+        lines = self.send('query %s %s 1 %d %d:%d:%d 0 - %s' % (text(field), floats(query), top_k, nprobe, pool, mode, where))
         out = []
         for line in lines[1:]:
             parts = line.split(' ')

@@ -34,22 +34,32 @@ class Reference:
     # ---- writing
     def train(self, f):
         seed = int(f['seed']).to_bytes(8, 'little') + bytes(24)
-        return dreamdb.train_and_publish_ivf_centroids(self.backend, f['sample'], f['dim'], f['k'], iterations=f['iterations'], seed=seed)
+        fn = dreamdb.train_and_publish_imi_centroids if f['index'] == 'imi' else dreamdb.train_and_publish_ivf_centroids
+        return fn(self.backend, f['sample'], f['dim'], f['k'], iterations=f['iterations'], seed=seed)
+
+    def compressor(self, f):
+        if not f.get('compressor'):
+            return None
+        if f['compressor'] == 'pq':
+            return dreamdb.train_and_publish_pq_compressor(self.backend, f['sample'], f['dim'], f['m'], f['pq_k'], iterations=f['iterations'], seed=f['cseed'])
+        return dreamdb.publish_rabitq_compressor(self.backend, f['dim'], seed=f['cseed'], bits_per_dim=f['bpd'], with_correction_factors=bool(f['factors']))
 
     def create(self, ref, fields):
         s = dreamdb.Schema()
-        self.indexes = {}
+        self.indexes, self.compressors = {}, {}
         for f in fields:
             k, n, req = f['kind'], f['name'], f['required']
             if k == 'embedding':
                 o = {'rerank': bool(f.get('rerank')), 'bucket_max_bytes': f.get('cap')}
+                if f.get('compressor'):
+                    o['compressor'] = self.compressors[n] = self.compressor(f)
                 if f['index'] == 'lsh':
                     o.update(algorithm='dreamdb.lsh-cosine', lsh_bits=f.get('bits'))
                 elif f['index'] == 'lsh-l2':
                     o.update(algorithm='dreamdb.lsh-l2')
                 else:
                     self.indexes[n] = self.train(f)
-                    o.update(algorithm='dreamdb.ivf-cosine', spatial_index=self.indexes[n])
+                    o.update(algorithm='dreamdb.%s-cosine' % f['index'], spatial_index=self.indexes[n])
                 s.add_embedding(n, dim=f['dim'], required=req, **o)
             elif k in ('image', 'audio', 'video'):
                 o = {'mime': f['mime']} if 'mime' in f else {}
@@ -85,6 +95,12 @@ class Reference:
             self.ds.add_scalar_layer(op['name'], op['parent'], op['kind'], op['samples'])
         elif k == 'add_image_layer':
             self.ds.add_image_layer(op['name'], op['parent'], op['samples'], mime=op['mime'])
+        elif k == 'add_embedding_layer':
+            f = op['field']
+            self.ds.add_embedding_layer(f['name'], op['parent'], f['dim'], 'dreamdb.%s-cosine' % f['index'], self.train(f), self.compressor(f),
+                                        bool(f.get('rerank')), [(a, v.tolist()) for a, v in op['samples']], None, f.get('cap'))
+        elif k == 'append_embedding_layer':
+            self.ds.append_embedding_layer(op['name'], [(a, v.tolist()) for a, v in op['samples']])
         elif k == 'append_image_layer':
             self.ds.append_image_layer(op['name'], op['samples'])
         elif k == 'set_meta':
@@ -107,6 +123,6 @@ class Reference:
                 out[a] = {f: b[f][i] if f in b else None for f in fields}
         return out
 
-    def search(self, field, query, top_k, nprobe, where):
-        rows = self.ds.iter_vector(field, query, top_k=top_k, batch_size=max(1, top_k), nprobe=nprobe, where=where or None, fields=[])
+    def search(self, field, query, top_k, nprobe, where, **how):
+        rows = self.ds.iter_vector(field, query, top_k=top_k, batch_size=max(1, top_k), nprobe=nprobe, where=where or None, fields=[], **how)
         return [(a, np.array(v, '<f4')) for b in rows for a, v in zip(b['_time_anchors'], b[field])]
