@@ -2517,13 +2517,13 @@ DDB_FN float ddb_kern_lanes(const float *lanes)
 /* What coding to nibbles, or a query to bytes, tells: sums of code*x and of code*code, or of the codes.  Each sum has 16 lanes. */
 typedef struct ddb_kern_nib_sums { float dot, squares; } ddb_kern_nib_sums;
 
-/* Sum of squares in 16 lanes; n is a multiple of 16. */
-DDB_FN float ddb_kern_squares_any(const float *x, size_t n)
+/* Sum of products in 16 lanes; n is a multiple of 16. */
+DDB_FN float ddb_kern_product_any(const float *x, const float *y, size_t n)
 {
     float lanes[DDB_KERN_LANES];
     memset(lanes, 0, sizeof lanes);
     for (size_t i = 0; i < n; i++) {
-        lanes[i % DDB_KERN_LANES] = ddb_exact_add(lanes[i % DDB_KERN_LANES], ddb_exact_mul(x[i], x[i]));
+        lanes[i % DDB_KERN_LANES] = ddb_exact_add(lanes[i % DDB_KERN_LANES], ddb_exact_mul(x[i], y[i]));
     }
     return ddb_kern_lanes(lanes);
 }
@@ -2573,12 +2573,12 @@ DDB_FN uint64_t ddb_kern_tile_any(const ddb_kern_tile_in *in, float *x)
 {
     uint64_t mask = 0;
     for (size_t r = 0; r < in->blocks * DDB_KERN_LANES; r++) {
-        const uint8_t *c = in->codes + r / DDB_KERN_LANES * in->pairs * 64 + r % DDB_KERN_LANES * 4;
+        const uint8_t *c = in->codes + r * 4;
         int32_t low = 0, high = 0;
         for (size_t g = 0; g < in->pairs; g++) {
             for (size_t j = 0; j < 4; j++) {
-                low += (c[g * 64 + j] & 15) * in->query[g * 8 + j];
-                high += (c[g * 64 + j] >> 4) * in->query[g * 8 + 4 + j];
+                low += (c[g * in->blocks * 64 + j] & 15) * in->query[g * 8 + j];
+                high += (c[g * in->blocks * 64 + j] >> 4) * in->query[g * 8 + 4 + j];
             }
         }
         x[r] = ddb_kern_tile_x(low, high, in->bias, in->scale[r]);
@@ -2794,17 +2794,16 @@ TARGET DDB_FN void NAME(float *x, const float *factors, size_t p) \
     } \
 }
 
-/* ddb_kern_squares_any, ddb_kern_nib_any and ddb_kern_byte_any: 16 lanes as 16 / width vectors. */
+/* ddb_kern_product_any, ddb_kern_nib_any and ddb_kern_byte_any: 16 lanes as 16 / width vectors. */
 #define DDB_KERN_SPLATS(NAME, value) float NAME##_one = value; DDB_KERN_VEC NAME = DDB_KERN_SPLAT(&NAME##_one);
-#define DDB_KERN_SQUARES_BODY(NAME, TARGET) \
-TARGET DDB_FN float NAME(const float *x, size_t n) \
+#define DDB_KERN_PRODUCT_BODY(NAME, TARGET) \
+TARGET DDB_FN float NAME(const float *x, const float *y, size_t n) \
 { \
     float lanes[DDB_KERN_LANES]; \
     for (size_t l = 0; l < DDB_KERN_LANES; l += DDB_KERN_WIDTH) { \
         DDB_KERN_VEC sum = DDB_KERN_ZERO(), v; \
         for (size_t i = l; i < n; i += DDB_KERN_LANES) { \
-            v = DDB_KERN_LOAD(x + i); \
-            v = DDB_KERN_MUL(v, v); DDB_KERN_HOLD(v); \
+            v = DDB_KERN_MUL(DDB_KERN_LOAD(x + i), DDB_KERN_LOAD(y + i)); DDB_KERN_HOLD(v); \
             sum = DDB_KERN_ADD(sum, v); DDB_KERN_HOLD(sum); \
         } \
         DDB_KERN_STORE(lanes + l, sum); \
@@ -2983,14 +2982,14 @@ DDB_KERN_512 DDB_FN void ddb_kern_code_512(const float *x, const float *mean, si
 }
 
 DDB_KERN_MIX_BODY(ddb_kern_mix_512, DDB_KERN_512)
-DDB_KERN_SQUARES_BODY(ddb_kern_squares_512, DDB_KERN_512)
+DDB_KERN_PRODUCT_BODY(ddb_kern_product_512, DDB_KERN_512)
 DDB_KERN_NIB_BODY(ddb_kern_nib_512, DDB_KERN_512)
 DDB_KERN_BYTE_BODY(ddb_kern_byte_512, DDB_KERN_512)
 
 /* The high nibble stays where it is, so its sum is 16 times too big. */
-#define DDB_KERN_TILE_BLOCK(j) const uint8_t *p##j = in->codes + ddb_kern_least_of(j, in->blocks - 1) * in->pairs * 64; \
+#define DDB_KERN_TILE_BLOCK(j) const uint8_t *p##j = in->codes + ddb_kern_least_of(j, in->blocks - 1) * 64; \
                                __m512i low##j = _mm512_setzero_si512(), high##j = low##j;
-#define DDB_KERN_TILE_STEP(j)  v = _mm512_loadu_si512(p##j + g * 64); \
+#define DDB_KERN_TILE_STEP(j)  v = _mm512_loadu_si512(p##j + g * step); \
                                low##j = _mm512_dpbusd_epi32(low##j, _mm512_and_si512(v, nibble), q0); \
                                high##j = _mm512_dpbusd_epi32(high##j, _mm512_andnot_si512(nibble, v), q1);
 #define DDB_KERN_TILE_PUT(j) \
@@ -3008,6 +3007,7 @@ DDB_KERN_BYTE_BODY(ddb_kern_byte_512, DDB_KERN_512)
 DDB_KERN_VNNI DDB_FN uint64_t ddb_kern_tile_512(const ddb_kern_tile_in *in, float *x)
 {
     const __m512i nibble = _mm512_set1_epi8(15);
+    size_t step = in->blocks * 64;
     uint64_t mask = 0;
     __m512i v;
     __m512 e, f;
@@ -3260,7 +3260,7 @@ DDB_KERN_AVX2 DDB_FN void ddb_kern_code_256(const float *x, const float *mean, s
 }
 
 DDB_KERN_MIX_BODY(ddb_kern_mix_256, DDB_KERN_AVX2)
-DDB_KERN_SQUARES_BODY(ddb_kern_squares_256, DDB_KERN_AVX2)
+DDB_KERN_PRODUCT_BODY(ddb_kern_product_256, DDB_KERN_AVX2)
 DDB_KERN_NIB_BODY(ddb_kern_nib_256, DDB_KERN_AVX2)
 DDB_KERN_BYTE_BODY(ddb_kern_byte_256, DDB_KERN_AVX2)
 
@@ -3270,10 +3270,10 @@ DDB_KERN_AVX2 DDB_FN uint64_t ddb_kern_tile_256(const ddb_kern_tile_in *in, floa
     const __m256i nibble = _mm256_set1_epi8(15), one = _mm256_set1_epi16(1);
     uint64_t mask = 0;
     for (size_t r = 0; r < in->blocks * 16; r += 8) {
-        const uint8_t *codes = in->codes + r / 16 * in->pairs * 64 + r % 16 * 4;
+        const uint8_t *codes = in->codes + r * 4;
         __m256i sum = _mm256_setzero_si256();
         for (size_t g = 0; g < in->pairs; g++) {
-            __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)(codes + g * 64));
+            __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)(codes + g * in->blocks * 64));
             __m256i q0 = _mm256_set1_epi32(ddb_kern_word(in->query + g * 8)), q1 = _mm256_set1_epi32(ddb_kern_word(in->query + g * 8 + 4));
             __m256i low = _mm256_maddubs_epi16(_mm256_and_si256(v, nibble), q0);
             __m256i high = _mm256_maddubs_epi16(_mm256_and_si256(_mm256_srli_epi16(v, 4), nibble), q1);
@@ -3382,7 +3382,7 @@ DDB_INLINE void ddb_kern_bytes_neon(void *p, int32x4_t v)
 }
 
 DDB_KERN_MIX_BODY(ddb_kern_mix_neon, DDB_KERN_ANY)
-DDB_KERN_SQUARES_BODY(ddb_kern_squares_neon, DDB_KERN_ANY)
+DDB_KERN_PRODUCT_BODY(ddb_kern_product_neon, DDB_KERN_ANY)
 DDB_KERN_NIB_BODY(ddb_kern_nib_neon, DDB_KERN_ANY)
 DDB_KERN_BYTE_BODY(ddb_kern_byte_neon, DDB_KERN_ANY)
 
@@ -3391,11 +3391,11 @@ DDB_FN uint64_t ddb_kern_tile_neon(const ddb_kern_tile_in *in, float *x)
 {
     uint64_t mask = 0;
     for (size_t r = 0; r < in->blocks * 16; r += 4) {
-        const uint8_t *codes = in->codes + r / 16 * in->pairs * 64 + r % 16 * 4;
+        const uint8_t *codes = in->codes + r * 4;
         int32x4_t a = vdupq_n_s32(0), b = a;
         int32_t sums[4];
         for (size_t g = 0; g < in->pairs; g++) {
-            uint8x16_t v = vld1q_u8(codes + g * 64);
+            uint8x16_t v = vld1q_u8(codes + g * in->blocks * 64);
             int8x16_t low = vreinterpretq_s8_u8(vandq_u8(v, vdupq_n_u8(15))), high = vreinterpretq_s8_u8(vshrq_n_u8(v, 4));
             int8x16_t q0 = DDB_KERN_BYTE_SPLAT(in->query + g * 8), q1 = DDB_KERN_BYTE_SPLAT(in->query + g * 8 + 4);
             a = vpadalq_s16(a, vmlal_s8(vmull_s8(vget_low_s8(low), vget_low_s8(q0)), vget_low_s8(high), vget_low_s8(q1)));
@@ -3896,23 +3896,23 @@ DDB_FN void ddb_kern_mix(uint32_t cpu, float *x, const float *factors, size_t p)
     ddb_kern_mix_any(x, factors, p);
 }
 
-/* Sum of squares in 16 lanes, then the lanes in order; n is a multiple of 16.  The same bits at every mask. */
-DDB_FN float ddb_kern_squares(uint32_t cpu, const float *x, size_t n)
+/* Sum of products in 16 lanes, then the lanes in order; n is a multiple of 16.  The same bits at every mask. */
+DDB_FN float ddb_kern_product(uint32_t cpu, const float *x, const float *y, size_t n)
 {
 #if defined(DDB_PORT_X86)
     if ((cpu & DDB_CPU_AVX512) != 0) {
-        return ddb_kern_squares_512(x, n);
+        return ddb_kern_product_512(x, y, n);
     }
     if ((cpu & DDB_CPU_AVX2) != 0) {
-        return ddb_kern_squares_256(x, n);
+        return ddb_kern_product_256(x, y, n);
     }
 #elif defined(DDB_PORT_NEON)
     if ((cpu & DDB_CPU_NEON) != 0) {
-        return ddb_kern_squares_neon(x, n);
+        return ddb_kern_product_neon(x, y, n);
     }
 #endif
     (void)cpu;
-    return ddb_kern_squares_any(x, n);
+    return ddb_kern_product_any(x, y, n);
 }
 
 /* Codes of 0..15, one a byte: x * inverse + 8 cut off, for 2 * code - 15.  n is a multiple of 16.  The same bits at every mask. */
@@ -3956,8 +3956,8 @@ DDB_FN float ddb_kern_byte(uint32_t cpu, const float *x, size_t n, float inverse
     return ddb_kern_byte_any(x, n, inverse, code);
 }
 
-/* Up to 4 blocks of 16 rows of nibble codes ([block][pair of groups][16 rows][4 bytes: low nibbles are dimensions 8g.., high ones 8g + 4..])
-   with one query of byte codes: x[r] = (2 * sum of code * query + bias) * scale[r], and bit r is set where x[r] + error[r] * weight >= least;
+/* Up to 4 blocks of 16 rows of nibble codes ([pair of groups][block][16 rows][4 bytes: low nibbles are dimensions 8g..,
+   high ones 8g + 4..]) with one query of byte codes: x[r] = (2 * sum of code * query + bias) * scale[r], and bit r is set where x[r] + error[r] * weight >= least;
    products and sums are rounded one by one, so the same bits come out at every mask. */
 DDB_FN uint64_t ddb_kern_tile(uint32_t cpu, const ddb_kern_tile_in *in, float *x)
 {
@@ -3977,16 +3977,16 @@ DDB_FN uint64_t ddb_kern_tile(uint32_t cpu, const ddb_kern_tile_in *in, float *x
     return ddb_kern_tile_any(in, x);
 }
 
-/* Puts a row's codes (one a byte) into lane `lane` of its block. */
-DDB_FN void ddb_kern_nib_store(const uint8_t *code, size_t pairs, uint8_t *block, size_t lane)
+/* Puts a row's codes (one a byte) into lane `lane` of a tile of `blocks` blocks. */
+DDB_FN void ddb_kern_nib_store(const uint8_t *code, size_t pairs, uint8_t *tile, size_t blocks, size_t lane)
 {
-    block += lane * 4;
+    tile += lane * 4;
     for (size_t g = 0; g < pairs; g++) {
         uint32_t low = 0, high = 0;
         memcpy(&low, code + g * 8, 4);
         memcpy(&high, code + g * 8 + 4, 4);
         low |= high << 4;
-        memcpy(block + g * 64, &low, 4);
+        memcpy(tile + g * blocks * 64, &low, 4);
     }
 }
 
@@ -4058,6 +4058,7 @@ enum {
     DDB_BOUND_TILE = 64,                         /* rows that are estimated at once */
     DDB_BOUND_WAIT = 48,                         /* rows a query of argmax keeps before it folds them */
     DDB_BOUND_PACKS = 8,                         /* packs of 16 queries that go over a plain set together */
+    DDB_BOUND_FEW = 1024,                        /* rows whose scores fit a buffer on the stack */
     DDB_BOUND_SMALL = 2048                       /* floats: below, folding all is as fast as a filter */
 };
 #define DDB_BOUND_HUGE 1.0e38f                   /* stands for infinity: -ffast-math may think there is none */
@@ -4657,6 +4658,17 @@ DDB_FN void ddb_bound_sink(ddb_bound_hit *hits, size_t count, size_t at)
     hits[at] = hit;
 }
 
+/* Takes the worst hit out. */
+DDB_FN ddb_bound_hit ddb_bound_pop(ddb_bound_query *q)
+{
+    ddb_bound_hit worst = q->hits[0];
+    q->hits[0] = q->hits[--q->hit_count];
+    if (q->hit_count > 0) {
+        ddb_bound_sink(q->hits, q->hit_count, 0);
+    }
+    return worst;
+}
+
 /* Offers one exact score. */
 DDB_FN void ddb_bound_offer(ddb_bound_query *q, uint64_t ordinal, float score)
 {
@@ -4736,7 +4748,8 @@ DDB_FN void ddb_bound_scan_plain(ddb_ctx *ctx, ddb_bound_query *q, const ddb_bou
         size_t first = block * DDB_KERN_LANES, rows = ddb_kern_least_of(set->count - first, DDB_BOUND_TILE);
         ddb_kern_one(ctx->cpu, set->pack + first * set->dim, blocks, set->dim, q->code.query, scores);
         for (size_t l = 0; l < rows; l++) {
-            if (!keep || keep[first + l]) {
+            bool out = q->hit_count == q->top_k && scores[l] < q->hits[0].score;
+            if (!out && (!keep || keep[first + l])) {
                 ddb_bound_offer(q, base + first + l, scores[l]);
             }
         }
@@ -4852,15 +4865,51 @@ DDB_FN size_t ddb_bound_query_end(ddb_bound_query *q, uint64_t *ordinals, float 
 {
     size_t count = q->hit_count;
     while (q->hit_count > 0) {
-        ddb_bound_hit worst = q->hits[0];
-        q->hits[0] = q->hits[--q->hit_count];
-        if (q->hit_count > 0) {
-            ddb_bound_sink(q->hits, q->hit_count, 0);
-        }
+        ddb_bound_hit worst = ddb_bound_pop(q);
         ordinals[q->hit_count] = worst.ordinal;
         scores[q->hit_count] = worst.score;
     }
     return count;
+}
+
+/* The n best of a small plain set: a value that n scores reach is found by halving, the few that reach it are sorted in.  false: some score is
+   no finite number. */
+DDB_FN bool ddb_bound_few(uint32_t cpu, const ddb_bound_set *set, const float *query, size_t n, uint32_t *ids, float *best)
+{
+    float scores[DDB_BOUND_FEW], low = 3.0e38f, high = -3.0e38f;
+    size_t got = 0;
+    ddb_kern_one(cpu, set->pack, set->blocks, set->dim, query, scores);
+    for (size_t i = 0; i < set->count; i++) {
+        low = scores[i] < low ? scores[i] : low;
+        high = scores[i] > high ? scores[i] : high;
+    }
+    if (ddb_exact_most_bits(scores, set->count) >= 0x7f000000u) {
+        return false;
+    }
+    for (int step = 0; step < 12 && low < high; step++) {
+        float middle = low * 0.5f + high * 0.5f;
+        size_t reach = 0;
+        for (size_t i = 0; i < set->count; i++) {
+            reach += scores[i] >= middle;
+        }
+        low = reach >= n ? middle : low;
+        high = reach >= n ? high : middle;
+        if (reach >= n && reach <= n + n / 2) {
+            break;
+        }
+    }
+    for (size_t i = 0; i < set->count; i++) {
+        if (scores[i] >= low && (got < n || scores[i] > best[n - 1])) {
+            size_t at = got < n ? got++ : n - 1;
+            for (; at > 0 && scores[i] > best[at - 1]; at--) {
+                best[at] = best[at - 1];
+                ids[at] = ids[at - 1];
+            }
+            best[at] = scores[i];
+            ids[at] = (uint32_t)i;
+        }
+    }
+    return true;
 }
 
 /* The n best rows of one set in order; *got = min(n, rows). */
@@ -4870,19 +4919,24 @@ DDB_FN dreamdb_status ddb_bound_top(ddb_ctx *ctx, const ddb_bound_set *set, cons
     ddb_bound_query *q = NULL;
     *got = 0;
     n = n < set->count ? n : set->count;
+    if (!set->coded && set->count <= DDB_BOUND_FEW && n > 0 && n <= DDB_BOUND_FEW / 8) {
+        ddb_exact_env env;
+        ddb_exact_enter(&env);
+        *got = ddb_bound_few(ctx->cpu, set, query, n, ids, scores) ? n : 0;
+        ddb_exact_leave(&env);
+        if (*got > 0) {
+            return DREAMDB_OK;
+        }
+    }
     dreamdb_status status = ddb_bound_query_init(ctx, query, set->dim, n, &q);
     if (status < 0) {
         return status;
     }
     status = ddb_bound_query_scan(ctx, q, set, 0, NULL);
     while (status == DREAMDB_OK && q->hit_count > 0) {
-        size_t at = --q->hit_count;
-        ids[at] = (uint32_t)q->hits[0].ordinal;
-        scores[at] = q->hits[0].score;
-        q->hits[0] = q->hits[at];
-        if (at > 0) {
-            ddb_bound_sink(q->hits, at, 0);
-        }
+        ddb_bound_hit hit = ddb_bound_pop(q);
+        ids[q->hit_count] = (uint32_t)hit.ordinal;
+        scores[q->hit_count] = hit.score;
         (*got)++;
     }
     ddb_bound_query_free(ctx, q);
@@ -4896,7 +4950,7 @@ DDB_FN dreamdb_status ddb_bound_top(ddb_ctx *ctx, const ddb_bound_set *set, cons
    8 bits, estimates the score; the rows that the estimate cannot exclude get the exact left fold, which alone decides.
    The bound.  row' = T(r - m) = s*c + e with |e| <= E, q' = T(q) = z*k + h with |h| <= H, |q| <= Q, |s*c| <= A, I = sum c*k exact in
    integers:  |<r,q> - <m,q> - s*z*I| <= w*(E*Q + A*H) + slack.  With w = 1 that is Cauchy-Schwarz and always holds; slack covers the
-   roundings: the fold's and the base's d*u each, 72*u for each of the two turns (4 rounds of at most 18 roundings a number, each bounded in
+   roundings: the fold's and the base <Tm,Tq>'s d*u each, 72*u for each of the two turns (4 rounds of at most 18 roundings a number, each bounded in
    the norm of the vector), which 400*u*|r||q| holds many times.  With w = margin / sqrt(d) below 1 it holds but for chance: after the turn
    the part of e along q has the standard deviation E*Q/sqrt(d), so a margin of 3.5 fails for one row of 4,000 that stand just at the edge of
    the list, and such a row is lost only if nothing else lifts it.  Up to margin^2 dimensions w is 1.
@@ -4918,8 +4972,8 @@ typedef struct ddb_code_set {
     uint32_t dim;
     float   *rows;                               /* [count][dim] */
     uint8_t *codes;                              /* room kern's tiles */
-    float   *scale, *error;                      /* s/1 and E of each row, padded to whole blocks */
-    float   *mean;                               /* [dim] */
+    float   *scale, *error;                      /* s and E of each row, padded to whole blocks */
+    float   *mean;                               /* m turned: [padded], zeros at the end */
     float    code_most, row_most, error_most;    /* largest A, |r| + |m| and E */
 } ddb_code_set;
 
@@ -4982,7 +5036,7 @@ DDB_FN ddb_code_set *ddb_code_alloc(ddb_ctx *ctx, size_t count, uint32_t dim)
     }
     size_t rows = ddb_bound_take(&at, count * dim * sizeof(float)), codes = ddb_bound_take(&at, blocks * pairs * 64);
     size_t scale = ddb_bound_take(&at, lanes * sizeof(float)), error = ddb_bound_take(&at, lanes * sizeof(float));
-    size_t mean = ddb_bound_take(&at, dim * sizeof(float)), bytes = at + 64 + sizeof(void *);
+    size_t mean = ddb_bound_take(&at, ((size_t)dim + 15) / 16 * 64), bytes = at + 64 + sizeof(void *);
     uint8_t *memory = (uint8_t *)ddb_mem_alloc(ctx, bytes);
     if (!memory) {
         return NULL;
@@ -5013,10 +5067,9 @@ DDB_FN void ddb_code_free(ddb_ctx *ctx, ddb_code_set *set)
     }
 }
 
-DDB_FN void ddb_code_mean(ddb_code_set *set)
+DDB_FN void ddb_code_mean_of(ddb_code_set *set)
 {
     float part = ddb_exact_div(1.0f, (float)set->count);
-    memset(set->mean, 0, set->dim * sizeof(float));
     for (size_t r = 0; r < set->count; r++) {
         ddb_kern_sum(set->mean, set->rows + r * set->dim, set->dim);
     }
@@ -5037,7 +5090,7 @@ DDB_FN void ddb_code_row(uint32_t cpu, const ddb_code_turn *turn, ddb_code_set *
     ddb_kern_nib_sums sums;
     size_t dim = set->dim;
     ddb_code_turn_apply(cpu, turn, v);
-    float squares = ddb_kern_squares(cpu, v, turn->padded);
+    float squares = ddb_kern_product(cpu, v, v, turn->padded);
     double norm = ddb_code_norm(squares, dim), share = 0, error = norm;
     if (squares > 1e-30f) {                      /* steps of .335 deviations: the best for 16 levels of a normal distribution */
         float step = ddb_exact_mul(ddb_exact_sqrt(ddb_exact_div(squares, (float)dim)), 0.335f);
@@ -5058,7 +5111,9 @@ DDB_FN void ddb_code_row(uint32_t cpu, const ddb_code_turn *turn, ddb_code_set *
     float code_norm = ddb_bound_up(norm + error);
     set->code_most = code_norm > set->code_most ? code_norm : set->code_most;
     set->error_most = set->error[r] > set->error_most ? set->error[r] : set->error_most;
-    ddb_kern_nib_store(code, set->pairs, set->codes + r / DDB_KERN_LANES * set->pairs * 64, r % DDB_KERN_LANES);
+    size_t tile = r / DDB_CODE_TILE * DDB_KERN_TILE;
+    ddb_kern_nib_store(code, set->pairs, set->codes + tile * set->pairs * 64, ddb_kern_least_of(set->blocks - tile, DDB_KERN_TILE),
+                       r % DDB_CODE_TILE);
 }
 
 /* Codes the rows, whose magnitudes are at most those of unit vectors by some orders. */
@@ -5071,17 +5126,15 @@ DDB_FN dreamdb_status ddb_code_finish(ddb_ctx *ctx, const ddb_code_turn *turn, d
         return DREAMDB_ERR_MEMORY;
     }
     memset(set->codes, 0, set->blocks * set->pairs * 64);
+    memset(set->mean, 0, turn->padded * sizeof(float));
     memset(set->scale, 0, set->blocks * DDB_KERN_LANES * sizeof(float));
     memset(set->error, 0, set->blocks * DDB_KERN_LANES * sizeof(float));
     ddb_exact_enter(&env);
     if (set->count > 0) {
-        ddb_code_mean(set);
+        ddb_code_mean_of(set);
     }
     memset(v, 0, size);
-    for (size_t i = 0; i < dim; i++) {
-        v[i] = set->mean[i];
-    }
-    double mean = ddb_code_norm(ddb_kern_squares(ctx->cpu, v, turn->padded), dim), most = 0;
+    double mean = ddb_code_norm(ddb_kern_product(ctx->cpu, set->mean, set->mean, turn->padded), dim);
     for (size_t r = 0; r < set->count; r++) {
         for (size_t i = 0; i < dim; i++) {
             v[i] = -set->mean[i];
@@ -5090,8 +5143,8 @@ DDB_FN dreamdb_status ddb_code_finish(ddb_ctx *ctx, const ddb_code_turn *turn, d
         ddb_code_row(ctx->cpu, turn, set, r, v, (uint8_t *)(v + turn->padded));
         memset(v + dim, 0, (turn->padded - dim) * sizeof *v);
     }
-    most = (double)set->code_most + 2 * mean;                /* |r| <= |r - m| + |m| */
-    set->row_most = ddb_bound_up(most);
+    ddb_code_turn_apply(ctx->cpu, turn, set->mean);
+    set->row_most = ddb_bound_up((double)set->code_most + 2 * mean);     /* |r| <= |r - m| + |m| */
     ddb_exact_leave(&env);
     ddb_mem_free(ctx, v, size);
     return DREAMDB_OK;
@@ -5110,6 +5163,7 @@ typedef struct ddb_code_find {
     int8_t        *code;
     int32_t        bias;
     float          scale, norm, error, margin;   /* z, Q, H; standard deviations, 0 = the proven bound */
+    bool           any;                          /* not zero */
     bool           wild;                         /* a query that cannot be coded: every row is folded */
     ddb_code_wait *waits;
     size_t         wait_count, wait_cap, bytes;
@@ -5125,7 +5179,7 @@ DDB_FN void ddb_code_find_close(ddb_ctx *ctx, ddb_code_find *f)
     }
 }
 
-DDB_FN dreamdb_status ddb_code_find_open(ddb_ctx *ctx, const ddb_code_turn *turn, size_t top_k, float margin, ddb_code_find **out)
+DDB_FN dreamdb_status ddb_code_find_open(ddb_ctx *ctx, const ddb_code_turn *turn, ddb_code_find **out)
 {
     size_t head = (sizeof(ddb_code_find) + 63) & ~(size_t)63, bytes = head + turn->padded * (sizeof(float) + 1);
     ddb_code_find *f = (ddb_code_find *)ddb_mem_alloc(ctx, bytes);
@@ -5136,11 +5190,20 @@ DDB_FN dreamdb_status ddb_code_find_open(ddb_ctx *ctx, const ddb_code_turn *turn
     memset(f, 0, bytes);
     f->bytes = bytes;
     f->turn = turn;
-    f->margin = margin;
-    f->heap.top_k = top_k;
     f->turned = (float *)(void *)((uint8_t *)f + head);
     f->code = (int8_t *)(f->turned + turn->padded);
     return DREAMDB_OK;
+}
+
+/* Forgets the hits; the query stays. */
+DDB_FN void ddb_code_find_again(ddb_code_find *f, size_t top_k, float margin)
+{
+    double root = ddb_exact_sqrt64((double)f->turn->dim);    /* a number is off by half a step at most, by 1/sqrt(12) in the mean */
+    bool sure = !(margin > 0) || (double)margin >= root;
+    f->heap.top_k = top_k;
+    f->heap.hit_count = f->heap.low_count = f->wait_count = 0;
+    f->margin = margin;
+    f->error = f->any ? ddb_bound_up((double)f->scale * root * (sure ? 0.5001 : 0.2887)) : f->norm;
 }
 
 /* Starts a query, which stays the caller's until its end. */
@@ -5150,7 +5213,6 @@ DDB_FN void ddb_code_find_start(ddb_ctx *ctx, ddb_code_find *f, const float *que
     ddb_exact_env env;
     ddb_exact_enter(&env);
     f->query = query;
-    f->heap.hit_count = f->heap.low_count = f->wait_count = 0;
     f->wild = !ddb_bound_tame(query, turn->dim);
     memset(f->turned, 0, turn->padded * sizeof(float));
     if (!f->wild) {
@@ -5161,10 +5223,8 @@ DDB_FN void ddb_code_find_start(ddb_ctx *ctx, ddb_code_find *f, const float *que
     bool any = most > 1e-30f;
     f->scale = any ? ddb_exact_div(most, 127.0f) : 1.0f;
     f->bias = -15 * (int32_t)ddb_kern_byte(ctx->cpu, f->turned, turn->padded, any ? ddb_exact_div(127.0f, most) : 0.0f, f->code);
-    f->norm = ddb_bound_up(ddb_code_norm(ddb_kern_squares(ctx->cpu, f->turned, turn->padded), turn->dim));
-    double root = ddb_exact_sqrt64((double)turn->dim);       /* each number is off by half a step at most, by 1/sqrt(12) in the mean */
-    bool sure = !(f->margin > 0) || (double)f->margin >= root;
-    f->error = any ? ddb_bound_up((double)f->scale * root * (sure ? 0.5001 : 0.2887)) : f->norm;
+    f->norm = ddb_bound_up(ddb_code_norm(ddb_kern_product(ctx->cpu, f->turned, f->turned, turn->padded), turn->dim));
+    f->any = any;
     ddb_exact_leave(&env);
 }
 
@@ -5228,16 +5288,23 @@ DDB_FN dreamdb_status ddb_code_wait_room(ddb_ctx *ctx, ddb_code_find *f)
 /* The bound of one query against one set: weight and slack in units of z. */
 typedef struct ddb_code_slack { double base, scale, slack; float weight; } ddb_code_slack;
 
-DDB_FN void ddb_code_slack_of(const ddb_code_find *f, const ddb_code_set *set, float base, ddb_code_slack *out)
+DDB_FN void ddb_code_slack_of(uint32_t cpu, const ddb_code_find *f, const ddb_code_set *set, ddb_code_slack *out)
 {
     const double u = 5.9604644775390625e-8;                  /* 2^-24 */
     double dim = (double)set->dim, q = (double)f->norm, h = (double)f->error, a = (double)set->code_most;
     double root = ddb_exact_sqrt64(dim), share = f->margin > 0 && (double)f->margin < root ? (double)f->margin / root : 1.0;
     double slack = (double)set->row_most * q * (2 * dim + 432) * u + 8 * u * (a * (q + h) + (double)set->error_most * q);
-    out->base = (double)base;
+    out->base = (double)ddb_kern_product(cpu, set->mean, f->turned, f->turn->padded);
     out->scale = (double)f->scale;
     out->weight = f->wild ? 0.0f : ddb_bound_up(share * q / out->scale);
     out->slack = f->wild ? 4.0 * (double)DDB_BOUND_HUGE : ((share * a * h + slack) * 1.00001 + (dim + 8) * 1e-44) / out->scale + 1e-30;
+}
+
+/* What x + error * weight of a row must reach. */
+DDB_FN float ddb_code_least(const ddb_code_find *f, const ddb_code_slack *slack)
+{
+    double least = (ddb_bound_floor(&f->heap) - slack->base) / slack->scale - slack->slack;
+    return least < -(double)DDB_BOUND_HUGE ? -DDB_BOUND_HUGE : ddb_bound_down(least);
 }
 
 /* Takes the rows of a tile that are set in mask as candidates. */
@@ -5251,18 +5318,19 @@ DDB_FN void ddb_code_take(ddb_code_find *f, const ddb_code_set *set, const ddb_c
         double half = ddb_exact_mul64((double)set->error[row], (double)slack->weight) + slack->slack;
         wait->row = set->rows + row * set->dim;
         wait->ordinal = ordinal + row;
-        wait->estimate = (float)ddb_exact_add64(slack->base, ddb_exact_mul64(slack->scale, (double)x[l]));
+        wait->estimate = (float)ddb_exact_add64(slack->base, ddb_exact_mul64(slack->scale, (double)x[l]));       /* finite: see ddb_bound_tame */
         half = ddb_exact_mul64(half, slack->scale);
         half = half < (double)DDB_BOUND_HUGE ? half : (double)DDB_BOUND_HUGE;
         wait->upper = -ddb_bound_down(-((double)wait->estimate + half));
-        ddb_bound_reach(&f->heap, ddb_bound_down((double)wait->estimate - half));
+        float low = ddb_bound_down((double)wait->estimate - half);
+        if (f->heap.low_count < f->heap.top_k || low > f->heap.lows[0]) {
+            ddb_bound_reach(&f->heap, low);
+        }
     }
 }
 
-/* Offers the rows of a set (those with keep[row] != 0) under the ordinals ordinal + row; base is the fold of the set's mean with the query.
-   The set must stay until ddb_code_settle. */
-DDB_FN dreamdb_status ddb_code_scan(ddb_ctx *ctx, ddb_code_find *f, const ddb_code_set *set, float base, uint64_t ordinal,
-                                    const uint8_t *keep)
+/* Offers the rows of a set (those with keep[row] != 0) under the ordinals ordinal + row.  The set must stay until ddb_code_settle. */
+DDB_FN dreamdb_status ddb_code_scan(ddb_ctx *ctx, ddb_code_find *f, const ddb_code_set *set, uint64_t ordinal, const uint8_t *keep)
 {
     ddb_code_slack slack;
     ddb_kern_tile_in in;
@@ -5273,19 +5341,18 @@ DDB_FN dreamdb_status ddb_code_scan(ddb_ctx *ctx, ddb_code_find *f, const ddb_co
     }
     dreamdb_status status = ddb_code_room(ctx, f, f->heap.low_count + f->heap.hit_count + set->count);
     ddb_exact_enter(&env);
-    ddb_code_slack_of(f, set, base, &slack);
+    ddb_code_slack_of(ctx->cpu, f, set, &slack);
     in.query = f->code;
     in.pairs = set->pairs;
     in.bias = f->bias;
     in.weight = slack.weight;
+    in.least = ddb_code_least(f, &slack);
     for (size_t block = 0; block < set->blocks && status == DREAMDB_OK; block += DDB_KERN_TILE) {
         size_t first = block * DDB_KERN_LANES, rows = ddb_kern_least_of(set->count - first, DDB_CODE_TILE);
-        double least = (ddb_bound_floor(&f->heap) - slack.base) / slack.scale - slack.slack;
         in.blocks = ddb_kern_least_of(set->blocks - block, DDB_KERN_TILE);
         in.codes = set->codes + block * set->pairs * 64;
         in.scale = set->scale + first;
         in.error = set->error + first;
-        in.least = least < -(double)DDB_BOUND_HUGE ? -DDB_BOUND_HUGE : ddb_bound_down(least);
         uint64_t mask = ddb_kern_tile(ctx->cpu, &in, x);
         mask = rows < DDB_CODE_TILE ? mask & (((uint64_t)1 << rows) - 1) : mask;
         for (uint64_t rest = keep ? mask : 0; rest != 0; rest &= rest - 1) {
@@ -5296,6 +5363,7 @@ DDB_FN dreamdb_status ddb_code_scan(ddb_ctx *ctx, ddb_code_find *f, const ddb_co
             status = ddb_code_wait_room(ctx, f);
             if (status == DREAMDB_OK) {
                 ddb_code_take(f, set, &slack, x, first, mask, ordinal);
+                in.least = ddb_code_least(f, &slack);
             }
         }
     }
@@ -5303,57 +5371,66 @@ DDB_FN dreamdb_status ddb_code_scan(ddb_ctx *ctx, ddb_code_find *f, const ddb_co
     return status;
 }
 
-/* Is a to be folded before b? */
-DDB_INLINE bool ddb_code_sooner(const ddb_code_wait *a, const ddb_code_wait *b)
+/* A value that at least `want` of the candidates' estimates reach, and as a rule not many more: it depends on the values alone. */
+DDB_FN float ddb_code_cut(const ddb_code_find *f, size_t want)
 {
-    return a->estimate != b->estimate ? a->estimate > b->estimate : a->ordinal < b->ordinal;
-}
-
-DDB_FN void ddb_code_sink(ddb_code_wait *waits, size_t count, size_t at)
-{
-    ddb_code_wait wait = waits[at];
-    for (;;) {
-        size_t child = 2 * at + 1;
-        if (child >= count) {
-            break;
-        }
-        child += child + 1 < count && ddb_code_sooner(waits + child + 1, waits + child);
-        if (!ddb_code_sooner(waits + child, &wait)) {
-            break;
-        }
-        waits[at] = waits[child];
-        at = child;
+    float low = f->waits[0].estimate, high = low;
+    for (size_t i = 1; i < f->wait_count; i++) {
+        float e = f->waits[i].estimate;
+        low = e < low ? e : low;
+        high = e > high ? e : high;
     }
-    waits[at] = wait;
+    for (int step = 0; step < 16 && low < high; step++) {
+        float middle = ddb_exact_add(ddb_exact_mul(low, 0.5f), ddb_exact_mul(high, 0.5f));
+        size_t reach = 0;
+        for (size_t i = 0; i < f->wait_count; i++) {
+            reach += f->waits[i].estimate >= middle;
+        }
+        low = reach >= want ? middle : low;
+        high = reach >= want ? high : middle;
+        if (reach >= want && reach <= want + want / 2) {
+            break;
+        }
+    }
+    return low;
 }
 
-/* Folds the 16 candidates with the highest estimates; the candidates are a heap. */
-DDB_FN void ddb_code_fold(uint32_t cpu, ddb_code_find *f)
+/* Folds the candidates whose estimates reach `cut`. */
+DDB_FN void ddb_code_fold(uint32_t cpu, ddb_code_find *f, float cut)
 {
-    const float *rows[DDB_KERN_LANES];
+    const float *rows[DDB_KERN_LANES] = { NULL };
     uint64_t ordinals[DDB_KERN_LANES];
     float scores[DDB_KERN_LANES];
-    size_t some = 0;
-    for (; some < DDB_KERN_LANES && f->wait_count > 0; some++) {
-        rows[some] = f->waits[0].row;
-        ordinals[some] = f->waits[0].ordinal;
-        ddb_kern_fetch(rows[some], f->turn->dim * sizeof(float));
-        f->waits[0] = f->waits[--f->wait_count];
-        if (f->wait_count > 0) {
-            ddb_code_sink(f->waits, f->wait_count, 0);
+    size_t some = 0, kept = 0, count = f->wait_count;
+    for (size_t i = 0; i < count; i++) {
+        if (f->waits[i].estimate >= cut) {
+            ddb_kern_fetch(f->waits[i].row, f->turn->dim * sizeof(float));
         }
     }
-    ddb_kern_rows(cpu, rows, some, f->query, f->turn->dim, DDB_KERN_TERM_DOT, scores);
-    for (size_t i = 0; i < some; i++) {
-        ddb_bound_offer(&f->heap, ordinals[i], scores[i]);
+    for (size_t i = 0; i < count; i++) {
+        if (f->waits[i].estimate >= cut) {
+            rows[some] = f->waits[i].row;
+            ordinals[some++] = f->waits[i].ordinal;
+        } else {
+            f->waits[kept++] = f->waits[i];
+        }
+        if (some == DDB_KERN_LANES || (some > 0 && i + 1 == count)) {
+            ddb_kern_rows(cpu, rows, some, f->query, f->turn->dim, DDB_KERN_TERM_DOT, scores);
+            for (size_t l = 0; l < some; l++) {
+                ddb_bound_offer(&f->heap, ordinals[l], scores[l]);
+            }
+            some = 0;
+        }
     }
+    f->wait_count = kept;
 }
 
-/* Folds the candidates that may be among the best, so that the hits stand; the sets are not needed any more. */
+/* Folds the candidates that may be among the best, the most promising first, so that the hits stand; the sets are not needed any more. */
 DDB_FN dreamdb_status ddb_code_settle(ddb_ctx *ctx, ddb_code_find *f)
 {
     ddb_bound_query *q = &f->heap;
     double least = ddb_bound_floor(q);
+    size_t batch = q->top_k < DDB_CODE_TILE ? q->top_k + 4 : DDB_CODE_TILE;
     ddb_exact_env env;
     ddb_code_drop(f, least);
     dreamdb_status status = ddb_code_room(ctx, f, q->hit_count + f->wait_count);
@@ -5362,15 +5439,13 @@ DDB_FN dreamdb_status ddb_code_settle(ddb_ctx *ctx, ddb_code_find *f)
     }
     ddb_exact_enter(&env);
     while (f->wait_count > 0) {
-        for (size_t i = f->wait_count / 2; i-- > 0;) {
-            ddb_code_sink(f->waits, f->wait_count, i);
-        }
-        ddb_code_fold(ctx->cpu, f);
+        ddb_code_fold(ctx->cpu, f, f->wait_count <= batch + batch / 4 ? -DDB_BOUND_HUGE : ddb_code_cut(f, batch));
         if (q->hit_count == q->top_k && ddb_exact_finite(q->hits[0].score)) {
             double worst = (double)q->hits[0].score;
             least = worst > least ? worst : least;
             ddb_code_drop(f, least);
         }
+        batch *= 2;
     }
     ddb_bound_floor_start(q);
     ddb_exact_leave(&env);
@@ -17715,20 +17790,28 @@ DDB_FN dreamdb_status ddb_lsh_l2_probe(ddb_ctx *ctx, int64_t bin, double part, u
     return DREAMDB_OK;
 }
 
-/* ==== ROOM 25 ivf | prefix ddb_ivf_ | uses port mem bytes exact kern bound ==== */
+/* ==== ROOM 25 ivf | prefix ddb_ivf_ | uses port mem bytes exact kern bound code ==== */
 /* Cells around trained centroids (spatial.md 4): a vector belongs to the centroid with the largest left fold of unit vectors, the lowest
    on a
    tie; a query looks at the cells in the order of the same score.  Stored centroids need not be unit vectors. */
 
-typedef struct ddb_ivf { uint32_t k, dim; ddb_bound_set *set; } ddb_ivf;
+typedef struct ddb_ivf {
+    uint32_t k, dim;
+    ddb_bound_set *set;                          /* for dispatch */
+    ddb_code_set  *near;                         /* for probes: many floats only */
+    ddb_code_turn *turn;
+} ddb_ivf;
 
-enum { DDB_IVF_MORE = 16 };                      /* candidates beyond nprobe that a near-tie may bring in */
+enum { DDB_IVF_MORE = 2 };                       /* candidates beyond nprobe to see whether a near-tie may bring in more */
+#define DDB_IVF_MARGIN 6.0f                      /* of room code: a centroid at the edge is missed once in a billion */
 enum { DDB_IVF_SMALL = 16384 };                  /* floats of centroids: below, folding all is as fast as a filter (kernels.md 1) */
 
 DDB_FN void ddb_ivf_close(ddb_ctx *ctx, ddb_ivf *ivf)
 {
     if (ivf) {
         ddb_bound_free(ctx, ivf->set);
+        ddb_code_free(ctx, ivf->near);
+        ddb_code_turn_close(ctx, ivf->turn);
         ddb_mem_drop(ctx, ivf, ddb_ivf, 1);
     }
 }
@@ -17764,6 +17847,17 @@ DDB_FN dreamdb_status ddb_ivf_open(ddb_ctx *ctx, const char *path, const uint8_t
     if (status == DREAMDB_OK) {
         status = ddb_bound_build(ctx, centroids, dim, k, dim, floats < DDB_IVF_SMALL ? (uint32_t)DDB_BOUND_PLAIN : 0u, &ivf->set);
     }
+    if (status == DREAMDB_OK) {
+        status = ddb_code_turn_open(ctx, dim, &ivf->turn);
+    }
+    if (status == DREAMDB_OK && floats >= DDB_IVF_SMALL) {
+        ivf->near = ddb_code_alloc(ctx, k, dim);
+        status = ivf->near ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    }
+    if (status == DREAMDB_OK && ivf->near) {
+        memcpy(ivf->near->rows, centroids, floats * sizeof(float));
+        status = ddb_code_finish(ctx, ivf->turn, ivf->near);
+    }
     ddb_mem_drop(ctx, centroids, float, floats);
     if (status < 0) {
         ddb_ivf_close(ctx, ivf);
@@ -17776,11 +17870,11 @@ DDB_FN dreamdb_status ddb_ivf_open(ddb_ctx *ctx, const char *path, const uint8_t
 /* id as a packed key of `bits` digits; key is cleared by the caller. */
 DDB_FN void ddb_ivf_key(uint32_t id, uint32_t bits, uint8_t *key)
 {
-    for (uint32_t b = 0; b < 32 && b < bits; b++) {
-        if ((id >> b & 1) != 0) {
-            uint32_t at = bits - 1 - b;
-            key[at / 8] |= (uint8_t)(0x80u >> at % 8);
-        }
+    uint32_t size = (bits + 7) / 8;
+    uint64_t digits = (uint64_t)id << (size * 8 - bits);     /* the last digit is bit `bits` - 1 from the left */
+    for (uint32_t b = size; b-- > 0 && digits != 0;) {
+        key[b] = (uint8_t)digits;
+        digits >>= 8;
     }
 }
 
@@ -17838,31 +17932,53 @@ DDB_FN void ddb_ivf_settle(const ddb_ivf *ivf, const float *unit, uint32_t *ids,
     ddb_exact_leave(&env);
 }
 
-/* The keys of the nprobe best cells, in order, for a unit query. */
-DDB_FN dreamdb_status ddb_ivf_probe(ddb_ctx *ctx, const ddb_ivf *ivf, uint32_t bits, const float *unit, uint64_t nprobe, ddb_arena *arena,
-                                    uint8_t **keys, size_t *count)
+/* The best `wide` centroids in order of left fold, with the scores. */
+DDB_FN dreamdb_status ddb_ivf_best(ddb_ctx *ctx, const ddb_ivf *ivf, ddb_code_find *find, size_t wide, uint32_t *ids, float *scores)
 {
-    size_t most = nprobe < ivf->k ? (size_t)nprobe : ivf->k, size = (bits + 7) / 8;
-    size_t wide = ivf->k - most < (size_t)DDB_IVF_MORE ? ivf->k : most + (size_t)DDB_IVF_MORE, got = 0;
-    uint32_t *ids = ddb_mem_new(ctx, uint32_t, wide);
-    float *scores = ddb_mem_new(ctx, float, wide);
-    float *row = ddb_mem_new(ctx, float, ivf->dim);
-    dreamdb_status status = DREAMDB_ERR_MEMORY;
+    size_t got = 0;
+    if (!ivf->near || find->wild) {
+        return ddb_bound_top(ctx, ivf->set, find->query, wide, ids, scores, &got);
+    }
+    ddb_code_find_again(find, wide, DDB_IVF_MARGIN);
+    dreamdb_status status = ddb_code_scan(ctx, find, ivf->near, 0, NULL);
+    if (status == DREAMDB_OK) {
+        status = ddb_code_settle(ctx, find);
+    }
+    while (status == DREAMDB_OK && find->heap.hit_count > 0) {
+        ddb_bound_hit hit = ddb_bound_pop(&find->heap);
+        ids[find->heap.hit_count] = (uint32_t)hit.ordinal;
+        scores[find->heap.hit_count] = hit.score;
+    }
+    return status;
+}
+
+/* The keys of the nprobe best cells, in order, for a unit query that find was started with.  What find has found is lost. */
+DDB_FN dreamdb_status ddb_ivf_probe(ddb_ctx *ctx, const ddb_ivf *ivf, uint32_t bits, ddb_code_find *find, uint64_t nprobe,
+                                    ddb_arena *arena, uint8_t **keys, size_t *count)
+{
+    size_t most = nprobe < ivf->k ? (size_t)nprobe : ivf->k, size = (bits + 7) / 8, more = DDB_IVF_MORE, wide = 0;
+    float near = (float)(ivf->dim + 8) * 2.4e-7f, *row = ddb_mem_new(ctx, float, ivf->dim), *scores = NULL;
+    uint32_t *ids = NULL;
+    dreamdb_status status = DREAMDB_OK;
+    bool again = true;
     *count = 0;
     *keys = (uint8_t *)ddb_mem_arena_array(ctx, arena, most, size);
-    if (ids && scores && row && *keys) {
-        status = ddb_bound_top(ctx, ivf->set, unit, wide, ids, scores, &got);
+    while (status == DREAMDB_OK && again) {
+        wide = ivf->k - most < more ? ivf->k : most + more;
+        ids = ddb_mem_arena_new(ctx, arena, uint32_t, wide);
+        scores = ddb_mem_arena_new(ctx, arena, float, wide);
+        status = ids && scores && row && *keys ? ddb_ivf_best(ctx, ivf, find, wide, ids, scores) : DREAMDB_ERR_MEMORY;
+        again = status == DREAMDB_OK && wide < ivf->k && scores[most - 1] - scores[wide - 1] <= near;   /* so near that order may change */
+        more *= 8;
     }
     if (status == DREAMDB_OK) {
-        ddb_ivf_settle(ivf, unit, ids, scores, got, row);
-        *count = got < most ? got : most;
+        ddb_ivf_settle(ivf, find->query, ids, scores, wide, row);
+        *count = most;
     }
     for (size_t i = 0; status == DREAMDB_OK && i < *count; i++) {
         ddb_ivf_key(ids[i], bits, *keys + i * size);
     }
     ddb_mem_drop(ctx, row, float, ivf->dim);
-    ddb_mem_drop(ctx, ids, uint32_t, wide);
-    ddb_mem_drop(ctx, scores, float, wide);
     return status;
 }
 
@@ -17890,6 +18006,7 @@ typedef struct ddb_index {
     ddb_lsh    *lsh;
     ddb_lsh_l2 *lsh_l2;
     ddb_ivf    *ivf;
+    ddb_code_turn *turn;                         /* cosine, where ivf has none */
 } ddb_index;
 
 /* The members of an object, as found; absent ones have no data. */
@@ -18216,6 +18333,7 @@ DDB_FN void ddb_index_free(ddb_ctx *ctx, ddb_index *ix)
         ddb_lsh_close(ctx, ix->lsh);
         ddb_lsh_l2_close(ctx, ix->lsh_l2);
         ddb_ivf_close(ctx, ix->ivf);
+        ddb_code_turn_close(ctx, ix->turn);
         ddb_mem_drop(ctx, ix->parents, ddb_addr, ix->parent_count);
         ddb_mem_drop(ctx, ix, ddb_index, 1);
     }
@@ -18306,6 +18424,9 @@ DDB_FN dreamdb_status ddb_index_decode(ddb_ctx *ctx, ddb_slice bytes, const char
         ddb_exact_enter(&env);
         status = row->open(ctx, ix, &params, path);
         ddb_exact_leave(&env);
+    }
+    if (status == DREAMDB_OK && !ix->l2 && !ix->ivf) {
+        status = ddb_code_turn_open(ctx, ix->dim, &ix->turn);
     }
     if (status < 0) {
         ddb_index_free(ctx, ix);
@@ -18452,34 +18573,59 @@ DDB_FN dreamdb_status ddb_index_prepare_query(ddb_ctx *ctx, const ddb_index *ix,
     return DREAMDB_OK;
 }
 
-/* The keys of the nprobe cells to look at for a query (as the user gave it), best first; fewer when there are not so many cells. */
-DDB_FN dreamdb_status ddb_index_probe(ddb_ctx *ctx, const ddb_index *ix, const float *query, uint64_t nprobe, ddb_arena *arena,
-                                      uint8_t **keys, size_t *count)
+/* The turn of room code for searches of cosine fields; NULL under l2. */
+DDB_FN const ddb_code_turn *ddb_index_turn(const ddb_index *ix) { return ix->ivf ? ix->ivf->turn : ix->turn; }
+
+/* The keys of the nprobe cells to look at, best first; fewer when there are not so many cells.  find was started with the prepared query; NULL
+   under l2, where query is the vector. */
+DDB_FN dreamdb_status ddb_index_probe_with(ddb_ctx *ctx, const ddb_index *ix, const float *query, ddb_code_find *find, uint64_t nprobe,
+                                           ddb_arena *arena, uint8_t **keys, size_t *count)
 {
     int64_t bin = 0;
     double part = 0;
+    dreamdb_status status = DREAMDB_OK;
     ddb_exact_env env;
     *keys = NULL;
     *count = 0;
     if (nprobe == 0) {
         return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "probe_count must be >= 1");
     }
+    ddb_exact_enter(&env);
+    if (ix->kind == DREAMDB_INDEX_LSH) {
+        status = ddb_lsh_probe(ctx, ix->lsh, query, nprobe, arena, keys, count);
+    } else if (ix->kind == DREAMDB_INDEX_IVF) {
+        status = ddb_ivf_probe(ctx, ix->ivf, ix->bits, find, nprobe, arena, keys, count);
+    } else if (!ddb_lsh_l2_bin(ix->lsh_l2, query, &bin, &part)) {
+        status = ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "L2 index: projected bin outside signed 64-bit range");
+    } else {
+        status = ddb_lsh_l2_probe(ctx, bin, part, nprobe, arena, keys, count);
+    }
+    ddb_exact_leave(&env);
+    return status;
+}
+
+/* The same for one query as the user gave it. */
+DDB_FN dreamdb_status ddb_index_probe(ddb_ctx *ctx, const ddb_index *ix, const float *query, uint64_t nprobe, ddb_arena *arena,
+                                      uint8_t **keys, size_t *count)
+{
+    ddb_code_find *find = NULL;
     float *unit = ddb_mem_new(ctx, float, ix->dim);
+    *keys = NULL;
+    *count = 0;
     if (!unit) {
         return DREAMDB_ERR_MEMORY;
     }
     dreamdb_status status = ddb_index_prepare_query(ctx, ix, query, unit);
-    ddb_exact_enter(&env);
-    if (status == DREAMDB_OK && ix->kind == DREAMDB_INDEX_LSH) {
-        status = ddb_lsh_probe(ctx, ix->lsh, unit, nprobe, arena, keys, count);
-    } else if (status == DREAMDB_OK && ix->kind == DREAMDB_INDEX_IVF) {
-        status = ddb_ivf_probe(ctx, ix->ivf, ix->bits, unit, nprobe, arena, keys, count);
-    } else if (status == DREAMDB_OK && !ddb_lsh_l2_bin(ix->lsh_l2, unit, &bin, &part)) {
-        status = ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "L2 index: projected bin outside signed 64-bit range");
-    } else if (status == DREAMDB_OK) {
-        status = ddb_lsh_l2_probe(ctx, bin, part, nprobe, arena, keys, count);
+    if (status == DREAMDB_OK && ddb_index_turn(ix)) {
+        status = ddb_code_find_open(ctx, ddb_index_turn(ix), &find);
     }
-    ddb_exact_leave(&env);
+    if (status == DREAMDB_OK && find) {
+        ddb_code_find_start(ctx, find, unit);
+    }
+    if (status == DREAMDB_OK) {
+        status = ddb_index_probe_with(ctx, ix, unit, find, nprobe, arena, keys, count);
+    }
+    ddb_code_find_close(ctx, find);
     ddb_mem_drop(ctx, unit, float, ix->dim);
     return status;
 }
@@ -23541,7 +23687,6 @@ typedef struct ddb_query_field {
     ddb_query_cell **cells;
     size_t count, cap;
     uint32_t dim;
-    ddb_code_turn *turn;                 /* cosine */
     ddb_query_lane *lanes;               /* scratch of searches that are over */
 } ddb_query_field;
 
@@ -23603,7 +23748,6 @@ DDB_FN void ddb_query_cells_free(ddb_ctx *ctx, void *user)
             ddb_mem_drop(ctx, field->cells[i], ddb_query_cell, 1);
         }
         ddb_query_lanes_free(ctx, field);
-        ddb_code_turn_close(ctx, field->turn);
         ddb_mem_drop(ctx, field->cells, ddb_query_cell *, field->cap);
         ddb_coll_map_free(ctx, &field->keys);
     }
@@ -23822,7 +23966,7 @@ DDB_FN dreamdb_status ddb_query_build_cell(ddb_ctx *ctx, ddb_query_build *build)
         if (cell->set) {
             cell->set->count = cell->count;
             cell->set->blocks = ddb_kern_blocks(cell->count);
-            status = ddb_code_finish(ctx, build->run->table->turn, cell->set);
+            status = ddb_code_finish(ctx, ddb_index_turn(build->run->field->index), cell->set);
         }
     }
     if (status == DREAMDB_OK) {
@@ -24150,24 +24294,6 @@ DDB_FN dreamdb_status ddb_query_keep(ddb_ctx *ctx, ddb_query_one *one, const ddb
     return DREAMDB_OK;
 }
 
-/* The folds of the query with the means of some cells. */
-DDB_FN void ddb_query_bases(ddb_ctx *ctx, const ddb_query_one *one, const ddb_query_probe *probes, size_t count, float *bases)
-{
-    const float *means[DDB_QUERY_CHUNK];
-    size_t some = 0;
-    ddb_exact_env env;
-    for (size_t i = 0; i < count; i++) {
-        if (probes[i].cell->set) {
-            means[some++] = probes[i].cell->set->mean;
-        }
-    }
-    if (some > 0) {
-        ddb_exact_enter(&env);
-        ddb_kern_rows(ctx->cpu, means, some, one->lane->vector, one->run->dim, DDB_KERN_TERM_DOT, bases);
-        ddb_exact_leave(&env);
-    }
-}
-
 /* Gives the hits that come from these cells their anchors, while the cells are pinned. */
 DDB_FN void ddb_query_anchors(ddb_code_find *find, const ddb_query_probe *probes, size_t count)
 {
@@ -24184,14 +24310,10 @@ DDB_FN void ddb_query_anchors(ddb_code_find *find, const ddb_query_probe *probes
 /* Scans pinned cells. */
 DDB_FN dreamdb_status ddb_query_scan_cells(ddb_ctx *ctx, ddb_query_one *one, const ddb_query_probe *probes, size_t count)
 {
-    float bases[DDB_QUERY_CHUNK];
     dreamdb_status status = DREAMDB_OK;
-    size_t sets = 0;
-    ddb_query_bases(ctx, one, probes, count, bases);
     for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
         const ddb_query_cell *cell = probes[i].cell;
         const uint8_t *keep = NULL;
-        float base = cell->set ? bases[sets++] : 0.0f;
         if (cell->count == 0) {
             continue;
         }
@@ -24199,7 +24321,7 @@ DDB_FN dreamdb_status ddb_query_scan_cells(ddb_ctx *ctx, ddb_query_one *one, con
         if (status == DREAMDB_OK && one->run->l2) {
             ddb_query_scan_l2(one, cell, probes[i].rank << 32, keep);
         } else if (status == DREAMDB_OK) {
-            status = ddb_code_scan(ctx, one->lane->find, cell->set, base, probes[i].rank << 32, keep);
+            status = ddb_code_scan(ctx, one->lane->find, cell->set, probes[i].rank << 32, keep);
         }
     }
     if (status == DREAMDB_OK && !one->run->l2) {
@@ -24287,7 +24409,8 @@ DDB_FN dreamdb_status ddb_query_list(ddb_ctx *ctx, const ddb_query_one *one, ddb
     size_t key_size = ddb_index_key_size(one->run->field->index);
     uint8_t *keys = NULL;
     dreamdb_status status = nprobe == 0 ? ddb_query_all_keys(ctx, one->run, arena, &keys, count)
-                                        : ddb_index_probe(ctx, one->run->field->index, one->lane->vector, nprobe, arena, &keys, count);
+                                        : ddb_index_probe_with(ctx, one->run->field->index, one->lane->vector, one->lane->find, nprobe, arena,
+                                                               &keys, count);
     *probes = status == DREAMDB_OK ? ddb_mem_arena_new(ctx, arena, ddb_query_probe, *count) : NULL;
     if (status == DREAMDB_OK && !*probes) {
         return DREAMDB_ERR_MEMORY;
@@ -24301,7 +24424,6 @@ DDB_FN dreamdb_status ddb_query_list(ddb_ctx *ctx, const ddb_query_one *one, ddb
 /* Starts (again) the collector. */
 DDB_FN dreamdb_status ddb_query_one_begin(ddb_ctx *ctx, ddb_query_one *one, ddb_arena *arena)
 {
-    ddb_code_find *find = one->lane->find;
     one->live = 0;
     if (one->run->l2) {
         one->near.cap = one->run->top_k;
@@ -24310,9 +24432,7 @@ DDB_FN dreamdb_status ddb_query_one_begin(ddb_ctx *ctx, ddb_query_one *one, ddb_
         one->near.ordinals = ddb_mem_arena_new(ctx, arena, uint64_t, one->near.cap);
         return one->near.scores && one->near.ordinals ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
     }
-    find->heap.top_k = one->run->top_k;
-    find->margin = one->run->margin;
-    ddb_code_find_start(ctx, find, one->lane->vector);
+    ddb_code_find_again(one->lane->find, one->run->top_k, one->run->margin);
     return DREAMDB_OK;
 }
 
@@ -24347,12 +24467,9 @@ DDB_FN dreamdb_status ddb_query_one_end(ddb_ctx *ctx, ddb_query_one *one, ddb_qu
     ddb_bound_query *heap = &one->lane->find->heap;
     *count = heap->hit_count;
     while (heap->hit_count > 0) {
-        out[heap->hit_count - 1].anchor = heap->hits[0].anchor;
-        out[heap->hit_count - 1].score = heap->hits[0].score;
-        heap->hits[0] = heap->hits[--heap->hit_count];
-        if (heap->hit_count > 0) {
-            ddb_bound_sink(heap->hits, heap->hit_count, 0);
-        }
+        ddb_bound_hit hit = ddb_bound_pop(heap);
+        out[heap->hit_count].anchor = hit.anchor;
+        out[heap->hit_count].score = hit.score;
     }
     return DREAMDB_OK;
 }
@@ -24383,9 +24500,9 @@ DDB_FN dreamdb_status ddb_query_one_run(ddb_ctx *ctx, ddb_query_one *one, ddb_qu
         ddb_arena arena = {NULL, 0};
         ddb_query_probe *probes = NULL;
         size_t probe_count = 0;
-        status = ddb_query_one_begin(ctx, one, &arena);
+        status = ddb_query_list(ctx, one, &arena, nprobe, &probes, &probe_count);
         if (status == DREAMDB_OK) {
-            status = ddb_query_list(ctx, one, &arena, nprobe, &probes, &probe_count);
+            status = ddb_query_one_begin(ctx, one, &arena);
         }
         if (status == DREAMDB_OK) {
             status = ddb_query_scan(ctx, one, probes, probe_count);
@@ -24432,7 +24549,7 @@ DDB_FN dreamdb_status ddb_query_lane_take(ddb_ctx *ctx, ddb_query_run *run, ddb_
     lane->vector = ddb_mem_new(ctx, float, run->dim);
     dreamdb_status status = lane->vector ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
     if (status == DREAMDB_OK && !run->l2) {
-        status = ddb_code_find_open(ctx, run->table->turn, run->top_k, run->margin, &lane->find);
+        status = ddb_code_find_open(ctx, ddb_index_turn(run->field->index), &lane->find);
     }
     if (status < 0) {
         ddb_query_lane_free(ctx, lane);
@@ -24466,6 +24583,9 @@ DDB_FN dreamdb_status ddb_query_task_one(ddb_ctx *ctx, ddb_query_task *task, uin
         return status;
     }
     status = ddb_index_prepare_query(ctx, run->field->index, run->query->vectors + (size_t)index * run->dim, one.lane->vector);
+    if (status == DREAMDB_OK && one.lane->find) {
+        ddb_code_find_start(ctx, one.lane->find, one.lane->vector);
+    }
     if (status == DREAMDB_OK) {
         status = ddb_query_one_run(ctx, &one, task->found + (size_t)index * run->top_k, task->counts + index);
     }
@@ -24527,9 +24647,6 @@ DDB_FN dreamdb_status ddb_query_run_open(ddb_ctx *ctx, dreamdb_snapshot *view, c
     ddb_port_lock(&run->cells->lock);
     run->table->dim = run->dim;
     run->table->keys.key_size = ddb_index_key_size(run->field->index);
-    if (!run->l2 && !run->table->turn) {
-        status = ddb_code_turn_open(ctx, run->dim, &run->table->turn);
-    }
     ddb_port_unlock(&run->cells->lock);
     run->margin = query->exact ? 0.0f : 3.5f;
     return status;
