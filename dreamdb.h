@@ -1724,6 +1724,7 @@ enum {
     DDB_CPU_VNNI = 1 << 4,                             /* AVX512-VNNI, with DDB_CPU_AVX512 */
     DDB_CPU_AVXVNNI = 1 << 5,                          /* 256-bit AVX-VNNI, with DDB_CPU_AVX2 */
     DDB_CPU_FMA = 1 << 6,
+    DDB_CPU_POPCNT = 1 << 7,                           /* AVX512-VPOPCNTDQ, with DDB_CPU_AVX512 */
     DDB_CPU_NEON = 1 << 8, DDB_CPU_NEON_DOT = 1 << 9
 };
 
@@ -1739,6 +1740,7 @@ DDB_FN uint32_t ddb_cpu_detect(void)
         && __builtin_cpu_supports("avx512dq")) {
         mask |= DDB_CPU_AVX512;
         mask |= __builtin_cpu_supports("avx512vnni") ? (uint32_t)DDB_CPU_VNNI : 0u;
+        mask |= __builtin_cpu_supports("avx512vpopcntdq") ? (uint32_t)DDB_CPU_POPCNT : 0u;
     }
 #endif
 #if defined(DDB_PORT_NEON)
@@ -2209,6 +2211,7 @@ enum {
   #define DDB_KERN_FMA  __attribute__((target("avx2,fma")))
   #define DDB_KERN_512  __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq")))
   #define DDB_KERN_VNNI __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")))
+  #define DDB_KERN_POP  __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vpopcntdq")))
 #endif
 
 DDB_INLINE size_t ddb_kern_least_of(size_t a, size_t b) { return a < b ? a : b; }
@@ -2528,18 +2531,18 @@ DDB_FN float ddb_kern_product_any(const float *x, const float *y, size_t n)
     return ddb_kern_lanes(lanes);
 }
 
-/* code = x * inverse + 8 cut to 0..15, which stands for 2 * code - 15. */
-DDB_FN void ddb_kern_nib_any(const float *x, size_t n, float inverse, uint8_t *code, ddb_kern_nib_sums *out)
+/* code = x * inverse + add cut to 0..15, which stands for 2 * code - centre. */
+DDB_FN void ddb_kern_nib_any(const float *x, size_t n, float inverse, float add, float centre, uint8_t *code, ddb_kern_nib_sums *out)
 {
     float dots[DDB_KERN_LANES], squares[DDB_KERN_LANES];
     memset(dots, 0, sizeof dots);
     memset(squares, 0, sizeof squares);
     for (size_t i = 0; i < n; i++) {
-        float t = ddb_exact_add(ddb_exact_mul(x[i], inverse), 8.0f);
+        float t = ddb_exact_add(ddb_exact_mul(x[i], inverse), add);
         size_t l = i % DDB_KERN_LANES;
         t = t > 0.0f ? t : 0.0f;
         code[i] = (uint8_t)(int32_t)(t < 15.0f ? t : 15.0f);
-        t = (float)(2 * (int32_t)code[i] - 15);
+        t = (float)(2 * (int32_t)code[i]) - centre;
         dots[l] = ddb_exact_add(dots[l], ddb_exact_mul(t, x[i]));
         squares[l] = ddb_exact_add(squares[l], ddb_exact_mul(t, t));
     }
@@ -2585,6 +2588,77 @@ DDB_FN uint64_t ddb_kern_tile_any(const ddb_kern_tile_in *in, float *x)
         mask |= (uint64_t)(ddb_exact_add(x[r], ddb_exact_mul(in->error[r], in->weight)) >= in->least) << r;
     }
     return mask;
+}
+
+/* Bit i of words is set where x[i] has no sign; returns the sum of magnitudes in 16 lanes.  n is a multiple of 16. */
+DDB_FN float ddb_kern_signs_any(const float *x, size_t n, uint64_t *words)
+{
+    float lanes[DDB_KERN_LANES];
+    memset(lanes, 0, sizeof lanes);
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits = ddb_exact_bits(x[i]);
+        words[i / 64] |= (uint64_t)(bits >> 31 ^ 1) << i % 64;
+        lanes[i % DDB_KERN_LANES] = ddb_exact_add(lanes[i % DDB_KERN_LANES], ddb_exact_from_bits(bits & 0x7fffffffu));
+    }
+    return ddb_kern_lanes(lanes);
+}
+
+/* The four bit planes of code - 8, two's complement: planes[4 * word + p]; past n codes the bits are 0. */
+DDB_FN void ddb_kern_planes(const uint8_t *code, size_t n, uint64_t *planes)
+{
+    memset(planes, 0, (n + 63) / 64 * 4 * sizeof *planes);
+    for (size_t i = 0; i < n; i += 8) {
+        uint64_t eight = 0;                      /* 8 codes; the multiplication moves the lowest bit of each into the top byte */
+        for (size_t j = 0; j < 8; j++) {
+            eight |= (uint64_t)(code[i + j] ^ 8u) << j * 8;
+        }
+        for (size_t p = 0; p < 4; p++) {
+            planes[i / 64 * 4 + p] |= ((eight >> p & 0x0101010101010101u) * 0x0102040810204080u) >> 56 << i % 64;
+        }
+    }
+}
+
+DDB_INLINE int32_t ddb_kern_ones(uint64_t x)
+{
+#if defined(__GNUC__) || defined(__clang__)
+    return __builtin_popcountll(x);
+#else
+    x -= x >> 1 & 0x5555555555555555u;
+    x = (x & 0x3333333333333333u) + (x >> 2 & 0x3333333333333333u);
+    return (int32_t)(((x + (x >> 4)) & 0x0f0f0f0f0f0f0f0fu) * 0x0101010101010101u >> 56);
+#endif
+}
+
+/* A tile of one-bit codes: what ddb_kern_bits says. */
+typedef struct ddb_kern_bits_in {
+    const uint64_t *bits, *planes; const float *scale, *error; size_t blocks, words; int32_t bias; float weight, least;
+} ddb_kern_bits_in;
+
+DDB_FN uint64_t ddb_kern_bits_any(const ddb_kern_bits_in *in)
+{
+    uint64_t mask = 0;
+    for (size_t r = 0; r < in->blocks * DDB_KERN_LANES; r++) {
+        const uint64_t *row = in->bits + r / DDB_KERN_LANES * in->words * DDB_KERN_LANES + r % DDB_KERN_LANES, *plane = in->planes;
+        int32_t sum = 0;
+        for (size_t w = 0; w < in->words; w++, plane += 4, row += DDB_KERN_LANES) {
+            sum += ddb_kern_ones(*row & plane[0]) + 2 * ddb_kern_ones(*row & plane[1]) + 4 * ddb_kern_ones(*row & plane[2])
+                   - 8 * ddb_kern_ones(*row & plane[3]);
+        }
+        float x = ddb_exact_mul((float)(2 * sum + in->bias), in->scale[r]);
+        mask |= (uint64_t)(ddb_exact_add(x, ddb_exact_mul(in->error[r], in->weight)) >= in->least) << r;
+    }
+    return mask;
+}
+
+/* The sum of nibble code * query of one row: 128 dimensions a line of 64 bytes, low nibbles first. */
+DDB_FN int32_t ddb_kern_line_any(const uint8_t *codes, const int8_t *query, size_t lines)
+{
+    int32_t sum = 0;
+    for (size_t i = 0; i < lines * 64; i++) {
+        const int8_t *q = query + i / 64 * 128 + i % 64;
+        sum += (codes[i] & 15) * q[0] + (codes[i] >> 4) * q[64];
+    }
+    return sum;
 }
 
 /* ---- Bodies for every instruction set ---- */
@@ -2811,20 +2885,20 @@ TARGET DDB_FN float NAME(const float *x, const float *y, size_t n) \
     return ddb_kern_lanes(lanes); \
 }
 #define DDB_KERN_NIB_BODY(NAME, TARGET) \
-TARGET DDB_FN void NAME(const float *x, size_t n, float inverse, uint8_t *code, ddb_kern_nib_sums *out) \
+TARGET DDB_FN void NAME(const float *x, size_t n, float inverse, float add, float centre, uint8_t *code, ddb_kern_nib_sums *out) \
 { \
     float dots[DDB_KERN_LANES], squares[DDB_KERN_LANES]; \
-    DDB_KERN_SPLATS(by, inverse) DDB_KERN_SPLATS(eight, 8.0f) DDB_KERN_SPLATS(most, 15.0f) \
+    DDB_KERN_SPLATS(by, inverse) DDB_KERN_SPLATS(more, add) DDB_KERN_SPLATS(less, centre) DDB_KERN_SPLATS(most, 15.0f) \
     for (size_t l = 0; l < DDB_KERN_LANES; l += DDB_KERN_WIDTH) { \
         DDB_KERN_VEC dot = DDB_KERN_ZERO(), square = DDB_KERN_ZERO(); \
         for (size_t i = l; i < n; i += DDB_KERN_LANES) { \
             DDB_KERN_VEC v = DDB_KERN_LOAD(x + i), t = DDB_KERN_MUL(v, by); \
             DDB_KERN_HOLD(t); \
-            t = DDB_KERN_ADD(t, eight); DDB_KERN_HOLD(t); \
+            t = DDB_KERN_ADD(t, more); DDB_KERN_HOLD(t); \
             t = DDB_KERN_MIN(DDB_KERN_MAX(t, DDB_KERN_ZERO()), most); \
             DDB_KERN_INTS u = DDB_KERN_TRUNCATE(t); \
             DDB_KERN_BYTE_STORE(code + i, u); \
-            t = DDB_KERN_SUB(DDB_KERN_FLOATS(DDB_KERN_INT_ADD(u, u)), most); \
+            t = DDB_KERN_SUB(DDB_KERN_FLOATS(DDB_KERN_INT_ADD(u, u)), less); \
             v = DDB_KERN_MUL(t, v); DDB_KERN_HOLD(v); \
             dot = DDB_KERN_ADD(dot, v); DDB_KERN_HOLD(dot); \
             square = DDB_KERN_ADD(square, DDB_KERN_MUL(t, t)); \
@@ -2985,6 +3059,61 @@ DDB_KERN_MIX_BODY(ddb_kern_mix_512, DDB_KERN_512)
 DDB_KERN_PRODUCT_BODY(ddb_kern_product_512, DDB_KERN_512)
 DDB_KERN_NIB_BODY(ddb_kern_nib_512, DDB_KERN_512)
 DDB_KERN_BYTE_BODY(ddb_kern_byte_512, DDB_KERN_512)
+
+DDB_KERN_512 DDB_FN float ddb_kern_signs_512(const float *x, size_t n, uint64_t *words)
+{
+    float lanes[DDB_KERN_LANES];
+    __m512 sum = _mm512_setzero_ps();
+    for (size_t i = 0; i < n; i += 16) {
+        __m512 v = _mm512_loadu_ps(x + i);
+        words[i / 64] |= (uint64_t)(uint16_t)~_mm512_movepi32_mask(_mm512_castps_si512(v)) << i % 64;
+        sum = _mm512_add_ps(sum, _mm512_abs_ps(v));
+        DDB_KERN_HOLD(sum);
+    }
+    _mm512_storeu_ps(lanes, sum);
+    return ddb_kern_lanes(lanes);
+}
+
+/* 16 rows a block, 8 of them a vector; counts of four planes, then their weighted sum. */
+#define DDB_KERN_BITS_STEP(p) q = _mm512_set1_epi64((int64_t)plane[p]); \
+                              a##p = _mm512_add_epi64(a##p, _mm512_popcnt_epi64(_mm512_and_si512(v, q))); \
+                              b##p = _mm512_add_epi64(b##p, _mm512_popcnt_epi64(_mm512_and_si512(w, q)));
+#define DDB_KERN_BITS_SUM(a, sum) \
+    __m512i sum = _mm512_sub_epi64(_mm512_add_epi64(_mm512_slli_epi64(a##2, 3), _mm512_slli_epi64(a##1, 2)), _mm512_slli_epi64(a##3, 4)); \
+    sum = _mm512_add_epi64(_mm512_add_epi64(sum, _mm512_slli_epi64(a##0, 1)), _mm512_set1_epi64(in->bias));
+DDB_KERN_POP DDB_FN uint64_t ddb_kern_bits_512(const ddb_kern_bits_in *in)
+{
+    uint64_t mask = 0;
+    for (size_t block = 0; block < in->blocks; block++) {
+        const uint64_t *row = in->bits + block * in->words * DDB_KERN_LANES, *plane = in->planes;
+        __m512i a0 = _mm512_setzero_si512(), a1 = a0, a2 = a0, a3 = a0, b0 = a0, b1 = a0, b2 = a0, b3 = a0;
+        for (size_t i = 0; i < in->words; i++, plane += 4, row += DDB_KERN_LANES) {
+            __m512i v = _mm512_loadu_si512(row), w = _mm512_loadu_si512(row + 8), q;
+            DDB_KERN_BITS_STEP(0) DDB_KERN_BITS_STEP(1) DDB_KERN_BITS_STEP(2) DDB_KERN_BITS_STEP(3)
+        }
+        DDB_KERN_BITS_SUM(a, low)
+        DDB_KERN_BITS_SUM(b, high)
+        __m512i both = _mm512_inserti64x4(_mm512_castsi256_si512(_mm512_cvtepi64_epi32(low)), _mm512_cvtepi64_epi32(high), 1);
+        __m512 f = _mm512_mul_ps(_mm512_cvtepi32_ps(both), _mm512_loadu_ps(in->scale + block * 16));
+        DDB_KERN_HOLD(f);
+        __m512 e = _mm512_mul_ps(_mm512_loadu_ps(in->error + block * 16), _mm512_set1_ps(in->weight));
+        DDB_KERN_HOLD(e);
+        mask |= (uint64_t)_mm512_cmp_ps_mask(_mm512_add_ps(f, e), _mm512_set1_ps(in->least), _CMP_GE_OQ) << block * 16;
+    }
+    return mask;
+}
+
+DDB_KERN_VNNI DDB_FN int32_t ddb_kern_line_512(const uint8_t *codes, const int8_t *query, size_t lines)
+{
+    const __m512i nibble = _mm512_set1_epi8(15);
+    __m512i low = _mm512_setzero_si512(), high = low;
+    for (size_t i = 0; i < lines; i++) {
+        __m512i v = _mm512_loadu_si512(codes + i * 64);
+        low = _mm512_dpbusd_epi32(low, _mm512_and_si512(v, nibble), _mm512_loadu_si512(query + i * 128));
+        high = _mm512_dpbusd_epi32(high, _mm512_andnot_si512(nibble, v), _mm512_loadu_si512(query + i * 128 + 64));
+    }
+    return _mm512_reduce_add_epi32(_mm512_add_epi32(low, _mm512_srai_epi32(high, 4)));
+}
 
 /* The high nibble stays where it is, so its sum is 16 times too big. */
 #define DDB_KERN_TILE_BLOCK(j) const uint8_t *p##j = in->codes + ddb_kern_least_of(j, in->blocks - 1) * 64; \
@@ -3263,6 +3392,77 @@ DDB_KERN_MIX_BODY(ddb_kern_mix_256, DDB_KERN_AVX2)
 DDB_KERN_PRODUCT_BODY(ddb_kern_product_256, DDB_KERN_AVX2)
 DDB_KERN_NIB_BODY(ddb_kern_nib_256, DDB_KERN_AVX2)
 DDB_KERN_BYTE_BODY(ddb_kern_byte_256, DDB_KERN_AVX2)
+
+DDB_KERN_AVX2 DDB_FN float ddb_kern_signs_256(const float *x, size_t n, uint64_t *words)
+{
+    float lanes[DDB_KERN_LANES];
+    __m256 sums[2] = { _mm256_setzero_ps(), _mm256_setzero_ps() };
+    for (size_t i = 0; i < n; i += 8) {
+        __m256 v = _mm256_loadu_ps(x + i), s = sums[i / 8 % 2];
+        words[i / 64] |= (uint64_t)(~(uint32_t)_mm256_movemask_ps(v) & 255u) << i % 64;
+        s = _mm256_add_ps(s, _mm256_andnot_ps(_mm256_set1_ps(-0.0f), v));
+        DDB_KERN_HOLD(s);
+        sums[i / 8 % 2] = s;
+    }
+    _mm256_storeu_ps(lanes, sums[0]);
+    _mm256_storeu_ps(lanes + 8, sums[1]);
+    return ddb_kern_lanes(lanes);
+}
+
+/* Bits of each of 4 words: the nibbles' counts by look-up. */
+DDB_KERN_AVX2 DDB_FN __m256i ddb_kern_ones_256(__m256i v)
+{
+    const __m256i nibble = _mm256_set1_epi8(15);
+    const __m256i table = _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4, 0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4);
+    __m256i low = _mm256_shuffle_epi8(table, _mm256_and_si256(v, nibble));
+    __m256i high = _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(v, 4), nibble));
+    return _mm256_sad_epu8(_mm256_add_epi8(low, high), _mm256_setzero_si256());
+}
+
+DDB_KERN_AVX2 DDB_FN uint64_t ddb_kern_bits_256(const ddb_kern_bits_in *in)
+{
+    uint64_t mask = 0;
+    for (size_t r = 0; r < in->blocks * DDB_KERN_LANES; r += 4) {
+        const uint64_t *row = in->bits + r / DDB_KERN_LANES * in->words * DDB_KERN_LANES + r % DDB_KERN_LANES, *plane = in->planes;
+        __m256i sums[4] = { _mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256() };
+        int64_t counts[4][4];
+        for (size_t i = 0; i < in->words; i++, plane += 4, row += DDB_KERN_LANES) {
+            __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)row);
+            for (size_t p = 0; p < 4; p++) {
+                sums[p] = _mm256_add_epi64(sums[p], ddb_kern_ones_256(_mm256_and_si256(v, _mm256_set1_epi64x((int64_t)plane[p]))));
+            }
+        }
+        for (size_t p = 0; p < 4; p++) {
+            _mm256_storeu_si256((__m256i *)(void *)counts[p], sums[p]);
+        }
+        for (size_t l = 0; l < 4; l++) {
+            int32_t sum = (int32_t)(counts[0][l] + 2 * counts[1][l] + 4 * counts[2][l] - 8 * counts[3][l]);
+            float x = ddb_exact_mul((float)(2 * sum + in->bias), in->scale[r + l]);
+            mask |= (uint64_t)(ddb_exact_add(x, ddb_exact_mul(in->error[r + l], in->weight)) >= in->least) << (r + l);
+        }
+    }
+    return mask;
+}
+
+DDB_KERN_AVX2 DDB_FN int32_t ddb_kern_line_256(const uint8_t *codes, const int8_t *query, size_t lines)
+{
+    const __m256i nibble = _mm256_set1_epi8(15), one = _mm256_set1_epi16(1);
+    __m256i sum = _mm256_setzero_si256();
+    int32_t lanes[8], total = 0;
+    for (size_t i = 0; i < lines * 2; i++) {
+        const int8_t *q = query + i / 2 * 128 + i % 2 * 32;
+        __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)(codes + i * 32));
+        __m256i low = _mm256_maddubs_epi16(_mm256_and_si256(v, nibble), _mm256_loadu_si256((const __m256i *)(const void *)q));
+        __m256i high = _mm256_maddubs_epi16(_mm256_and_si256(_mm256_srli_epi16(v, 4), nibble),
+                                            _mm256_loadu_si256((const __m256i *)(const void *)(q + 64)));
+        sum = _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_add_epi16(low, high), one));
+    }
+    _mm256_storeu_si256((__m256i *)(void *)lanes, sum);
+    for (size_t l = 0; l < 8; l++) {
+        total += lanes[l];
+    }
+    return total;
+}
 
 /* Four products of nibble and byte fit 16 bits: 4 * 15 * 127 < 2^15. */
 DDB_KERN_AVX2 DDB_FN uint64_t ddb_kern_tile_256(const ddb_kern_tile_in *in, float *x)
@@ -3915,26 +4115,27 @@ DDB_FN float ddb_kern_product(uint32_t cpu, const float *x, const float *y, size
     return ddb_kern_product_any(x, y, n);
 }
 
-/* Codes of 0..15, one a byte: x * inverse + 8 cut off, for 2 * code - 15.  n is a multiple of 16.  The same bits at every mask. */
-DDB_FN void ddb_kern_nib(uint32_t cpu, const float *x, size_t n, float inverse, uint8_t *code, ddb_kern_nib_sums *out)
+/* Codes of 0..15, one a byte: x * inverse + add cut off, for 2 * code - centre.  n is a multiple of 16.  The same bits at every mask. */
+DDB_FN void ddb_kern_nib(uint32_t cpu, const float *x, size_t n, float inverse, float add, float centre, uint8_t *code,
+                         ddb_kern_nib_sums *out)
 {
 #if defined(DDB_PORT_X86)
     if ((cpu & DDB_CPU_AVX512) != 0) {
-        ddb_kern_nib_512(x, n, inverse, code, out);
+        ddb_kern_nib_512(x, n, inverse, add, centre, code, out);
         return;
     }
     if ((cpu & DDB_CPU_AVX2) != 0) {
-        ddb_kern_nib_256(x, n, inverse, code, out);
+        ddb_kern_nib_256(x, n, inverse, add, centre, code, out);
         return;
     }
 #elif defined(DDB_PORT_NEON)
     if ((cpu & DDB_CPU_NEON) != 0) {
-        ddb_kern_nib_neon(x, n, inverse, code, out);
+        ddb_kern_nib_neon(x, n, inverse, add, centre, code, out);
         return;
     }
 #endif
     (void)cpu;
-    ddb_kern_nib_any(x, n, inverse, code, out);
+    ddb_kern_nib_any(x, n, inverse, add, centre, code, out);
 }
 
 /* Codes x * inverse to the nearest, which must lie within a byte; returns their sum.  n is a multiple of 16, at most 65,536. */
@@ -3975,6 +4176,70 @@ DDB_FN uint64_t ddb_kern_tile(uint32_t cpu, const ddb_kern_tile_in *in, float *x
 #endif
     (void)cpu;
     return ddb_kern_tile_any(in, x);
+}
+
+/* Bit i of words (cleared before) is set where x[i] has no sign; returns the sum of magnitudes in 16 lanes, the same bits at every mask. */
+DDB_FN float ddb_kern_signs(uint32_t cpu, const float *x, size_t n, uint64_t *words)
+{
+#if defined(DDB_PORT_X86)
+    if ((cpu & DDB_CPU_AVX512) != 0) {
+        return ddb_kern_signs_512(x, n, words);
+    }
+    if ((cpu & DDB_CPU_AVX2) != 0) {
+        return ddb_kern_signs_256(x, n, words);
+    }
+#endif
+    (void)cpu;
+    return ddb_kern_signs_any(x, n, words);
+}
+
+/* Up to 4 blocks of 16 rows of one-bit codes ([block][word][16 rows]) with a query of 4 planes: x = (2 * sum of bit * (code - 8) + bias) * scale,
+   and bit r is set where x + error[r] * weight >= least.  The same bits at every mask. */
+DDB_FN uint64_t ddb_kern_bits(uint32_t cpu, const ddb_kern_bits_in *in)
+{
+#if defined(DDB_PORT_X86)
+    if ((cpu & DDB_CPU_AVX512) != 0 && (cpu & DDB_CPU_POPCNT) != 0) {
+        return ddb_kern_bits_512(in);
+    }
+    if ((cpu & DDB_CPU_AVX2) != 0) {
+        return ddb_kern_bits_256(in);
+    }
+#endif
+    (void)cpu;
+    return ddb_kern_bits_any(in);
+}
+
+/* For the rows of `mask` of a tile whose codes stand row by row (in->pairs lines of 64 bytes each): x and the bits as ddb_kern_tile gives them. */
+DDB_FN uint64_t ddb_kern_pick(uint32_t cpu, const ddb_kern_tile_in *in, uint64_t mask, float *x)
+{
+    uint64_t out = 0;
+    for (uint64_t rest = mask; rest != 0; rest &= rest - 1) {
+        ddb_kern_fetch(in->codes + ddb_kern_low_bit(rest) * in->pairs * 64, in->pairs * 64);
+    }
+    for (; mask != 0; mask &= mask - 1) {
+        uint32_t r = ddb_kern_low_bit(mask);
+        const uint8_t *codes = in->codes + r * in->pairs * 64;
+        int32_t sum = 0;
+#if defined(DDB_PORT_X86)
+        sum = (cpu & DDB_CPU_VNNI) != 0 ? ddb_kern_line_512(codes, in->query, in->pairs)
+            : (cpu & DDB_CPU_AVX2) != 0 ? ddb_kern_line_256(codes, in->query, in->pairs) : ddb_kern_line_any(codes, in->query, in->pairs);
+#else
+        (void)cpu;
+        sum = ddb_kern_line_any(codes, in->query, in->pairs);
+#endif
+        x[r] = ddb_kern_tile_x(sum, 0, in->bias, in->scale[r]);
+        out |= (uint64_t)(ddb_exact_add(x[r], ddb_exact_mul(in->error[r], in->weight)) >= in->least) << r;
+    }
+    return out;
+}
+
+/* Packs a row's codes (one a byte, 0 past n) as lines for ddb_kern_pick. */
+DDB_FN void ddb_kern_line_store(const uint8_t *code, size_t n, size_t lines, uint8_t *out)
+{
+    memset(out, 0, lines * 64);
+    for (size_t i = 0; i < n; i++) {
+        out[i / 128 * 64 + i % 64] |= (uint8_t)(code[i] << (i % 128 < 64 ? 0 : 4));
+    }
 }
 
 /* Puts a row's codes (one a byte) into lane `lane` of a tile of `blocks` blocks. */
@@ -4954,13 +5219,15 @@ DDB_FN dreamdb_status ddb_bound_top(ddb_ctx *ctx, const ddb_bound_set *set, cons
    the norm of the vector), which 400*u*|r||q| holds many times.  With w = margin / sqrt(d) below 1 it holds but for chance: after the turn
    the part of e along q has the standard deviation E*Q/sqrt(d), so a margin of 3.5 fails for one row of 4,000 that stand just at the edge of
    the list, and such a row is lost only if nothing else lifts it.  Up to margin^2 dimensions w is 1.
-   Invariant: an estimate is the same number at every cpu mask, and which rows are folded depends on the set of rows alone, not on the order
-   in which sets or threads pass: a row stays in when its upper end reaches the top_k-th largest lower end of all.  So the answer is the same
-   everywhere, whatever the margin; with w = 1 it is that of the plain fold. */
+   From 128 dimensions on a code of 1 bit, the sign, is looked at first, with a query of 4 bits, and only rows that it cannot exclude are
+   estimated by 4 bits; its bound is the same with A*H added as a square, since the two errors are independent.  A proven search skips it.
+   Invariant: an estimate is the same number at every cpu mask, and sets are passed in one order, so the answer is the same everywhere whatever
+   the margin; with w = 1 it is that of the plain fold. */
 
 enum {
     DDB_CODE_ROUNDS = 4,                         /* of signs and Hadamard, on the first and the last power of two of the dimensions in turn */
     DDB_CODE_TILE = 64,                          /* rows estimated at once: 4 blocks */
+    DDB_CODE_BITS = 128,                         /* dimensions from which signs pay (kernels.md 3) */
     DDB_CODE_WAIT = 1024                         /* candidates there is room for at first */
 };
 
@@ -4971,7 +5238,10 @@ typedef struct ddb_code_set {
     size_t   bytes, count, blocks, pairs;        /* bytes: of the one allocation; pairs: of groups of 4 dimensions */
     uint32_t dim;
     float   *rows;                               /* [count][dim] */
-    uint8_t *codes;                              /* room kern's tiles */
+    uint8_t *codes;                              /* room kern's tiles; with bits, lines of 64 bytes row by row */
+    uint64_t *bits;                              /* signs, or NULL */
+    size_t   words, lines;                       /* of signs and of codes in a row */
+    float   *bit_scale, *bit_error, bit_ratio;   /* of signs; the largest A / E */
     float   *scale, *error;                      /* s and E of each row, padded to whole blocks */
     float   *mean;                               /* m turned: [padded], zeros at the end */
     float    code_most, row_most, error_most;    /* largest A, |r| + |m| and E */
@@ -5034,7 +5304,12 @@ DDB_FN ddb_code_set *ddb_code_alloc(ddb_ctx *ctx, size_t count, uint32_t dim)
         (void)ddb_mem_fail(ctx, DREAMDB_ERR_LIMIT, "%zu rows of %lu floats are too many", count, (unsigned long)dim);
         return NULL;
     }
-    size_t rows = ddb_bound_take(&at, count * dim * sizeof(float)), codes = ddb_bound_take(&at, blocks * pairs * 64);
+    bool signs = dim >= DDB_CODE_BITS;
+    size_t lines = ((size_t)dim + 127) / 128, words = ((size_t)dim + 63) / 64;
+    size_t rows = ddb_bound_take(&at, count * dim * sizeof(float));
+    size_t codes = ddb_bound_take(&at, signs ? lanes * lines * 64 : blocks * pairs * 64);
+    size_t bits = ddb_bound_take(&at, signs ? lanes * words * 8 : 0);
+    size_t bit_scale = ddb_bound_take(&at, signs ? lanes * sizeof(float) : 0), bit_error = ddb_bound_take(&at, signs ? lanes * sizeof(float) : 0);
     size_t scale = ddb_bound_take(&at, lanes * sizeof(float)), error = ddb_bound_take(&at, lanes * sizeof(float));
     size_t mean = ddb_bound_take(&at, ((size_t)dim + 15) / 16 * 64), bytes = at + 64 + sizeof(void *);
     uint8_t *memory = (uint8_t *)ddb_mem_alloc(ctx, bytes);
@@ -5050,8 +5325,13 @@ DDB_FN ddb_code_set *ddb_code_alloc(ddb_ctx *ctx, size_t count, uint32_t dim)
     set->blocks = blocks;
     set->pairs = pairs;
     set->dim = dim;
+    set->lines = lines;
+    set->words = words;
     set->rows = (float *)(void *)(base + rows);
     set->codes = base + codes;
+    set->bits = signs ? (uint64_t *)(void *)(base + bits) : NULL;
+    set->bit_scale = (float *)(void *)(base + bit_scale);
+    set->bit_error = (float *)(void *)(base + bit_error);
     set->scale = (float *)(void *)(base + scale);
     set->error = (float *)(void *)(base + error);
     set->mean = (float *)(void *)(base + mean);
@@ -5084,33 +5364,67 @@ DDB_INLINE double ddb_code_norm(float squares, size_t dim)
     return ddb_exact_sqrt64((double)squares) * (1.0 + ((double)dim + 16) * 2.384185791015625e-7) + 1e-19;
 }
 
+/* The scale s that makes s*<c,v> = |v|^2 for a code with the sums <c,v> and <c,c>, and E; false: a code that points elsewhere. */
+DDB_FN bool ddb_code_fit(float squares, float dot, double code_squares, size_t dim, float *scale, double *error)
+{
+    *scale = 0;
+    *error = ddb_code_norm(squares, dim);
+    if (!(squares > 1e-30f) || !(dot > 0)
+        || !(ddb_exact_mul64(ddb_exact_mul64((double)dot, (double)dot), 4) > ddb_exact_mul64((double)squares, code_squares))) {
+        return false;
+    }
+    *scale = ddb_exact_div(squares, dot);
+    double left = ddb_exact_mul64(ddb_exact_mul64((double)*scale, (double)*scale), code_squares) - (double)squares;
+    left = (left > 0 ? left : 0) + (double)squares * ((double)dim + 16) * 4.76837158203125e-7;      /* roundings of the three sums */
+    *error = ddb_exact_sqrt64(left) * 1.000001 + 1e-19;
+    return true;
+}
+
+/* The signs of a turned row. */
+DDB_FN void ddb_code_sign_row(uint32_t cpu, const ddb_code_turn *turn, ddb_code_set *set, size_t r, const float *v, float squares)
+{
+    uint64_t words[DDB_BOUND_DIM_MOST / 64];
+    uint64_t *to = set->bits + r / DDB_KERN_LANES * set->words * DDB_KERN_LANES + r % DDB_KERN_LANES;
+    double error = 0, norm = ddb_code_norm(squares, set->dim);
+    float scale = 0;
+    memset(words, 0, set->words * sizeof *words);
+    float sum = ddb_kern_signs(cpu, v, turn->padded, words);
+    for (size_t w = 0; w < set->words; w++) {
+        to[w * DDB_KERN_LANES] = words[w];
+    }
+    if (ddb_code_fit(squares, sum, (double)set->dim, set->dim, &scale, &error)) {
+        error = error > norm / 2 ? error : norm / 2;         /* A = sqrt(|v|^2 + E^2) stays within 2.3 E */
+        float ratio = ddb_bound_up(ddb_exact_sqrt64(norm * norm + error * error) / error);
+        set->bit_ratio = ratio > set->bit_ratio ? ratio : set->bit_ratio;
+    }
+    set->bit_scale[r] = scale;
+    set->bit_error[r] = ddb_bound_up(error);
+}
+
 /* Codes one row: v is the row less the mean, and room for the turned row. */
 DDB_FN void ddb_code_row(uint32_t cpu, const ddb_code_turn *turn, ddb_code_set *set, size_t r, float *v, uint8_t *code)
 {
     ddb_kern_nib_sums sums;
     size_t dim = set->dim;
     ddb_code_turn_apply(cpu, turn, v);
-    float squares = ddb_kern_product(cpu, v, v, turn->padded);
-    double norm = ddb_code_norm(squares, dim), share = 0, error = norm;
+    float squares = ddb_kern_product(cpu, v, v, turn->padded), scale = 0;
+    double error = ddb_code_norm(squares, dim), norm = error;
+    memset(code, 0, turn->padded);
     if (squares > 1e-30f) {                      /* steps of .335 deviations: the best for 16 levels of a normal distribution */
         float step = ddb_exact_mul(ddb_exact_sqrt(ddb_exact_div(squares, (float)dim)), 0.335f);
-        ddb_kern_nib(cpu, v, turn->padded, ddb_exact_div(1.0f, step), code, &sums);
-        double long_square = (double)sums.squares - (double)(turn->padded - dim), dot = (double)sums.dot;      /* the padding's codes are 1 */
-        if (dot > 0 && ddb_exact_mul64(dot, dot) * 4 > ddb_exact_mul64((double)squares, long_square)) {
-            share = (double)ddb_exact_div(squares, sums.dot);
-            double left = ddb_exact_mul64(ddb_exact_mul64(share, share), long_square) - (double)squares;
-            left = (left > 0 ? left : 0) + (double)squares * ((double)dim + 16) * 4.76837158203125e-7;      /* roundings of the three sums */
-            error = ddb_exact_sqrt64(left) * 1.000001 + 1e-19;
-        }
+        ddb_kern_nib(cpu, v, turn->padded, ddb_exact_div(1.0f, step), 8.0f, 15.0f, code, &sums);
+        (void)ddb_code_fit(squares, sums.dot, (double)sums.squares - (double)(turn->padded - dim), dim, &scale, &error);  /* padding: 1 each */
     }
-    if (!(share > 0)) {
-        memset(code, 0, turn->padded);
-    }
-    set->scale[r] = (float)share;
+    set->scale[r] = scale;
     set->error[r] = ddb_bound_up(error);
     float code_norm = ddb_bound_up(norm + error);
     set->code_most = code_norm > set->code_most ? code_norm : set->code_most;
     set->error_most = set->error[r] > set->error_most ? set->error[r] : set->error_most;
+    if (set->bits) {
+        ddb_code_sign_row(cpu, turn, set, r, v, squares);
+        ddb_kern_line_store(code, dim, set->lines, set->codes + r * set->lines * 64);
+        return;
+    }
     size_t tile = r / DDB_CODE_TILE * DDB_KERN_TILE;
     ddb_kern_nib_store(code, set->pairs, set->codes + tile * set->pairs * 64, ddb_kern_least_of(set->blocks - tile, DDB_KERN_TILE),
                        r % DDB_CODE_TILE);
@@ -5125,7 +5439,13 @@ DDB_FN dreamdb_status ddb_code_finish(ddb_ctx *ctx, const ddb_code_turn *turn, d
     if (!v) {
         return DREAMDB_ERR_MEMORY;
     }
-    memset(set->codes, 0, set->blocks * set->pairs * 64);
+    if (set->bits) {
+        memset(set->bits, 0, set->blocks * DDB_KERN_LANES * set->words * 8);
+        memset(set->bit_scale, 0, set->blocks * DDB_KERN_LANES * sizeof(float));
+        memset(set->bit_error, 0, set->blocks * DDB_KERN_LANES * sizeof(float));
+    } else {
+        memset(set->codes, 0, set->blocks * set->pairs * 64);
+    }
     memset(set->mean, 0, turn->padded * sizeof(float));
     memset(set->scale, 0, set->blocks * DDB_KERN_LANES * sizeof(float));
     memset(set->error, 0, set->blocks * DDB_KERN_LANES * sizeof(float));
@@ -5160,8 +5480,10 @@ typedef struct ddb_code_find {
     const ddb_code_turn *turn;
     const float   *query;                        /* [dim], the caller's */
     float         *turned;                       /* [padded] */
-    int8_t        *code;
-    int32_t        bias;
+    int8_t        *code;                         /* [whole lines] */
+    uint64_t      *planes;                       /* 4 bits of the query; NULL for few dimensions */
+    int32_t        bias, bit_bias;
+    float          bit_scale, bit_error;         /* z and H of the planes */
     float          scale, norm, error, margin;   /* z, Q, H; standard deviations, 0 = the proven bound */
     bool           any;                          /* not zero */
     bool           wild;                         /* a query that cannot be coded: every row is folded */
@@ -5181,7 +5503,8 @@ DDB_FN void ddb_code_find_close(ddb_ctx *ctx, ddb_code_find *f)
 
 DDB_FN dreamdb_status ddb_code_find_open(ddb_ctx *ctx, const ddb_code_turn *turn, ddb_code_find **out)
 {
-    size_t head = (sizeof(ddb_code_find) + 63) & ~(size_t)63, bytes = head + turn->padded * (sizeof(float) + 1);
+    size_t head = (sizeof(ddb_code_find) + 63) & ~(size_t)63, wide = (turn->padded + 127) & ~(size_t)127;
+    size_t planes = head + turn->padded * sizeof(float), code = planes + wide / 2, bytes = code + wide;
     ddb_code_find *f = (ddb_code_find *)ddb_mem_alloc(ctx, bytes);
     *out = f;
     if (!f) {
@@ -5191,7 +5514,8 @@ DDB_FN dreamdb_status ddb_code_find_open(ddb_ctx *ctx, const ddb_code_turn *turn
     f->bytes = bytes;
     f->turn = turn;
     f->turned = (float *)(void *)((uint8_t *)f + head);
-    f->code = (int8_t *)(f->turned + turn->padded);
+    f->planes = turn->dim >= DDB_CODE_BITS ? (uint64_t *)(void *)((uint8_t *)f + planes) : NULL;
+    f->code = (int8_t *)((uint8_t *)f + code);
     return DREAMDB_OK;
 }
 
@@ -5204,6 +5528,28 @@ DDB_FN void ddb_code_find_again(ddb_code_find *f, size_t top_k, float margin)
     f->heap.hit_count = f->heap.low_count = f->wait_count = 0;
     f->margin = margin;
     f->error = f->any ? ddb_bound_up((double)f->scale * root * (sure ? 0.5001 : 0.2887)) : f->norm;
+}
+
+/* The query in 4 bits, as planes. */
+DDB_FN void ddb_code_planes(uint32_t cpu, ddb_code_find *f, float squares)
+{
+    const ddb_code_turn *turn = f->turn;
+    ddb_kern_nib_sums sums;
+    double error = 0;
+    float step = ddb_exact_mul(ddb_exact_sqrt(ddb_exact_div(squares, (float)turn->dim)), 0.335f);
+    f->bit_scale = 0;
+    if (squares > 1e-30f) {
+        uint8_t *code = (uint8_t *)f->code;                  /* before the 8-bit code is made there */
+        ddb_kern_nib(cpu, f->turned, turn->padded, ddb_exact_div(1.0f, step), 8.5f, 16.0f, code, &sums);
+        (void)ddb_code_fit(squares, sums.dot, (double)sums.squares, turn->dim, &f->bit_scale, &error);
+        ddb_kern_planes(code, turn->padded, f->planes);
+        f->bit_bias = 0;
+        for (size_t i = 0; i < (turn->padded + 63) / 64 * 4; i++) {
+            f->bit_bias -= ddb_kern_ones(f->planes[i]) * (i % 4 == 3 ? -8 : 1 << i % 4);
+        }
+        f->bit_scale = ddb_exact_mul(f->bit_scale, 2.0f);    /* the sums are those of 2 * (code - 8) */
+        f->bit_error = ddb_bound_up(error);
+    }
 }
 
 /* Starts a query, which stays the caller's until its end. */
@@ -5222,8 +5568,12 @@ DDB_FN void ddb_code_find_start(ddb_ctx *ctx, ddb_code_find *f, const float *que
     float most = ddb_exact_from_bits(ddb_exact_most_bits(f->turned, turn->dim));
     bool any = most > 1e-30f;
     f->scale = any ? ddb_exact_div(most, 127.0f) : 1.0f;
+    float squares = ddb_kern_product(ctx->cpu, f->turned, f->turned, turn->padded);
+    if (f->planes) {
+        ddb_code_planes(ctx->cpu, f, squares);
+    }
     f->bias = -15 * (int32_t)ddb_kern_byte(ctx->cpu, f->turned, turn->padded, any ? ddb_exact_div(127.0f, most) : 0.0f, f->code);
-    f->norm = ddb_bound_up(ddb_code_norm(ddb_kern_product(ctx->cpu, f->turned, f->turned, turn->padded), turn->dim));
+    f->norm = ddb_bound_up(ddb_code_norm(squares, turn->dim));
     f->any = any;
     ddb_exact_leave(&env);
 }
@@ -5286,7 +5636,7 @@ DDB_FN dreamdb_status ddb_code_wait_room(ddb_ctx *ctx, ddb_code_find *f)
 }
 
 /* The bound of one query against one set: weight and slack in units of z. */
-typedef struct ddb_code_slack { double base, scale, slack; float weight; } ddb_code_slack;
+typedef struct ddb_code_slack { double base, scale, slack, bit_slack; float weight, bit_weight; } ddb_code_slack;
 
 DDB_FN void ddb_code_slack_of(uint32_t cpu, const ddb_code_find *f, const ddb_code_set *set, ddb_code_slack *out)
 {
@@ -5296,14 +5646,20 @@ DDB_FN void ddb_code_slack_of(uint32_t cpu, const ddb_code_find *f, const ddb_co
     double slack = (double)set->row_most * q * (2 * dim + 432) * u + 8 * u * (a * (q + h) + (double)set->error_most * q);
     out->base = (double)ddb_kern_product(cpu, set->mean, f->turned, f->turn->padded);
     out->scale = (double)f->scale;
+    out->bit_weight = 0;                                     /* 0: no look at signs */
+    if (f->planes && set->bits && f->bit_scale > 0 && share < 0.5 && !f->wild) {
+        double spread = (double)set->bit_ratio * (double)f->bit_error / q;
+        out->bit_weight = ddb_bound_up(share * q * ddb_exact_sqrt64(1 + spread * spread) / (double)f->bit_scale);
+        out->bit_slack = (slack * 1.00001 + (dim + 8) * 1e-44) / (double)f->bit_scale + 1e-30;
+    }
     out->weight = f->wild ? 0.0f : ddb_bound_up(share * q / out->scale);
     out->slack = f->wild ? 4.0 * (double)DDB_BOUND_HUGE : ((share * a * h + slack) * 1.00001 + (dim + 8) * 1e-44) / out->scale + 1e-30;
 }
 
-/* What x + error * weight of a row must reach. */
-DDB_FN float ddb_code_least(const ddb_code_find *f, const ddb_code_slack *slack)
+/* What x + error * weight of a row must reach, in steps of the query's code. */
+DDB_FN float ddb_code_least(const ddb_code_find *f, const ddb_code_slack *slack, double scale, double room)
 {
-    double least = (ddb_bound_floor(&f->heap) - slack->base) / slack->scale - slack->slack;
+    double least = (ddb_bound_floor(&f->heap) - slack->base) / scale - room;
     return least < -(double)DDB_BOUND_HUGE ? -DDB_BOUND_HUGE : ddb_bound_down(least);
 }
 
@@ -5329,41 +5685,80 @@ DDB_FN void ddb_code_take(ddb_code_find *f, const ddb_code_set *set, const ddb_c
     }
 }
 
+/* One pass over a set. */
+typedef struct ddb_code_pass {
+    const ddb_code_set *set; const uint8_t *keep; ddb_code_slack slack; ddb_kern_tile_in tile; ddb_kern_bits_in bits;
+} ddb_code_pass;
+
+/* Readies the query's half of a pass. */
+DDB_FN void ddb_code_pass_start(uint32_t cpu, const ddb_code_find *f, ddb_code_pass *p)
+{
+    ddb_code_slack_of(cpu, f, p->set, &p->slack);
+    p->tile.query = f->code;
+    p->tile.bias = f->bias;
+    p->tile.pairs = p->set->bits ? p->set->lines : p->set->pairs;
+    p->tile.weight = p->slack.weight;
+    p->tile.least = ddb_code_least(f, &p->slack, p->slack.scale, p->slack.slack);
+    if (p->slack.bit_weight > 0) {
+        p->bits.planes = f->planes;
+        p->bits.words = p->set->words;
+        p->bits.bias = f->bit_bias;
+        p->bits.weight = p->slack.bit_weight;
+        p->bits.least = ddb_code_least(f, &p->slack, (double)f->bit_scale, p->slack.bit_slack);
+    }
+}
+
+/* The rows of one tile that may enter, and their x. */
+DDB_FN uint64_t ddb_code_pass_tile(uint32_t cpu, ddb_code_pass *p, size_t block, float *x)
+{
+    const ddb_code_set *set = p->set;
+    size_t first = block * DDB_KERN_LANES, rows = ddb_kern_least_of(set->count - first, DDB_CODE_TILE);
+    uint64_t mask = rows < DDB_CODE_TILE ? ((uint64_t)1 << rows) - 1 : ~(uint64_t)0;
+    p->tile.blocks = p->bits.blocks = ddb_kern_least_of(set->blocks - block, DDB_KERN_TILE);
+    p->tile.scale = set->scale + first;
+    p->tile.error = set->error + first;
+    if (p->slack.bit_weight > 0) {
+        p->bits.bits = set->bits + first * set->words;
+        p->bits.scale = set->bit_scale + first;
+        p->bits.error = set->bit_error + first;
+        mask &= ddb_kern_bits(cpu, &p->bits);
+    }
+    for (uint64_t rest = p->keep ? mask : 0; rest != 0; rest &= rest - 1) {
+        uint32_t l = ddb_kern_low_bit(rest);
+        mask &= p->keep[first + l] != 0 ? ~(uint64_t)0 : ~((uint64_t)1 << l);
+    }
+    if (mask == 0) {
+        return 0;
+    }
+    p->tile.codes = set->codes + (set->bits ? first * set->lines : block * set->pairs) * 64;
+    return set->bits ? ddb_kern_pick(cpu, &p->tile, mask, x) : mask & ddb_kern_tile(cpu, &p->tile, x);
+}
+
 /* Offers the rows of a set (those with keep[row] != 0) under the ordinals ordinal + row.  The set must stay until ddb_code_settle. */
 DDB_FN dreamdb_status ddb_code_scan(ddb_ctx *ctx, ddb_code_find *f, const ddb_code_set *set, uint64_t ordinal, const uint8_t *keep)
 {
-    ddb_code_slack slack;
-    ddb_kern_tile_in in;
+    ddb_code_pass pass;
     float x[DDB_CODE_TILE];
     ddb_exact_env env;
     if (set->count == 0 || f->heap.top_k == 0) {
         return DREAMDB_OK;
     }
     dreamdb_status status = ddb_code_room(ctx, f, f->heap.low_count + f->heap.hit_count + set->count);
+    memset(&pass, 0, sizeof pass);
+    pass.set = set;
+    pass.keep = keep;
     ddb_exact_enter(&env);
-    ddb_code_slack_of(ctx->cpu, f, set, &slack);
-    in.query = f->code;
-    in.pairs = set->pairs;
-    in.bias = f->bias;
-    in.weight = slack.weight;
-    in.least = ddb_code_least(f, &slack);
+    ddb_code_pass_start(ctx->cpu, f, &pass);
     for (size_t block = 0; block < set->blocks && status == DREAMDB_OK; block += DDB_KERN_TILE) {
-        size_t first = block * DDB_KERN_LANES, rows = ddb_kern_least_of(set->count - first, DDB_CODE_TILE);
-        in.blocks = ddb_kern_least_of(set->blocks - block, DDB_KERN_TILE);
-        in.codes = set->codes + block * set->pairs * 64;
-        in.scale = set->scale + first;
-        in.error = set->error + first;
-        uint64_t mask = ddb_kern_tile(ctx->cpu, &in, x);
-        mask = rows < DDB_CODE_TILE ? mask & (((uint64_t)1 << rows) - 1) : mask;
-        for (uint64_t rest = keep ? mask : 0; rest != 0; rest &= rest - 1) {
-            uint32_t l = ddb_kern_low_bit(rest);
-            mask &= keep[first + l] != 0 ? ~(uint64_t)0 : ~((uint64_t)1 << l);
-        }
+        uint64_t mask = ddb_code_pass_tile(ctx->cpu, &pass, block, x);
         if (mask != 0) {
             status = ddb_code_wait_room(ctx, f);
-            if (status == DREAMDB_OK) {
-                ddb_code_take(f, set, &slack, x, first, mask, ordinal);
-                in.least = ddb_code_least(f, &slack);
+        }
+        if (mask != 0 && status == DREAMDB_OK) {
+            ddb_code_take(f, set, &pass.slack, x, block * DDB_KERN_LANES, mask, ordinal);
+            pass.tile.least = ddb_code_least(f, &pass.slack, pass.slack.scale, pass.slack.slack);
+            if (pass.slack.bit_weight > 0) {
+                pass.bits.least = ddb_code_least(f, &pass.slack, (double)f->bit_scale, pass.slack.bit_slack);
             }
         }
     }
