@@ -2604,7 +2604,7 @@ DDB_FN float ddb_kern_signs_any(const float *x, size_t n, uint64_t *words)
 }
 
 /* The four bit planes of code - 8, two's complement: planes[4 * word + p]; past n codes the bits are 0. */
-DDB_FN void ddb_kern_planes(const uint8_t *code, size_t n, uint64_t *planes)
+DDB_FN void ddb_kern_planes_any(const uint8_t *code, size_t n, uint64_t *planes)
 {
     memset(planes, 0, (n + 63) / 64 * 4 * sizeof *planes);
     for (size_t i = 0; i < n; i += 8) {
@@ -3072,6 +3072,17 @@ DDB_KERN_512 DDB_FN float ddb_kern_signs_512(const float *x, size_t n, uint64_t 
     }
     _mm512_storeu_ps(lanes, sum);
     return ddb_kern_lanes(lanes);
+}
+
+DDB_KERN_512 DDB_FN void ddb_kern_planes_512(const uint8_t *code, size_t n, uint64_t *planes)
+{
+    for (size_t i = 0; i < n; i += 64, planes += 4) {
+        __mmask64 in = n - i < 64 ? ((uint64_t)1 << (n - i)) - 1 : ~(uint64_t)0;
+        __m512i v = _mm512_xor_si512(_mm512_maskz_loadu_epi8(in, code + i), _mm512_set1_epi8(8));
+        for (int p = 0; p < 4; p++) {
+            planes[p] = in & _mm512_test_epi8_mask(v, _mm512_set1_epi8((char)(1 << p)));
+        }
+    }
 }
 
 /* 16 rows a block, 8 of them a vector; counts of four planes, then their weighted sum. */
@@ -4193,6 +4204,19 @@ DDB_FN float ddb_kern_signs(uint32_t cpu, const float *x, size_t n, uint64_t *wo
     return ddb_kern_signs_any(x, n, words);
 }
 
+/* Bit planes of codes of 0..15 less 8: planes[4 * word + p]; n is a multiple of 16, past it the bits are 0. */
+DDB_FN void ddb_kern_planes(uint32_t cpu, const uint8_t *code, size_t n, uint64_t *planes)
+{
+#if defined(DDB_PORT_X86)
+    if ((cpu & DDB_CPU_AVX512) != 0) {
+        ddb_kern_planes_512(code, n, planes);
+        return;
+    }
+#endif
+    (void)cpu;
+    ddb_kern_planes_any(code, n, planes);
+}
+
 /* Up to 4 blocks of 16 rows of one-bit codes ([block][word][16 rows]) with a query of 4 planes: x = (2 * sum of bit * (code - 8) + bias) * scale,
    and bit r is set where x + error[r] * weight >= least.  The same bits at every mask. */
 DDB_FN uint64_t ddb_kern_bits(uint32_t cpu, const ddb_kern_bits_in *in)
@@ -5295,8 +5319,8 @@ DDB_FN void ddb_code_turn_apply(uint32_t cpu, const ddb_code_turn *turn, float *
 
 /* ---- Building a set ---- */
 
-/* A set with room for count rows in set->rows, which the caller fills before ddb_code_finish. */
-DDB_FN ddb_code_set *ddb_code_alloc(ddb_ctx *ctx, size_t count, uint32_t dim)
+/* A set with room for count rows in set->rows, which the caller fills before ddb_code_finish.  signs: a first look at signs, where it pays. */
+DDB_FN ddb_code_set *ddb_code_alloc(ddb_ctx *ctx, size_t count, uint32_t dim, bool signs)
 {
     size_t blocks = ddb_kern_blocks(count), pairs = ((size_t)dim + 7) / 8, lanes = blocks * DDB_KERN_LANES, at = 0;
     (void)ddb_bound_take(&at, sizeof(ddb_code_set));
@@ -5304,7 +5328,7 @@ DDB_FN ddb_code_set *ddb_code_alloc(ddb_ctx *ctx, size_t count, uint32_t dim)
         (void)ddb_mem_fail(ctx, DREAMDB_ERR_LIMIT, "%zu rows of %lu floats are too many", count, (unsigned long)dim);
         return NULL;
     }
-    bool signs = dim >= DDB_CODE_BITS;
+    signs = signs && dim >= DDB_CODE_BITS;
     size_t lines = ((size_t)dim + 127) / 128, words = ((size_t)dim + 63) / 64;
     size_t rows = ddb_bound_take(&at, count * dim * sizeof(float));
     size_t codes = ddb_bound_take(&at, signs ? lanes * lines * 64 : blocks * pairs * 64);
@@ -5542,7 +5566,7 @@ DDB_FN void ddb_code_planes(uint32_t cpu, ddb_code_find *f, float squares)
         uint8_t *code = (uint8_t *)f->code;                  /* before the 8-bit code is made there */
         ddb_kern_nib(cpu, f->turned, turn->padded, ddb_exact_div(1.0f, step), 8.5f, 16.0f, code, &sums);
         (void)ddb_code_fit(squares, sums.dot, (double)sums.squares, turn->dim, &f->bit_scale, &error);
-        ddb_kern_planes(code, turn->padded, f->planes);
+        ddb_kern_planes(cpu, code, turn->padded, f->planes);
         f->bit_bias = 0;
         for (size_t i = 0; i < (turn->padded + 63) / 64 * 4; i++) {
             f->bit_bias -= ddb_kern_ones(f->planes[i]) * (i % 4 == 3 ? -8 : 1 << i % 4);
@@ -18198,7 +18222,7 @@ typedef struct ddb_ivf {
 } ddb_ivf;
 
 enum { DDB_IVF_MORE = 2 };                       /* candidates beyond nprobe to see whether a near-tie may bring in more */
-#define DDB_IVF_MARGIN 6.0f                      /* of room code: a centroid at the edge is missed once in a billion */
+#define DDB_IVF_MARGIN 5.0f                      /* of room code: a centroid at the edge is missed once in 3 million times */
 enum { DDB_IVF_SMALL = 16384 };                  /* floats of centroids: below, folding all is as fast as a filter (kernels.md 1) */
 
 DDB_FN void ddb_ivf_close(ddb_ctx *ctx, ddb_ivf *ivf)
@@ -18246,7 +18270,7 @@ DDB_FN dreamdb_status ddb_ivf_open(ddb_ctx *ctx, const char *path, const uint8_t
         status = ddb_code_turn_open(ctx, dim, &ivf->turn);
     }
     if (status == DREAMDB_OK && floats >= DDB_IVF_SMALL) {
-        ivf->near = ddb_code_alloc(ctx, k, dim);
+        ivf->near = ddb_code_alloc(ctx, k, dim, false);
         status = ivf->near ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
     }
     if (status == DREAMDB_OK && ivf->near) {
@@ -24061,6 +24085,7 @@ DDB_FN dreamdb_status ddb_scan_media(ddb_ctx *ctx, dreamdb_snapshot *view, const
 
 #define DDB_QUERY_TOP 1024u              /* a longer list is first cut to the records there are */
 #define DDB_QUERY_CHUNK 64u              /* cells pinned at once by one query: bounds what a search holds beyond the cap */
+#define DDB_QUERY_MARGIN 3.0f            /* standard deviations: none of 5,000 lists of glove, fashion and mix384 differs from the plain fold's */
 #define DDB_QUERY_LANE 65536u            /* candidates or hits of a lane that is kept */
 #define DDB_QUERY_LOAD_BYTES (64u << 20) /* buckets fetched in one batch when cells are built */
 
@@ -24310,7 +24335,7 @@ DDB_FN dreamdb_status ddb_query_build_room(ddb_ctx *ctx, ddb_query_build *build,
     cell->room = total;
     cell->anchors = ddb_mem_new(ctx, uint64_t, total);
     cell->rows = build->run->l2 ? ddb_mem_new(ctx, float, floats) : NULL;
-    cell->set = build->run->l2 ? NULL : ddb_code_alloc(ctx, total, build->run->dim);
+    cell->set = build->run->l2 ? NULL : ddb_code_alloc(ctx, total, build->run->dim, true);
     return cell->anchors && (cell->rows || cell->set) ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
 }
 
@@ -25043,7 +25068,7 @@ DDB_FN dreamdb_status ddb_query_run_open(ddb_ctx *ctx, dreamdb_snapshot *view, c
     run->table->dim = run->dim;
     run->table->keys.key_size = ddb_index_key_size(run->field->index);
     ddb_port_unlock(&run->cells->lock);
-    run->margin = query->exact ? 0.0f : 3.5f;
+    run->margin = query->exact ? 0.0f : DDB_QUERY_MARGIN;
     return status;
 }
 
