@@ -2357,6 +2357,37 @@ DDB_FN void ddb_kern_shear_any(float *pack, size_t blocks, size_t dim, const flo
     }
 }
 
+DDB_FN float ddb_kern_signs_row(const uint8_t *code, size_t dim, const float *query)
+{
+    float lanes[8] = { 0, 0, 0, 0, 0, 0, 0, 0 }, sum = 0;
+    for (size_t j = 0; j + 8 <= dim; j += 8) {
+        for (size_t l = 0; l < 8; l++) {
+            lanes[l] = ddb_exact_add(lanes[l], (code[j / 8] >> l & 1) != 0 ? query[j + l] : -query[j + l]);
+        }
+    }
+    for (size_t l = 0; l < 8; l++) {
+        sum = ddb_exact_add(sum, lanes[l]);
+    }
+    for (size_t j = dim / 8 * 8; j < dim; j++) {
+        sum = ddb_exact_add(sum, (code[j / 8] >> j % 8 & 1) != 0 ? query[j] : -query[j]);
+    }
+    return sum;
+}
+
+DDB_FN float ddb_kern_levels_row(uint32_t bits, const uint8_t *code, size_t dim, const float *query, const float *values)
+{
+    float lanes[4] = { 0, 0, 0, 0 }, sum = 0;
+    uint32_t per = 8 / bits, mask = (1u << bits) - 1;
+    for (size_t j = 0; j < dim; j++) {
+        uint32_t level = (uint32_t)code[j / per] >> j % per * bits & mask;
+        lanes[j % 4] = ddb_exact_add(lanes[j % 4], ddb_exact_mul(values[level], query[j]));
+    }
+    for (size_t l = 0; l < 4; l++) {
+        sum = ddb_exact_add(sum, lanes[l]);
+    }
+    return sum;
+}
+
 DDB_FN void ddb_kern_dist_any(const float *pack, size_t blocks, size_t dim, const float *c, float *least)
 {
     for (size_t block = 0; block < blocks; block++) {
@@ -3355,6 +3386,86 @@ DDB_KERN_ROWS_BODY(ddb_kern_rows_mul_256, DDB_KERN_ROWS_MUL)
 DDB_KERN_ROWS_BODY(ddb_kern_rows_far_256, DDB_KERN_ROWS_FAR)
 DDB_KERN_ROWS_BODY(ddb_kern_rows_self_256, DDB_KERN_ROWS_SELF)
 
+/* Signs of 8 codes at a time: a byte of a code is 8 dimensions, one a lane. */
+DDB_KERN_AVX2 DDB_FN void ddb_kern_signs_256(const uint8_t *const *codes, size_t dim, const float *query, float *out)
+{
+    __m256i bit = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128), sign = _mm256_set1_epi32(INT32_MIN);
+    __m256 sums[8];
+    for (size_t r = 0; r < 8; r++) {
+        sums[r] = _mm256_setzero_ps();
+    }
+    for (size_t g = 0; g < dim / 8; g++) {
+        __m256 q = _mm256_loadu_ps(query + g * 8);
+        for (size_t r = 0; r < 8; r++) {
+            __m256i one = _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32(codes[r][g]), bit), bit);
+            sums[r] = _mm256_add_ps(sums[r], _mm256_xor_ps(q, _mm256_castsi256_ps(_mm256_andnot_si256(one, sign))));
+            DDB_EXACT_HOLD(sums[r]);
+        }
+    }
+    for (size_t r = 0; r < 8; r++) {
+        float lanes[8], sum = 0;
+        _mm256_storeu_ps(lanes, sums[r]);
+        for (size_t l = 0; l < 8; l++) {
+            sum = ddb_exact_add(sum, lanes[l]);
+        }
+        for (size_t j = dim / 8 * 8; j < dim; j++) {
+            sum = ddb_exact_add(sum, (codes[r][j / 8] >> j % 8 & 1) != 0 ? query[j] : -query[j]);
+        }
+        out[r] = sum;
+    }
+}
+
+/* Up to 4 bytes of two codes, each in its half of a vector. */
+DDB_KERN_AVX2 DDB_INLINE __m256i ddb_kern_levels_word(const uint8_t *a, const uint8_t *b, size_t size)
+{
+    uint32_t x = 0, y = 0;
+    if (size >= 4) {
+        memcpy(&x, a, 4);
+        memcpy(&y, b, 4);
+    } else {
+        memcpy(&x, a, size);
+        memcpy(&y, b, size);
+    }
+    return _mm256_setr_epi32((int)x, (int)x, (int)x, (int)x, (int)y, (int)y, (int)y, (int)y);
+}
+
+/* Levels of 8 codes at a time, two a vector: each has its 4 lanes.  Dimensions past the end meet zeros of the query, and adding those to a
+   sum that began at +0 changes nothing. */
+DDB_KERN_AVX2 DDB_FN void ddb_kern_levels_256(uint32_t bits, const uint8_t *const *codes, size_t dim, const float *query, float step,
+                                              float range, float *out)
+{
+    __m256 sums[4], vs = _mm256_set1_ps(step), vr = _mm256_set1_ps(range), half = _mm256_set1_ps(0.5f);
+    int b = (int)bits;
+    __m256i shift = _mm256_setr_epi32(0, b, 2 * b, 3 * b, 0, b, 2 * b, 3 * b), mask = _mm256_set1_epi32((1 << b) - 1);
+    size_t bytes = (dim * bits + 7) / 8;
+    for (size_t r = 0; r < 4; r++) {
+        sums[r] = _mm256_setzero_ps();
+    }
+    for (size_t at = 0; at < bytes; at += 4) {
+        const float *q = query + at * 8 / bits;
+        for (size_t r = 0; r < 4; r++) {
+            __m256i word = ddb_kern_levels_word(codes[2 * r] + at, codes[2 * r + 1] + at, bytes - at);
+            for (uint32_t d = 0; d < 32 && at * 8 + d < bytes * 8; d += 4 * bits) {
+                __m128 part = _mm_loadu_ps(q + d / bits);
+                __m256 v = _mm256_cvtepi32_ps(_mm256_and_si256(_mm256_srlv_epi32(_mm256_srli_epi32(word, (int)d), shift), mask));
+                v = _mm256_add_ps(v, half); DDB_EXACT_HOLD(v);
+                v = _mm256_mul_ps(v, vs); DDB_EXACT_HOLD(v);
+                v = _mm256_sub_ps(v, vr); DDB_EXACT_HOLD(v);
+                v = _mm256_mul_ps(v, _mm256_insertf128_ps(_mm256_castps128_ps256(part), part, 1)); DDB_EXACT_HOLD(v);
+                sums[r] = _mm256_add_ps(sums[r], v); DDB_EXACT_HOLD(sums[r]);
+            }
+        }
+    }
+    for (size_t r = 0; r < 8; r++) {
+        float lanes[8], sum = 0;
+        _mm256_storeu_ps(lanes, sums[r / 2]);
+        for (size_t l = 0; l < 4; l++) {
+            sum = ddb_exact_add(sum, lanes[r % 2 * 4 + l]);
+        }
+        out[r] = sum;
+    }
+}
+
 DDB_FN void ddb_kern_rows_256(const float *const *rows, size_t count, const float *q, size_t dim, ddb_kern_term term, float *out)
 {
     for (size_t at = 0; at < count; at += 8) {
@@ -3929,6 +4040,55 @@ DDB_FN void ddb_kern_shear(uint32_t cpu, float *pack, size_t blocks, size_t dim,
 #endif
     (void)cpu;
     ddb_kern_shear_any(pack, blocks, dim, c, r);
+}
+
+/* out[count] = scores of 1-bit codes (evolution.md 5): a bit gives +query[j] or -query[j]; lane l adds dimensions l, l + 8 ... of the full
+   groups of 8, then the lanes are added in order to 0, then the tail one by one. */
+DDB_FN void ddb_kern_signs(uint32_t cpu, const uint8_t *codes, size_t stride, size_t count, size_t dim, const float *query, float *out)
+{
+    size_t i = 0;
+#if defined(DDB_PORT_X86)
+    for (; (cpu & DDB_CPU_AVX2) != 0 && i < count; i += 8) {
+        const uint8_t *at[8];
+        float sums[8];
+        for (size_t r = 0; r < 8; r++) {
+            at[r] = codes + ddb_kern_least_of(i + r, count - 1) * stride;
+        }
+        ddb_kern_signs_256(at, dim, query, sums);
+        memcpy(out + i, sums, ddb_kern_least_of(count - i, 8) * sizeof *out);
+    }
+#endif
+    (void)cpu;
+    for (; i < count; i++) {
+        out[i] = ddb_kern_signs_row(codes + i * stride, dim, query);
+    }
+}
+
+/* out[count] = scores of codes of 2, 4 or 8 bits: the level's value (level + 0.5) * step - range times query[j], dimension j in lane
+   j mod 4; then the lanes are added in order to 0.  query is padded with zeros to whole groups of 16. */
+DDB_FN void ddb_kern_levels(uint32_t cpu, uint32_t bits, const uint8_t *codes, size_t stride, size_t count, size_t dim, const float *query,
+                            float step, float range, float *out)
+{
+    size_t i = 0;
+    float values[256];
+#if defined(DDB_PORT_X86)
+    for (; (cpu & DDB_CPU_AVX2) != 0 && i < count; i += 8) {
+        const uint8_t *at[8];
+        float sums[8];
+        for (size_t r = 0; r < 8; r++) {
+            at[r] = codes + ddb_kern_least_of(i + r, count - 1) * stride;
+        }
+        ddb_kern_levels_256(bits, at, dim, query, step, range, sums);
+        memcpy(out + i, sums, ddb_kern_least_of(count - i, 8) * sizeof *out);
+    }
+#endif
+    (void)cpu;
+    for (uint32_t level = 0; i < count && level < 1u << bits; level++) {
+        values[level] = ddb_exact_sub(ddb_exact_mul(ddb_exact_add((float)level, 0.5f), step), range);
+    }
+    for (; i < count; i++) {
+        out[i] = ddb_kern_levels_row(bits, codes + i * stride, dim, query, values);
+    }
 }
 
 /* least[blocks * 16] = min(least, dist2(row, c)); no distance is NaN or negative, so bits order as floats do. */
@@ -19160,67 +19320,27 @@ DDB_FN dreamdb_status ddb_rabitq_decode(ddb_ctx *ctx, ddb_rabitq *r, const uint8
 
 /* ---- Scores ---- */
 
-/* Prepares a unit query: out [blocks * 16] = R q. */
+/* Prepares a unit query: out [blocks * 16] = R q, zeros past the end. */
 DDB_FN dreamdb_status ddb_rabitq_query(ddb_ctx *ctx, ddb_rabitq *r, const float *unit, float *out)
 {
-    size_t pack_floats = (size_t)r->dim * DDB_KERN_LANES;
     dreamdb_status status = ddb_rabitq_ready(ctx, r);
-    float *pack = ddb_mem_new(ctx, float, pack_floats);
-    status = pack ? status : DREAMDB_ERR_MEMORY;
     if (status == DREAMDB_OK) {
-        ddb_kern_pack(unit, r->dim, 1, r->dim, pack);
-        ddb_rabitq_turn(ctx->cpu, r, r->rows, pack, 1, out);
+        ddb_kern_one(ctx->cpu, r->rows, r->blocks, r->dim, unit, out);
     }
-    ddb_mem_drop(ctx, pack, float, pack_floats);
     return status;
 }
 
-/* 1 bit: lane l adds the products l, l + 8 ... of the full groups of 8 dimensions (a byte), then the lanes in order, then the tail one by
-   one; all times the factor (evolution.md 5). */
-DDB_FN float ddb_rabitq_score_signs(const ddb_rabitq *r, const float *query, const uint8_t *code)
-{
-    float lanes[8] = { 0, 0, 0, 0, 0, 0, 0, 0 }, sum = 0;
-    size_t full = r->dim / 8 * 8;
-    for (size_t j = 0; j < full; j += 8) {
-        uint32_t byte = code[j / 8];
-        for (size_t l = 0; l < 8; l++) {
-            lanes[l] = ddb_exact_add(lanes[l], (byte >> l & 1) != 0 ? query[j + l] : -query[j + l]);
-        }
-    }
-    for (size_t l = 0; l < 8; l++) {
-        sum = ddb_exact_add(sum, lanes[l]);
-    }
-    for (size_t j = full; j < r->dim; j++) {
-        sum = ddb_exact_add(sum, ddb_rabitq_level(r, code, j) != 0 ? query[j] : -query[j]);
-    }
-    return ddb_exact_mul(sum, ddb_rabitq_scale(r, code));
-}
-
-/* 2, 4, 8 bits: dimension j in lane j mod 4, the tail too; then the lanes in order.  values: of each level. */
-DDB_FN float ddb_rabitq_score_levels(const ddb_rabitq *r, const float *values, const float *query, const uint8_t *code)
-{
-    float lanes[4] = { 0, 0, 0, 0 }, sum = 0;
-    for (size_t j = 0; j < r->dim; j++) {
-        lanes[j % 4] = ddb_exact_add(lanes[j % 4], ddb_exact_mul(values[ddb_rabitq_level(r, code, j)], query[j]));
-    }
-    for (size_t l = 0; l < 4; l++) {
-        sum = ddb_exact_add(sum, lanes[l]);
-    }
-    return sum;
-}
-
-/* Scores of count codes that stand stride bytes apart with a prepared query. */
+/* Scores of count codes that stand stride bytes apart with a prepared query; the sums are room kern's. */
 DDB_FN void ddb_rabitq_score_cell(uint32_t cpu, const ddb_rabitq *r, const float *query, const uint8_t *codes, size_t stride, size_t count,
                                   float *scores)
 {
-    float values[256];
-    (void)cpu;
-    for (uint32_t level = 0; level < 1u << r->bits; level++) {
-        values[level] = ddb_rabitq_value(r, level);
+    if (r->bits > 1) {
+        ddb_kern_levels(cpu, r->bits, codes, stride, count, r->dim, query, r->step, r->range, scores);
+        return;
     }
+    ddb_kern_signs(cpu, codes, stride, count, r->dim, query, scores);
     for (size_t i = 0; i < count; i++) {
-        scores[i] = r->bits == 1 ? ddb_rabitq_score_signs(r, query, codes + i * stride)
-                                 : ddb_rabitq_score_levels(r, values, query, codes + i * stride);
+        scores[i] = ddb_exact_mul(scores[i], ddb_rabitq_scale(r, codes + i * stride));
     }
 }
 
@@ -22278,7 +22398,7 @@ DDB_FN dreamdb_status ddb_scalar_select(ddb_ctx *ctx, ddb_env *env, const ddb_tr
    Views are counted: the handle keeps one of its tip, each dreamdb_snapshot_open another. */
 
 enum { DDB_VIEW_TRACK = 1, DDB_VIEW_INDEX = 2, DDB_VIEW_CODEC = 4 };
-#define DDB_VIEW_INDEXES 16        /* decoded indexes and compressors kept beyond those in use: a year of trains must not pile up */
+#define DDB_VIEW_INDEXES 16        /* decoded indexes and compressors that a handle keeps beyond those in use: trains must not pile up */
 
 typedef struct ddb_view_field {
     const ddb_field   *schema;

@@ -210,11 +210,12 @@ static void counts_records(void)
     ddb_field field;
     memset(&field, 0, sizeof field);
     field.dim = 3;
-    CHECK_EQ_U64(ddb_bucket_records(160 + 20 * 7, &field), 7);
-    CHECK_EQ_U64(ddb_bucket_records(160, &field), 0);
-    CHECK_EQ_U64(ddb_bucket_records(0, &field), 0);
+    CHECK_EQ_U64(ddb_bucket_records(160 + 20 * 7, &field, 0), 7);
+    CHECK_EQ_U64(ddb_bucket_records(160, &field, 0), 0);
+    CHECK_EQ_U64(ddb_bucket_records(0, &field, 0), 0);
     field.has_compressor = true;
-    CHECK_EQ_U64(ddb_bucket_records(200 + 9 * 7, &field), 7);
+    CHECK_EQ_U64(ddb_bucket_records(200 + 9 * 7, &field, 0), 7);
+    CHECK_EQ_U64(ddb_bucket_records(200 + 13 * 7, &field, 5), 7);
 }
 
 static void reads_many_vectors(void)
