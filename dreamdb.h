@@ -543,6 +543,8 @@ typedef struct dreamdb_query {
     int          exact;                        /* 1: every cell */
     uint32_t     rerank_pool;                  /* 0 = 5 * top_k; used where codes are stored */
     dreamdb_rerank rerank;                     /* whether the best codes are scored again by their exact vectors */
+    int          proven;                       /* 1: surely the hits of a plain fold over the probed cells, by a bound that always holds;
+                                                  0: by one of 3 standard deviations: faster, and a hit at the edge is hardly ever lost */
 } dreamdb_query;
 typedef struct dreamdb_hit { uint64_t anchor; float score; const dreamdb_value *values; } dreamdb_hit;   /* score: cosine (high is near),
                                                                                                             or squared L2 (low is near) */
@@ -2357,7 +2359,7 @@ DDB_FN void ddb_kern_shear_any(float *pack, size_t blocks, size_t dim, const flo
     }
 }
 
-DDB_FN float ddb_kern_signs_row(const uint8_t *code, size_t dim, const float *query)
+DDB_FN float ddb_kern_sign_sums_row(const uint8_t *code, size_t dim, const float *query)
 {
     float lanes[8] = { 0, 0, 0, 0, 0, 0, 0, 0 }, sum = 0;
     for (size_t j = 0; j + 8 <= dim; j += 8) {
@@ -2946,7 +2948,8 @@ TARGET DDB_FN void NAME(float *x, const float *factors, size_t p) \
     for (; s * 2 < p; s *= 4) { \
         for (size_t i = 0; i < p; i += 4 * s) { \
             for (float *at = x + i; at < x + i + s; at += DDB_KERN_WIDTH) { \
-                DDB_KERN_VEC a = DDB_KERN_LOAD(at), b = DDB_KERN_LOAD(at + s), c = DDB_KERN_LOAD(at + 2 * s), d = DDB_KERN_LOAD(at + 3 * s); \
+                DDB_KERN_VEC a = DDB_KERN_LOAD(at), b = DDB_KERN_LOAD(at + s); \
+                DDB_KERN_VEC c = DDB_KERN_LOAD(at + 2 * s), d = DDB_KERN_LOAD(at + 3 * s); \
                 DDB_KERN_MIX_PAIR(a, b, e, f) \
                 DDB_KERN_MIX_PAIR(c, d, g, h) \
                 DDB_KERN_MIX_PAIR(e, g, k, m) \
@@ -3387,7 +3390,7 @@ DDB_KERN_ROWS_BODY(ddb_kern_rows_far_256, DDB_KERN_ROWS_FAR)
 DDB_KERN_ROWS_BODY(ddb_kern_rows_self_256, DDB_KERN_ROWS_SELF)
 
 /* Signs of 8 codes at a time: a byte of a code is 8 dimensions, one a lane. */
-DDB_KERN_AVX2 DDB_FN void ddb_kern_signs_256(const uint8_t *const *codes, size_t dim, const float *query, float *out)
+DDB_KERN_AVX2 DDB_FN void ddb_kern_sign_sums_256(const uint8_t *const *codes, size_t dim, const float *query, float *out)
 {
     __m256i bit = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128), sign = _mm256_set1_epi32(INT32_MIN);
     __m256 sums[8];
@@ -4044,7 +4047,7 @@ DDB_FN void ddb_kern_shear(uint32_t cpu, float *pack, size_t blocks, size_t dim,
 
 /* out[count] = scores of 1-bit codes (evolution.md 5): a bit gives +query[j] or -query[j]; lane l adds dimensions l, l + 8 ... of the full
    groups of 8, then the lanes are added in order to 0, then the tail one by one. */
-DDB_FN void ddb_kern_signs(uint32_t cpu, const uint8_t *codes, size_t stride, size_t count, size_t dim, const float *query, float *out)
+DDB_FN void ddb_kern_sign_sums(uint32_t cpu, const uint8_t *codes, size_t stride, size_t count, size_t dim, const float *query, float *out)
 {
     size_t i = 0;
 #if defined(DDB_PORT_X86)
@@ -4054,13 +4057,13 @@ DDB_FN void ddb_kern_signs(uint32_t cpu, const uint8_t *codes, size_t stride, si
         for (size_t r = 0; r < 8; r++) {
             at[r] = codes + ddb_kern_least_of(i + r, count - 1) * stride;
         }
-        ddb_kern_signs_256(at, dim, query, sums);
+        ddb_kern_sign_sums_256(at, dim, query, sums);
         memcpy(out + i, sums, ddb_kern_least_of(count - i, 8) * sizeof *out);
     }
 #endif
     (void)cpu;
     for (; i < count; i++) {
-        out[i] = ddb_kern_signs_row(codes + i * stride, dim, query);
+        out[i] = ddb_kern_sign_sums_row(codes + i * stride, dim, query);
     }
 }
 
@@ -4417,7 +4420,8 @@ DDB_FN float ddb_kern_byte(uint32_t cpu, const float *x, size_t n, float inverse
 }
 
 /* Up to 4 blocks of 16 rows of nibble codes ([pair of groups][block][16 rows][4 bytes: low nibbles are dimensions 8g..,
-   high ones 8g + 4..]) with one query of byte codes: x[r] = (2 * sum of code * query + bias) * scale[r], and bit r is set where x[r] + error[r] * weight >= least;
+   high ones 8g + 4..]) with one query of byte codes: x[r] = (2 * sum of code * query + bias) * scale[r], and bit r is set where
+   x[r] + error[r] * weight >= least;
    products and sums are rounded one by one, so the same bits come out at every mask. */
 DDB_FN uint64_t ddb_kern_tile(uint32_t cpu, const ddb_kern_tile_in *in, float *x)
 {
@@ -4465,8 +4469,8 @@ DDB_FN void ddb_kern_planes(uint32_t cpu, const uint8_t *code, size_t n, uint64_
     ddb_kern_planes_any(code, n, planes);
 }
 
-/* Up to 4 blocks of 16 rows of one-bit codes ([block][word][16 rows]) with a query of 4 planes: x = (2 * sum of bit * (code - 8) + bias) * scale,
-   and bit r is set where x + error[r] * weight >= least.  The same bits at every mask. */
+/* Up to 4 blocks of 16 rows of one-bit codes ([block][word][16 rows]) with a query of 4 planes:
+   x = (2 * sum of bit * (code - 8) + bias) * scale, and bit r is set where x + error[r] * weight >= least.  The same bits at every mask. */
 DDB_FN uint64_t ddb_kern_bits(uint32_t cpu, const ddb_kern_bits_in *in)
 {
 #if defined(DDB_PORT_X86)
@@ -4481,7 +4485,8 @@ DDB_FN uint64_t ddb_kern_bits(uint32_t cpu, const ddb_kern_bits_in *in)
     return ddb_kern_bits_any(in);
 }
 
-/* For the rows of `mask` of a tile whose codes stand row by row (in->pairs lines of 64 bytes each): x and the bits as ddb_kern_tile gives them. */
+/* For the rows of `mask` of a tile whose codes stand row by row (in->pairs lines of 64 bytes each): x and the bits as ddb_kern_tile gives
+   them. */
 DDB_FN uint64_t ddb_kern_pick(uint32_t cpu, const ddb_kern_tile_in *in, uint64_t mask, float *x)
 {
     uint64_t out = 0;
@@ -5409,8 +5414,8 @@ DDB_FN size_t ddb_bound_query_end(ddb_bound_query *q, uint64_t *ordinals, float 
     return count;
 }
 
-/* The n best of a small plain set: a value that n scores reach is found by halving, the few that reach it are sorted in.  false: some score is
-   no finite number. */
+/* The n best of a small plain set: a value that n scores reach is found by halving, the few that reach it are sorted in.  false: some
+   score is no finite number. */
 DDB_FN bool ddb_bound_few(uint32_t cpu, const ddb_bound_set *set, const float *query, size_t n, uint32_t *ids, float *best)
 {
     float scores[DDB_BOUND_FEW], low = 3.0e38f, high = -3.0e38f;
@@ -5487,17 +5492,17 @@ DDB_FN dreamdb_status ddb_bound_top(ddb_ctx *ctx, const ddb_bound_set *set, cons
    8 bits, estimates the score; the rows that the estimate cannot exclude get the exact left fold, which alone decides.
    The bound.  row' = T(r - m) = s*c + e with |e| <= E, q' = T(q) = z*k + h with |h| <= H, |q| <= Q, |s*c| <= A, I = sum c*k exact in
    integers:  |<r,q> - <m,q> - s*z*I| <= w*(E*Q + A*H) + slack.  With w = 1 that is Cauchy-Schwarz and always holds; slack covers the
-   roundings: the fold's and the base <Tm,Tq>'s d*u each, 72*u for each of the two turns (4 rounds of at most 18 roundings a number, each bounded in
-   the norm of the vector), which 400*u*|r||q| holds many times.  With w = margin / sqrt(d) below 1 it holds but for chance: after the turn
-   the part of e along q has the standard deviation E*Q/sqrt(d), so a margin of 3.5 fails for one row of 4,000 that stand just at the edge of
-   the list, and such a row is lost only if nothing else lifts it.  Up to margin^2 dimensions w is 1.
+   roundings: the fold's and the base <Tm,Tq>'s d*u each, 72*u for each of the two turns (4 rounds of at most 18 roundings a number, each
+   bounded in the norm of the vector), which 400*u*|r||q| holds many times.  With w = margin / sqrt(d) below 1 it holds but for chance:
+   after the turn the part of e along q has the standard deviation E*Q/sqrt(d), so a margin of 3 fails for one row of 700 that stand just at the
+   edge of the list, fewer further in (0 or 1 of 1,000 lists changed on real sets).  Up to margin^2 dimensions w is 1.
    From 128 dimensions on a code of 1 bit, the sign, is looked at first, with a query of 4 bits, and only rows that it cannot exclude are
    estimated by 4 bits; its bound is the same with A*H added as a square, since the two errors are independent.  A proven search skips it.
-   Invariant: an estimate is the same number at every cpu mask, and sets are passed in one order, so the answer is the same everywhere whatever
-   the margin; with w = 1 it is that of the plain fold. */
+   Invariant: an estimate is the same number at every cpu mask, and sets are passed in one order, so the answer is the same everywhere
+   whatever the margin; with w = 1 it is that of the plain fold. */
 
 enum {
-    DDB_CODE_ROUNDS = 4,                         /* of signs and Hadamard, on the first and the last power of two of the dimensions in turn */
+    DDB_CODE_ROUNDS = 4,                         /* of signs and Hadamard, on the first and the last power of two of dimensions in turn */
     DDB_CODE_TILE = 64,                          /* rows estimated at once: 4 blocks */
     DDB_CODE_BITS = 128,                         /* dimensions from which signs pay (kernels.md 3) */
     DDB_CODE_WAIT = 1024                         /* candidates there is room for at first */
@@ -5567,7 +5572,8 @@ DDB_FN void ddb_code_turn_apply(uint32_t cpu, const ddb_code_turn *turn, float *
 
 /* ---- Building a set ---- */
 
-/* A set with room for count rows in set->rows, which the caller fills before ddb_code_finish.  signs: a first look at signs, where it pays. */
+/* A set with room for count rows in set->rows, which the caller fills before ddb_code_finish.  signs: a first look at signs, where it
+   pays. */
 DDB_FN ddb_code_set *ddb_code_alloc(ddb_ctx *ctx, size_t count, uint32_t dim, bool signs)
 {
     size_t blocks = ddb_kern_blocks(count), pairs = ((size_t)dim + 7) / 8, lanes = blocks * DDB_KERN_LANES, at = 0;
@@ -5581,7 +5587,8 @@ DDB_FN ddb_code_set *ddb_code_alloc(ddb_ctx *ctx, size_t count, uint32_t dim, bo
     size_t rows = ddb_bound_take(&at, count * dim * sizeof(float));
     size_t codes = ddb_bound_take(&at, signs ? lanes * lines * 64 : blocks * pairs * 64);
     size_t bits = ddb_bound_take(&at, signs ? lanes * words * 8 : 0);
-    size_t bit_scale = ddb_bound_take(&at, signs ? lanes * sizeof(float) : 0), bit_error = ddb_bound_take(&at, signs ? lanes * sizeof(float) : 0);
+    size_t bit_scale = ddb_bound_take(&at, signs ? lanes * sizeof(float) : 0);
+    size_t bit_error = ddb_bound_take(&at, signs ? lanes * sizeof(float) : 0);
     size_t scale = ddb_bound_take(&at, lanes * sizeof(float)), error = ddb_bound_take(&at, lanes * sizeof(float));
     size_t mean = ddb_bound_take(&at, ((size_t)dim + 15) / 16 * 64), bytes = at + 64 + sizeof(void *);
     uint8_t *memory = (uint8_t *)ddb_mem_alloc(ctx, bytes);
@@ -5685,7 +5692,8 @@ DDB_FN void ddb_code_row(uint32_t cpu, const ddb_code_turn *turn, ddb_code_set *
     if (squares > 1e-30f) {                      /* steps of .335 deviations: the best for 16 levels of a normal distribution */
         float step = ddb_exact_mul(ddb_exact_sqrt(ddb_exact_div(squares, (float)dim)), 0.335f);
         ddb_kern_nib(cpu, v, turn->padded, ddb_exact_div(1.0f, step), 8.0f, 15.0f, code, &sums);
-        (void)ddb_code_fit(squares, sums.dot, (double)sums.squares - (double)(turn->padded - dim), dim, &scale, &error);  /* padding: 1 each */
+        double code_squares = (double)sums.squares - (double)(turn->padded - dim);     /* the padding's codes are 1 */
+        (void)ddb_code_fit(squares, sums.dot, code_squares, dim, &scale, &error);
     }
     set->scale[r] = scale;
     set->error[r] = ddb_bound_up(error);
@@ -5897,7 +5905,7 @@ DDB_FN dreamdb_status ddb_code_wait_room(ddb_ctx *ctx, ddb_code_find *f)
     if (f->wait_count + DDB_CODE_TILE <= f->wait_cap / 2) {
         return DREAMDB_OK;
     }
-    size_t cap = f->wait_cap > 0 ? f->wait_cap * 2 : DDB_CODE_WAIT;
+    size_t cap = f->wait_cap > 0 ? f->wait_cap * 2 : (size_t)DDB_CODE_WAIT;
     ddb_code_wait *waits = (ddb_code_wait *)ddb_mem_resize(ctx, f->waits, f->wait_cap * sizeof *waits, cap * sizeof *waits);
     if (!waits) {
         return DREAMDB_ERR_MEMORY;
@@ -5935,9 +5943,24 @@ DDB_FN float ddb_code_least(const ddb_code_find *f, const ddb_code_slack *slack,
     return least < -(double)DDB_BOUND_HUGE ? -DDB_BOUND_HUGE : ddb_bound_down(least);
 }
 
+/* Asks for what a scan of the set reads first. */
+DDB_FN void ddb_code_fetch(const ddb_code_set *set)
+{
+    ddb_kern_fetch(set->mean, set->dim * sizeof(float));
+    if (set->bits) {
+        ddb_kern_fetch(set->bits, 1024);
+        ddb_kern_fetch(set->bit_scale, 256);
+        ddb_kern_fetch(set->bit_error, 256);
+    } else {
+        ddb_kern_fetch(set->codes, 1024);
+    }
+    ddb_kern_fetch(set->scale, 256);
+    ddb_kern_fetch(set->error, 256);
+}
+
 /* Takes the rows of a tile that are set in mask as candidates. */
-DDB_FN void ddb_code_take(ddb_code_find *f, const ddb_code_set *set, const ddb_code_slack *slack, const float *x, size_t first, uint64_t mask,
-                          uint64_t ordinal)
+DDB_FN void ddb_code_take(ddb_code_find *f, const ddb_code_set *set, const ddb_code_slack *slack, const float *x, size_t first,
+                          uint64_t mask, uint64_t ordinal)
 {
     for (; mask != 0; mask &= mask - 1) {
         uint32_t l = ddb_kern_low_bit(mask);
@@ -5946,7 +5969,7 @@ DDB_FN void ddb_code_take(ddb_code_find *f, const ddb_code_set *set, const ddb_c
         double half = ddb_exact_mul64((double)set->error[row], (double)slack->weight) + slack->slack;
         wait->row = set->rows + row * set->dim;
         wait->ordinal = ordinal + row;
-        wait->estimate = (float)ddb_exact_add64(slack->base, ddb_exact_mul64(slack->scale, (double)x[l]));       /* finite: see ddb_bound_tame */
+        wait->estimate = (float)ddb_exact_add64(slack->base, ddb_exact_mul64(slack->scale, (double)x[l]));
         half = ddb_exact_mul64(half, slack->scale);
         half = half < (double)DDB_BOUND_HUGE ? half : (double)DDB_BOUND_HUGE;
         wait->upper = -ddb_bound_down(-((double)wait->estimate + half));
@@ -5957,9 +5980,32 @@ DDB_FN void ddb_code_take(ddb_code_find *f, const ddb_code_set *set, const ddb_c
     }
 }
 
+/* Rows that a predicate keeps: asked only for rows that the estimate lets through.  anchors are the set's; bits, if not NULL, stand for the
+   anchors from `low` on, else the kept ones are looked up among sorted. */
+typedef struct ddb_code_keep { const uint64_t *anchors, *bits, *sorted; uint64_t low, range; size_t count; } ddb_code_keep;
+
+DDB_INLINE bool ddb_code_keeps(const ddb_code_keep *keep, size_t row)
+{
+    uint64_t anchor = keep->anchors[row];
+    size_t from = 0, to = keep->count;
+    if (keep->bits) {
+        anchor -= keep->low;
+        return anchor < keep->range && (keep->bits[anchor / 64] >> anchor % 64 & 1) != 0;
+    }
+    while (from < to) {
+        size_t middle = from + (to - from) / 2;
+        if (keep->sorted[middle] < anchor) {
+            from = middle + 1;
+        } else {
+            to = middle;
+        }
+    }
+    return from < keep->count && keep->sorted[from] == anchor;
+}
+
 /* One pass over a set. */
 typedef struct ddb_code_pass {
-    const ddb_code_set *set; const uint8_t *keep; ddb_code_slack slack; ddb_kern_tile_in tile; ddb_kern_bits_in bits;
+    const ddb_code_set *set; const ddb_code_keep *keep; ddb_code_slack slack; ddb_kern_tile_in tile; ddb_kern_bits_in bits;
 } ddb_code_pass;
 
 /* Readies the query's half of a pass. */
@@ -5995,19 +6041,18 @@ DDB_FN uint64_t ddb_code_pass_tile(uint32_t cpu, ddb_code_pass *p, size_t block,
         p->bits.error = set->bit_error + first;
         mask &= ddb_kern_bits(cpu, &p->bits);
     }
+    p->tile.codes = set->codes + (set->bits ? first * set->lines : block * set->pairs) * 64;
+    mask = set->bits ? mask : mask & ddb_kern_tile(cpu, &p->tile, x);
     for (uint64_t rest = p->keep ? mask : 0; rest != 0; rest &= rest - 1) {
         uint32_t l = ddb_kern_low_bit(rest);
-        mask &= p->keep[first + l] != 0 ? ~(uint64_t)0 : ~((uint64_t)1 << l);
+        mask &= ddb_code_keeps(p->keep, first + l) ? ~(uint64_t)0 : ~((uint64_t)1 << l);
     }
-    if (mask == 0) {
-        return 0;
-    }
-    p->tile.codes = set->codes + (set->bits ? first * set->lines : block * set->pairs) * 64;
-    return set->bits ? ddb_kern_pick(cpu, &p->tile, mask, x) : mask & ddb_kern_tile(cpu, &p->tile, x);
+    return set->bits && mask != 0 ? ddb_kern_pick(cpu, &p->tile, mask, x) : mask;
 }
 
-/* Offers the rows of a set (those with keep[row] != 0) under the ordinals ordinal + row.  The set must stay until ddb_code_settle. */
-DDB_FN dreamdb_status ddb_code_scan(ddb_ctx *ctx, ddb_code_find *f, const ddb_code_set *set, uint64_t ordinal, const uint8_t *keep)
+/* Offers the rows of a set (those that keep, if not NULL, keeps) under the ordinals ordinal + row.  The set must stay until
+   ddb_code_settle. */
+DDB_FN dreamdb_status ddb_code_scan(ddb_ctx *ctx, ddb_code_find *f, const ddb_code_set *set, uint64_t ordinal, const ddb_code_keep *keep)
 {
     ddb_code_pass pass;
     float x[DDB_CODE_TILE];
@@ -6097,7 +6142,7 @@ DDB_FN dreamdb_status ddb_code_settle(ddb_ctx *ctx, ddb_code_find *f)
 {
     ddb_bound_query *q = &f->heap;
     double least = ddb_bound_floor(q);
-    size_t batch = q->top_k < DDB_CODE_TILE ? q->top_k + 4 : DDB_CODE_TILE;
+    size_t batch = q->top_k < DDB_CODE_TILE ? q->top_k + 4 : (size_t)DDB_CODE_TILE;
     ddb_exact_env env;
     ddb_code_drop(f, least);
     dreamdb_status status = ddb_code_room(ctx, f, q->hit_count + f->wait_count);
@@ -19338,7 +19383,7 @@ DDB_FN void ddb_rabitq_score_cell(uint32_t cpu, const ddb_rabitq *r, const float
         ddb_kern_levels(cpu, r->bits, codes, stride, count, r->dim, query, r->step, r->range, scores);
         return;
     }
-    ddb_kern_signs(cpu, codes, stride, count, r->dim, query, scores);
+    ddb_kern_sign_sums(cpu, codes, stride, count, r->dim, query, scores);
     for (size_t i = 0; i < count; i++) {
         scores[i] = ddb_exact_mul(scores[i], ddb_rabitq_scale(r, codes + i * stride));
     }
@@ -26132,11 +26177,15 @@ DDB_FN dreamdb_status ddb_scan_media(ddb_ctx *ctx, dreamdb_snapshot *view, const
 /* ==== ROOM 36 query | prefix ddb_query_ | uses port mem bytes coll exact kern bound code pool addr object page track tomb index bucket view scan ==== */
 /* Vector search over the cells of one view.  Each probed cell is read once, verified, and kept in a layout made for the scan (unit rows,
    4-bit codes: room code) under db->cells_cap; scores are the exact left fold of the format, and the answer is the same for every SIMD
-   level, thread count and cache size, ties by place in the Track.  Deleted rows are left out when a cell is built (a view never changes). */
+   level, thread count and cache size, ties by place in the Track.  Deleted rows are left out when a cell is built (a view never
+   changes). */
 
 #define DDB_QUERY_TOP 1024u              /* a longer list is first cut to the records there are */
 #define DDB_QUERY_CHUNK 64u              /* cells pinned at once by one query: bounds what a search holds beyond the cap */
-#define DDB_QUERY_MARGIN 3.0f            /* standard deviations: none of 5,000 lists of glove, fashion and mix384 differs from the plain fold's */
+#define DDB_QUERY_MARGIN 3.0f            /* standard deviations: see room code and tools/bench (0 or 1 of 1,000 lists differ) */
+#define DDB_QUERY_BITS 1048576u          /* anchors: a bitmap of 128 kB is made for any predicate */
+#define DDB_QUERY_FEW 8u                 /* a predicate that keeps up to so many times top_k rows is answered from every cell */
+#define DDB_QUERY_FILTERS 4u             /* answers of predicates that a view keeps */
 #define DDB_QUERY_LANE 65536u            /* candidates or hits of a lane that is kept */
 #define DDB_QUERY_LOAD_BYTES (64u << 20) /* buckets fetched in one batch when cells are built */
 
@@ -26162,7 +26211,23 @@ typedef struct ddb_query_field {
     ddb_query_lane *lanes;               /* scratch of searches that are over */
 } ddb_query_field;
 
-struct ddb_query_cells { ddb_port_mutex lock; ddb_query_field *fields; size_t field_count; uint64_t bytes, clock; };
+/* What a predicate keeps: a view never changes, so the last few are kept. */
+typedef struct ddb_query_filter {
+    struct ddb_query_filter *next;
+    ddb_buf       key;                   /* the predicate as bytes */
+    ddb_scan_list list;
+    uint64_t     *bits;
+    size_t        bit_words, users;
+    ddb_code_keep keep;
+} ddb_query_filter;
+
+struct ddb_query_cells {
+    ddb_port_mutex lock;
+    ddb_query_field *fields;
+    size_t field_count;
+    uint64_t bytes, clock;
+    ddb_query_filter *filters;
+};
 typedef struct ddb_query_cells ddb_query_cells;
 
 DDB_FN void ddb_query_cell_drop(ddb_ctx *ctx, ddb_query_cells *all, const ddb_query_field *field, ddb_query_cell *cell)
@@ -26188,8 +26253,6 @@ struct ddb_query_lane {
     ddb_query_lane *next;
     ddb_code_find  *find;                /* cosine */
     float          *vector;              /* [dim], unit for cosine */
-    uint8_t        *keep;
-    size_t          keep_cap;
     uint32_t        dim;
 };
 
@@ -26198,7 +26261,6 @@ DDB_FN void ddb_query_lane_free(ddb_ctx *ctx, ddb_query_lane *lane)
     if (lane) {
         ddb_code_find_close(ctx, lane->find);
         ddb_mem_drop(ctx, lane->vector, float, lane->dim);
-        ddb_mem_drop(ctx, lane->keep, uint8_t, lane->keep_cap);
         ddb_mem_drop(ctx, lane, ddb_query_lane, 1);
     }
 }
@@ -26210,6 +26272,19 @@ DDB_FN void ddb_query_lanes_free(ddb_ctx *ctx, ddb_query_field *field)
         field->lanes = lane->next;
         ddb_query_lane_free(ctx, lane);
     }
+}
+
+DDB_FN uint64_t ddb_query_filter_bytes(const ddb_query_filter *filter)
+{
+    return sizeof *filter + filter->key.size + (filter->list.count + filter->bit_words) * sizeof(uint64_t);
+}
+
+DDB_FN void ddb_query_filter_free(ddb_ctx *ctx, ddb_query_filter *filter)
+{
+    ddb_scan_list_free(ctx, &filter->list);
+    ddb_mem_drop(ctx, filter->bits, uint64_t, filter->bit_words);
+    ddb_bytes_free(&filter->key);
+    ddb_mem_drop(ctx, filter, ddb_query_filter, 1);
 }
 
 DDB_FN void ddb_query_cells_free(ddb_ctx *ctx, void *user)
@@ -26224,6 +26299,12 @@ DDB_FN void ddb_query_cells_free(ddb_ctx *ctx, void *user)
         ddb_query_lanes_free(ctx, field);
         ddb_mem_drop(ctx, field->cells, ddb_query_cell *, field->cap);
         ddb_coll_map_free(ctx, &field->keys);
+    }
+    while (all->filters) {
+        ddb_query_filter *filter = all->filters;
+        all->filters = filter->next;
+        filter->key.ctx = ctx;
+        ddb_query_filter_free(ctx, filter);
     }
     ddb_mem_drop(ctx, all->fields, ddb_query_field, all->field_count);
     ddb_port_mutex_free(&all->lock);
@@ -26261,10 +26342,10 @@ typedef struct ddb_query_run {
     ddb_query_cells  *cells;
     ddb_query_field  *table;
     const dreamdb_query *query;
-    ddb_scan_list     where;
+    ddb_query_filter *where;
     const ddb_codec  *codec;             /* NULL: floats are stored */
     uint32_t          dim, top_k, pool;  /* pool: of the best codes, when their exact vectors are looked at */
-    bool              l2, has_where, rerank;
+    bool              l2, has_where, rerank, automatic;
     float             margin;            /* of room code: standard deviations, 0 = proven */
     uint64_t          cells_probed, cells_read, candidates, reranked;      /* under cells->lock */
 } ddb_query_run;
@@ -26334,8 +26415,8 @@ DDB_FN dreamdb_status ddb_query_build_filter(ddb_ctx *ctx, const ddb_query_build
     return status;
 }
 
-/* Drops what the filter leaves out, then makes unit rows for cosine, in place.  Returns the new count; a stored vector without a direction is
-   left out. */
+/* Drops what the filter leaves out, then makes unit rows for cosine, in place.  Returns the new count; a stored vector without a direction
+   is left out. */
 DDB_FN size_t ddb_query_build_settle(const ddb_query_build *build, uint64_t *anchors, float *vectors, size_t count, const uint8_t *keep)
 {
     size_t dim = build->run->dim, kept = 0, out = 0;
@@ -26895,13 +26976,13 @@ DDB_FN void ddb_query_folds(ddb_ctx *ctx, const float *rows, size_t count, const
 }
 
 /* f32 of the f64 sum of squared differences, index order (spatial.md 3). */
-DDB_FN void ddb_query_scan_l2(ddb_query_one *one, const ddb_query_cell *cell, uint64_t base, const uint8_t *keep)
+DDB_FN void ddb_query_scan_l2(ddb_query_one *one, const ddb_query_cell *cell, uint64_t base, const ddb_code_keep *keep)
 {
     uint32_t dim = one->run->dim;
     ddb_exact_env env;
     ddb_exact_enter(&env);
     for (size_t i = 0; i < cell->count; i++) {
-        if (!keep || keep[i]) {
+        if (!keep || ddb_code_keeps(keep, i)) {
             ddb_query_near_add(&one->near, ddb_exact_dist2_wide(cell->rows + i * dim, one->lane->vector, dim), base + i);
         }
     }
@@ -26910,7 +26991,7 @@ DDB_FN void ddb_query_scan_l2(ddb_query_one *one, const ddb_query_cell *cell, ui
 
 /* Scores of all rows of a coded cell: by their codes, or (--exact) by the vectors themselves where there are sidecars. */
 DDB_FN dreamdb_status ddb_query_scan_coded(ddb_ctx *ctx, ddb_query_one *one, const ddb_query_cell *cell, uint64_t base,
-                                           const uint8_t *keep)
+                                           const ddb_code_keep *keep)
 {
     const ddb_query_run *run = one->run;
     if (cell->count > one->score_cap) {
@@ -26928,39 +27009,27 @@ DDB_FN dreamdb_status ddb_query_scan_coded(ddb_ctx *ctx, ddb_query_one *one, con
         ddb_index_codec_scores(ctx->cpu, run->codec, one->prepared, cell->codes, run->codec->code_bytes, cell->count, one->scores);
     }
     for (size_t i = 0; i < cell->count; i++) {
-        if (!keep || keep[i]) {              /* a score that is no number (a hostile factor) comes last */
+        if (!keep || ddb_code_keeps(keep, i)) {              /* a score that is no number (a hostile factor) comes last */
             ddb_query_near_add(&one->near, ddb_exact_finite(one->scores[i]) ? -one->scores[i] : 3.4e38f, base + i);
         }
     }
     return DREAMDB_OK;
 }
 
-/* Which rows of a cell the predicate keeps; NULL when there is none. */
-DDB_FN dreamdb_status ddb_query_keep(ddb_ctx *ctx, ddb_query_one *one, const ddb_query_cell *cell, const uint8_t **keep)
+/* Which rows of a cell the predicate keeps; false when there is none, so that all are kept.  Under nprobe = auto, and for l2, they are
+   counted. */
+DDB_FN bool ddb_query_keep(ddb_query_one *one, const ddb_query_cell *cell, ddb_code_keep *keep)
 {
-    const ddb_scan_list *where = &one->run->where;
-    *keep = NULL;
     if (!one->run->has_where) {
         one->live += cell->count;
-        return DREAMDB_OK;
+        return false;
     }
-    ddb_query_lane *lane = one->lane;
-    if (cell->count > lane->keep_cap) {
-        ddb_mem_drop(ctx, lane->keep, uint8_t, lane->keep_cap);
-        lane->keep_cap = 0;
-        lane->keep = ddb_mem_new(ctx, uint8_t, cell->count);
-        if (!lane->keep) {
-            return DREAMDB_ERR_MEMORY;
-        }
-        lane->keep_cap = cell->count;
+    *keep = one->run->where->keep;
+    keep->anchors = cell->anchors;
+    for (size_t i = 0; i < cell->count && one->run->automatic; i++) {
+        one->live += ddb_code_keeps(keep, i);
     }
-    for (size_t i = 0; i < cell->count; i++) {
-        size_t at = ddb_coll_lower_u64(where->anchors, where->count, cell->anchors[i]);
-        lane->keep[i] = at < where->count && where->anchors[at] == cell->anchors[i];
-        one->live += lane->keep[i];
-    }
-    *keep = lane->keep;
-    return DREAMDB_OK;
+    return true;
 }
 
 /* Gives the hits that come from these cells their anchors, while the cells are pinned. */
@@ -26982,17 +27051,20 @@ DDB_FN dreamdb_status ddb_query_scan_cells(ddb_ctx *ctx, ddb_query_one *one, con
     dreamdb_status status = DREAMDB_OK;
     for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
         const ddb_query_cell *cell = probes[i].cell;
-        const uint8_t *keep = NULL;
+        ddb_code_keep keep;
+        if (i + 1 < count && probes[i + 1].cell->set) {
+            ddb_code_fetch(probes[i + 1].cell->set);
+        }
         if (cell->count == 0) {
             continue;
         }
-        status = ddb_query_keep(ctx, one, cell, &keep);
-        if (status == DREAMDB_OK && one->run->l2) {
-            ddb_query_scan_l2(one, cell, probes[i].rank << 32, keep);
-        } else if (status == DREAMDB_OK && one->run->codec) {
-            status = ddb_query_scan_coded(ctx, one, cell, probes[i].rank << 32, keep);
-        } else if (status == DREAMDB_OK) {
-            status = ddb_code_scan(ctx, one->lane->find, cell->set, probes[i].rank << 32, keep);
+        const ddb_code_keep *only = ddb_query_keep(one, cell, &keep) ? &keep : NULL;
+        if (one->run->l2) {
+            ddb_query_scan_l2(one, cell, probes[i].rank << 32, only);
+        } else if (one->run->codec) {
+            status = ddb_query_scan_coded(ctx, one, cell, probes[i].rank << 32, only);
+        } else {
+            status = ddb_code_scan(ctx, one->lane->find, cell->set, probes[i].rank << 32, only);
         }
     }
     if (status == DREAMDB_OK && !one->run->l2 && !one->run->codec) {
@@ -27080,8 +27152,8 @@ DDB_FN dreamdb_status ddb_query_list(ddb_ctx *ctx, const ddb_query_one *one, ddb
     size_t key_size = ddb_index_key_size(one->run->field->index);
     uint8_t *keys = NULL;
     dreamdb_status status = nprobe == 0 ? ddb_query_all_keys(ctx, one->run, arena, &keys, count)
-                                        : ddb_index_probe_with(ctx, one->run->field->index, one->lane->vector, one->lane->find, nprobe, arena,
-                                                               &keys, count);
+                                        : ddb_index_probe_with(ctx, one->run->field->index, one->lane->vector, one->lane->find, nprobe,
+                                                               arena, &keys, count);
     *probes = status == DREAMDB_OK ? ddb_mem_arena_new(ctx, arena, ddb_query_probe, *count) : NULL;
     if (status == DREAMDB_OK && !*probes) {
         return DREAMDB_ERR_MEMORY;
@@ -27214,12 +27286,20 @@ DDB_FN uint64_t ddb_query_auto(const ddb_query_run *run)
     return n;
 }
 
-/* One query: probe, scan, and with nprobe auto go on until there are enough candidates. */
+/* Is the list shorter than it could be, though the predicate keeps more rows? */
+DDB_FN bool ddb_query_short(const ddb_query_one *one)
+{
+    size_t found = one->run->l2 ? one->near.count : one->lane->find->heap.hit_count;
+    return one->run->has_where && found < one->run->top_k && found < one->run->where->list.count;
+}
+
+/* One query: probe and scan; with nprobe auto until there are enough candidates, with a predicate until the list is full. */
 DDB_FN dreamdb_status ddb_query_one_run(ddb_ctx *ctx, ddb_query_one *one, ddb_query_found *out, size_t *count)
 {
     const dreamdb_query *query = one->run->query;
-    bool automatic = query->nprobe == DREAMDB_NPROBE_AUTO && !query->exact;
-    uint64_t nprobe = query->exact ? 0 : automatic ? ddb_query_auto(one->run) : query->nprobe > 0 ? query->nprobe : 32;
+    bool automatic = one->run->automatic;
+    bool few = one->run->has_where && one->run->where->list.count <= (uint64_t)one->run->top_k * DDB_QUERY_FEW;
+    uint64_t nprobe = query->exact || few ? 0 : automatic ? ddb_query_auto(one->run) : query->nprobe > 0 ? query->nprobe : 32;
     uint64_t enough = (uint64_t)one->run->top_k * 4;
     dreamdb_status status = DREAMDB_OK;
     for (;;) {
@@ -27233,7 +27313,7 @@ DDB_FN dreamdb_status ddb_query_one_run(ddb_ctx *ctx, ddb_query_one *one, ddb_qu
         if (status == DREAMDB_OK) {
             status = ddb_query_scan(ctx, one, probes, probe_count);
         }
-        bool more = status == DREAMDB_OK && automatic && nprobe > 0 && one->live < enough;
+        bool more = status == DREAMDB_OK && nprobe > 0 && ((automatic && one->live < enough) || ddb_query_short(one));
         if (status == DREAMDB_OK && !more) {
             status = ddb_query_one_end(ctx, one, probes, probe_count, out, count);
         }
@@ -27350,6 +27430,114 @@ DDB_FN dreamdb_status ddb_query_run_pool(ddb_ctx *ctx, const dreamdb_query *quer
         ? ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "rerank_pool must be 0 or at least top_k (%u)", (unsigned)run->top_k) : DREAMDB_OK;
 }
 
+/* The predicate as bytes, so that equal ones meet. */
+DDB_FN void ddb_query_filter_key(ddb_buf *out, const dreamdb_where *where, uint32_t depth)
+{
+    size_t name = where->field ? strlen(where->field) : 0;
+    uint64_t head[4] = { (uint64_t)where->op, name, where->operand_count, where->child_count };
+    ddb_bytes_put(out, head, sizeof head);
+    ddb_bytes_put(out, where->field, name);
+    for (size_t i = 0; i < where->operand_count; i++) {
+        const dreamdb_operand *operand = where->operands + i;
+        uint64_t value[3] = { (uint64_t)operand->integer, ddb_exact_bits64(operand->real), operand->text.size };
+        ddb_bytes_put(out, value, sizeof value);
+        ddb_bytes_put(out, operand->text.data, operand->text.size);
+    }
+    for (size_t i = 0; i < where->child_count && depth > 0; i++) {
+        ddb_query_filter_key(out, where->children + i, depth - 1);
+    }
+}
+
+/* The kept anchors as bits, where they lie close enough for that to be small. */
+DDB_FN dreamdb_status ddb_query_filter_bits(ddb_ctx *ctx, ddb_query_filter *filter)
+{
+    const ddb_scan_list *list = &filter->list;
+    uint64_t range = list->count > 0 ? list->anchors[list->count - 1] - list->anchors[0] : 0;
+    filter->keep.sorted = list->anchors;
+    filter->keep.count = list->count;
+    if (list->count == 0 || (range > DDB_QUERY_BITS && range / 256 > list->count)) {
+        return DREAMDB_OK;
+    }
+    filter->bit_words = (size_t)(range / 64 + 1);
+    filter->bits = ddb_mem_new(ctx, uint64_t, filter->bit_words);
+    if (!filter->bits) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    for (size_t i = 0; i < list->count; i++) {
+        uint64_t at = list->anchors[i] - list->anchors[0];
+        filter->bits[at / 64] |= (uint64_t)1 << at % 64;
+    }
+    filter->keep.bits = filter->bits;
+    filter->keep.low = list->anchors[0];
+    filter->keep.range = range + 1;
+    return DREAMDB_OK;
+}
+
+/* The filter of a predicate: one that is kept, or a new one, which is kept from now on. */
+DDB_FN dreamdb_status ddb_query_filter_take(ddb_ctx *ctx, ddb_query_run *run, const dreamdb_where *where)
+{
+    uint32_t depth = run->view->db->env->limits.depth;
+    ddb_query_filter *fresh = ddb_mem_new(ctx, ddb_query_filter, 1), *found = NULL;
+    if (!fresh) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    ddb_bytes_init(&fresh->key, ctx);
+    ddb_query_filter_key(&fresh->key, where, depth);
+    dreamdb_status status = ddb_bytes_status(&fresh->key);
+    ddb_port_lock(&run->cells->lock);
+    for (found = status == DREAMDB_OK ? run->cells->filters : NULL; found; found = found->next) {
+        if (found->key.size == fresh->key.size && memcmp(found->key.data, fresh->key.data, fresh->key.size) == 0) {
+            found->users++;
+            break;
+        }
+    }
+    ddb_port_unlock(&run->cells->lock);
+    if (status == DREAMDB_OK && !found) {
+        status = ddb_scan_where(ctx, run->view, where, depth, &fresh->list);
+        status = status == DREAMDB_OK ? ddb_query_filter_bits(ctx, fresh) : status;
+    }
+    if (found || status < 0) {
+        ddb_query_filter_free(ctx, fresh);
+        run->where = found;
+        return status;
+    }
+    fresh->users = 1;
+    ddb_port_lock(&run->cells->lock);
+    fresh->next = run->cells->filters;
+    run->cells->filters = fresh;
+    run->cells->bytes += ddb_query_filter_bytes(fresh);
+    ddb_port_unlock(&run->cells->lock);
+    run->where = fresh;
+    return DREAMDB_OK;
+}
+
+/* Gives the filter back; all but the newest DDB_QUERY_FILTERS go, and those that take more than an eighth of the cap. */
+DDB_FN void ddb_query_filter_give(ddb_ctx *ctx, ddb_query_run *run)
+{
+    size_t at = 0;
+    uint64_t bytes = 0;
+    if (!run->where) {
+        return;
+    }
+    ddb_port_lock(&run->cells->lock);
+    run->where->users--;
+    for (ddb_query_filter **link = &run->cells->filters; *link;) {
+        ddb_query_filter *filter = *link;
+        bytes += ddb_query_filter_bytes(filter);
+        if (filter->users == 0 && (at >= DDB_QUERY_FILTERS || bytes > run->view->db->cells_cap / 8)) {
+            *link = filter->next;
+            bytes -= ddb_query_filter_bytes(filter);
+            run->cells->bytes -= ddb_query_filter_bytes(filter);
+            filter->key.ctx = ctx;
+            ddb_query_filter_free(ctx, filter);
+        } else {
+            link = &filter->next;
+            at++;
+        }
+    }
+    ddb_port_unlock(&run->cells->lock);
+}
+
 /* Opens the run: field, Track, index, predicate, tables. */
 DDB_FN dreamdb_status ddb_query_run_open(ddb_ctx *ctx, dreamdb_snapshot *view, const dreamdb_query *query, ddb_query_run *run)
 {
@@ -27368,8 +27556,8 @@ DDB_FN dreamdb_status ddb_query_run_open(ddb_ctx *ctx, dreamdb_snapshot *view, c
         status = ddb_query_cells_of(ctx, view, &run->cells);
     }
     if (status == DREAMDB_OK && query->where) {
-        run->has_where = true;
-        status = ddb_scan_where(ctx, view, query->where, view->db->env->limits.depth, &run->where);
+        status = ddb_query_filter_take(ctx, run, query->where);
+        run->has_where = run->where != NULL;
     }
     if (status < 0) {
         return status;
@@ -27396,7 +27584,8 @@ DDB_FN dreamdb_status ddb_query_run_open(ddb_ctx *ctx, dreamdb_snapshot *view, c
     run->table->code_bytes = run->codec ? run->codec->code_bytes : 0;
     run->table->keys.key_size = ddb_index_key_size(run->field->index);
     ddb_port_unlock(&run->cells->lock);
-    run->margin = query->exact ? 0.0f : DDB_QUERY_MARGIN;
+    run->automatic = query->nprobe == DREAMDB_NPROBE_AUTO && !query->exact;
+    run->margin = query->exact || query->proven ? 0.0f : DDB_QUERY_MARGIN;
     return status;
 }
 
@@ -27523,7 +27712,7 @@ DDB_FN dreamdb_status ddb_query_search(ddb_ctx *ctx, dreamdb_snapshot *view, con
     if (status == DREAMDB_OK) {
         status = ddb_query_run_all(ctx, &run, result);
     }
-    ddb_scan_list_free(ctx, &run.where);
+    ddb_query_filter_give(ctx, &run);
     if (status < 0) {
         ddb_query_result_free(ctx, result);
         return status;

@@ -43,6 +43,8 @@ int bench_find(void *handle, const float *queries, size_t count, uint32_t top_k,
 {
     bench *b = (bench *)handle;
     dreamdb_query query;
+    dreamdb_where where;
+    dreamdb_operand operand;
     dreamdb_result *result = NULL;
     memset(&query, 0, sizeof query);
     query.field = "emb";
@@ -51,7 +53,15 @@ int bench_find(void *handle, const float *queries, size_t count, uint32_t top_k,
     query.top_k = top_k;
     query.nprobe = nprobe;
     query.exact = mode == 1;
-    (void)keep_end;
+    query.proven = mode == 2;
+    memset(&where, 0, sizeof where);
+    memset(&operand, 0, sizeof operand);
+    where.op = DREAMDB_LT;
+    where.field = "tag";
+    where.operands = &operand;
+    where.operand_count = 1;
+    operand.integer = (int64_t)keep_end;
+    query.where = keep_end > 0 ? &where : NULL;
     if (dreamdb_search(b->view, &query, &result, NULL) < 0) {
         return 1;
     }

@@ -15,10 +15,10 @@ def unit(x):
     return np.ascontiguousarray(x / np.linalg.norm(x, axis=1, keepdims=True), "f4")
 
 
-def mix384(path, n=50000, nq=1000, d=384, clusters=3000):
+def mix384(path, n=50000, nq=1000, d=384, clusters=1500):
     """Text embeddings in small: unequal clusters, their centres and their noise with the same falling spectrum."""
     r = np.random.default_rng(7)
-    spread = np.arange(1, d + 1) ** -0.3
+    spread = np.arange(1, d + 1) ** -0.25
     turn, _ = np.linalg.qr(r.standard_normal((d, d)))
     centres = r.standard_normal((clusters, d)) * spread
     share = r.dirichlet(np.full(clusters, .5))
@@ -66,12 +66,12 @@ class Ours:
 
 
 def store_of(args, exe, name, base):
-    store = os.path.join(args.work, name)
+    store = os.path.join(args.work, name + ".tagged")
     if not os.path.exists(os.path.join(store, "refs")):
         raw = os.path.join(args.work, name + ".f32")
         base.tofile(raw)
         shutil.rmtree(store, ignore_errors=True)
-        subprocess.run([exe, "ingest", store, raw, str(len(base)), str(base.shape[1]), str(SETS[name]), "20000", "2"], check=True, capture_output=True)
+        subprocess.run([exe, "tagged", store, raw, str(len(base)), str(base.shape[1]), str(SETS[name]), "20000", "2"], check=True, capture_output=True)
         os.remove(raw)
     return store
 
@@ -179,7 +179,8 @@ def part(args, lib, exe, line, rounds=7):
         base, query, truth = load(args, name)
         d, k = base.shape[1], SETS[name]
         u, v = unit(base), unit(query)
-        ours = Ours(lib, store_of(args, exe, name, base), d)
+        store = store_of(args, exe, name, base)
+        ours = Ours(lib, store, d)
         finders = {"dreamdb.h": (lambda i, p: ours.call(query.ctypes.data + int(i) * d * 4, 1, p), [p for p in PROBES if p <= k])}
         for who, (f, params) in peers(args, name, u, k, lambda w, e: line("query", name + " " + w, "left out", str(e)[:80])).items():
             finders[who] = (lambda i, p, f=f: f(v[i:i + 1], p), [p for p in params if p <= k or params is WIDTHS])
@@ -206,7 +207,7 @@ def part(args, lib, exe, line, rounds=7):
                 note += ", %.2f of the best peer" % (mean[who] / rival) if who == "dreamdb.h" else ""
                 line("query", "%s .%d %s" % (name, target * 100, who), "%.4f ms" % (mean[who] * 1e3), note)
         if not args.quick:
-            extras(args, lib, exe, line, name, base, query, u, v, truth, ours)
+            extras(args, lib, store, line, name, base, query, u, v, truth, ours)
 
 
 def least(f, rounds=5):
@@ -218,11 +219,11 @@ def least(f, rounds=5):
     return best
 
 
-def extras(args, lib, exe, line, name, base, query, u, v, truth, ours):
+def extras(args, lib, store, line, name, base, query, u, v, truth, ours):
     """Batches on two threads, same ids by the proven bound, the oracle beside BLAS, filters."""
     d, n, at = base.shape[1], len(base), query.ctypes.data
     nprobe = pick(lambda i, p: ours.call(at + int(i) * d * 4, 1, p), PROBES, .95, truth, np.arange(300, len(query)))
-    two = Ours(lib, os.path.join(args.work, name), d, 2)
+    two = Ours(lib, store, d, 2)
     two.call(at, len(query), nprobe)
     took = least(lambda: two.call(at, len(query), nprobe))
     note = "nprobe %d" % nprobe
