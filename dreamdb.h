@@ -52,35 +52,36 @@
      ROOM 06 exact      Floats that define bytes (spatial.md 0)
      ROOM 07 kern       Loops over many vectors at once
      ROOM 08 bound      The largest left folds of a query with a set of rows
-     ROOM 09 hash       BLAKE3 (github.com/BLAKE3-team/BLAKE3-specs, hash mode only) and its outboards of 1,024-byte chunks
-     ROOM 10 cbor       The format's CBOR (core.md 0)
-     ROOM 11 addr       Addresses and the names that become paths (core.md 0, 1)
-     ROOM 12 pool       Worker threads, or the host's parallel_for
-     ROOM 13 store      The storage callbacks seen from inside (batches, statuses, reasons), and the stores that come with t
-     ROOM 14 object     The only way to an object
-     ROOM 15 schema     Fields, their maps in the Manifest (core.md 4), their modalities and the names they may have (evolut
-     ROOM 16 roaring    Sets of anchors as postings (scalar.md 3)
-     ROOM 17 page       The one copy-on-write B-tree
-     ROOM 18 track      Track objects (core.md 5)
-     ROOM 19 manifest   The Manifest
-     ROOM 20 ref        Refs
-     ROOM 21 tomb       Reading tombstones (versioning.md 1)
-     ROOM 22 kmeans     k-means with a k-means++ start, bit for bit as the reference trains IVF (spatial.md 4)
-     ROOM 23 lsh        The two hashing indexes that need no training
-     ROOM 24 ivf        Cells around trained centroids (spatial.md 4)
-     ROOM 25 imi        The inverted multi-index
-     ROOM 26 rabitq     Codes of 1, 2, 4 or 8 bits a dimension after a random rotation (spatial.md 6; sums in lanes: evoluti
-     ROOM 27 pq         Product quantisation (spatial.md 6)
-     ROOM 28 index      SpatialIndex objects (spatial.md 1)
-     ROOM 29 bucket     Spatial buckets and their sidecars of exact vectors (core.md 7, spatial.md 7)
-     ROOM 30 item       Payloads
-     ROOM 31 scalar     Scalar values as row keys (scalar.md 2), a column of a batch as a pack of postings (scalar.md 3, cor
-     ROOM 32 view       The handle, and one immutable state of a dataset
-     ROOM 33 write      Every verb that makes a new Manifest
-     ROOM 34 scan       Rows out of Tracks
-     ROOM 35 query      Vector search over the cells of one view
-     ROOM 36 check      What a view is made of, and whether it is whole
-     ROOM 37 api        The public functions
+     ROOM 09 code       Search over codes of 4 bits, exact fold for what they leave
+     ROOM 10 hash       BLAKE3 (github.com/BLAKE3-team/BLAKE3-specs, hash mode only) and its outboards of 1,024-byte chunks
+     ROOM 11 cbor       The format's CBOR (core.md 0)
+     ROOM 12 addr       Addresses and the names that become paths (core.md 0, 1)
+     ROOM 13 pool       Worker threads, or the host's parallel_for
+     ROOM 14 store      The storage callbacks seen from inside (batches, statuses, reasons), and the stores that come with t
+     ROOM 15 object     The only way to an object
+     ROOM 16 schema     Fields, their maps in the Manifest (core.md 4), their modalities and the names they may have (evolut
+     ROOM 17 roaring    Sets of anchors as postings (scalar.md 3)
+     ROOM 18 page       The one copy-on-write B-tree
+     ROOM 19 track      Track objects (core.md 5)
+     ROOM 20 manifest   The Manifest
+     ROOM 21 ref        Refs
+     ROOM 22 tomb       Reading tombstones (versioning.md 1)
+     ROOM 23 kmeans     k-means with a k-means++ start, bit for bit as the reference trains IVF (spatial.md 4)
+     ROOM 24 lsh        The two hashing indexes that need no training
+     ROOM 25 ivf        Cells around trained centroids (spatial.md 4)
+     ROOM 26 imi        The inverted multi-index
+     ROOM 27 rabitq     Codes of 1, 2, 4 or 8 bits a dimension after a random rotation (spatial.md 6; sums in lanes: evoluti
+     ROOM 28 pq         Product quantisation (spatial.md 6)
+     ROOM 29 index      SpatialIndex objects (spatial.md 1)
+     ROOM 30 bucket     Spatial buckets and their sidecars of exact vectors (core.md 7, spatial.md 7)
+     ROOM 31 item       Payloads
+     ROOM 32 scalar     Scalar values as row keys (scalar.md 2), a column of a batch as a pack of postings (scalar.md 3, cor
+     ROOM 33 view       The handle, and one immutable state of a dataset
+     ROOM 34 write      Every verb that makes a new Manifest
+     ROOM 35 scan       Rows out of Tracks
+     ROOM 36 query      Vector search over the cells of one view
+     ROOM 37 check      What a view is made of, and whether it is whole
+     ROOM 38 api        The public functions
 */
 #if defined(DREAMDB_IMPLEMENTATION) && defined(__linux__) && !defined(_GNU_SOURCE)
   #define _GNU_SOURCE 1                       /* syncfs; room port alone uses it */
@@ -456,14 +457,15 @@ DREAMDB_API dreamdb_status dreamdb_index_train(const dreamdb_config *config, con
 
 /* Sets registry key "dreamdb.NAME" to a text.  Returns ARGUMENT for structural keys. */
 DREAMDB_API dreamdb_status dreamdb_set_meta(dreamdb *db, const char *key, const char *value, dreamdb_error *error);
-/* Makes ref `name` at the handle's tip: one put.  EXISTS if there is one. */
-DREAMDB_API dreamdb_status dreamdb_branch(dreamdb *db, const char *name, dreamdb_error *error);
+/* Makes ref `name` at a state of the handle (as dreamdb_snapshot_open takes it; NULL = the tip): one put.  EXISTS if there is one. */
+DREAMDB_API dreamdb_status dreamdb_branch(dreamdb *db, const char *state, const char *name, dreamdb_error *error);
 /* Keeps the tip under REF@label.  EXISTS if the label is taken. */
 DREAMDB_API dreamdb_status dreamdb_keep(dreamdb *db, const char *label, dreamdb_error *error);
 /* Removes a ref (a branch or REF@label) of the store; its objects stay until gc.  NOT_FOUND if there is none. */
 DREAMDB_API dreamdb_status dreamdb_ref_delete(const dreamdb_config *config, const char *ref, dreamdb_error *error);
 typedef int (*dreamdb_ref_fn)(void *user, const char *ref, const uint8_t address[DREAMDB_ADDRESS_SIZE], int is_tag);
-/* Calls each for every Ref of the store, sorted by name; not 0 from each stops with CANCELLED. */
+/* Calls each for every Ref of the store, sorted by name; not 0 from each stops with CANCELLED.  A Ref whose body is malformed is told with
+   address NULL, and when all were told CORRUPT names the first of them. */
 DREAMDB_API dreamdb_status dreamdb_refs(const dreamdb_config *config, dreamdb_ref_fn each, void *user, dreamdb_error *error);
 
 /* ---- Reading -------------------------------------------------------------------------------------------------------- */
@@ -541,6 +543,8 @@ typedef struct dreamdb_query {
     int          exact;                        /* 1: every cell */
     uint32_t     rerank_pool;                  /* 0 = 5 * top_k; used where codes are stored */
     dreamdb_rerank rerank;                     /* whether the best codes are scored again by their exact vectors */
+    int          proven;                       /* 1: surely the hits of a plain fold over the probed cells, by a bound that always holds;
+                                                  0: by one of 3 standard deviations: faster, and a hit at the edge is hardly ever lost */
 } dreamdb_query;
 typedef struct dreamdb_hit { uint64_t anchor; float score; const dreamdb_value *values; } dreamdb_hit;   /* score: cosine (high is near),
                                                                                                             or squared L2 (low is near) */
@@ -1153,6 +1157,18 @@ DDB_FN ddb_ctx ddb_mem_fork(const ddb_ctx *ctx, dreamdb_error *error)
     return fork;
 }
 
+/* Says more at the end of a failure's message. */
+DDB_FN DDB_PRINTF(2, 3) void ddb_mem_note(ddb_ctx *ctx, const char *format, ...)
+{
+    if (ctx->error) {
+        size_t used = strlen(ctx->error->message);
+        va_list list;
+        va_start(list, format);
+        (void)vsnprintf(ctx->error->message + used, sizeof ctx->error->message - used, format, list);
+        va_end(list);
+    }
+}
+
 DDB_FN dreamdb_status ddb_mem_adopt(ddb_ctx *ctx, const dreamdb_error *error)
 {
     if (ctx->error && error->status < 0) {
@@ -1747,6 +1763,7 @@ enum {
     DDB_CPU_VNNI = 1 << 4,                             /* AVX512-VNNI, with DDB_CPU_AVX512 */
     DDB_CPU_AVXVNNI = 1 << 5,                          /* 256-bit AVX-VNNI, with DDB_CPU_AVX2 */
     DDB_CPU_FMA = 1 << 6,
+    DDB_CPU_POPCNT = 1 << 7,                           /* AVX512-VPOPCNTDQ, with DDB_CPU_AVX512 */
     DDB_CPU_NEON = 1 << 8, DDB_CPU_NEON_DOT = 1 << 9
 };
 
@@ -1762,6 +1779,7 @@ DDB_FN uint32_t ddb_cpu_detect(void)
         && __builtin_cpu_supports("avx512dq")) {
         mask |= DDB_CPU_AVX512;
         mask |= __builtin_cpu_supports("avx512vnni") ? (uint32_t)DDB_CPU_VNNI : 0u;
+        mask |= __builtin_cpu_supports("avx512vpopcntdq") ? (uint32_t)DDB_CPU_POPCNT : 0u;
     }
 #endif
 #if defined(DDB_PORT_NEON)
@@ -2232,11 +2250,25 @@ enum {
   #define DDB_KERN_FMA  __attribute__((target("avx2,fma")))
   #define DDB_KERN_512  __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq")))
   #define DDB_KERN_VNNI __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")))
+  #define DDB_KERN_POP  __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vpopcntdq")))
 #endif
 
 DDB_INLINE size_t ddb_kern_least_of(size_t a, size_t b) { return a < b ? a : b; }
 DDB_INLINE size_t ddb_kern_blocks(size_t rows) { return (rows + DDB_KERN_LANES - 1) / DDB_KERN_LANES; }
 DDB_INLINE size_t ddb_kern_groups(size_t dim) { return (dim + 3) / 4; }
+
+/* Asks for memory that is read soon. */
+DDB_INLINE void ddb_kern_fetch(const void *at, size_t bytes)
+{
+#if defined(__GNUC__) || defined(__clang__)
+    for (size_t i = 0; i < bytes; i += 64) {
+        __builtin_prefetch((const uint8_t *)at + i);
+    }
+#else
+    (void)at;
+    (void)bytes;
+#endif
+}
 
 /* The number of the lowest bit that is set; mask is not 0. */
 DDB_INLINE uint32_t ddb_kern_low_bit(uint64_t mask)
@@ -2327,7 +2359,7 @@ DDB_FN void ddb_kern_shear_any(float *pack, size_t blocks, size_t dim, const flo
     }
 }
 
-DDB_FN float ddb_kern_signs_row(const uint8_t *code, size_t dim, const float *query)
+DDB_FN float ddb_kern_sign_sums_row(const uint8_t *code, size_t dim, const float *query)
 {
     float lanes[8] = { 0, 0, 0, 0, 0, 0, 0, 0 }, sum = 0;
     for (size_t j = 0; j + 8 <= dim; j += 8) {
@@ -2539,6 +2571,177 @@ DDB_FN void ddb_kern_code_any(const float *x, const float *mean, size_t dim, int
     ddb_kern_code_round(x, mean, 0, dim, limit, inverse, code, out);
 }
 
+/* x[i] *= factors[i], then the butterflies of a Hadamard transform over p (a power of two) numbers, strides upwards. */
+DDB_FN void ddb_kern_mix_any(float *x, const float *factors, size_t p)
+{
+    for (size_t i = 0; i < p; i++) {
+        x[i] = ddb_exact_mul(x[i], factors[i]);
+    }
+    for (size_t stride = 1; stride < p; stride *= 2) {
+        for (size_t i = 0; i < p; i++) {
+            if ((i & stride) == 0) {
+                float a = x[i], b = x[i + stride];
+                x[i] = ddb_exact_add(a, b);
+                x[i + stride] = ddb_exact_sub(a, b);
+            }
+        }
+    }
+}
+
+/* The 16 lanes of a sum, in order. */
+DDB_FN float ddb_kern_lanes(const float *lanes)
+{
+    float sum = lanes[0];
+    for (size_t l = 1; l < DDB_KERN_LANES; l++) {
+        sum = ddb_exact_add(sum, lanes[l]);
+    }
+    return sum;
+}
+
+/* What coding to nibbles, or a query to bytes, tells: sums of code*x and of code*code, or of the codes.  Each sum has 16 lanes. */
+typedef struct ddb_kern_nib_sums { float dot, squares; } ddb_kern_nib_sums;
+
+/* Sum of products in 16 lanes; n is a multiple of 16. */
+DDB_FN float ddb_kern_product_any(const float *x, const float *y, size_t n)
+{
+    float lanes[DDB_KERN_LANES];
+    memset(lanes, 0, sizeof lanes);
+    for (size_t i = 0; i < n; i++) {
+        lanes[i % DDB_KERN_LANES] = ddb_exact_add(lanes[i % DDB_KERN_LANES], ddb_exact_mul(x[i], y[i]));
+    }
+    return ddb_kern_lanes(lanes);
+}
+
+/* code = x * inverse + add cut to 0..15, which stands for 2 * code - centre. */
+DDB_FN void ddb_kern_nib_any(const float *x, size_t n, float inverse, float add, float centre, uint8_t *code, ddb_kern_nib_sums *out)
+{
+    float dots[DDB_KERN_LANES], squares[DDB_KERN_LANES];
+    memset(dots, 0, sizeof dots);
+    memset(squares, 0, sizeof squares);
+    for (size_t i = 0; i < n; i++) {
+        float t = ddb_exact_add(ddb_exact_mul(x[i], inverse), add);
+        size_t l = i % DDB_KERN_LANES;
+        t = t > 0.0f ? t : 0.0f;
+        code[i] = (uint8_t)(int32_t)(t < 15.0f ? t : 15.0f);
+        t = (float)(2 * (int32_t)code[i]) - centre;
+        dots[l] = ddb_exact_add(dots[l], ddb_exact_mul(t, x[i]));
+        squares[l] = ddb_exact_add(squares[l], ddb_exact_mul(t, t));
+    }
+    out->dot = ddb_kern_lanes(dots);
+    out->squares = ddb_kern_lanes(squares);
+}
+
+/* code = x * inverse to the nearest, ties to even; the result is the sum of the codes, which is exact. */
+DDB_FN float ddb_kern_byte_any(const float *x, size_t n, float inverse, int8_t *code)
+{
+    float sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        float t = ddb_exact_sub(ddb_exact_add(ddb_exact_mul(x[i], inverse), 12582912.0f), 12582912.0f);      /* 1.5 * 2^23 */
+        code[i] = (int8_t)(int32_t)t;
+        sum = ddb_exact_add(sum, t);
+    }
+    return sum;
+}
+
+/* A tile of nibble codes: what ddb_kern_tile says. */
+typedef struct ddb_kern_tile_in {
+    const uint8_t *codes; const int8_t *query; const float *scale, *error; size_t blocks, pairs; int32_t bias; float weight, least;
+} ddb_kern_tile_in;
+
+DDB_INLINE float ddb_kern_tile_x(int32_t low, int32_t high, int32_t bias, float scale)
+{
+    return ddb_exact_mul((float)(2 * (low + high) + bias), scale);
+}
+
+DDB_FN uint64_t ddb_kern_tile_any(const ddb_kern_tile_in *in, float *x)
+{
+    uint64_t mask = 0;
+    for (size_t r = 0; r < in->blocks * DDB_KERN_LANES; r++) {
+        const uint8_t *c = in->codes + r * 4;
+        int32_t low = 0, high = 0;
+        for (size_t g = 0; g < in->pairs; g++) {
+            for (size_t j = 0; j < 4; j++) {
+                low += (c[g * in->blocks * 64 + j] & 15) * in->query[g * 8 + j];
+                high += (c[g * in->blocks * 64 + j] >> 4) * in->query[g * 8 + 4 + j];
+            }
+        }
+        x[r] = ddb_kern_tile_x(low, high, in->bias, in->scale[r]);
+        mask |= (uint64_t)(ddb_exact_add(x[r], ddb_exact_mul(in->error[r], in->weight)) >= in->least) << r;
+    }
+    return mask;
+}
+
+/* Bit i of words is set where x[i] has no sign; returns the sum of magnitudes in 16 lanes.  n is a multiple of 16. */
+DDB_FN float ddb_kern_signs_any(const float *x, size_t n, uint64_t *words)
+{
+    float lanes[DDB_KERN_LANES];
+    memset(lanes, 0, sizeof lanes);
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits = ddb_exact_bits(x[i]);
+        words[i / 64] |= (uint64_t)(bits >> 31 ^ 1) << i % 64;
+        lanes[i % DDB_KERN_LANES] = ddb_exact_add(lanes[i % DDB_KERN_LANES], ddb_exact_from_bits(bits & 0x7fffffffu));
+    }
+    return ddb_kern_lanes(lanes);
+}
+
+/* The four bit planes of code - 8, two's complement: planes[4 * word + p]; past n codes the bits are 0. */
+DDB_FN void ddb_kern_planes_any(const uint8_t *code, size_t n, uint64_t *planes)
+{
+    memset(planes, 0, (n + 63) / 64 * 4 * sizeof *planes);
+    for (size_t i = 0; i < n; i += 8) {
+        uint64_t eight = 0;                      /* 8 codes; the multiplication moves the lowest bit of each into the top byte */
+        for (size_t j = 0; j < 8; j++) {
+            eight |= (uint64_t)(code[i + j] ^ 8u) << j * 8;
+        }
+        for (size_t p = 0; p < 4; p++) {
+            planes[i / 64 * 4 + p] |= ((eight >> p & 0x0101010101010101u) * 0x0102040810204080u) >> 56 << i % 64;
+        }
+    }
+}
+
+DDB_INLINE int32_t ddb_kern_ones(uint64_t x)
+{
+#if defined(__GNUC__) || defined(__clang__)
+    return __builtin_popcountll(x);
+#else
+    x -= x >> 1 & 0x5555555555555555u;
+    x = (x & 0x3333333333333333u) + (x >> 2 & 0x3333333333333333u);
+    return (int32_t)(((x + (x >> 4)) & 0x0f0f0f0f0f0f0f0fu) * 0x0101010101010101u >> 56);
+#endif
+}
+
+/* A tile of one-bit codes: what ddb_kern_bits says. */
+typedef struct ddb_kern_bits_in {
+    const uint64_t *bits, *planes; const float *scale, *error; size_t blocks, words; int32_t bias; float weight, least;
+} ddb_kern_bits_in;
+
+DDB_FN uint64_t ddb_kern_bits_any(const ddb_kern_bits_in *in)
+{
+    uint64_t mask = 0;
+    for (size_t r = 0; r < in->blocks * DDB_KERN_LANES; r++) {
+        const uint64_t *row = in->bits + r / DDB_KERN_LANES * in->words * DDB_KERN_LANES + r % DDB_KERN_LANES, *plane = in->planes;
+        int32_t sum = 0;
+        for (size_t w = 0; w < in->words; w++, plane += 4, row += DDB_KERN_LANES) {
+            sum += ddb_kern_ones(*row & plane[0]) + 2 * ddb_kern_ones(*row & plane[1]) + 4 * ddb_kern_ones(*row & plane[2])
+                   - 8 * ddb_kern_ones(*row & plane[3]);
+        }
+        float x = ddb_exact_mul((float)(2 * sum + in->bias), in->scale[r]);
+        mask |= (uint64_t)(ddb_exact_add(x, ddb_exact_mul(in->error[r], in->weight)) >= in->least) << r;
+    }
+    return mask;
+}
+
+/* The sum of nibble code * query of one row: 128 dimensions a line of 64 bytes, low nibbles first. */
+DDB_FN int32_t ddb_kern_line_any(const uint8_t *codes, const int8_t *query, size_t lines)
+{
+    int32_t sum = 0;
+    for (size_t i = 0; i < lines * 64; i++) {
+        const int8_t *q = query + i / 64 * 128 + i % 64;
+        sum += (codes[i] & 15) * q[0] + (codes[i] >> 4) * q[64];
+    }
+    return sum;
+}
+
 /* ---- Bodies for every instruction set ---- */
 #if defined(DDB_PORT_X86) || defined(DDB_PORT_NEON)
 /* Four codes as one word. */
@@ -2728,6 +2931,95 @@ TARGET DDB_FN void NAME(const uint8_t *codes, size_t blocks, size_t groups, cons
         DDB_KERN_NEAR_VECS(DDB_KERN_SOLE_PUT, 0) \
     } \
 }
+
+/* ddb_kern_mix_any, two strides at a time; p is a multiple of the width. */
+#define DDB_KERN_MIX_PAIR(a, b, sum, gap) DDB_KERN_VEC sum = DDB_KERN_ADD(a, b); DDB_KERN_HOLD(sum); \
+                                          DDB_KERN_VEC gap = DDB_KERN_SUB(a, b); DDB_KERN_HOLD(gap);
+#define DDB_KERN_MIX_BODY(NAME, TARGET) \
+TARGET DDB_FN void NAME(float *x, const float *factors, size_t p) \
+{ \
+    size_t s = DDB_KERN_WIDTH; \
+    for (size_t i = 0; i < p; i += DDB_KERN_WIDTH) { \
+        DDB_KERN_VEC v = DDB_KERN_MUL(DDB_KERN_LOAD(x + i), DDB_KERN_LOAD(factors + i)); \
+        DDB_KERN_HOLD(v); \
+        v = DDB_KERN_SMALL(v); \
+        DDB_KERN_STORE(x + i, v); \
+    } \
+    for (; s * 2 < p; s *= 4) { \
+        for (size_t i = 0; i < p; i += 4 * s) { \
+            for (float *at = x + i; at < x + i + s; at += DDB_KERN_WIDTH) { \
+                DDB_KERN_VEC a = DDB_KERN_LOAD(at), b = DDB_KERN_LOAD(at + s); \
+                DDB_KERN_VEC c = DDB_KERN_LOAD(at + 2 * s), d = DDB_KERN_LOAD(at + 3 * s); \
+                DDB_KERN_MIX_PAIR(a, b, e, f) \
+                DDB_KERN_MIX_PAIR(c, d, g, h) \
+                DDB_KERN_MIX_PAIR(e, g, k, m) \
+                DDB_KERN_MIX_PAIR(f, h, n, o) \
+                DDB_KERN_STORE(at, k); DDB_KERN_STORE(at + s, n); DDB_KERN_STORE(at + 2 * s, m); DDB_KERN_STORE(at + 3 * s, o); \
+            } \
+        } \
+    } \
+    for (size_t i = 0; s < p && i < s; i += DDB_KERN_WIDTH) { \
+        DDB_KERN_VEC a = DDB_KERN_LOAD(x + i), b = DDB_KERN_LOAD(x + i + s); \
+        DDB_KERN_MIX_PAIR(a, b, e, f) \
+        DDB_KERN_STORE(x + i, e); DDB_KERN_STORE(x + i + s, f); \
+    } \
+}
+
+/* ddb_kern_product_any, ddb_kern_nib_any and ddb_kern_byte_any: 16 lanes as 16 / width vectors. */
+#define DDB_KERN_SPLATS(NAME, value) float NAME##_one = value; DDB_KERN_VEC NAME = DDB_KERN_SPLAT(&NAME##_one);
+#define DDB_KERN_PRODUCT_BODY(NAME, TARGET) \
+TARGET DDB_FN float NAME(const float *x, const float *y, size_t n) \
+{ \
+    float lanes[DDB_KERN_LANES]; \
+    for (size_t l = 0; l < DDB_KERN_LANES; l += DDB_KERN_WIDTH) { \
+        DDB_KERN_VEC sum = DDB_KERN_ZERO(), v; \
+        for (size_t i = l; i < n; i += DDB_KERN_LANES) { \
+            v = DDB_KERN_MUL(DDB_KERN_LOAD(x + i), DDB_KERN_LOAD(y + i)); DDB_KERN_HOLD(v); \
+            sum = DDB_KERN_ADD(sum, v); DDB_KERN_HOLD(sum); \
+        } \
+        DDB_KERN_STORE(lanes + l, sum); \
+    } \
+    return ddb_kern_lanes(lanes); \
+}
+#define DDB_KERN_NIB_BODY(NAME, TARGET) \
+TARGET DDB_FN void NAME(const float *x, size_t n, float inverse, float add, float centre, uint8_t *code, ddb_kern_nib_sums *out) \
+{ \
+    float dots[DDB_KERN_LANES], squares[DDB_KERN_LANES]; \
+    DDB_KERN_SPLATS(by, inverse) DDB_KERN_SPLATS(more, add) DDB_KERN_SPLATS(less, centre) DDB_KERN_SPLATS(most, 15.0f) \
+    for (size_t l = 0; l < DDB_KERN_LANES; l += DDB_KERN_WIDTH) { \
+        DDB_KERN_VEC dot = DDB_KERN_ZERO(), square = DDB_KERN_ZERO(); \
+        for (size_t i = l; i < n; i += DDB_KERN_LANES) { \
+            DDB_KERN_VEC v = DDB_KERN_LOAD(x + i), t = DDB_KERN_MUL(v, by); \
+            DDB_KERN_HOLD(t); \
+            t = DDB_KERN_ADD(t, more); DDB_KERN_HOLD(t); \
+            t = DDB_KERN_MIN(DDB_KERN_MAX(t, DDB_KERN_ZERO()), most); \
+            DDB_KERN_INTS u = DDB_KERN_TRUNCATE(t); \
+            DDB_KERN_BYTE_STORE(code + i, u); \
+            t = DDB_KERN_SUB(DDB_KERN_FLOATS(DDB_KERN_INT_ADD(u, u)), less); \
+            v = DDB_KERN_MUL(t, v); DDB_KERN_HOLD(v); \
+            dot = DDB_KERN_ADD(dot, v); DDB_KERN_HOLD(dot); \
+            square = DDB_KERN_ADD(square, DDB_KERN_MUL(t, t)); \
+        } \
+        DDB_KERN_STORE(dots + l, dot); \
+        DDB_KERN_STORE(squares + l, square); \
+    } \
+    out->dot = ddb_kern_lanes(dots); \
+    out->squares = ddb_kern_lanes(squares); \
+}
+#define DDB_KERN_BYTE_BODY(NAME, TARGET) \
+TARGET DDB_FN float NAME(const float *x, size_t n, float inverse, int8_t *code) \
+{ \
+    DDB_KERN_SPLATS(by, inverse) \
+    DDB_KERN_VEC sum = DDB_KERN_ZERO(); \
+    for (size_t i = 0; i < n; i += DDB_KERN_WIDTH) { \
+        DDB_KERN_VEC t = DDB_KERN_MUL(DDB_KERN_LOAD(x + i), by); \
+        DDB_KERN_HOLD(t); \
+        DDB_KERN_INTS c = DDB_KERN_NEAREST(t); \
+        DDB_KERN_BYTE_STORE(code + i, c); \
+        sum = DDB_KERN_ADD(sum, DDB_KERN_FLOATS(c)); \
+    } \
+    return DDB_KERN_TOTAL(sum); \
+}
 #endif
 
 #if defined(DDB_PORT_X86)
@@ -2761,6 +3053,24 @@ TARGET DDB_FN void NAME(const uint8_t *codes, size_t blocks, size_t groups, cons
 #define DDB_KERN_BYTE_LOAD(p) _mm512_loadu_si512(p)
 #define DDB_KERN_BYTE_SPLAT(p) _mm512_set1_epi32(ddb_kern_word(p))
 #define DDB_KERN_DOTS_STEP(s, c, q) _mm512_dpbusd_epi32(s, c, q)
+#define DDB_KERN_SMALL ddb_kern_small_512
+#define DDB_KERN_MAX _mm512_max_ps
+#define DDB_KERN_TRUNCATE _mm512_cvttps_epi32
+#define DDB_KERN_NEAREST _mm512_cvtps_epi32
+#define DDB_KERN_FLOATS _mm512_cvtepi32_ps
+#define DDB_KERN_BYTE_STORE(p, v) _mm_storeu_si128((__m128i *)(void *)(p), _mm512_cvtepi32_epi8(v))
+
+/* The butterflies inside a vector: the partner's lane plus or minus one's own. */
+#define DDB_KERN_FLIP(swapped, minus) \
+    v = _mm512_add_ps(swapped, _mm512_xor_ps(v, _mm512_castsi512_ps(_mm512_maskz_set1_epi32(minus, INT32_MIN)))); DDB_KERN_HOLD(v);
+DDB_KERN_512 DDB_FN __m512 ddb_kern_small_512(__m512 v)
+{
+    DDB_KERN_FLIP(_mm512_permute_ps(v, 0xb1), 0xaaaa)
+    DDB_KERN_FLIP(_mm512_permute_ps(v, 0x4e), 0xcccc)
+    DDB_KERN_FLIP(_mm512_shuffle_f32x4(v, v, 0xb1), 0xf0f0)
+    DDB_KERN_FLIP(_mm512_shuffle_f32x4(v, v, 0x4e), 0xff00)
+    return v;
+}
 
 DDB_KERN_FOLD_BODY(ddb_kern_fold_block_512, DDB_KERN_512, DDB_KERN_FOLD_STEP)
 DDB_KERN_FOLD_BODY(ddb_kern_dist_block_512, DDB_KERN_512, DDB_KERN_FAR_STEP)
@@ -2842,6 +3152,111 @@ DDB_KERN_512 DDB_FN void ddb_kern_code_512(const float *x, const float *mean, si
     out->errors = _mm512_reduce_add_ps(errors);
     out->sum = _mm512_reduce_add_epi32(sum);
 }
+
+DDB_KERN_MIX_BODY(ddb_kern_mix_512, DDB_KERN_512)
+DDB_KERN_PRODUCT_BODY(ddb_kern_product_512, DDB_KERN_512)
+DDB_KERN_NIB_BODY(ddb_kern_nib_512, DDB_KERN_512)
+DDB_KERN_BYTE_BODY(ddb_kern_byte_512, DDB_KERN_512)
+
+DDB_KERN_512 DDB_FN float ddb_kern_signs_512(const float *x, size_t n, uint64_t *words)
+{
+    float lanes[DDB_KERN_LANES];
+    __m512 sum = _mm512_setzero_ps();
+    for (size_t i = 0; i < n; i += 16) {
+        __m512 v = _mm512_loadu_ps(x + i);
+        words[i / 64] |= (uint64_t)(uint16_t)~_mm512_movepi32_mask(_mm512_castps_si512(v)) << i % 64;
+        sum = _mm512_add_ps(sum, _mm512_abs_ps(v));
+        DDB_KERN_HOLD(sum);
+    }
+    _mm512_storeu_ps(lanes, sum);
+    return ddb_kern_lanes(lanes);
+}
+
+DDB_KERN_512 DDB_FN void ddb_kern_planes_512(const uint8_t *code, size_t n, uint64_t *planes)
+{
+    for (size_t i = 0; i < n; i += 64, planes += 4) {
+        __mmask64 in = n - i < 64 ? ((uint64_t)1 << (n - i)) - 1 : ~(uint64_t)0;
+        __m512i v = _mm512_xor_si512(_mm512_maskz_loadu_epi8(in, code + i), _mm512_set1_epi8(8));
+        for (int p = 0; p < 4; p++) {
+            planes[p] = in & _mm512_test_epi8_mask(v, _mm512_set1_epi8((char)(1 << p)));
+        }
+    }
+}
+
+/* 16 rows a block, 8 of them a vector; counts of four planes, then their weighted sum. */
+#define DDB_KERN_BITS_STEP(p) q = _mm512_set1_epi64((int64_t)plane[p]); \
+                              a##p = _mm512_add_epi64(a##p, _mm512_popcnt_epi64(_mm512_and_si512(v, q))); \
+                              b##p = _mm512_add_epi64(b##p, _mm512_popcnt_epi64(_mm512_and_si512(w, q)));
+#define DDB_KERN_BITS_SUM(a, sum) \
+    __m512i sum = _mm512_sub_epi64(_mm512_add_epi64(_mm512_slli_epi64(a##2, 3), _mm512_slli_epi64(a##1, 2)), _mm512_slli_epi64(a##3, 4)); \
+    sum = _mm512_add_epi64(_mm512_add_epi64(sum, _mm512_slli_epi64(a##0, 1)), _mm512_set1_epi64(in->bias));
+DDB_KERN_POP DDB_FN uint64_t ddb_kern_bits_512(const ddb_kern_bits_in *in)
+{
+    uint64_t mask = 0;
+    for (size_t block = 0; block < in->blocks; block++) {
+        const uint64_t *row = in->bits + block * in->words * DDB_KERN_LANES, *plane = in->planes;
+        __m512i a0 = _mm512_setzero_si512(), a1 = a0, a2 = a0, a3 = a0, b0 = a0, b1 = a0, b2 = a0, b3 = a0;
+        for (size_t i = 0; i < in->words; i++, plane += 4, row += DDB_KERN_LANES) {
+            __m512i v = _mm512_loadu_si512(row), w = _mm512_loadu_si512(row + 8), q;
+            DDB_KERN_BITS_STEP(0) DDB_KERN_BITS_STEP(1) DDB_KERN_BITS_STEP(2) DDB_KERN_BITS_STEP(3)
+        }
+        DDB_KERN_BITS_SUM(a, low)
+        DDB_KERN_BITS_SUM(b, high)
+        __m512i both = _mm512_inserti64x4(_mm512_castsi256_si512(_mm512_cvtepi64_epi32(low)), _mm512_cvtepi64_epi32(high), 1);
+        __m512 f = _mm512_mul_ps(_mm512_cvtepi32_ps(both), _mm512_loadu_ps(in->scale + block * 16));
+        DDB_KERN_HOLD(f);
+        __m512 e = _mm512_mul_ps(_mm512_loadu_ps(in->error + block * 16), _mm512_set1_ps(in->weight));
+        DDB_KERN_HOLD(e);
+        mask |= (uint64_t)_mm512_cmp_ps_mask(_mm512_add_ps(f, e), _mm512_set1_ps(in->least), _CMP_GE_OQ) << block * 16;
+    }
+    return mask;
+}
+
+DDB_KERN_VNNI DDB_FN int32_t ddb_kern_line_512(const uint8_t *codes, const int8_t *query, size_t lines)
+{
+    const __m512i nibble = _mm512_set1_epi8(15);
+    __m512i low = _mm512_setzero_si512(), high = low;
+    for (size_t i = 0; i < lines; i++) {
+        __m512i v = _mm512_loadu_si512(codes + i * 64);
+        low = _mm512_dpbusd_epi32(low, _mm512_and_si512(v, nibble), _mm512_loadu_si512(query + i * 128));
+        high = _mm512_dpbusd_epi32(high, _mm512_andnot_si512(nibble, v), _mm512_loadu_si512(query + i * 128 + 64));
+    }
+    return _mm512_reduce_add_epi32(_mm512_add_epi32(low, _mm512_srai_epi32(high, 4)));
+}
+
+/* The high nibble stays where it is, so its sum is 16 times too big. */
+#define DDB_KERN_TILE_BLOCK(j) const uint8_t *p##j = in->codes + ddb_kern_least_of(j, in->blocks - 1) * 64; \
+                               __m512i low##j = _mm512_setzero_si512(), high##j = low##j;
+#define DDB_KERN_TILE_STEP(j)  v = _mm512_loadu_si512(p##j + g * step); \
+                               low##j = _mm512_dpbusd_epi32(low##j, _mm512_and_si512(v, nibble), q0); \
+                               high##j = _mm512_dpbusd_epi32(high##j, _mm512_andnot_si512(nibble, v), q1);
+#define DDB_KERN_TILE_PUT(j) \
+    if (j < in->blocks) { \
+        v = _mm512_add_epi32(low##j, _mm512_srai_epi32(high##j, 4)); \
+        v = _mm512_add_epi32(_mm512_add_epi32(v, v), _mm512_set1_epi32(in->bias)); \
+        f = _mm512_mul_ps(_mm512_cvtepi32_ps(v), _mm512_loadu_ps(in->scale + j * 16)); DDB_KERN_HOLD(f); \
+        _mm512_storeu_ps(x + j * 16, f); \
+        e = _mm512_mul_ps(_mm512_loadu_ps(in->error + j * 16), _mm512_set1_ps(in->weight)); DDB_KERN_HOLD(e); \
+        mask |= (uint64_t)_mm512_cmp_ps_mask(_mm512_add_ps(f, e), _mm512_set1_ps(in->least), _CMP_GE_OQ) << j * 16; \
+    }
+#define DDB_KERN_TILE_AT(q, j) DDB_KERN_TILE_BLOCK(j)
+#define DDB_KERN_TILE_ADD(q, j) DDB_KERN_TILE_STEP(j)
+#define DDB_KERN_TILE_END(q, j) DDB_KERN_TILE_PUT(j)
+DDB_KERN_VNNI DDB_FN uint64_t ddb_kern_tile_512(const ddb_kern_tile_in *in, float *x)
+{
+    const __m512i nibble = _mm512_set1_epi8(15);
+    size_t step = in->blocks * 64;
+    uint64_t mask = 0;
+    __m512i v;
+    __m512 e, f;
+    DDB_KERN_NEAR_VECS(DDB_KERN_TILE_AT, 0)
+    for (size_t g = 0; g < in->pairs; g++) {
+        __m512i q0 = _mm512_set1_epi32(ddb_kern_word(in->query + g * 8)), q1 = _mm512_set1_epi32(ddb_kern_word(in->query + g * 8 + 4));
+        DDB_KERN_NEAR_VECS(DDB_KERN_TILE_ADD, 0)
+    }
+    DDB_KERN_NEAR_VECS(DDB_KERN_TILE_END, 0)
+    return mask;
+}
 #if defined(__GNUC__) && !defined(__clang__)
   #pragma GCC diagnostic pop
 #endif
@@ -2868,6 +3283,13 @@ DDB_KERN_512 DDB_FN void ddb_kern_code_512(const float *x, const float *mean, si
 #undef DDB_KERN_BYTE_LOAD
 #undef DDB_KERN_BYTE_SPLAT
 #undef DDB_KERN_DOTS_STEP
+#undef DDB_KERN_SMALL
+#undef DDB_KERN_MAX
+#undef DDB_KERN_TRUNCATE
+#undef DDB_KERN_NEAREST
+#undef DDB_KERN_FLOATS
+#undef DDB_KERN_BYTE_STORE
+#undef DDB_KERN_FLIP
 
 /* AVX2, with FMA where estimates want it */
 #define DDB_KERN_VEC __m256
@@ -2893,6 +3315,29 @@ DDB_KERN_512 DDB_FN void ddb_kern_code_512(const float *x, const float *mean, si
 #define DDB_KERN_BYTE_LOAD(p) _mm256_loadu_si256((const __m256i *)(const void *)(p))
 #define DDB_KERN_BYTE_SPLAT(p) _mm256_set1_epi32(ddb_kern_word(p))
 #define DDB_KERN_DOTS_STEP(s, c, q) _mm256_add_epi32(s, _mm256_madd_epi16(_mm256_maddubs_epi16(c, q), _mm256_set1_epi16(1)))
+
+#define DDB_KERN_SMALL ddb_kern_small_256
+#define DDB_KERN_MAX _mm256_max_ps
+#define DDB_KERN_TRUNCATE _mm256_cvttps_epi32
+#define DDB_KERN_NEAREST _mm256_cvtps_epi32
+#define DDB_KERN_FLOATS _mm256_cvtepi32_ps
+#define DDB_KERN_BYTE_STORE(p, v) ddb_kern_bytes_256(p, v)
+
+#define DDB_KERN_FLIP(swapped, a, b, c, d, e, f, g, h) \
+    v = _mm256_add_ps(swapped, _mm256_mul_ps(v, _mm256_setr_ps(a, b, c, d, e, f, g, h))); DDB_KERN_HOLD(v);
+DDB_KERN_AVX2 DDB_FN __m256 ddb_kern_small_256(__m256 v)
+{
+    DDB_KERN_FLIP(_mm256_permute_ps(v, 0xb1), 1, -1, 1, -1, 1, -1, 1, -1)
+    DDB_KERN_FLIP(_mm256_permute_ps(v, 0x4e), 1, 1, -1, -1, 1, 1, -1, -1)
+    DDB_KERN_FLIP(_mm256_permute2f128_ps(v, v, 1), 1, 1, 1, 1, -1, -1, -1, -1)
+    return v;
+}
+
+DDB_KERN_AVX2 DDB_FN void ddb_kern_bytes_256(void *p, __m256i v)
+{
+    __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+    _mm_storel_epi64((__m128i *)p, _mm_packs_epi16(words, words));
+}
 
 DDB_KERN_AVX2 DDB_FN float ddb_kern_total_256(__m256 v)
 {
@@ -2945,7 +3390,7 @@ DDB_KERN_ROWS_BODY(ddb_kern_rows_far_256, DDB_KERN_ROWS_FAR)
 DDB_KERN_ROWS_BODY(ddb_kern_rows_self_256, DDB_KERN_ROWS_SELF)
 
 /* Signs of 8 codes at a time: a byte of a code is 8 dimensions, one a lane. */
-DDB_KERN_AVX2 DDB_FN void ddb_kern_signs_256(const uint8_t *const *codes, size_t dim, const float *query, float *out)
+DDB_KERN_AVX2 DDB_FN void ddb_kern_sign_sums_256(const uint8_t *const *codes, size_t dim, const float *query, float *out)
 {
     __m256i bit = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128), sign = _mm256_set1_epi32(INT32_MIN);
     __m256 sums[8];
@@ -3132,6 +3577,109 @@ DDB_KERN_AVX2 DDB_FN void ddb_kern_code_256(const float *x, const float *mean, s
         out->sum += sums[l];
     }
 }
+
+DDB_KERN_MIX_BODY(ddb_kern_mix_256, DDB_KERN_AVX2)
+DDB_KERN_PRODUCT_BODY(ddb_kern_product_256, DDB_KERN_AVX2)
+DDB_KERN_NIB_BODY(ddb_kern_nib_256, DDB_KERN_AVX2)
+DDB_KERN_BYTE_BODY(ddb_kern_byte_256, DDB_KERN_AVX2)
+
+DDB_KERN_AVX2 DDB_FN float ddb_kern_signs_256(const float *x, size_t n, uint64_t *words)
+{
+    float lanes[DDB_KERN_LANES];
+    __m256 sums[2] = { _mm256_setzero_ps(), _mm256_setzero_ps() };
+    for (size_t i = 0; i < n; i += 8) {
+        __m256 v = _mm256_loadu_ps(x + i), s = sums[i / 8 % 2];
+        words[i / 64] |= (uint64_t)(~(uint32_t)_mm256_movemask_ps(v) & 255u) << i % 64;
+        s = _mm256_add_ps(s, _mm256_andnot_ps(_mm256_set1_ps(-0.0f), v));
+        DDB_KERN_HOLD(s);
+        sums[i / 8 % 2] = s;
+    }
+    _mm256_storeu_ps(lanes, sums[0]);
+    _mm256_storeu_ps(lanes + 8, sums[1]);
+    return ddb_kern_lanes(lanes);
+}
+
+/* Bits of each of 4 words: the nibbles' counts by look-up. */
+DDB_KERN_AVX2 DDB_FN __m256i ddb_kern_ones_256(__m256i v)
+{
+    const __m256i nibble = _mm256_set1_epi8(15);
+    const __m256i table = _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4, 0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4);
+    __m256i low = _mm256_shuffle_epi8(table, _mm256_and_si256(v, nibble));
+    __m256i high = _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(v, 4), nibble));
+    return _mm256_sad_epu8(_mm256_add_epi8(low, high), _mm256_setzero_si256());
+}
+
+DDB_KERN_AVX2 DDB_FN uint64_t ddb_kern_bits_256(const ddb_kern_bits_in *in)
+{
+    uint64_t mask = 0;
+    for (size_t r = 0; r < in->blocks * DDB_KERN_LANES; r += 4) {
+        const uint64_t *row = in->bits + r / DDB_KERN_LANES * in->words * DDB_KERN_LANES + r % DDB_KERN_LANES, *plane = in->planes;
+        __m256i sums[4] = { _mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256() };
+        int64_t counts[4][4];
+        for (size_t i = 0; i < in->words; i++, plane += 4, row += DDB_KERN_LANES) {
+            __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)row);
+            for (size_t p = 0; p < 4; p++) {
+                sums[p] = _mm256_add_epi64(sums[p], ddb_kern_ones_256(_mm256_and_si256(v, _mm256_set1_epi64x((int64_t)plane[p]))));
+            }
+        }
+        for (size_t p = 0; p < 4; p++) {
+            _mm256_storeu_si256((__m256i *)(void *)counts[p], sums[p]);
+        }
+        for (size_t l = 0; l < 4; l++) {
+            int32_t sum = (int32_t)(counts[0][l] + 2 * counts[1][l] + 4 * counts[2][l] - 8 * counts[3][l]);
+            float x = ddb_exact_mul((float)(2 * sum + in->bias), in->scale[r + l]);
+            mask |= (uint64_t)(ddb_exact_add(x, ddb_exact_mul(in->error[r + l], in->weight)) >= in->least) << (r + l);
+        }
+    }
+    return mask;
+}
+
+DDB_KERN_AVX2 DDB_FN int32_t ddb_kern_line_256(const uint8_t *codes, const int8_t *query, size_t lines)
+{
+    const __m256i nibble = _mm256_set1_epi8(15), one = _mm256_set1_epi16(1);
+    __m256i sum = _mm256_setzero_si256();
+    int32_t lanes[8], total = 0;
+    for (size_t i = 0; i < lines * 2; i++) {
+        const int8_t *q = query + i / 2 * 128 + i % 2 * 32;
+        __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)(codes + i * 32));
+        __m256i low = _mm256_maddubs_epi16(_mm256_and_si256(v, nibble), _mm256_loadu_si256((const __m256i *)(const void *)q));
+        __m256i high = _mm256_maddubs_epi16(_mm256_and_si256(_mm256_srli_epi16(v, 4), nibble),
+                                            _mm256_loadu_si256((const __m256i *)(const void *)(q + 64)));
+        sum = _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_add_epi16(low, high), one));
+    }
+    _mm256_storeu_si256((__m256i *)(void *)lanes, sum);
+    for (size_t l = 0; l < 8; l++) {
+        total += lanes[l];
+    }
+    return total;
+}
+
+/* Four products of nibble and byte fit 16 bits: 4 * 15 * 127 < 2^15. */
+DDB_KERN_AVX2 DDB_FN uint64_t ddb_kern_tile_256(const ddb_kern_tile_in *in, float *x)
+{
+    const __m256i nibble = _mm256_set1_epi8(15), one = _mm256_set1_epi16(1);
+    uint64_t mask = 0;
+    for (size_t r = 0; r < in->blocks * 16; r += 8) {
+        const uint8_t *codes = in->codes + r * 4;
+        __m256i sum = _mm256_setzero_si256();
+        for (size_t g = 0; g < in->pairs; g++) {
+            __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)(codes + g * in->blocks * 64));
+            __m256i q0 = _mm256_set1_epi32(ddb_kern_word(in->query + g * 8)), q1 = _mm256_set1_epi32(ddb_kern_word(in->query + g * 8 + 4));
+            __m256i low = _mm256_maddubs_epi16(_mm256_and_si256(v, nibble), q0);
+            __m256i high = _mm256_maddubs_epi16(_mm256_and_si256(_mm256_srli_epi16(v, 4), nibble), q1);
+            sum = _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_add_epi16(low, high), one));
+        }
+        sum = _mm256_add_epi32(_mm256_add_epi32(sum, sum), _mm256_set1_epi32(in->bias));
+        __m256 f = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), _mm256_loadu_ps(in->scale + r));
+        DDB_KERN_HOLD(f);
+        _mm256_storeu_ps(x + r, f);
+        __m256 e = _mm256_mul_ps(_mm256_loadu_ps(in->error + r), _mm256_set1_ps(in->weight));
+        DDB_KERN_HOLD(e);
+        __m256 past = _mm256_cmp_ps(_mm256_add_ps(f, e), _mm256_set1_ps(in->least), _CMP_GE_OQ);
+        mask |= (uint64_t)(uint32_t)_mm256_movemask_ps(past) << r;
+    }
+    return mask;
+}
 #undef DDB_KERN_VEC
 #undef DDB_KERN_WIDTH
 #undef DDB_KERN_ZERO
@@ -3155,6 +3703,13 @@ DDB_KERN_AVX2 DDB_FN void ddb_kern_code_256(const float *x, const float *mean, s
 #undef DDB_KERN_BYTE_LOAD
 #undef DDB_KERN_BYTE_SPLAT
 #undef DDB_KERN_DOTS_STEP
+#undef DDB_KERN_SMALL
+#undef DDB_KERN_MAX
+#undef DDB_KERN_TRUNCATE
+#undef DDB_KERN_NEAREST
+#undef DDB_KERN_FLOATS
+#undef DDB_KERN_BYTE_STORE
+#undef DDB_KERN_FLIP
 #endif
 
 #if defined(DDB_PORT_NEON)
@@ -3187,6 +3742,63 @@ DDB_KERN_AVX2 DDB_FN void ddb_kern_code_256(const float *x, const float *mean, s
   #define DDB_KERN_DOTS_STEP(s, c, q) \
       vaddq_s32(s, vpaddq_s32(vpaddlq_s16(vmull_s8(vget_low_s8(c), vget_low_s8(q))), vpaddlq_s16(vmull_high_s8(c, q))))
 #endif
+
+#define DDB_KERN_SMALL ddb_kern_small_neon
+#define DDB_KERN_MAX vmaxq_f32
+#define DDB_KERN_TRUNCATE vcvtq_s32_f32
+#define DDB_KERN_NEAREST vcvtnq_s32_f32
+#define DDB_KERN_FLOATS vcvtq_f32_s32
+#define DDB_KERN_BYTE_STORE(p, v) ddb_kern_bytes_neon(p, v)
+
+DDB_INLINE float32x4_t ddb_kern_small_neon(float32x4_t v)
+{
+    static const float signs[8] = { 1, -1, 1, -1, 1, 1, -1, -1 };
+    float32x4_t own = vmulq_f32(v, vld1q_f32(signs));
+    DDB_KERN_HOLD(own);
+    v = vaddq_f32(vrev64q_f32(v), own);
+    DDB_KERN_HOLD(v);
+    own = vmulq_f32(v, vld1q_f32(signs + 4));
+    DDB_KERN_HOLD(own);
+    v = vaddq_f32(vextq_f32(v, v, 2), own);
+    DDB_KERN_HOLD(v);
+    return v;
+}
+
+DDB_INLINE void ddb_kern_bytes_neon(void *p, int32x4_t v)
+{
+    int16x4_t half = vqmovn_s32(v);
+    int8x8_t bytes = vqmovn_s16(vcombine_s16(half, half));
+    memcpy(p, &bytes, 4);
+}
+
+DDB_KERN_MIX_BODY(ddb_kern_mix_neon, DDB_KERN_ANY)
+DDB_KERN_PRODUCT_BODY(ddb_kern_product_neon, DDB_KERN_ANY)
+DDB_KERN_NIB_BODY(ddb_kern_nib_neon, DDB_KERN_ANY)
+DDB_KERN_BYTE_BODY(ddb_kern_byte_neon, DDB_KERN_ANY)
+
+/* 4 rows a vector: the products of a pair of groups fit 16 bits, 2 * 15 * 127 < 2^15. */
+DDB_FN uint64_t ddb_kern_tile_neon(const ddb_kern_tile_in *in, float *x)
+{
+    uint64_t mask = 0;
+    for (size_t r = 0; r < in->blocks * 16; r += 4) {
+        const uint8_t *codes = in->codes + r * 4;
+        int32x4_t a = vdupq_n_s32(0), b = a;
+        int32_t sums[4];
+        for (size_t g = 0; g < in->pairs; g++) {
+            uint8x16_t v = vld1q_u8(codes + g * in->blocks * 64);
+            int8x16_t low = vreinterpretq_s8_u8(vandq_u8(v, vdupq_n_u8(15))), high = vreinterpretq_s8_u8(vshrq_n_u8(v, 4));
+            int8x16_t q0 = DDB_KERN_BYTE_SPLAT(in->query + g * 8), q1 = DDB_KERN_BYTE_SPLAT(in->query + g * 8 + 4);
+            a = vpadalq_s16(a, vmlal_s8(vmull_s8(vget_low_s8(low), vget_low_s8(q0)), vget_low_s8(high), vget_low_s8(q1)));
+            b = vpadalq_s16(b, vmlal_high_s8(vmull_high_s8(low, q0), high, q1));
+        }
+        vst1q_s32(sums, vpaddq_s32(a, b));
+        for (size_t l = 0; l < 4; l++) {
+            x[r + l] = ddb_kern_tile_x(sums[l], 0, in->bias, in->scale[r + l]);
+            mask |= (uint64_t)(ddb_exact_add(x[r + l], ddb_exact_mul(in->error[r + l], in->weight)) >= in->least) << (r + l);
+        }
+    }
+    return mask;
+}
 
 DDB_KERN_FOLD_BODY(ddb_kern_fold_block_neon, DDB_KERN_ANY, DDB_KERN_FOLD_STEP)
 DDB_KERN_FOLD_BODY(ddb_kern_dist_block_neon, DDB_KERN_ANY, DDB_KERN_FAR_STEP)
@@ -3435,7 +4047,7 @@ DDB_FN void ddb_kern_shear(uint32_t cpu, float *pack, size_t blocks, size_t dim,
 
 /* out[count] = scores of 1-bit codes (evolution.md 5): a bit gives +query[j] or -query[j]; lane l adds dimensions l, l + 8 ... of the full
    groups of 8, then the lanes are added in order to 0, then the tail one by one. */
-DDB_FN void ddb_kern_signs(uint32_t cpu, const uint8_t *codes, size_t stride, size_t count, size_t dim, const float *query, float *out)
+DDB_FN void ddb_kern_sign_sums(uint32_t cpu, const uint8_t *codes, size_t stride, size_t count, size_t dim, const float *query, float *out)
 {
     size_t i = 0;
 #if defined(DDB_PORT_X86)
@@ -3445,13 +4057,13 @@ DDB_FN void ddb_kern_signs(uint32_t cpu, const uint8_t *codes, size_t stride, si
         for (size_t r = 0; r < 8; r++) {
             at[r] = codes + ddb_kern_least_of(i + r, count - 1) * stride;
         }
-        ddb_kern_signs_256(at, dim, query, sums);
+        ddb_kern_sign_sums_256(at, dim, query, sums);
         memcpy(out + i, sums, ddb_kern_least_of(count - i, 8) * sizeof *out);
     }
 #endif
     (void)cpu;
     for (; i < count; i++) {
-        out[i] = ddb_kern_signs_row(codes + i * stride, dim, query);
+        out[i] = ddb_kern_sign_sums_row(codes + i * stride, dim, query);
     }
 }
 
@@ -3724,6 +4336,202 @@ DDB_FN void ddb_kern_code_store(const int8_t *code, size_t groups, uint8_t *bloc
     }
 }
 
+/* x[i] *= factors[i], then a Hadamard transform (not scaled) of p numbers, p a power of two: the same bits at every mask. */
+DDB_FN void ddb_kern_mix(uint32_t cpu, float *x, const float *factors, size_t p)
+{
+#if defined(DDB_PORT_X86)
+    if ((cpu & DDB_CPU_AVX512) != 0 && p >= 16) {
+        ddb_kern_mix_512(x, factors, p);
+        return;
+    }
+    if ((cpu & DDB_CPU_AVX2) != 0 && p >= 8) {
+        ddb_kern_mix_256(x, factors, p);
+        return;
+    }
+#elif defined(DDB_PORT_NEON)
+    if ((cpu & DDB_CPU_NEON) != 0 && p >= 4) {
+        ddb_kern_mix_neon(x, factors, p);
+        return;
+    }
+#endif
+    (void)cpu;
+    ddb_kern_mix_any(x, factors, p);
+}
+
+/* Sum of products in 16 lanes, then the lanes in order; n is a multiple of 16.  The same bits at every mask. */
+DDB_FN float ddb_kern_product(uint32_t cpu, const float *x, const float *y, size_t n)
+{
+#if defined(DDB_PORT_X86)
+    if ((cpu & DDB_CPU_AVX512) != 0) {
+        return ddb_kern_product_512(x, y, n);
+    }
+    if ((cpu & DDB_CPU_AVX2) != 0) {
+        return ddb_kern_product_256(x, y, n);
+    }
+#elif defined(DDB_PORT_NEON)
+    if ((cpu & DDB_CPU_NEON) != 0) {
+        return ddb_kern_product_neon(x, y, n);
+    }
+#endif
+    (void)cpu;
+    return ddb_kern_product_any(x, y, n);
+}
+
+/* Codes of 0..15, one a byte: x * inverse + add cut off, for 2 * code - centre.  n is a multiple of 16.  The same bits at every mask. */
+DDB_FN void ddb_kern_nib(uint32_t cpu, const float *x, size_t n, float inverse, float add, float centre, uint8_t *code,
+                         ddb_kern_nib_sums *out)
+{
+#if defined(DDB_PORT_X86)
+    if ((cpu & DDB_CPU_AVX512) != 0) {
+        ddb_kern_nib_512(x, n, inverse, add, centre, code, out);
+        return;
+    }
+    if ((cpu & DDB_CPU_AVX2) != 0) {
+        ddb_kern_nib_256(x, n, inverse, add, centre, code, out);
+        return;
+    }
+#elif defined(DDB_PORT_NEON)
+    if ((cpu & DDB_CPU_NEON) != 0) {
+        ddb_kern_nib_neon(x, n, inverse, add, centre, code, out);
+        return;
+    }
+#endif
+    (void)cpu;
+    ddb_kern_nib_any(x, n, inverse, add, centre, code, out);
+}
+
+/* Codes x * inverse to the nearest, which must lie within a byte; returns their sum.  n is a multiple of 16, at most 65,536. */
+DDB_FN float ddb_kern_byte(uint32_t cpu, const float *x, size_t n, float inverse, int8_t *code)
+{
+#if defined(DDB_PORT_X86)
+    if ((cpu & DDB_CPU_AVX512) != 0) {
+        return ddb_kern_byte_512(x, n, inverse, code);
+    }
+    if ((cpu & DDB_CPU_AVX2) != 0) {
+        return ddb_kern_byte_256(x, n, inverse, code);
+    }
+#elif defined(DDB_PORT_NEON)
+    if ((cpu & DDB_CPU_NEON) != 0) {
+        return ddb_kern_byte_neon(x, n, inverse, code);
+    }
+#endif
+    (void)cpu;
+    return ddb_kern_byte_any(x, n, inverse, code);
+}
+
+/* Up to 4 blocks of 16 rows of nibble codes ([pair of groups][block][16 rows][4 bytes: low nibbles are dimensions 8g..,
+   high ones 8g + 4..]) with one query of byte codes: x[r] = (2 * sum of code * query + bias) * scale[r], and bit r is set where
+   x[r] + error[r] * weight >= least;
+   products and sums are rounded one by one, so the same bits come out at every mask. */
+DDB_FN uint64_t ddb_kern_tile(uint32_t cpu, const ddb_kern_tile_in *in, float *x)
+{
+#if defined(DDB_PORT_X86)
+    if ((cpu & DDB_CPU_VNNI) != 0) {
+        return ddb_kern_tile_512(in, x);
+    }
+    if ((cpu & DDB_CPU_AVX2) != 0) {
+        return ddb_kern_tile_256(in, x);
+    }
+#elif defined(DDB_PORT_NEON)
+    if ((cpu & DDB_CPU_NEON) != 0) {
+        return ddb_kern_tile_neon(in, x);
+    }
+#endif
+    (void)cpu;
+    return ddb_kern_tile_any(in, x);
+}
+
+/* Bit i of words (cleared before) is set where x[i] has no sign; returns the sum of magnitudes in 16 lanes, the same bits at every mask. */
+DDB_FN float ddb_kern_signs(uint32_t cpu, const float *x, size_t n, uint64_t *words)
+{
+#if defined(DDB_PORT_X86)
+    if ((cpu & DDB_CPU_AVX512) != 0) {
+        return ddb_kern_signs_512(x, n, words);
+    }
+    if ((cpu & DDB_CPU_AVX2) != 0) {
+        return ddb_kern_signs_256(x, n, words);
+    }
+#endif
+    (void)cpu;
+    return ddb_kern_signs_any(x, n, words);
+}
+
+/* Bit planes of codes of 0..15 less 8: planes[4 * word + p]; n is a multiple of 16, past it the bits are 0. */
+DDB_FN void ddb_kern_planes(uint32_t cpu, const uint8_t *code, size_t n, uint64_t *planes)
+{
+#if defined(DDB_PORT_X86)
+    if ((cpu & DDB_CPU_AVX512) != 0) {
+        ddb_kern_planes_512(code, n, planes);
+        return;
+    }
+#endif
+    (void)cpu;
+    ddb_kern_planes_any(code, n, planes);
+}
+
+/* Up to 4 blocks of 16 rows of one-bit codes ([block][word][16 rows]) with a query of 4 planes:
+   x = (2 * sum of bit * (code - 8) + bias) * scale, and bit r is set where x + error[r] * weight >= least.  The same bits at every mask. */
+DDB_FN uint64_t ddb_kern_bits(uint32_t cpu, const ddb_kern_bits_in *in)
+{
+#if defined(DDB_PORT_X86)
+    if ((cpu & DDB_CPU_AVX512) != 0 && (cpu & DDB_CPU_POPCNT) != 0) {
+        return ddb_kern_bits_512(in);
+    }
+    if ((cpu & DDB_CPU_AVX2) != 0) {
+        return ddb_kern_bits_256(in);
+    }
+#endif
+    (void)cpu;
+    return ddb_kern_bits_any(in);
+}
+
+/* For the rows of `mask` of a tile whose codes stand row by row (in->pairs lines of 64 bytes each): x and the bits as ddb_kern_tile gives
+   them. */
+DDB_FN uint64_t ddb_kern_pick(uint32_t cpu, const ddb_kern_tile_in *in, uint64_t mask, float *x)
+{
+    uint64_t out = 0;
+    for (uint64_t rest = mask; rest != 0; rest &= rest - 1) {
+        ddb_kern_fetch(in->codes + ddb_kern_low_bit(rest) * in->pairs * 64, in->pairs * 64);
+    }
+    for (; mask != 0; mask &= mask - 1) {
+        uint32_t r = ddb_kern_low_bit(mask);
+        const uint8_t *codes = in->codes + r * in->pairs * 64;
+        int32_t sum = 0;
+#if defined(DDB_PORT_X86)
+        sum = (cpu & DDB_CPU_VNNI) != 0 ? ddb_kern_line_512(codes, in->query, in->pairs)
+            : (cpu & DDB_CPU_AVX2) != 0 ? ddb_kern_line_256(codes, in->query, in->pairs) : ddb_kern_line_any(codes, in->query, in->pairs);
+#else
+        (void)cpu;
+        sum = ddb_kern_line_any(codes, in->query, in->pairs);
+#endif
+        x[r] = ddb_kern_tile_x(sum, 0, in->bias, in->scale[r]);
+        out |= (uint64_t)(ddb_exact_add(x[r], ddb_exact_mul(in->error[r], in->weight)) >= in->least) << r;
+    }
+    return out;
+}
+
+/* Packs a row's codes (one a byte, 0 past n) as lines for ddb_kern_pick. */
+DDB_FN void ddb_kern_line_store(const uint8_t *code, size_t n, size_t lines, uint8_t *out)
+{
+    memset(out, 0, lines * 64);
+    for (size_t i = 0; i < n; i++) {
+        out[i / 128 * 64 + i % 64] |= (uint8_t)(code[i] << (i % 128 < 64 ? 0 : 4));
+    }
+}
+
+/* Puts a row's codes (one a byte) into lane `lane` of a tile of `blocks` blocks. */
+DDB_FN void ddb_kern_nib_store(const uint8_t *code, size_t pairs, uint8_t *tile, size_t blocks, size_t lane)
+{
+    tile += lane * 4;
+    for (size_t g = 0; g < pairs; g++) {
+        uint32_t low = 0, high = 0;
+        memcpy(&low, code + g * 8, 4);
+        memcpy(&high, code + g * 8 + 4, 4);
+        low |= high << 4;
+        memcpy(tile + g * blocks * 64, &low, 4);
+    }
+}
+
 /* sum[i] = sum[i] + x[i], each rounded: exact in the sense of this format. */
 DDB_FN void ddb_kern_sum(float *sum, const float *x, size_t n)
 {
@@ -3792,6 +4600,7 @@ enum {
     DDB_BOUND_TILE = 64,                         /* rows that are estimated at once */
     DDB_BOUND_WAIT = 48,                         /* rows a query of argmax keeps before it folds them */
     DDB_BOUND_PACKS = 8,                         /* packs of 16 queries that go over a plain set together */
+    DDB_BOUND_FEW = 1024,                        /* rows whose scores fit a buffer on the stack */
     DDB_BOUND_SMALL = 2048                       /* floats: below, folding all is as fast as a filter */
 };
 #define DDB_BOUND_HUGE 1.0e38f                   /* stands for infinity: -ffast-math may think there is none */
@@ -4288,7 +5097,7 @@ DDB_FN dreamdb_status ddb_bound_argmax(ddb_ctx *ctx, const ddb_bound_set *set, c
 
 /* ---- The best k over several sets ---- */
 
-typedef struct ddb_bound_hit { uint64_t ordinal; uint32_t key; float score; } ddb_bound_hit;
+typedef struct ddb_bound_hit { uint64_t ordinal, anchor; uint32_t key; float score; } ddb_bound_hit;     /* anchor: room query's */
 typedef struct ddb_bound_wait { uint32_t row; float low, high; } ddb_bound_wait;   /* a row that may enter, and the ends of its score */
 
 typedef struct ddb_bound_query {
@@ -4391,11 +5200,23 @@ DDB_FN void ddb_bound_sink(ddb_bound_hit *hits, size_t count, size_t at)
     hits[at] = hit;
 }
 
+/* Takes the worst hit out. */
+DDB_FN ddb_bound_hit ddb_bound_pop(ddb_bound_query *q)
+{
+    ddb_bound_hit worst = q->hits[0];
+    q->hits[0] = q->hits[--q->hit_count];
+    if (q->hit_count > 0) {
+        ddb_bound_sink(q->hits, q->hit_count, 0);
+    }
+    return worst;
+}
+
 /* Offers one exact score. */
 DDB_FN void ddb_bound_offer(ddb_bound_query *q, uint64_t ordinal, float score)
 {
     ddb_bound_hit hit;
     hit.ordinal = ordinal;
+    hit.anchor = 0;
     hit.key = ddb_bound_key(score);
     hit.score = score;
     if (q->hit_count == q->top_k) {
@@ -4469,7 +5290,8 @@ DDB_FN void ddb_bound_scan_plain(ddb_ctx *ctx, ddb_bound_query *q, const ddb_bou
         size_t first = block * DDB_KERN_LANES, rows = ddb_kern_least_of(set->count - first, DDB_BOUND_TILE);
         ddb_kern_one(ctx->cpu, set->pack + first * set->dim, blocks, set->dim, q->code.query, scores);
         for (size_t l = 0; l < rows; l++) {
-            if (!keep || keep[first + l]) {
+            bool out = q->hit_count == q->top_k && scores[l] < q->hits[0].score;
+            if (!out && (!keep || keep[first + l])) {
                 ddb_bound_offer(q, base + first + l, scores[l]);
             }
         }
@@ -4585,15 +5407,51 @@ DDB_FN size_t ddb_bound_query_end(ddb_bound_query *q, uint64_t *ordinals, float 
 {
     size_t count = q->hit_count;
     while (q->hit_count > 0) {
-        ddb_bound_hit worst = q->hits[0];
-        q->hits[0] = q->hits[--q->hit_count];
-        if (q->hit_count > 0) {
-            ddb_bound_sink(q->hits, q->hit_count, 0);
-        }
+        ddb_bound_hit worst = ddb_bound_pop(q);
         ordinals[q->hit_count] = worst.ordinal;
         scores[q->hit_count] = worst.score;
     }
     return count;
+}
+
+/* The n best of a small plain set: a value that n scores reach is found by halving, the few that reach it are sorted in.  false: some
+   score is no finite number. */
+DDB_FN bool ddb_bound_few(uint32_t cpu, const ddb_bound_set *set, const float *query, size_t n, uint32_t *ids, float *best)
+{
+    float scores[DDB_BOUND_FEW], low = 3.0e38f, high = -3.0e38f;
+    size_t got = 0;
+    ddb_kern_one(cpu, set->pack, set->blocks, set->dim, query, scores);
+    for (size_t i = 0; i < set->count; i++) {
+        low = scores[i] < low ? scores[i] : low;
+        high = scores[i] > high ? scores[i] : high;
+    }
+    if (ddb_exact_most_bits(scores, set->count) >= 0x7f000000u) {
+        return false;
+    }
+    for (int step = 0; step < 12 && low < high; step++) {
+        float middle = low * 0.5f + high * 0.5f;
+        size_t reach = 0;
+        for (size_t i = 0; i < set->count; i++) {
+            reach += scores[i] >= middle;
+        }
+        low = reach >= n ? middle : low;
+        high = reach >= n ? high : middle;
+        if (reach >= n && reach <= n + n / 2) {
+            break;
+        }
+    }
+    for (size_t i = 0; i < set->count; i++) {
+        if (scores[i] >= low && (got < n || scores[i] > best[n - 1])) {
+            size_t at = got < n ? got++ : n - 1;
+            for (; at > 0 && scores[i] > best[at - 1]; at--) {
+                best[at] = best[at - 1];
+                ids[at] = ids[at - 1];
+            }
+            best[at] = scores[i];
+            ids[at] = (uint32_t)i;
+        }
+    }
+    return true;
 }
 
 /* The n best rows of one set in order; *got = min(n, rows). */
@@ -4603,26 +5461,710 @@ DDB_FN dreamdb_status ddb_bound_top(ddb_ctx *ctx, const ddb_bound_set *set, cons
     ddb_bound_query *q = NULL;
     *got = 0;
     n = n < set->count ? n : set->count;
+    if (!set->coded && set->count <= DDB_BOUND_FEW && n > 0 && n <= DDB_BOUND_FEW / 8) {
+        ddb_exact_env env;
+        ddb_exact_enter(&env);
+        *got = ddb_bound_few(ctx->cpu, set, query, n, ids, scores) ? n : 0;
+        ddb_exact_leave(&env);
+        if (*got > 0) {
+            return DREAMDB_OK;
+        }
+    }
     dreamdb_status status = ddb_bound_query_init(ctx, query, set->dim, n, &q);
     if (status < 0) {
         return status;
     }
     status = ddb_bound_query_scan(ctx, q, set, 0, NULL);
     while (status == DREAMDB_OK && q->hit_count > 0) {
-        size_t at = --q->hit_count;
-        ids[at] = (uint32_t)q->hits[0].ordinal;
-        scores[at] = q->hits[0].score;
-        q->hits[0] = q->hits[at];
-        if (at > 0) {
-            ddb_bound_sink(q->hits, at, 0);
-        }
+        ddb_bound_hit hit = ddb_bound_pop(q);
+        ids[q->hit_count] = (uint32_t)hit.ordinal;
+        scores[q->hit_count] = hit.score;
         (*got)++;
     }
     ddb_bound_query_free(ctx, q);
     return status;
 }
 
-/* ==== ROOM 09 hash | prefix ddb_hash_ | uses port bytes cpu ==== */
+/* ==== ROOM 09 code | prefix ddb_code_ | uses port mem exact kern bound ==== */
+/* Search over rows kept as codes of 4 bits beside the rows themselves (kernels.md 3): few bytes are read a row, and few rows a query.
+   A row less the mean of its set is turned by a fixed random rotation, so that what rounding leaves points anywhere, and coded with the
+   scale that makes the product of code and row exact (as RaBitQ does).  An integer dot product with the query, turned too and rounded to
+   8 bits, estimates the score; the rows that the estimate cannot exclude get the exact left fold, which alone decides.
+   The bound.  row' = T(r - m) = s*c + e with |e| <= E, q' = T(q) = z*k + h with |h| <= H, |q| <= Q, |s*c| <= A, I = sum c*k exact in
+   integers:  |<r,q> - <m,q> - s*z*I| <= w*(E*Q + A*H) + slack.  With w = 1 that is Cauchy-Schwarz and always holds; slack covers the
+   roundings: the fold's and the base <Tm,Tq>'s d*u each, 72*u for each of the two turns (4 rounds of at most 18 roundings a number, each
+   bounded in the norm of the vector), which 400*u*|r||q| holds many times.  With w = margin / sqrt(d) below 1 it holds but for chance:
+   after the turn the part of e along q has the standard deviation E*Q/sqrt(d), so a margin of 3 fails for one row of 700 that stand just at the
+   edge of the list, fewer further in (0 or 1 of 1,000 lists changed on real sets).  Up to margin^2 dimensions w is 1.
+   From 128 dimensions on a code of 1 bit, the sign, is looked at first, with a query of 4 bits, and only rows that it cannot exclude are
+   estimated by 4 bits; its bound is the same with A*H added as a square, since the two errors are independent.  A proven search skips it.
+   Invariant: an estimate is the same number at every cpu mask, and sets are passed in one order, so the answer is the same everywhere
+   whatever the margin; with w = 1 it is that of the plain fold. */
+
+enum {
+    DDB_CODE_ROUNDS = 4,                         /* of signs and Hadamard, on the first and the last power of two of dimensions in turn */
+    DDB_CODE_TILE = 64,                          /* rows estimated at once: 4 blocks */
+    DDB_CODE_BITS = 128,                         /* dimensions from which signs pay (kernels.md 3) */
+    DDB_CODE_WAIT = 1024                         /* candidates there is room for at first */
+};
+
+/* The rotation for one dimension. */
+typedef struct ddb_code_turn { size_t bytes, part, padded; uint32_t dim, rounds; float *factors; } ddb_code_turn;
+
+typedef struct ddb_code_set {
+    size_t   bytes, count, blocks, pairs;        /* bytes: of the one allocation; pairs: of groups of 4 dimensions */
+    uint32_t dim;
+    float   *rows;                               /* [count][dim] */
+    uint8_t *codes;                              /* room kern's tiles; with bits, lines of 64 bytes row by row */
+    uint64_t *bits;                              /* signs, or NULL */
+    size_t   words, lines;                       /* of signs and of codes in a row */
+    float   *bit_scale, *bit_error, bit_ratio;   /* of signs; the largest A / E */
+    float   *scale, *error;                      /* s and E of each row, padded to whole blocks */
+    float   *mean;                               /* m turned: [padded], zeros at the end */
+    float    code_most, row_most, error_most;    /* largest A, |r| + |m| and E */
+} ddb_code_set;
+
+DDB_FN void ddb_code_turn_close(ddb_ctx *ctx, ddb_code_turn *turn)
+{
+    if (turn) {
+        ddb_mem_free(ctx, turn, turn->bytes);
+    }
+}
+
+/* Signs come from a fixed sequence: the same turn everywhere. */
+DDB_FN dreamdb_status ddb_code_turn_open(ddb_ctx *ctx, uint32_t dim, ddb_code_turn **out)
+{
+    size_t part = 1, head = (sizeof(ddb_code_turn) + 63) & ~(size_t)63;
+    uint64_t seed = 0x9e3779b97f4a7c15u;
+    while (part * 2 <= dim) {
+        part *= 2;
+    }
+    size_t bytes = head + part * DDB_CODE_ROUNDS * sizeof(float);
+    ddb_code_turn *turn = (ddb_code_turn *)ddb_mem_alloc(ctx, bytes);
+    *out = turn;
+    if (!turn) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    memset(turn, 0, sizeof *turn);
+    turn->bytes = bytes;
+    turn->part = part;
+    turn->padded = ((size_t)dim + 15) & ~(size_t)15;
+    turn->dim = dim;
+    turn->rounds = part == dim ? 2 : DDB_CODE_ROUNDS;
+    turn->factors = (float *)(void *)((uint8_t *)turn + head);
+    float one = ddb_exact_div(1.0f, ddb_exact_sqrt((float)part));
+    for (size_t i = 0; i < part * DDB_CODE_ROUNDS; i++) {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        turn->factors[i] = (seed >> 40 & 1) != 0 ? one : -one;
+    }
+    return DREAMDB_OK;
+}
+
+/* x has room for turn->padded numbers, zero behind the first dim. */
+DDB_FN void ddb_code_turn_apply(uint32_t cpu, const ddb_code_turn *turn, float *x)
+{
+    for (uint32_t round = 0; round < turn->rounds; round++) {
+        ddb_kern_mix(cpu, x + ((round & 1) != 0 ? turn->dim - turn->part : 0), turn->factors + round * turn->part, turn->part);
+    }
+}
+
+/* ---- Building a set ---- */
+
+/* A set with room for count rows in set->rows, which the caller fills before ddb_code_finish.  signs: a first look at signs, where it
+   pays. */
+DDB_FN ddb_code_set *ddb_code_alloc(ddb_ctx *ctx, size_t count, uint32_t dim, bool signs)
+{
+    size_t blocks = ddb_kern_blocks(count), pairs = ((size_t)dim + 7) / 8, lanes = blocks * DDB_KERN_LANES, at = 0;
+    (void)ddb_bound_take(&at, sizeof(ddb_code_set));
+    if (lanes > SIZE_MAX / 16 / ((size_t)dim + 16)) {
+        (void)ddb_mem_fail(ctx, DREAMDB_ERR_LIMIT, "%zu rows of %lu floats are too many", count, (unsigned long)dim);
+        return NULL;
+    }
+    signs = signs && dim >= DDB_CODE_BITS;
+    size_t lines = ((size_t)dim + 127) / 128, words = ((size_t)dim + 63) / 64;
+    size_t rows = ddb_bound_take(&at, count * dim * sizeof(float));
+    size_t codes = ddb_bound_take(&at, signs ? lanes * lines * 64 : blocks * pairs * 64);
+    size_t bits = ddb_bound_take(&at, signs ? lanes * words * 8 : 0);
+    size_t bit_scale = ddb_bound_take(&at, signs ? lanes * sizeof(float) : 0);
+    size_t bit_error = ddb_bound_take(&at, signs ? lanes * sizeof(float) : 0);
+    size_t scale = ddb_bound_take(&at, lanes * sizeof(float)), error = ddb_bound_take(&at, lanes * sizeof(float));
+    size_t mean = ddb_bound_take(&at, ((size_t)dim + 15) / 16 * 64), bytes = at + 64 + sizeof(void *);
+    uint8_t *memory = (uint8_t *)ddb_mem_alloc(ctx, bytes);
+    if (!memory) {
+        return NULL;
+    }
+    uint8_t *base = memory + 64 - ((uintptr_t)memory & 63);   /* as in ddb_bound_alloc */
+    ddb_code_set *set = (ddb_code_set *)(void *)base;
+    memset(set, 0, sizeof *set);
+    memcpy(base - sizeof memory, &memory, sizeof memory);
+    set->bytes = bytes;
+    set->count = count;
+    set->blocks = blocks;
+    set->pairs = pairs;
+    set->dim = dim;
+    set->lines = lines;
+    set->words = words;
+    set->rows = (float *)(void *)(base + rows);
+    set->codes = base + codes;
+    set->bits = signs ? (uint64_t *)(void *)(base + bits) : NULL;
+    set->bit_scale = (float *)(void *)(base + bit_scale);
+    set->bit_error = (float *)(void *)(base + bit_error);
+    set->scale = (float *)(void *)(base + scale);
+    set->error = (float *)(void *)(base + error);
+    set->mean = (float *)(void *)(base + mean);
+    return set;
+}
+
+DDB_FN void ddb_code_free(ddb_ctx *ctx, ddb_code_set *set)
+{
+    if (set) {
+        void *memory = NULL;
+        memcpy(&memory, (uint8_t *)set - sizeof memory, sizeof memory);
+        ddb_mem_free(ctx, memory, set->bytes);
+    }
+}
+
+DDB_FN void ddb_code_mean_of(ddb_code_set *set)
+{
+    float part = ddb_exact_div(1.0f, (float)set->count);
+    for (size_t r = 0; r < set->count; r++) {
+        ddb_kern_sum(set->mean, set->rows + r * set->dim, set->dim);
+    }
+    for (size_t i = 0; i < set->dim; i++) {
+        set->mean[i] = ddb_exact_mul(set->mean[i], part);
+    }
+}
+
+/* An upper bound of a norm, from its sum of squares in floats. */
+DDB_INLINE double ddb_code_norm(float squares, size_t dim)
+{
+    return ddb_exact_sqrt64((double)squares) * (1.0 + ((double)dim + 16) * 2.384185791015625e-7) + 1e-19;
+}
+
+/* The scale s that makes s*<c,v> = |v|^2 for a code with the sums <c,v> and <c,c>, and E; false: a code that points elsewhere. */
+DDB_FN bool ddb_code_fit(float squares, float dot, double code_squares, size_t dim, float *scale, double *error)
+{
+    *scale = 0;
+    *error = ddb_code_norm(squares, dim);
+    if (!(squares > 1e-30f) || !(dot > 0)
+        || !(ddb_exact_mul64(ddb_exact_mul64((double)dot, (double)dot), 4) > ddb_exact_mul64((double)squares, code_squares))) {
+        return false;
+    }
+    *scale = ddb_exact_div(squares, dot);
+    double left = ddb_exact_mul64(ddb_exact_mul64((double)*scale, (double)*scale), code_squares) - (double)squares;
+    left = (left > 0 ? left : 0) + (double)squares * ((double)dim + 16) * 4.76837158203125e-7;      /* roundings of the three sums */
+    *error = ddb_exact_sqrt64(left) * 1.000001 + 1e-19;
+    return true;
+}
+
+/* The signs of a turned row. */
+DDB_FN void ddb_code_sign_row(uint32_t cpu, const ddb_code_turn *turn, ddb_code_set *set, size_t r, const float *v, float squares)
+{
+    uint64_t words[DDB_BOUND_DIM_MOST / 64];
+    uint64_t *to = set->bits + r / DDB_KERN_LANES * set->words * DDB_KERN_LANES + r % DDB_KERN_LANES;
+    double error = 0, norm = ddb_code_norm(squares, set->dim);
+    float scale = 0;
+    memset(words, 0, set->words * sizeof *words);
+    float sum = ddb_kern_signs(cpu, v, turn->padded, words);
+    for (size_t w = 0; w < set->words; w++) {
+        to[w * DDB_KERN_LANES] = words[w];
+    }
+    if (ddb_code_fit(squares, sum, (double)set->dim, set->dim, &scale, &error)) {
+        error = error > norm / 2 ? error : norm / 2;         /* A = sqrt(|v|^2 + E^2) stays within 2.3 E */
+        float ratio = ddb_bound_up(ddb_exact_sqrt64(norm * norm + error * error) / error);
+        set->bit_ratio = ratio > set->bit_ratio ? ratio : set->bit_ratio;
+    }
+    set->bit_scale[r] = scale;
+    set->bit_error[r] = ddb_bound_up(error);
+}
+
+/* Codes one row: v is the row less the mean, and room for the turned row. */
+DDB_FN void ddb_code_row(uint32_t cpu, const ddb_code_turn *turn, ddb_code_set *set, size_t r, float *v, uint8_t *code)
+{
+    ddb_kern_nib_sums sums;
+    size_t dim = set->dim;
+    ddb_code_turn_apply(cpu, turn, v);
+    float squares = ddb_kern_product(cpu, v, v, turn->padded), scale = 0;
+    double error = ddb_code_norm(squares, dim), norm = error;
+    memset(code, 0, turn->padded);
+    if (squares > 1e-30f) {                      /* steps of .335 deviations: the best for 16 levels of a normal distribution */
+        float step = ddb_exact_mul(ddb_exact_sqrt(ddb_exact_div(squares, (float)dim)), 0.335f);
+        ddb_kern_nib(cpu, v, turn->padded, ddb_exact_div(1.0f, step), 8.0f, 15.0f, code, &sums);
+        double code_squares = (double)sums.squares - (double)(turn->padded - dim);     /* the padding's codes are 1 */
+        (void)ddb_code_fit(squares, sums.dot, code_squares, dim, &scale, &error);
+    }
+    set->scale[r] = scale;
+    set->error[r] = ddb_bound_up(error);
+    float code_norm = ddb_bound_up(norm + error);
+    set->code_most = code_norm > set->code_most ? code_norm : set->code_most;
+    set->error_most = set->error[r] > set->error_most ? set->error[r] : set->error_most;
+    if (set->bits) {
+        ddb_code_sign_row(cpu, turn, set, r, v, squares);
+        ddb_kern_line_store(code, dim, set->lines, set->codes + r * set->lines * 64);
+        return;
+    }
+    size_t tile = r / DDB_CODE_TILE * DDB_KERN_TILE;
+    ddb_kern_nib_store(code, set->pairs, set->codes + tile * set->pairs * 64, ddb_kern_least_of(set->blocks - tile, DDB_KERN_TILE),
+                       r % DDB_CODE_TILE);
+}
+
+/* Codes the rows, whose magnitudes are at most those of unit vectors by some orders. */
+DDB_FN dreamdb_status ddb_code_finish(ddb_ctx *ctx, const ddb_code_turn *turn, ddb_code_set *set)
+{
+    size_t dim = set->dim, size = turn->padded * (sizeof(float) + 1);
+    float *v = (float *)ddb_mem_alloc(ctx, size);
+    ddb_exact_env env;
+    if (!v) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    if (set->bits) {
+        memset(set->bits, 0, set->blocks * DDB_KERN_LANES * set->words * 8);
+        memset(set->bit_scale, 0, set->blocks * DDB_KERN_LANES * sizeof(float));
+        memset(set->bit_error, 0, set->blocks * DDB_KERN_LANES * sizeof(float));
+    } else {
+        memset(set->codes, 0, set->blocks * set->pairs * 64);
+    }
+    memset(set->mean, 0, turn->padded * sizeof(float));
+    memset(set->scale, 0, set->blocks * DDB_KERN_LANES * sizeof(float));
+    memset(set->error, 0, set->blocks * DDB_KERN_LANES * sizeof(float));
+    ddb_exact_enter(&env);
+    if (set->count > 0) {
+        ddb_code_mean_of(set);
+    }
+    memset(v, 0, size);
+    double mean = ddb_code_norm(ddb_kern_product(ctx->cpu, set->mean, set->mean, turn->padded), dim);
+    for (size_t r = 0; r < set->count; r++) {
+        for (size_t i = 0; i < dim; i++) {
+            v[i] = -set->mean[i];
+        }
+        ddb_kern_sum(v, set->rows + r * dim, dim);
+        ddb_code_row(ctx->cpu, turn, set, r, v, (uint8_t *)(v + turn->padded));
+        memset(v + dim, 0, (turn->padded - dim) * sizeof *v);
+    }
+    ddb_code_turn_apply(ctx->cpu, turn, set->mean);
+    set->row_most = ddb_bound_up((double)set->code_most + 2 * mean);     /* |r| <= |r - m| + |m| */
+    ddb_exact_leave(&env);
+    ddb_mem_free(ctx, v, size);
+    return DREAMDB_OK;
+}
+
+/* ---- One query over several sets ---- */
+
+/* A row that may be among the best. */
+typedef struct ddb_code_wait { const float *row; uint64_t ordinal; float estimate, upper; } ddb_code_wait;
+
+typedef struct ddb_code_find {
+    ddb_bound_query heap;                        /* its hits and its lower ends */
+    const ddb_code_turn *turn;
+    const float   *query;                        /* [dim], the caller's */
+    float         *turned;                       /* [padded] */
+    int8_t        *code;                         /* [whole lines] */
+    uint64_t      *planes;                       /* 4 bits of the query; NULL for few dimensions */
+    int32_t        bias, bit_bias;
+    float          bit_scale, bit_error;         /* z and H of the planes */
+    float          scale, norm, error, margin;   /* z, Q, H; standard deviations, 0 = the proven bound */
+    bool           any;                          /* not zero */
+    bool           wild;                         /* a query that cannot be coded: every row is folded */
+    ddb_code_wait *waits;
+    size_t         wait_count, wait_cap, bytes;
+} ddb_code_find;
+
+DDB_FN void ddb_code_find_close(ddb_ctx *ctx, ddb_code_find *f)
+{
+    if (f) {
+        ddb_mem_drop(ctx, f->heap.hits, ddb_bound_hit, f->heap.hit_cap);
+        ddb_mem_drop(ctx, f->heap.lows, float, f->heap.low_cap);
+        ddb_mem_drop(ctx, f->waits, ddb_code_wait, f->wait_cap);
+        ddb_mem_free(ctx, f, f->bytes);
+    }
+}
+
+DDB_FN dreamdb_status ddb_code_find_open(ddb_ctx *ctx, const ddb_code_turn *turn, ddb_code_find **out)
+{
+    size_t head = (sizeof(ddb_code_find) + 63) & ~(size_t)63, wide = (turn->padded + 127) & ~(size_t)127;
+    size_t planes = head + turn->padded * sizeof(float), code = planes + wide / 2, bytes = code + wide;
+    ddb_code_find *f = (ddb_code_find *)ddb_mem_alloc(ctx, bytes);
+    *out = f;
+    if (!f) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    memset(f, 0, bytes);
+    f->bytes = bytes;
+    f->turn = turn;
+    f->turned = (float *)(void *)((uint8_t *)f + head);
+    f->planes = turn->dim >= DDB_CODE_BITS ? (uint64_t *)(void *)((uint8_t *)f + planes) : NULL;
+    f->code = (int8_t *)((uint8_t *)f + code);
+    return DREAMDB_OK;
+}
+
+/* Forgets the hits; the query stays. */
+DDB_FN void ddb_code_find_again(ddb_code_find *f, size_t top_k, float margin)
+{
+    double root = ddb_exact_sqrt64((double)f->turn->dim);    /* a number is off by half a step at most, by 1/sqrt(12) in the mean */
+    bool sure = !(margin > 0) || (double)margin >= root;
+    f->heap.top_k = top_k;
+    f->heap.hit_count = f->heap.low_count = f->wait_count = 0;
+    f->margin = margin;
+    f->error = f->any ? ddb_bound_up((double)f->scale * root * (sure ? 0.5001 : 0.2887)) : f->norm;
+}
+
+/* The query in 4 bits, as planes. */
+DDB_FN void ddb_code_planes(uint32_t cpu, ddb_code_find *f, float squares)
+{
+    const ddb_code_turn *turn = f->turn;
+    ddb_kern_nib_sums sums;
+    double error = 0;
+    float step = ddb_exact_mul(ddb_exact_sqrt(ddb_exact_div(squares, (float)turn->dim)), 0.335f);
+    f->bit_scale = 0;
+    if (squares > 1e-30f) {
+        uint8_t *code = (uint8_t *)f->code;                  /* before the 8-bit code is made there */
+        ddb_kern_nib(cpu, f->turned, turn->padded, ddb_exact_div(1.0f, step), 8.5f, 16.0f, code, &sums);
+        (void)ddb_code_fit(squares, sums.dot, (double)sums.squares, turn->dim, &f->bit_scale, &error);
+        ddb_kern_planes(cpu, code, turn->padded, f->planes);
+        f->bit_bias = 0;
+        for (size_t i = 0; i < (turn->padded + 63) / 64 * 4; i++) {
+            f->bit_bias -= ddb_kern_ones(f->planes[i]) * (i % 4 == 3 ? -8 : 1 << i % 4);
+        }
+        f->bit_scale = ddb_exact_mul(f->bit_scale, 2.0f);    /* the sums are those of 2 * (code - 8) */
+        f->bit_error = ddb_bound_up(error);
+    }
+}
+
+/* Starts a query, which stays the caller's until its end. */
+DDB_FN void ddb_code_find_start(ddb_ctx *ctx, ddb_code_find *f, const float *query)
+{
+    const ddb_code_turn *turn = f->turn;
+    ddb_exact_env env;
+    ddb_exact_enter(&env);
+    f->query = query;
+    f->wild = !ddb_bound_tame(query, turn->dim);
+    memset(f->turned, 0, turn->padded * sizeof(float));
+    if (!f->wild) {
+        memcpy(f->turned, query, turn->dim * sizeof(float));
+        ddb_code_turn_apply(ctx->cpu, turn, f->turned);
+    }
+    float most = ddb_exact_from_bits(ddb_exact_most_bits(f->turned, turn->dim));
+    bool any = most > 1e-30f;
+    f->scale = any ? ddb_exact_div(most, 127.0f) : 1.0f;
+    float squares = ddb_kern_product(ctx->cpu, f->turned, f->turned, turn->padded);
+    if (f->planes) {
+        ddb_code_planes(ctx->cpu, f, squares);
+    }
+    f->bias = -15 * (int32_t)ddb_kern_byte(ctx->cpu, f->turned, turn->padded, any ? ddb_exact_div(127.0f, most) : 0.0f, f->code);
+    f->norm = ddb_bound_up(ddb_code_norm(squares, turn->dim));
+    f->any = any;
+    ddb_exact_leave(&env);
+}
+
+/* Room for `want` hits and lower ends, at most top_k. */
+DDB_FN dreamdb_status ddb_code_room(ddb_ctx *ctx, ddb_code_find *f, size_t want)
+{
+    ddb_bound_query *q = &f->heap;
+    want = want < q->top_k ? want : q->top_k;
+    if (want > q->hit_cap) {
+        size_t cap = q->hit_cap * 2 > want ? (q->hit_cap * 2 < q->top_k ? q->hit_cap * 2 : q->top_k) : want;
+        ddb_bound_hit *hits = (ddb_bound_hit *)ddb_mem_resize(ctx, q->hits, q->hit_cap * sizeof *hits, cap * sizeof *hits);
+        if (!hits) {
+            return DREAMDB_ERR_MEMORY;
+        }
+        q->hits = hits;
+        q->hit_cap = cap;
+    }
+    if (q->hit_cap > q->low_cap) {
+        float *lows = (float *)ddb_mem_resize(ctx, q->lows, q->low_cap * sizeof *lows, q->hit_cap * sizeof *lows);
+        if (!lows) {
+            return DREAMDB_ERR_MEMORY;
+        }
+        q->lows = lows;
+        q->low_cap = q->hit_cap;
+    }
+    return DREAMDB_OK;
+}
+
+/* Drops the candidates that cannot reach `least`. */
+DDB_FN void ddb_code_drop(ddb_code_find *f, double least)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < f->wait_count; i++) {
+        if ((double)f->waits[i].upper >= least) {
+            f->waits[kept++] = f->waits[i];
+        }
+    }
+    f->wait_count = kept;
+}
+
+/* Room for the candidates of one more tile. */
+DDB_FN dreamdb_status ddb_code_wait_room(ddb_ctx *ctx, ddb_code_find *f)
+{
+    if (f->wait_count + DDB_CODE_TILE <= f->wait_cap) {
+        return DREAMDB_OK;
+    }
+    ddb_code_drop(f, ddb_bound_floor(&f->heap));
+    if (f->wait_count + DDB_CODE_TILE <= f->wait_cap / 2) {
+        return DREAMDB_OK;
+    }
+    size_t cap = f->wait_cap > 0 ? f->wait_cap * 2 : (size_t)DDB_CODE_WAIT;
+    ddb_code_wait *waits = (ddb_code_wait *)ddb_mem_resize(ctx, f->waits, f->wait_cap * sizeof *waits, cap * sizeof *waits);
+    if (!waits) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    f->waits = waits;
+    f->wait_cap = cap;
+    return DREAMDB_OK;
+}
+
+/* The bound of one query against one set: weight and slack in units of z. */
+typedef struct ddb_code_slack { double base, scale, slack, bit_slack; float weight, bit_weight; } ddb_code_slack;
+
+DDB_FN void ddb_code_slack_of(uint32_t cpu, const ddb_code_find *f, const ddb_code_set *set, ddb_code_slack *out)
+{
+    const double u = 5.9604644775390625e-8;                  /* 2^-24 */
+    double dim = (double)set->dim, q = (double)f->norm, h = (double)f->error, a = (double)set->code_most;
+    double root = ddb_exact_sqrt64(dim), share = f->margin > 0 && (double)f->margin < root ? (double)f->margin / root : 1.0;
+    double slack = (double)set->row_most * q * (2 * dim + 432) * u + 8 * u * (a * (q + h) + (double)set->error_most * q);
+    out->base = (double)ddb_kern_product(cpu, set->mean, f->turned, f->turn->padded);
+    out->scale = (double)f->scale;
+    out->bit_weight = 0;                                     /* 0: no look at signs */
+    if (f->planes && set->bits && f->bit_scale > 0 && share < 0.5 && !f->wild) {
+        double spread = (double)set->bit_ratio * (double)f->bit_error / q;
+        out->bit_weight = ddb_bound_up(share * q * ddb_exact_sqrt64(1 + spread * spread) / (double)f->bit_scale);
+        out->bit_slack = (slack * 1.00001 + (dim + 8) * 1e-44) / (double)f->bit_scale + 1e-30;
+    }
+    out->weight = f->wild ? 0.0f : ddb_bound_up(share * q / out->scale);
+    out->slack = f->wild ? 4.0 * (double)DDB_BOUND_HUGE : ((share * a * h + slack) * 1.00001 + (dim + 8) * 1e-44) / out->scale + 1e-30;
+}
+
+/* What x + error * weight of a row must reach, in steps of the query's code. */
+DDB_FN float ddb_code_least(const ddb_code_find *f, const ddb_code_slack *slack, double scale, double room)
+{
+    double least = (ddb_bound_floor(&f->heap) - slack->base) / scale - room;
+    return least < -(double)DDB_BOUND_HUGE ? -DDB_BOUND_HUGE : ddb_bound_down(least);
+}
+
+/* Asks for what a scan of the set reads first. */
+DDB_FN void ddb_code_fetch(const ddb_code_set *set)
+{
+    ddb_kern_fetch(set->mean, set->dim * sizeof(float));
+    if (set->bits) {
+        ddb_kern_fetch(set->bits, 1024);
+        ddb_kern_fetch(set->bit_scale, 256);
+        ddb_kern_fetch(set->bit_error, 256);
+    } else {
+        ddb_kern_fetch(set->codes, 1024);
+    }
+    ddb_kern_fetch(set->scale, 256);
+    ddb_kern_fetch(set->error, 256);
+}
+
+/* Takes the rows of a tile that are set in mask as candidates. */
+DDB_FN void ddb_code_take(ddb_code_find *f, const ddb_code_set *set, const ddb_code_slack *slack, const float *x, size_t first,
+                          uint64_t mask, uint64_t ordinal)
+{
+    for (; mask != 0; mask &= mask - 1) {
+        uint32_t l = ddb_kern_low_bit(mask);
+        size_t row = first + l;
+        ddb_code_wait *wait = f->waits + f->wait_count++;
+        double half = ddb_exact_mul64((double)set->error[row], (double)slack->weight) + slack->slack;
+        wait->row = set->rows + row * set->dim;
+        wait->ordinal = ordinal + row;
+        wait->estimate = (float)ddb_exact_add64(slack->base, ddb_exact_mul64(slack->scale, (double)x[l]));
+        half = ddb_exact_mul64(half, slack->scale);
+        half = half < (double)DDB_BOUND_HUGE ? half : (double)DDB_BOUND_HUGE;
+        wait->upper = -ddb_bound_down(-((double)wait->estimate + half));
+        float low = ddb_bound_down((double)wait->estimate - half);
+        if (f->heap.low_count < f->heap.top_k || low > f->heap.lows[0]) {
+            ddb_bound_reach(&f->heap, low);
+        }
+    }
+}
+
+/* Rows that a predicate keeps: asked only for rows that the estimate lets through.  anchors are the set's; bits, if not NULL, stand for the
+   anchors from `low` on, else the kept ones are looked up among sorted. */
+typedef struct ddb_code_keep { const uint64_t *anchors, *bits, *sorted; uint64_t low, range; size_t count; } ddb_code_keep;
+
+DDB_INLINE bool ddb_code_keeps(const ddb_code_keep *keep, size_t row)
+{
+    uint64_t anchor = keep->anchors[row];
+    size_t from = 0, to = keep->count;
+    if (keep->bits) {
+        anchor -= keep->low;
+        return anchor < keep->range && (keep->bits[anchor / 64] >> anchor % 64 & 1) != 0;
+    }
+    while (from < to) {
+        size_t middle = from + (to - from) / 2;
+        if (keep->sorted[middle] < anchor) {
+            from = middle + 1;
+        } else {
+            to = middle;
+        }
+    }
+    return from < keep->count && keep->sorted[from] == anchor;
+}
+
+/* One pass over a set. */
+typedef struct ddb_code_pass {
+    const ddb_code_set *set; const ddb_code_keep *keep; ddb_code_slack slack; ddb_kern_tile_in tile; ddb_kern_bits_in bits;
+} ddb_code_pass;
+
+/* Readies the query's half of a pass. */
+DDB_FN void ddb_code_pass_start(uint32_t cpu, const ddb_code_find *f, ddb_code_pass *p)
+{
+    ddb_code_slack_of(cpu, f, p->set, &p->slack);
+    p->tile.query = f->code;
+    p->tile.bias = f->bias;
+    p->tile.pairs = p->set->bits ? p->set->lines : p->set->pairs;
+    p->tile.weight = p->slack.weight;
+    p->tile.least = ddb_code_least(f, &p->slack, p->slack.scale, p->slack.slack);
+    if (p->slack.bit_weight > 0) {
+        p->bits.planes = f->planes;
+        p->bits.words = p->set->words;
+        p->bits.bias = f->bit_bias;
+        p->bits.weight = p->slack.bit_weight;
+        p->bits.least = ddb_code_least(f, &p->slack, (double)f->bit_scale, p->slack.bit_slack);
+    }
+}
+
+/* The rows of one tile that may enter, and their x. */
+DDB_FN uint64_t ddb_code_pass_tile(uint32_t cpu, ddb_code_pass *p, size_t block, float *x)
+{
+    const ddb_code_set *set = p->set;
+    size_t first = block * DDB_KERN_LANES, rows = ddb_kern_least_of(set->count - first, DDB_CODE_TILE);
+    uint64_t mask = rows < DDB_CODE_TILE ? ((uint64_t)1 << rows) - 1 : ~(uint64_t)0;
+    p->tile.blocks = p->bits.blocks = ddb_kern_least_of(set->blocks - block, DDB_KERN_TILE);
+    p->tile.scale = set->scale + first;
+    p->tile.error = set->error + first;
+    if (p->slack.bit_weight > 0) {
+        p->bits.bits = set->bits + first * set->words;
+        p->bits.scale = set->bit_scale + first;
+        p->bits.error = set->bit_error + first;
+        mask &= ddb_kern_bits(cpu, &p->bits);
+    }
+    p->tile.codes = set->codes + (set->bits ? first * set->lines : block * set->pairs) * 64;
+    mask = set->bits ? mask : mask & ddb_kern_tile(cpu, &p->tile, x);
+    for (uint64_t rest = p->keep ? mask : 0; rest != 0; rest &= rest - 1) {
+        uint32_t l = ddb_kern_low_bit(rest);
+        mask &= ddb_code_keeps(p->keep, first + l) ? ~(uint64_t)0 : ~((uint64_t)1 << l);
+    }
+    return set->bits && mask != 0 ? ddb_kern_pick(cpu, &p->tile, mask, x) : mask;
+}
+
+/* Offers the rows of a set (those that keep, if not NULL, keeps) under the ordinals ordinal + row.  The set must stay until
+   ddb_code_settle. */
+DDB_FN dreamdb_status ddb_code_scan(ddb_ctx *ctx, ddb_code_find *f, const ddb_code_set *set, uint64_t ordinal, const ddb_code_keep *keep)
+{
+    ddb_code_pass pass;
+    float x[DDB_CODE_TILE];
+    ddb_exact_env env;
+    if (set->count == 0 || f->heap.top_k == 0) {
+        return DREAMDB_OK;
+    }
+    dreamdb_status status = ddb_code_room(ctx, f, f->heap.low_count + f->heap.hit_count + set->count);
+    memset(&pass, 0, sizeof pass);
+    pass.set = set;
+    pass.keep = keep;
+    ddb_exact_enter(&env);
+    ddb_code_pass_start(ctx->cpu, f, &pass);
+    for (size_t block = 0; block < set->blocks && status == DREAMDB_OK; block += DDB_KERN_TILE) {
+        uint64_t mask = ddb_code_pass_tile(ctx->cpu, &pass, block, x);
+        if (mask != 0) {
+            status = ddb_code_wait_room(ctx, f);
+        }
+        if (mask != 0 && status == DREAMDB_OK) {
+            ddb_code_take(f, set, &pass.slack, x, block * DDB_KERN_LANES, mask, ordinal);
+            pass.tile.least = ddb_code_least(f, &pass.slack, pass.slack.scale, pass.slack.slack);
+            if (pass.slack.bit_weight > 0) {
+                pass.bits.least = ddb_code_least(f, &pass.slack, (double)f->bit_scale, pass.slack.bit_slack);
+            }
+        }
+    }
+    ddb_exact_leave(&env);
+    return status;
+}
+
+/* A value that at least `want` of the candidates' estimates reach, and as a rule not many more: it depends on the values alone. */
+DDB_FN float ddb_code_cut(const ddb_code_find *f, size_t want)
+{
+    float low = f->waits[0].estimate, high = low;
+    for (size_t i = 1; i < f->wait_count; i++) {
+        float e = f->waits[i].estimate;
+        low = e < low ? e : low;
+        high = e > high ? e : high;
+    }
+    for (int step = 0; step < 16 && low < high; step++) {
+        float middle = ddb_exact_add(ddb_exact_mul(low, 0.5f), ddb_exact_mul(high, 0.5f));
+        size_t reach = 0;
+        for (size_t i = 0; i < f->wait_count; i++) {
+            reach += f->waits[i].estimate >= middle;
+        }
+        low = reach >= want ? middle : low;
+        high = reach >= want ? high : middle;
+        if (reach >= want && reach <= want + want / 2) {
+            break;
+        }
+    }
+    return low;
+}
+
+/* Folds the candidates whose estimates reach `cut`. */
+DDB_FN void ddb_code_fold(uint32_t cpu, ddb_code_find *f, float cut)
+{
+    const float *rows[DDB_KERN_LANES] = { NULL };
+    uint64_t ordinals[DDB_KERN_LANES];
+    float scores[DDB_KERN_LANES];
+    size_t some = 0, kept = 0, count = f->wait_count;
+    for (size_t i = 0; i < count; i++) {
+        if (f->waits[i].estimate >= cut) {
+            ddb_kern_fetch(f->waits[i].row, f->turn->dim * sizeof(float));
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (f->waits[i].estimate >= cut) {
+            rows[some] = f->waits[i].row;
+            ordinals[some++] = f->waits[i].ordinal;
+        } else {
+            f->waits[kept++] = f->waits[i];
+        }
+        if (some == DDB_KERN_LANES || (some > 0 && i + 1 == count)) {
+            ddb_kern_rows(cpu, rows, some, f->query, f->turn->dim, DDB_KERN_TERM_DOT, scores);
+            for (size_t l = 0; l < some; l++) {
+                ddb_bound_offer(&f->heap, ordinals[l], scores[l]);
+            }
+            some = 0;
+        }
+    }
+    f->wait_count = kept;
+}
+
+/* Folds the candidates that may be among the best, the most promising first, so that the hits stand; the sets are not needed any more. */
+DDB_FN dreamdb_status ddb_code_settle(ddb_ctx *ctx, ddb_code_find *f)
+{
+    ddb_bound_query *q = &f->heap;
+    double least = ddb_bound_floor(q);
+    size_t batch = q->top_k < DDB_CODE_TILE ? q->top_k + 4 : (size_t)DDB_CODE_TILE;
+    ddb_exact_env env;
+    ddb_code_drop(f, least);
+    dreamdb_status status = ddb_code_room(ctx, f, q->hit_count + f->wait_count);
+    if (status < 0) {
+        return status;
+    }
+    ddb_exact_enter(&env);
+    while (f->wait_count > 0) {
+        ddb_code_fold(ctx->cpu, f, f->wait_count <= batch + batch / 4 ? -DDB_BOUND_HUGE : ddb_code_cut(f, batch));
+        if (q->hit_count == q->top_k && ddb_exact_finite(q->hits[0].score)) {
+            double worst = (double)q->hits[0].score;
+            least = worst > least ? worst : least;
+            ddb_code_drop(f, least);
+        }
+        batch *= 2;
+    }
+    ddb_bound_floor_start(q);
+    ddb_exact_leave(&env);
+    return DREAMDB_OK;
+}
+
+/* ==== ROOM 10 hash | prefix ddb_hash_ | uses port bytes cpu ==== */
 /* BLAKE3 (github.com/BLAKE3-team/BLAKE3-specs, hash mode only) and its outboards of 1,024-byte chunks (core.md 2).
    Two kinds of kernel: "lanes" keep word i of 16, 8 or 4 inputs in register i; "rows" keep the 4 x 4 state of one input (or of four,
    one a 128-bit lane) in 4 registers, for when there are too few inputs to fill lanes.  Every kernel gives the same bytes.
@@ -5962,7 +7504,7 @@ DDB_FN bool ddb_hash_verify_range(uint32_t cpu, const uint8_t *outboard, size_t 
     return true;
 }
 
-/* ==== ROOM 10 cbor | prefix ddb_cbor_ | uses port mem bytes ==== */
+/* ==== ROOM 11 cbor | prefix ddb_cbor_ | uses port mem bytes ==== */
 /* The format's CBOR (core.md 0): definite lengths, shortest heads, text keys ordered by length then bytes and unique, valid UTF-8, only
    unsigned, negative, bytes, text, array, map, false, true, null.  Floats, tags, undefined and indefinite lengths are refused.
    Invariant: a reader that has not failed has read exactly the bytes a canonical writer would write for the same values.
@@ -6366,7 +7908,7 @@ DDB_FN bool ddb_cbor_map_edit(ddb_buf *out, ddb_slice map, const char *key, ddb_
     return true;
 }
 
-/* ==== ROOM 11 addr | prefix ddb_addr_ | uses port mem bytes hash cbor ==== */
+/* ==== ROOM 12 addr | prefix ddb_addr_ | uses port mem bytes hash cbor ==== */
 /* Addresses and the names that become paths (core.md 0, 1).  An address is 0x1e and the BLAKE3 hash of the object; its text is 53
    characters of lowercase base32 without padding.
    Invariant: names of refs, labels and modalities come from users and from foreign Manifests; the checks here keep every path inside its
@@ -6620,7 +8162,7 @@ DDB_FN char *ddb_addr_folder(ddb_ctx *ctx, ddb_arena *arena, const ddb_addr *tim
     return out;
 }
 
-/* ==== ROOM 12 pool | prefix ddb_pool_ | uses port mem ==== */
+/* ==== ROOM 13 pool | prefix ddb_pool_ | uses port mem ==== */
 /* Worker threads, or the host's parallel_for.  A run calls fn(user, 0..count-1), each index once, in any order, and returns when all are
    done; the caller works too.  Threads start at the first run that needs them and end at close.  Invariant: one run at a time owns the
    threads; a nested or a concurrent run works on its caller alone, so that nothing can wait for itself.  Must never decide a result: every
@@ -6812,7 +8354,7 @@ DDB_FN void ddb_pool_run(ddb_pool *pool, ddb_pool_fn fn, void *user, uint32_t co
     (void)ddb_port_atomic_add(&pool->owners, UINT64_MAX);
 }
 
-/* ==== ROOM 13 store | prefix ddb_store_ | uses port mem bytes coll cpu hash addr pool ==== */
+/* ==== ROOM 14 store | prefix ddb_store_ | uses port mem bytes coll cpu hash addr pool ==== */
 /* The storage callbacks seen from inside (batches, statuses, reasons), and the stores that come with the library: directory, memory, cache,
    fault.  The directory's file protocol, temporary names and lock files are core.md 1's, so that the reference may work beside us.
    Invariant: a path that is not valid never reaches a disk; a file under its name is whole or, after a power cut, cut short; a Ref
@@ -6881,9 +8423,23 @@ DDB_FN dreamdb_status ddb_store_context(ddb_ctx *ctx, const dreamdb_allocator *a
 
 /* ---- Bytes with a count of their users: what blobs lend, what shelves keep ---- */
 
+enum { DDB_STORE_SPARES = 32,                  /* blocks kept at most, and of at most so many bytes in all */
+       DDB_STORE_SPARE_BYTES = 16 << 20, DDB_STORE_SPARE_LEAST = 64 << 10, DDB_STORE_SPARE_MOST = 4 << 20 };
+
+/* Blocks given back, for the next reads of about the same size: a fresh block costs the kernel as much as reading into it. */
+typedef struct ddb_store_spares {
+    uint64_t          refs;                    /* atomic; the store, and each block that is in use */
+    dreamdb_allocator allocator;
+    ddb_port_mutex    lock;                    /* all below */
+    bool              closed;
+    size_t            bytes, count;
+    struct ddb_store_bytes *blocks[DDB_STORE_SPARES];
+} ddb_store_spares;
+
 typedef struct ddb_store_bytes {
     uint64_t          refs;                    /* atomic */
     dreamdb_allocator allocator;
+    ddb_store_spares *home;                    /* where the block goes when its last user is done; NULL: it is freed */
     size_t            all;                     /* size of this block */
     const uint8_t    *data;
     size_t            size;
@@ -6891,6 +8447,16 @@ typedef struct ddb_store_bytes {
 } ddb_store_bytes;
 
 enum { DDB_STORE_HEAD = 192 };                 /* >= sizeof(ddb_store_bytes), a multiple of 64: data behind it is as aligned as the block */
+
+DDB_FN void ddb_store_bytes_init(ddb_store_bytes *bytes, const dreamdb_allocator *allocator, size_t all, size_t size)
+{
+    memset(bytes, 0, sizeof *bytes);
+    bytes->refs = 1;
+    bytes->allocator = *allocator;
+    bytes->all = all;
+    bytes->data = (uint8_t *)bytes + DDB_STORE_HEAD;
+    bytes->size = size;
+}
 
 /* A block of our own; its bytes are at data and may be written until it is shared. */
 DDB_FN ddb_store_bytes *ddb_store_bytes_new(ddb_ctx *ctx, size_t size)
@@ -6903,12 +8469,104 @@ DDB_FN ddb_store_bytes *ddb_store_bytes_new(ddb_ctx *ctx, size_t size)
     }
     ddb_store_bytes *bytes = (ddb_store_bytes *)ddb_mem_alloc(ctx, all);
     if (bytes) {
-        memset(bytes, 0, sizeof *bytes);
-        bytes->refs = 1;
-        bytes->allocator = ctx->allocator;
-        bytes->all = all;
-        bytes->data = (uint8_t *)bytes + DDB_STORE_HEAD;
-        bytes->size = size;
+        ddb_store_bytes_init(bytes, &ctx->allocator, all, size);
+    }
+    return bytes;
+}
+
+/* Without memory NULL; what uses it then reads into fresh blocks. */
+DDB_FN ddb_store_spares *ddb_store_spares_open(ddb_ctx *ctx)
+{
+    ddb_store_spares *spares = (ddb_store_spares *)ddb_mem_alloc(ctx, sizeof *spares);
+    if (spares) {
+        memset(spares, 0, sizeof *spares);
+        spares->refs = 1;
+        spares->allocator = ctx->allocator;
+        if (!ddb_port_mutex_init(&spares->lock)) {
+            (void)ctx->allocator.resize(ctx->allocator.user, spares, sizeof *spares, 0);
+            return NULL;
+        }
+    }
+    return spares;
+}
+
+DDB_FN void ddb_store_spares_drop(ddb_store_spares *spares)
+{
+    if (ddb_port_atomic_add(&spares->refs, UINT64_MAX) == 0) {
+        dreamdb_allocator allocator = spares->allocator;
+        ddb_port_mutex_free(&spares->lock);
+        (void)allocator.resize(allocator.user, spares, sizeof *spares, 0);
+    }
+}
+
+/* Frees what is kept; blocks still in use are freed by their last users. */
+DDB_FN void ddb_store_spares_close(ddb_store_spares *spares)
+{
+    if (!spares) {
+        return;
+    }
+    ddb_port_lock(&spares->lock);
+    spares->closed = true;
+    for (size_t i = 0; i < spares->count; i++) {
+        (void)spares->allocator.resize(spares->allocator.user, spares->blocks[i], spares->blocks[i]->all, 0);
+    }
+    spares->count = 0;
+    ddb_port_unlock(&spares->lock);
+    ddb_store_spares_drop(spares);
+}
+
+/* Takes the smallest block that holds `all` bytes and is at most twice as large. */
+DDB_FN ddb_store_bytes *ddb_store_spares_take(ddb_store_spares *spares, size_t all)
+{
+    ddb_store_bytes *best = NULL;
+    size_t at = 0;
+    ddb_port_lock(&spares->lock);
+    for (size_t i = 0; i < spares->count; i++) {
+        size_t have = spares->blocks[i]->all;
+        if (have >= all && have / 2 <= all && (!best || have < best->all)) {
+            best = spares->blocks[i];
+            at = i;
+        }
+    }
+    if (best) {
+        spares->bytes -= best->all;
+        spares->blocks[at] = spares->blocks[--spares->count];
+    }
+    ddb_port_unlock(&spares->lock);
+    return best;
+}
+
+/* Keeps a block for later; false: it is the caller's to free. */
+DDB_FN bool ddb_store_spares_give(ddb_store_spares *spares, ddb_store_bytes *bytes)
+{
+    ddb_port_lock(&spares->lock);
+    bool kept = !spares->closed && spares->count < DDB_STORE_SPARES && bytes->all <= (size_t)DDB_STORE_SPARE_BYTES - spares->bytes;
+    if (kept) {
+        spares->bytes += bytes->all;
+        spares->blocks[spares->count++] = bytes;
+    }
+    ddb_port_unlock(&spares->lock);
+    return kept;
+}
+
+/* As ddb_store_bytes_new, from the spares where they have a block.  Fresh ones are a power of two or half more: they fit more reads. */
+DDB_FN ddb_store_bytes *ddb_store_bytes_reuse(ddb_ctx *ctx, ddb_store_spares *spares, size_t size)
+{
+    size_t all = 0, room = DDB_STORE_SPARE_LEAST;
+    if (!spares || !ddb_mem_add(size, DDB_STORE_HEAD, &all) || all < (size_t)DDB_STORE_SPARE_LEAST || all > (size_t)DDB_STORE_SPARE_MOST) {
+        return ddb_store_bytes_new(ctx, size);
+    }
+    ddb_store_bytes *bytes = ddb_store_spares_take(spares, all);
+    if (!bytes) {
+        while (room < all) {
+            room = room + room / 2 >= all ? room + room / 2 : room * 2;
+        }
+        bytes = ddb_store_bytes_new(ctx, room - DDB_STORE_HEAD);
+    }
+    if (bytes) {
+        ddb_store_bytes_init(bytes, &ctx->allocator, bytes->all, size);
+        bytes->home = spares;
+        (void)ddb_port_atomic_add(&spares->refs, 1);
     }
     return bytes;
 }
@@ -6931,8 +8589,14 @@ DDB_FN void ddb_store_bytes_drop(ddb_store_bytes *bytes)
 {
     if (bytes && ddb_port_atomic_add(&bytes->refs, UINT64_MAX) == 0) {
         dreamdb_allocator allocator = bytes->allocator;
+        ddb_store_spares *home = bytes->home;
         ddb_store_release(&bytes->lent);
-        (void)allocator.resize(allocator.user, bytes, bytes->all, 0);
+        if (!home || !ddb_store_spares_give(home, bytes)) {
+            (void)allocator.resize(allocator.user, bytes, bytes->all, 0);
+        }
+        if (home) {
+            ddb_store_spares_drop(home);
+        }
     }
 }
 
@@ -7905,6 +9569,7 @@ typedef struct ddb_store_dir {
     uint64_t           serial;                 /* atomic; of temporary names */
     uint64_t           written, synced;        /* atomic; puts so far, puts that the last good sync covered */
     uint64_t           broken;                 /* atomic; errno of a sync that failed: the disk may have lost what it reported written */
+    ddb_store_spares  *spares;                 /* NULL without memory for it */
     ddb_port_mutex     lock;                   /* all below */
     ddb_buf            todo;                   /* lists: paths to sync, each with its zero */
     char               reason[200];
@@ -7912,14 +9577,14 @@ typedef struct ddb_store_dir {
     char               base[DDB_STORE_FILE_MAX];   /* absolute, no slash at its end ("" = the root) */
 } ddb_store_dir;
 
-/* Keeps the reason and gives the status for an errno value.  reading: absence is an answer, not a failure. */
-DDB_FN int ddb_store_dir_fail(ddb_store_dir *dir, const char *verb, const char *path, int error, bool reading)
+/* Keeps the reason (the error names the path) and gives the status for an errno value.  reading: absence is an answer, not a failure. */
+DDB_FN int ddb_store_dir_fail(ddb_store_dir *dir, const char *verb, int error, bool reading)
 {
     if (reading && ddb_port_is_absent(error)) {
         return DREAMDB_ERR_NOT_FOUND;
     }
     ddb_port_lock(&dir->lock);
-    (void)snprintf(dir->reason, sizeof dir->reason, "%s (%s %.60s, errno %d)", ddb_port_file_reason(error), verb, path, error);
+    (void)snprintf(dir->reason, sizeof dir->reason, "%s (%s, errno %d)", ddb_port_file_reason(error), verb, error);
     ddb_port_unlock(&dir->lock);
     return ddb_port_is_memory(error) ? (int)DREAMDB_ERR_MEMORY : (int)DREAMDB_ERR_STORE;
 }
@@ -7976,7 +9641,7 @@ DDB_FN int ddb_store_dir_read(ddb_store_dir *dir, const char *path, int file, ui
     ddb_port_info info;
     int error = ddb_port_file_info(file, &info);
     if (error != 0) {
-        return ddb_store_dir_fail(dir, "stat", path, error, true);
+        return ddb_store_dir_fail(dir, "stat", error, true);
     }
     if (!info.is_file) {
         return DREAMDB_ERR_NOT_FOUND;
@@ -7985,14 +9650,14 @@ DDB_FN int ddb_store_dir_read(ddb_store_dir *dir, const char *path, int file, ui
     uint64_t from = whole ? 0 : offset < info.size ? offset : info.size;
     uint64_t left = info.size - from;
     uint64_t want = !whole && size > 0 && size < left ? size : left;
-    ddb_store_bytes *bytes = (uint64_t)(size_t)want == want ? ddb_store_bytes_new(&dir->ctx, (size_t)want) : NULL;
+    ddb_store_bytes *bytes = (uint64_t)(size_t)want == want ? ddb_store_bytes_reuse(&dir->ctx, dir->spares, (size_t)want) : NULL;
     if (!bytes) {
         return DREAMDB_ERR_MEMORY;
     }
     error = ddb_port_file_read(file, (uint8_t *)bytes + DDB_STORE_HEAD, (size_t)want, from, &bytes->size);
     if (error != 0) {
         ddb_store_bytes_drop(bytes);
-        return ddb_store_dir_fail(dir, "read", path, error, true);
+        return ddb_store_dir_fail(dir, "read", error, true);
     }
     if (whole) {
         ddb_store_dir_tag(dir, bytes->data, bytes->size, out->tag);
@@ -8015,7 +9680,7 @@ DDB_FN int ddb_store_dir_get(void *user, const char *path, uint64_t offset, uint
     }
     int error = ddb_port_file_open_read(full, &file);
     if (error != 0) {
-        return ddb_store_dir_fail(dir, "open", path, error, true);
+        return ddb_store_dir_fail(dir, "open", error, true);
     }
     status = ddb_store_dir_read(dir, path, file, offset, size, out);
     (void)ddb_port_file_close(file);
@@ -8034,7 +9699,7 @@ DDB_FN int ddb_store_dir_stat(void *user, const char *path, dreamdb_stat *out)
     }
     int error = ddb_port_file_stat(full, &info);
     if (error != 0) {
-        return ddb_store_dir_fail(dir, "stat", path, error, true);
+        return ddb_store_dir_fail(dir, "stat", error, true);
     }
     if (!info.is_file) {
         return DREAMDB_ERR_NOT_FOUND;
@@ -8167,7 +9832,7 @@ DDB_FN int ddb_store_dir_sync(void *user)
     }
     if (error != 0) {
         ddb_port_atomic_store(&dir->broken, (uint64_t)error);
-        return ddb_store_dir_fail(dir, "sync: open the store anew and write again,", dir->base, error, false);
+        return ddb_store_dir_fail(dir, "sync: open the store anew and write again,", error, false);
     }
     ddb_port_atomic_store(&dir->synced, written);
     return DREAMDB_OK;
@@ -8280,7 +9945,7 @@ DDB_FN int ddb_store_dir_lock(ddb_store_dir *dir, const char *path, int *lock)
         error = ddb_store_dir_parents(dir, full, &made);
         error = error != 0 ? error : ddb_port_file_lock(full, lock);
     }
-    return error == 0 ? (int)DREAMDB_OK : ddb_store_dir_fail(dir, "lock", path, error, false);
+    return error == 0 ? (int)DREAMDB_OK : ddb_store_dir_fail(dir, "lock", error, false);
 }
 
 /* Gives temp its name, only if nobody has that name.  Without hard links: a look and a rename, under the lock where names are contended;
@@ -8295,7 +9960,7 @@ DDB_FN int ddb_store_dir_publish_new(ddb_store_put *put)
         if (!ddb_port_file_no_link(error)) {
             (void)ddb_port_file_unlink(put->temp);
             int there = ddb_port_is_there(error) ? (int)DREAMDB_ERR_EXISTS : (int)DREAMDB_OK;
-            return error == 0 || there < 0 ? there : ddb_store_dir_fail(dir, "link", put->path, error, false);
+            return error == 0 || there < 0 ? there : ddb_store_dir_fail(dir, "link", error, false);
         }
         ddb_port_atomic_store(&dir->no_link, 1);
     }
@@ -8305,7 +9970,7 @@ DDB_FN int ddb_store_dir_publish_new(ddb_store_put *put)
     }
     if (status == DREAMDB_OK) {
         error = ddb_port_file_rename(put->temp, put->full);
-        status = error == 0 ? (int)DREAMDB_OK : ddb_store_dir_fail(dir, "rename", put->path, error, false);
+        status = error == 0 ? (int)DREAMDB_OK : ddb_store_dir_fail(dir, "rename", error, false);
     }
     if (status < 0) {
         (void)ddb_port_file_unlink(put->temp);
@@ -8322,7 +9987,7 @@ DDB_FN int ddb_store_dir_write(ddb_store_put *put, const void *data, size_t size
     ddb_store_dir *dir = put->dir;
     int error = ddb_store_dir_write_temp(put, data, size);
     if (error != 0) {
-        return ddb_store_dir_fail(dir, "write", put->path, error, false);
+        return ddb_store_dir_fail(dir, "write", error, false);
     }
     int status = DREAMDB_OK;
     if (absent) {
@@ -8331,7 +9996,7 @@ DDB_FN int ddb_store_dir_write(ddb_store_put *put, const void *data, size_t size
         error = ddb_port_file_rename(put->temp, put->full);
         if (error != 0) {
             (void)ddb_port_file_unlink(put->temp);
-            return ddb_store_dir_fail(dir, "rename", put->path, error, false);
+            return ddb_store_dir_fail(dir, "rename", error, false);
         }
     }
     if (status == DREAMDB_OK && put->ref && dir->durability != DREAMDB_DURABILITY_NONE) {
@@ -8339,7 +10004,7 @@ DDB_FN int ddb_store_dir_write(ddb_store_put *put, const void *data, size_t size
     } else if (!put->ref && (status == DREAMDB_OK || status == DREAMDB_ERR_EXISTS)) {
         error = ddb_store_dir_wrote(dir, put->full);
     }
-    return error == 0 ? status : ddb_store_dir_fail(dir, "sync", put->path, error, false);
+    return error == 0 ? status : ddb_store_dir_fail(dir, "sync", error, false);
 }
 
 /* Under the lock of the path: compare with the tag, then write. */
@@ -8376,7 +10041,7 @@ DDB_FN int ddb_store_dir_present(ddb_store_put *put)
                                     "a folder has that name: a ref cannot be named like the first part of another");
     }
     int error = put->ref ? 0 : ddb_store_dir_wrote(put->dir, put->full);
-    return error == 0 ? (int)DREAMDB_ERR_EXISTS : ddb_store_dir_fail(put->dir, "sync", put->path, error, false);
+    return error == 0 ? (int)DREAMDB_ERR_EXISTS : ddb_store_dir_fail(put->dir, "sync", error, false);
 }
 
 DDB_FN int ddb_store_dir_put(void *user, const char *path, const void *data, uint64_t size, const dreamdb_condition *condition)
@@ -8440,7 +10105,7 @@ DDB_FN int ddb_store_dir_remove(void *user, const char *path)
     if (lock >= 0) {
         (void)ddb_port_file_close(lock);
     }
-    return error == 0 ? (int)DREAMDB_OK : ddb_store_dir_fail(dir, "remove", path, error, false);
+    return error == 0 ? (int)DREAMDB_OK : ddb_store_dir_fail(dir, "remove", error, false);
 }
 
 /* ---- Directory store: listing ---- */
@@ -8468,7 +10133,7 @@ DDB_FN int ddb_store_walk_enter(ddb_store_walk *walk)
     }
     int error = ddb_port_folder_open(full, walk->folders + walk->depth);
     if (error != 0) {
-        return ddb_port_is_absent(error) ? (int)DREAMDB_OK : ddb_store_dir_fail(walk->dir, "list", walk->path, error, false);
+        return ddb_port_is_absent(error) ? (int)DREAMDB_OK : ddb_store_dir_fail(walk->dir, "list", error, false);
     }
     walk->sizes[walk->depth++] = strlen(walk->path);
     return DREAMDB_OK;
@@ -8525,7 +10190,7 @@ DDB_FN int ddb_store_dir_list(void *user, const char *prefix, dreamdb_list_fn ea
         const char *name = NULL;
         int error = ddb_port_folder_next(walk.folders + walk.depth - 1, &name);
         if (error != 0) {
-            status = ddb_store_dir_fail(dir, "list", prefix, error, false);
+            status = ddb_store_dir_fail(dir, "list", error, false);
         } else if (name) {
             status = ddb_store_walk_take(&walk, name);
         } else {
@@ -8545,6 +10210,7 @@ DDB_FN void ddb_store_dir_close(void *user)
     ddb_store_dir *dir = (ddb_store_dir *)user;
     ddb_ctx ctx = dir->ctx;
     ddb_bytes_free(&dir->todo);
+    ddb_store_spares_close(dir->spares);
     ddb_port_mutex_free(&dir->lock);
     ddb_mem_drop(&ctx, dir, ddb_store_dir, 1);
 }
@@ -8614,6 +10280,7 @@ DREAMDB_API dreamdb_status dreamdb_store_directory(const dreamdb_directory *desc
         ddb_mem_drop(&ctx, dir, ddb_store_dir, 1);
         return status;
     }
+    dir->spares = ddb_store_spares_open(&dir->ctx);
     out->user = dir;
     out->get = ddb_store_dir_get;
     out->put = ddb_store_dir_put;
@@ -8639,7 +10306,7 @@ DREAMDB_API dreamdb_status dreamdb_store_directory(const dreamdb_directory *desc
 
 #endif
 
-/* ==== ROOM 14 object | prefix ddb_object_ | uses port mem bytes coll cpu hash addr pool store ==== */
+/* ==== ROOM 15 object | prefix ddb_object_ | uses port mem bytes coll cpu hash addr pool store ==== */
 /* The only way to an object: gets that check the hash, verified ranges, a cache under a cap, puts in batches; and ddb_env, what all verbs
    of a handle share.  Invariant: bytes that leave this room hashed to their address (or, with config.verify_off, are payload nobody
    vouches for).  Outboards: core.md 2.  Must never retry (stores do) nor know what an object means. */
@@ -9933,7 +11600,7 @@ DDB_FN dreamdb_status ddb_object_put(ddb_ctx *ctx, ddb_puts *puts, const char *f
     return ddb_object_put_many(ctx, puts, &folder, &bytes, 1, flags, out);
 }
 
-/* ==== ROOM 15 schema | prefix ddb_schema_ | uses port mem bytes coll cbor addr ==== */
+/* ==== ROOM 16 schema | prefix ddb_schema_ | uses port mem bytes coll cbor addr ==== */
 /* Fields, their maps in the Manifest (core.md 4), their modalities and the names they may have (evolution.md 1; tried on 0.0.16).
    Invariant: a field that was read is written back byte for byte (raw); in memory fields stand sorted by name, however they were read.
    modality: what the field's map says; of an embedding the family without version until a Manifest's binding tells it (room manifest).
@@ -10680,7 +12347,7 @@ DDB_FN dreamdb_status ddb_schema_from_public(ddb_ctx *ctx, ddb_arena *arena, con
     return ddb_schema_from_public_as(ctx, arena, in, "mp4", out);
 }
 
-/* ==== ROOM 16 roaring | prefix ddb_roaring_ | uses port mem bytes ==== */
+/* ==== ROOM 17 roaring | prefix ddb_roaring_ | uses port mem bytes ==== */
 /* Sets of anchors as postings (scalar.md 3): 0x01, then the portable 64-bit roaring form.  Written with arrays (to 4096 anchors) and
    bitsets, never runs; runs are read.
    Invariant: a blob that count or decode took holds exactly the anchors told, strictly ascending, and no other byte.
@@ -11078,7 +12745,7 @@ DDB_FN bool ddb_roaring_contains(ddb_slice blob, uint64_t anchor)
     return false;
 }
 
-/* ==== ROOM 17 page | prefix ddb_page_ | uses port mem bytes coll cbor addr object ==== */
+/* ==== ROOM 18 page | prefix ddb_page_ | uses port mem bytes coll cbor addr object ==== */
 /* The one copy-on-write B-tree: paged Tracks keyed by time or by cell, scalar B-trees, tombstone trees.  They differ in a few traits: the
    form of a page, what fits a page, how an overfull list is cut, how a row finds its leaf (core.md 6, evolution.md 2, scalar.md 4.2,
    versioning.md 1).
@@ -13385,7 +15052,7 @@ DDB_FN dreamdb_status ddb_page_insert_each(ddb_ctx *ctx, ddb_env *env, ddb_puts 
     return status;
 }
 
-/* ==== ROOM 18 track | prefix ddb_track_ | uses port mem bytes coll cbor addr object page ==== */
+/* ==== ROOM 19 track | prefix ddb_track_ | uses port mem bytes coll cbor addr object page ==== */
 /* Track objects (core.md 5): coverage, modality, timeline, and rows that stand inline, in a paged tree or in a scalar B-tree, behind one
    cursor.  Appends, replacements and builds give the bytes of the reference: rows stay sorted and stable, an item or bucket Track pages
    when its inline list passes the page limit and never goes back, categorical and bool Tracks never page.
@@ -14245,7 +15912,7 @@ DDB_FN dreamdb_status ddb_track_walk_pages(ddb_ctx *ctx, ddb_env *env, const ddb
     return status;
 }
 
-/* ==== ROOM 19 manifest | prefix ddb_manifest_ | uses port mem bytes coll cbor addr schema ==== */
+/* ==== ROOM 20 manifest | prefix ddb_manifest_ | uses port mem bytes coll cbor addr schema ==== */
 /* The Manifest: one immutable state (core.md 3).  Decoding checks everything that needs no other object; unknown top-level keys and
    registry entries are carried as bytes, so decode and encode give the same bytes.
    Invariant: active and lineage strictly ascend by (timeline, field, modality, address), edges by (child, parent), registry and extra by
@@ -15553,7 +17220,7 @@ DDB_FN dreamdb_status ddb_manifest_encode_fit(ddb_ctx *ctx, ddb_arena *arena, dd
     return status < 0 ? status : ddb_manifest_encode(buf, m);
 }
 
-/* ==== ROOM 20 ref | prefix ddb_ref_ | uses port mem bytes coll cbor addr store object ==== */
+/* ==== ROOM 21 ref | prefix ddb_ref_ | uses port mem bytes coll cbor addr store object ==== */
 /* Refs: the only names that move (core.md 1, versioning.md 2.1, 9).  A ref is 33 raw bytes under refs/NAME, made create-only and moved by
    compare-and-swap on the store's tag; a snapshot tag under refs/tags/ is a small CBOR map, made once and never moved.
    Invariant: nothing but this room reads or writes below refs/.  Must never put a ref without a condition. */
@@ -15562,7 +17229,7 @@ enum { DDB_REF_BODY_MAX = 4096 };              /* bytes read of a body: 33, or a
 #define DDB_REF_TAG_KIND "dreamdb.snapshot-tag.v1"
 
 /* name: NUL-terminated; is_tag: NAME@LABEL or tags/... */
-typedef struct ddb_ref_entry { ddb_slice name; ddb_addr address; bool is_tag; } ddb_ref_entry;
+typedef struct ddb_ref_entry { ddb_slice name; ddb_addr address; bool is_tag, bad; } ddb_ref_entry;    /* bad: no address */
 
 /* "refs/NAME" in the arena. */
 DDB_FN char *ddb_ref_path(ddb_ctx *ctx, ddb_arena *arena, ddb_slice name)
@@ -15781,10 +17448,8 @@ DDB_FN dreamdb_status ddb_ref_bodies(ddb_ctx *ctx, ddb_env *env, const ddb_ref_f
             ddb_ref_entry *entry = out + *got;
             entry->name = ddb_bytes_slice(found[i].path + 5, found[i].size - 5);
             entry->is_tag = memchr(entry->name.data, '@', entry->name.size) || ddb_addr_ref_reserved(entry->name);
-            if (status == DREAMDB_OK) {
-                status = ddb_ref_body(ctx, ddb_bytes_slice(ops[i].blob.data, (size_t)ops[i].blob.size), found[i].path, &entry->address);
-                *got += status == DREAMDB_OK;
-            }
+            entry->bad = ddb_ref_body(ctx, ddb_bytes_slice(ops[i].blob.data, (size_t)ops[i].blob.size), found[i].path, &entry->address) < 0;
+            *got += status == DREAMDB_OK;
             ddb_store_release(&ops[i].blob);
         } else if (status == DREAMDB_OK && ops[i].status != DREAMDB_ERR_NOT_FOUND) {
             status = ddb_store_fail(ctx, &env->store, ops[i].status, "read of", found[i].path);
@@ -15794,7 +17459,7 @@ DDB_FN dreamdb_status ddb_ref_bodies(ddb_ctx *ctx, ddb_env *env, const ddb_ref_f
     return status;
 }
 
-/* Every ref of the store, sorted by name (bytes); names live in the arena.  CORRUPT names a body that is none. */
+/* Every ref of the store, sorted by name (bytes), those with a malformed body too; names live in the arena. */
 DDB_FN dreamdb_status ddb_ref_list(ddb_ctx *ctx, ddb_env *env, ddb_arena *arena, ddb_ref_entry **out, size_t *count)
 {
     ddb_ref_lister lister;
@@ -15820,7 +17485,7 @@ DDB_FN dreamdb_status ddb_ref_list(ddb_ctx *ctx, ddb_env *env, ddb_arena *arena,
     return status;
 }
 
-/* ==== ROOM 21 tomb | prefix ddb_tomb_ | uses port mem bytes coll cbor addr object page ==== */
+/* ==== ROOM 22 tomb | prefix ddb_tomb_ | uses port mem bytes coll cbor addr object page ==== */
 /* Reading tombstones (versioning.md 1): the set of deleted anchors is the union over a DAG of heads, each a tree of pages or a legacy list.
    A test of sorted anchors fetches only the pages whose range holds one of them, a batch a level; the set itself is never in memory.
    Invariant: a ddb_tomb does not change after it is opened, so many threads may test at once.  Must never treat a head that it cannot read
@@ -16277,7 +17942,7 @@ DDB_FN dreamdb_status ddb_tomb_walk(ddb_ctx *ctx, ddb_tomb *tomb, ddb_tomb_fn ea
     return status;
 }
 
-/* ==== ROOM 22 kmeans | prefix ddb_kmeans_ | uses port mem exact kern pool ==== */
+/* ==== ROOM 23 kmeans | prefix ddb_kmeans_ | uses port mem exact kern pool ==== */
 /* k-means with a k-means++ start, bit for bit as the reference trains IVF (spatial.md 4): exact left folds decide every pick, every
    assignment (ties to the lowest id) and every mean.  Speed comes from estimates whose error is bounded; only samples with more than one
    centroid inside the bound are folded (kernels.md 6).
@@ -16682,7 +18347,7 @@ DDB_FN dreamdb_status ddb_kmeans_train(ddb_ctx *ctx, ddb_pool *pool, const float
     return status;
 }
 
-/* ==== ROOM 23 lsh | prefix ddb_lsh_ | uses port mem exact kern ==== */
+/* ==== ROOM 24 lsh | prefix ddb_lsh_ | uses port mem exact kern ==== */
 /* The two hashing indexes that need no training: signs of projections on random planes (cosine, spatial.md 2) and bins along one random
    axis (l2, spatial.md 3).  Keys are packed bit strings, first digit in the top bit of byte 0.
    Invariant: planes, margins and bins are the format's, bit for bit.  The caller stands between ddb_exact_enter and ddb_exact_leave. */
@@ -16995,20 +18660,28 @@ DDB_FN dreamdb_status ddb_lsh_l2_probe(ddb_ctx *ctx, int64_t bin, double part, u
     return DREAMDB_OK;
 }
 
-/* ==== ROOM 24 ivf | prefix ddb_ivf_ | uses port mem bytes exact kern bound ==== */
+/* ==== ROOM 25 ivf | prefix ddb_ivf_ | uses port mem bytes exact kern bound code ==== */
 /* Cells around trained centroids (spatial.md 4): a vector belongs to the centroid with the largest left fold of unit vectors, the lowest
    on a
    tie; a query looks at the cells in the order of the same score.  Stored centroids need not be unit vectors. */
 
-typedef struct ddb_ivf { uint32_t k, dim; ddb_bound_set *set; } ddb_ivf;
+typedef struct ddb_ivf {
+    uint32_t k, dim;
+    ddb_bound_set *set;                          /* for dispatch */
+    ddb_code_set  *near;                         /* for probes: many floats only */
+    ddb_code_turn *turn;
+} ddb_ivf;
 
-enum { DDB_IVF_MORE = 16 };                      /* candidates beyond nprobe that a near-tie may bring in */
+enum { DDB_IVF_MORE = 2 };                       /* candidates beyond nprobe to see whether a near-tie may bring in more */
+#define DDB_IVF_MARGIN 5.0f                      /* of room code: a centroid at the edge is missed once in 3 million times */
 enum { DDB_IVF_SMALL = 16384 };                  /* floats of centroids: below, folding all is as fast as a filter (kernels.md 1) */
 
 DDB_FN void ddb_ivf_close(ddb_ctx *ctx, ddb_ivf *ivf)
 {
     if (ivf) {
         ddb_bound_free(ctx, ivf->set);
+        ddb_code_free(ctx, ivf->near);
+        ddb_code_turn_close(ctx, ivf->turn);
         ddb_mem_drop(ctx, ivf, ddb_ivf, 1);
     }
 }
@@ -17044,6 +18717,17 @@ DDB_FN dreamdb_status ddb_ivf_open(ddb_ctx *ctx, const char *path, const uint8_t
     if (status == DREAMDB_OK) {
         status = ddb_bound_build(ctx, centroids, dim, k, dim, floats < DDB_IVF_SMALL ? (uint32_t)DDB_BOUND_PLAIN : 0u, &ivf->set);
     }
+    if (status == DREAMDB_OK) {
+        status = ddb_code_turn_open(ctx, dim, &ivf->turn);
+    }
+    if (status == DREAMDB_OK && floats >= DDB_IVF_SMALL) {
+        ivf->near = ddb_code_alloc(ctx, k, dim, false);
+        status = ivf->near ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    }
+    if (status == DREAMDB_OK && ivf->near) {
+        memcpy(ivf->near->rows, centroids, floats * sizeof(float));
+        status = ddb_code_finish(ctx, ivf->turn, ivf->near);
+    }
     ddb_mem_drop(ctx, centroids, float, floats);
     if (status < 0) {
         ddb_ivf_close(ctx, ivf);
@@ -17056,11 +18740,11 @@ DDB_FN dreamdb_status ddb_ivf_open(ddb_ctx *ctx, const char *path, const uint8_t
 /* id as a packed key of `bits` digits; key is cleared by the caller. */
 DDB_FN void ddb_ivf_key(uint32_t id, uint32_t bits, uint8_t *key)
 {
-    for (uint32_t b = 0; b < 32 && b < bits; b++) {
-        if ((id >> b & 1) != 0) {
-            uint32_t at = bits - 1 - b;
-            key[at / 8] |= (uint8_t)(0x80u >> at % 8);
-        }
+    uint32_t size = (bits + 7) / 8;
+    uint64_t digits = (uint64_t)id << (size * 8 - bits);     /* the last digit is bit `bits` - 1 from the left */
+    for (uint32_t b = size; b-- > 0 && digits != 0;) {
+        key[b] = (uint8_t)digits;
+        digits >>= 8;
     }
 }
 
@@ -17118,35 +18802,57 @@ DDB_FN void ddb_ivf_settle(const ddb_ivf *ivf, const float *unit, uint32_t *ids,
     ddb_exact_leave(&env);
 }
 
-/* The keys of the nprobe best cells, in order, for a unit query. */
-DDB_FN dreamdb_status ddb_ivf_probe(ddb_ctx *ctx, const ddb_ivf *ivf, uint32_t bits, const float *unit, uint64_t nprobe, ddb_arena *arena,
-                                    uint8_t **keys, size_t *count)
+/* The best `wide` centroids in order of left fold, with the scores. */
+DDB_FN dreamdb_status ddb_ivf_best(ddb_ctx *ctx, const ddb_ivf *ivf, ddb_code_find *find, size_t wide, uint32_t *ids, float *scores)
 {
-    size_t most = nprobe < ivf->k ? (size_t)nprobe : ivf->k, size = (bits + 7) / 8;
-    size_t wide = ivf->k - most < (size_t)DDB_IVF_MORE ? ivf->k : most + (size_t)DDB_IVF_MORE, got = 0;
-    uint32_t *ids = ddb_mem_new(ctx, uint32_t, wide);
-    float *scores = ddb_mem_new(ctx, float, wide);
-    float *row = ddb_mem_new(ctx, float, ivf->dim);
-    dreamdb_status status = DREAMDB_ERR_MEMORY;
+    size_t got = 0;
+    if (!ivf->near || find->wild) {
+        return ddb_bound_top(ctx, ivf->set, find->query, wide, ids, scores, &got);
+    }
+    ddb_code_find_again(find, wide, DDB_IVF_MARGIN);
+    dreamdb_status status = ddb_code_scan(ctx, find, ivf->near, 0, NULL);
+    if (status == DREAMDB_OK) {
+        status = ddb_code_settle(ctx, find);
+    }
+    while (status == DREAMDB_OK && find->heap.hit_count > 0) {
+        ddb_bound_hit hit = ddb_bound_pop(&find->heap);
+        ids[find->heap.hit_count] = (uint32_t)hit.ordinal;
+        scores[find->heap.hit_count] = hit.score;
+    }
+    return status;
+}
+
+/* The keys of the nprobe best cells, in order, for a unit query that find was started with.  What find has found is lost. */
+DDB_FN dreamdb_status ddb_ivf_probe(ddb_ctx *ctx, const ddb_ivf *ivf, uint32_t bits, ddb_code_find *find, uint64_t nprobe,
+                                    ddb_arena *arena, uint8_t **keys, size_t *count)
+{
+    size_t most = nprobe < ivf->k ? (size_t)nprobe : ivf->k, size = (bits + 7) / 8, more = DDB_IVF_MORE, wide = 0;
+    float near = (float)(ivf->dim + 8) * 2.4e-7f, *row = ddb_mem_new(ctx, float, ivf->dim), *scores = NULL;
+    uint32_t *ids = NULL;
+    dreamdb_status status = DREAMDB_OK;
+    bool again = true;
     *count = 0;
     *keys = (uint8_t *)ddb_mem_arena_array(ctx, arena, most, size);
-    if (ids && scores && row && *keys) {
-        status = ddb_bound_top(ctx, ivf->set, unit, wide, ids, scores, &got);
+    while (status == DREAMDB_OK && again) {
+        wide = ivf->k - most < more ? ivf->k : most + more;
+        ids = ddb_mem_arena_new(ctx, arena, uint32_t, wide);
+        scores = ddb_mem_arena_new(ctx, arena, float, wide);
+        status = ids && scores && row && *keys ? ddb_ivf_best(ctx, ivf, find, wide, ids, scores) : DREAMDB_ERR_MEMORY;
+        again = status == DREAMDB_OK && wide < ivf->k && scores[most - 1] - scores[wide - 1] <= near;   /* so near that order may change */
+        more *= 8;
     }
     if (status == DREAMDB_OK) {
-        ddb_ivf_settle(ivf, unit, ids, scores, got, row);
-        *count = got < most ? got : most;
+        ddb_ivf_settle(ivf, find->query, ids, scores, wide, row);
+        *count = most;
     }
     for (size_t i = 0; status == DREAMDB_OK && i < *count; i++) {
         ddb_ivf_key(ids[i], bits, *keys + i * size);
     }
     ddb_mem_drop(ctx, row, float, ivf->dim);
-    ddb_mem_drop(ctx, ids, uint32_t, wide);
-    ddb_mem_drop(ctx, scores, float, wide);
     return status;
 }
 
-/* ==== ROOM 25 imi | prefix ddb_imi_ | uses port mem bytes coll exact kern bound pool kmeans ivf ==== */
+/* ==== ROOM 26 imi | prefix ddb_imi_ | uses port mem bytes coll exact kern bound pool kmeans ivf ==== */
 /* The inverted multi-index: cells of a grid (spatial.md 5).  Each half of a unit vector has k_sub trained centroids; a cell is a pair of
    them, high half times k_sub plus low half.  A query looks at cells in the order of the sum of the two halves' scores, so k_sub^2 cells
    cost 2 * k_sub scores.
@@ -17374,7 +19080,7 @@ DDB_FN dreamdb_status ddb_imi_train(ddb_ctx *ctx, ddb_pool *pool, const float *s
     return status;
 }
 
-/* ==== ROOM 26 rabitq | prefix ddb_rabitq_ | uses port mem bytes exact kern lsh ==== */
+/* ==== ROOM 27 rabitq | prefix ddb_rabitq_ | uses port mem bytes exact kern lsh ==== */
 /* Codes of 1, 2, 4 or 8 bits a dimension after a random rotation (spatial.md 6; sums in lanes: evolution.md 5).  No training: a 32-byte
    seed draws the rotation R, and Gram-Schmidt makes its rows orthonormal.  y = R v; 1 bit keeps the sign (and may keep 1 / sum |y|, a
    factor for scores), more bits keep the level of y in an absolute range of 8 / sqrt(dim).
@@ -17677,13 +19383,13 @@ DDB_FN void ddb_rabitq_score_cell(uint32_t cpu, const ddb_rabitq *r, const float
         ddb_kern_levels(cpu, r->bits, codes, stride, count, r->dim, query, r->step, r->range, scores);
         return;
     }
-    ddb_kern_signs(cpu, codes, stride, count, r->dim, query, scores);
+    ddb_kern_sign_sums(cpu, codes, stride, count, r->dim, query, scores);
     for (size_t i = 0; i < count; i++) {
         scores[i] = ddb_exact_mul(scores[i], ddb_rabitq_scale(r, codes + i * stride));
     }
 }
 
-/* ==== ROOM 27 pq | prefix ddb_pq_ | uses port mem bytes exact kern bound pool kmeans ==== */
+/* ==== ROOM 28 pq | prefix ddb_pq_ | uses port mem bytes exact kern bound pool kmeans ==== */
 /* Product quantisation (spatial.md 6): a vector is cut into m parts, each is one byte: the number of the trained codeword with the largest
    left fold (a dot product of raw parts), the lowest on a tie.  Decoding puts codewords together; a score adds one table entry a part.
    Invariant: codes, decoded vectors and scores are the reference's bits.  The caller stands between ddb_exact_enter and leave. */
@@ -17843,7 +19549,7 @@ DDB_FN dreamdb_status ddb_pq_train(ddb_ctx *ctx, ddb_pool *pool, const float *sa
     return status;
 }
 
-/* ==== ROOM 28 index | prefix ddb_index_ | uses port mem bytes cbor addr exact kern pool kmeans lsh ivf imi rabitq pq bound ==== */
+/* ==== ROOM 29 index | prefix ddb_index_ | uses port mem bytes cbor addr exact kern pool kmeans lsh ivf imi rabitq pq bound code ==== */
 /* SpatialIndex objects (spatial.md 1) and VectorCompressor objects (spatial.md 6): the one room that knows all kinds, by two tables.
    Invariant: an open index is immutable and serves any number of threads.  A packed key is the key's digits from the top bit of byte 0
    on, padded with zeros, so that memcmp orders keys as their texts.  Objects are hostile until decoded: sizes are checked before anything
@@ -17869,6 +19575,7 @@ typedef struct ddb_index {
     ddb_lsh_l2 *lsh_l2;
     ddb_ivf    *ivf;
     ddb_imi    *imi;
+    ddb_code_turn *turn;                         /* cosine, where ivf has none */
 } ddb_index;
 
 /* The members of an object, as found; absent ones have no data. */
@@ -18135,32 +19842,36 @@ DDB_FN void ddb_index_keys_lsh_l2(const ddb_index_batch *b, size_t first, size_t
 
 DDB_FN size_t ddb_index_key_size(const ddb_index *ix) { return (ix->bits + 7) / 8; }
 
-DDB_FN dreamdb_status ddb_index_probe_lsh(ddb_ctx *ctx, const ddb_index *ix, const float *unit, uint64_t nprobe, ddb_arena *arena,
-                                          uint8_t **keys, size_t *count)
+DDB_FN dreamdb_status ddb_index_probe_lsh(ddb_ctx *ctx, const ddb_index *ix, const float *unit, ddb_code_find *find, uint64_t nprobe,
+                                          ddb_arena *arena, uint8_t **keys, size_t *count)
 {
+    (void)find;
     return ddb_lsh_probe(ctx, ix->lsh, unit, nprobe, arena, keys, count);
 }
 
-DDB_FN dreamdb_status ddb_index_probe_lsh_l2(ddb_ctx *ctx, const ddb_index *ix, const float *query, uint64_t nprobe, ddb_arena *arena,
-                                             uint8_t **keys, size_t *count)
+DDB_FN dreamdb_status ddb_index_probe_lsh_l2(ddb_ctx *ctx, const ddb_index *ix, const float *query, ddb_code_find *find, uint64_t nprobe,
+                                             ddb_arena *arena, uint8_t **keys, size_t *count)
 {
     int64_t bin = 0;
     double part = 0;
+    (void)find;
     if (!ddb_lsh_l2_bin(ix->lsh_l2, query, &bin, &part)) {
         return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "L2 index: projected bin outside signed 64-bit range");
     }
     return ddb_lsh_l2_probe(ctx, bin, part, nprobe, arena, keys, count);
 }
 
-DDB_FN dreamdb_status ddb_index_probe_ivf(ddb_ctx *ctx, const ddb_index *ix, const float *unit, uint64_t nprobe, ddb_arena *arena,
-                                          uint8_t **keys, size_t *count)
+DDB_FN dreamdb_status ddb_index_probe_ivf(ddb_ctx *ctx, const ddb_index *ix, const float *unit, ddb_code_find *find, uint64_t nprobe,
+                                          ddb_arena *arena, uint8_t **keys, size_t *count)
 {
-    return ddb_ivf_probe(ctx, ix->ivf, ix->bits, unit, nprobe, arena, keys, count);
+    (void)unit;
+    return ddb_ivf_probe(ctx, ix->ivf, ix->bits, find, nprobe, arena, keys, count);
 }
 
-DDB_FN dreamdb_status ddb_index_probe_imi(ddb_ctx *ctx, const ddb_index *ix, const float *unit, uint64_t nprobe, ddb_arena *arena,
-                                          uint8_t **keys, size_t *count)
+DDB_FN dreamdb_status ddb_index_probe_imi(ddb_ctx *ctx, const ddb_index *ix, const float *unit, ddb_code_find *find, uint64_t nprobe,
+                                          ddb_arena *arena, uint8_t **keys, size_t *count)
 {
+    (void)find;
     return ddb_imi_probe(ctx, ix->imi, ix->bits, unit, nprobe, arena, keys, count);
 }
 
@@ -18185,8 +19896,8 @@ typedef struct ddb_index_row {
     const char *algorithm, *metric;
     dreamdb_status (*open)(ddb_ctx *ctx, ddb_index *ix, const ddb_index_params *params, const char *path);
     dreamdb_status (*keys)(ddb_ctx *ctx, const ddb_index *ix, const float *units, size_t count, uint8_t *keys, size_t key_size);
-    dreamdb_status (*probe)(ddb_ctx *ctx, const ddb_index *ix, const float *query, uint64_t nprobe, ddb_arena *arena, uint8_t **keys,
-                            size_t *count);
+    dreamdb_status (*probe)(ddb_ctx *ctx, const ddb_index *ix, const float *query, ddb_code_find *find, uint64_t nprobe, ddb_arena *arena,
+                            uint8_t **keys, size_t *count);
     dreamdb_status (*train)(ddb_ctx *ctx, ddb_pool *pool, const ddb_index_training *t, float *centroids, ddb_buf *out);
 } ddb_index_row;
 
@@ -18291,6 +20002,7 @@ DDB_FN void ddb_index_free(ddb_ctx *ctx, ddb_index *ix)
         ddb_lsh_close(ctx, ix->lsh);
         ddb_lsh_l2_close(ctx, ix->lsh_l2);
         ddb_ivf_close(ctx, ix->ivf);
+        ddb_code_turn_close(ctx, ix->turn);
         ddb_imi_close(ctx, ix->imi);
         ddb_mem_drop(ctx, ix->parents, ddb_addr, ix->parent_count);
         ddb_mem_drop(ctx, ix, ddb_index, 1);
@@ -18380,6 +20092,9 @@ DDB_FN dreamdb_status ddb_index_decode(ddb_ctx *ctx, ddb_slice bytes, const char
         ddb_exact_enter(&env);
         status = row->open(ctx, ix, &params, path);
         ddb_exact_leave(&env);
+    }
+    if (status == DREAMDB_OK && !ix->l2 && !ix->ivf) {
+        status = ddb_code_turn_open(ctx, ix->dim, &ix->turn);
     }
     if (status < 0) {
         ddb_index_free(ctx, ix);
@@ -18594,9 +20309,13 @@ DDB_FN dreamdb_status ddb_index_prepare_query(ddb_ctx *ctx, const ddb_index *ix,
     return DREAMDB_OK;
 }
 
-/* The keys of the nprobe cells to look at for a query (as the user gave it), best first; fewer when there are not so many cells. */
-DDB_FN dreamdb_status ddb_index_probe(ddb_ctx *ctx, const ddb_index *ix, const float *query, uint64_t nprobe, ddb_arena *arena,
-                                      uint8_t **keys, size_t *count)
+/* The turn of room code for searches of cosine fields; NULL under l2. */
+DDB_FN const ddb_code_turn *ddb_index_turn(const ddb_index *ix) { return ix->ivf ? ix->ivf->turn : ix->turn; }
+
+/* The keys of the nprobe cells to look at, best first; fewer when there are not so many cells.  query was made ready by
+   ddb_index_prepare_query, and find started with it (NULL under l2). */
+DDB_FN dreamdb_status ddb_index_probe_with(ddb_ctx *ctx, const ddb_index *ix, const float *query, ddb_code_find *find, uint64_t nprobe,
+                                           ddb_arena *arena, uint8_t **keys, size_t *count)
 {
     ddb_exact_env env;
     *keys = NULL;
@@ -18604,15 +20323,27 @@ DDB_FN dreamdb_status ddb_index_probe(ddb_ctx *ctx, const ddb_index *ix, const f
     if (nprobe == 0) {
         return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "probe_count must be >= 1");
     }
-    float *unit = ddb_mem_new(ctx, float, ix->dim);
-    if (!unit) {
-        return DREAMDB_ERR_MEMORY;
-    }
-    dreamdb_status status = ddb_index_prepare_query(ctx, ix, query, unit);
     ddb_exact_enter(&env);
-    status = status < 0 ? status : ix->row->probe(ctx, ix, unit, nprobe, arena, keys, count);
+    dreamdb_status status = ix->row->probe(ctx, ix, query, find, nprobe, arena, keys, count);
     ddb_exact_leave(&env);
-    ddb_mem_drop(ctx, unit, float, ix->dim);
+    return status;
+}
+
+/* The same without a search in progress; query is made ready too (making it ready twice would round twice). */
+DDB_FN dreamdb_status ddb_index_probe(ddb_ctx *ctx, const ddb_index *ix, const float *query, uint64_t nprobe, ddb_arena *arena,
+                                      uint8_t **keys, size_t *count)
+{
+    ddb_code_find *find = NULL;
+    dreamdb_status status = ddb_index_turn(ix) ? ddb_code_find_open(ctx, ddb_index_turn(ix), &find) : DREAMDB_OK;
+    *keys = NULL;
+    *count = 0;
+    if (status == DREAMDB_OK && find) {
+        ddb_code_find_start(ctx, find, query);
+    }
+    if (status == DREAMDB_OK) {
+        status = ddb_index_probe_with(ctx, ix, query, find, nprobe, arena, keys, count);
+    }
+    ddb_code_find_close(ctx, find);
     return status;
 }
 
@@ -19024,7 +20755,7 @@ DDB_FN dreamdb_status ddb_index_codes(ddb_ctx *ctx, ddb_pool *pool, const ddb_co
     return c.failed == 0 ? DREAMDB_OK : ddb_mem_fail(ctx, DREAMDB_ERR_MEMORY, "no memory for the codes of %zu vectors", count);
 }
 
-/* ==== ROOM 29 bucket | prefix ddb_bucket_ | uses port mem bytes addr schema page ==== */
+/* ==== ROOM 30 bucket | prefix ddb_bucket_ | uses port mem bytes addr schema page ==== */
 /* Spatial buckets and their sidecars of exact vectors (core.md 7, spatial.md 7): packed headers with big-endian numbers, then records
    {u64 anchor, payload}; payload = little-endian floats (raw) or a code.
    Invariant: after a good open, records holds exactly count records and nothing lies behind them.
@@ -19256,7 +20987,7 @@ DDB_FN char *ddb_bucket_sidecar_path(ddb_ctx *ctx, ddb_arena *arena, const char 
     return out;
 }
 
-/* ==== ROOM 30 item | prefix ddb_item_ | uses port mem bytes coll cbor addr object page ==== */
+/* ==== ROOM 31 item | prefix ddb_item_ | uses port mem bytes coll cbor addr object page ==== */
 /* Payloads: blobs, blobs cut into chunks under an ItemManifest, packs of many (core.md 5, Items); and reading parts of packs, which
    postings need too.
    Invariant: whatever is handed out was verified (whole object, or range by its outboard), and lies inside the payload its row claims.
@@ -19976,7 +21707,7 @@ DDB_FN dreamdb_status ddb_item_load(ddb_ctx *ctx, ddb_env *env, ddb_arena *arena
     return status;
 }
 
-/* ==== ROOM 31 scalar | prefix ddb_scalar_ | uses port mem bytes coll cbor addr object roaring page track item ==== */
+/* ==== ROOM 32 scalar | prefix ddb_scalar_ | uses port mem bytes coll cbor addr object roaring page track item ==== */
 /* Scalar values as row keys (scalar.md 2), a column of a batch as a pack of postings (scalar.md 3, core.md 5), and predicates on one field
    (scalar.md 6).  Invariant: a value has exactly one encoding, and a posting that is handed out lies within the times of its row.
    Works on the bits of floats only: rounding mode, flush-to-zero and compiler flags cannot change a byte.  Must never know tombstones. */
@@ -20706,7 +22437,7 @@ DDB_FN dreamdb_status ddb_scalar_select(ddb_ctx *ctx, ddb_env *env, const ddb_tr
     return status;
 }
 
-/* ==== ROOM 32 view | prefix ddb_view_ | uses port mem bytes addr object schema track manifest ref tomb index bucket ==== */
+/* ==== ROOM 33 view | prefix ddb_view_ | uses port mem bytes addr object schema track manifest ref tomb index bucket ==== */
 /* The handle, and one immutable state of a dataset: Manifest and schema decoded, Tracks, indexes and tombstones loaded when first needed.
    Invariant: a view never changes what it shows; what is loaded lazily is guarded by view->lock and stays until the view is freed.
    Views are counted: the handle keeps one of its tip, each dreamdb_snapshot_open another. */
@@ -21356,7 +23087,7 @@ DDB_FN dreamdb_status ddb_view_state(ddb_ctx *ctx, struct dreamdb *db, const cha
     return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "`%s` names no state: use @label, ~3 or a Manifest address of 53 characters", state);
 }
 
-/* ==== ROOM 33 write | prefix ddb_write_ | uses port mem bytes coll hash cbor addr object schema page track manifest ref tomb pq index bucket item scalar view ==== */
+/* ==== ROOM 34 write | prefix ddb_write_ | uses port mem bytes coll hash cbor addr object schema page track manifest ref tomb pq index bucket item scalar view ==== */
 /* Every verb that makes a new Manifest: create, append, add-field, layers, constants, meta, train.
    Invariant: all objects are put and synced before the Ref moves, the Ref moves by compare-and-swap, and nothing else is changed; so a
    crash at any point leaves the old state or the new one.  Format: FORMAT.md "Append", "Create".  Reads no bucket but in train. */
@@ -22652,6 +24383,10 @@ DDB_FN dreamdb_status ddb_write_create(ddb_ctx *ctx, struct dreamdb *db, const d
     for (size_t i = 0; i < desc->field_count && status == DREAMDB_OK; i++) {
         if (desc->fields[i].kind == DREAMDB_CONSTANT) {
             status = ddb_write_add_field(ctx, db, desc->fields + i, NULL);
+            if (status < 0) {
+                ddb_mem_note(ctx, "; ref `%s` exists now, but without constant `%s` and those after it: add them with add-field", db->ref,
+                             desc->fields[i].name);
+            }
         }
     }
     return status;
@@ -23096,7 +24831,7 @@ DDB_FN dreamdb_status ddb_write_index_only(ddb_ctx *ctx, ddb_env *env, const dre
     return status;
 }
 
-/* ==== ROOM 34 scan | prefix ddb_scan_ | uses port mem bytes coll addr object page track manifest tomb index bucket item scalar view ====
+/* ==== ROOM 35 scan | prefix ddb_scan_ | uses port mem bytes coll addr object page track manifest tomb index bucket item scalar view ====
    */
 /* Rows out of Tracks: a source that walks one field in Track order, columns for a list of anchors, predicates, counts, cursors.
    Invariant: an anchor with several rows gives the last in Track order; deleted anchors never appear.
@@ -24439,47 +26174,117 @@ DDB_FN dreamdb_status ddb_scan_media(ddb_ctx *ctx, dreamdb_snapshot *view, const
     return status;
 }
 
-/* ==== ROOM 35 query | prefix ddb_query_ | uses port mem bytes coll exact kern bound pool addr object page track tomb index bucket view scan ==== */
+/* ==== ROOM 36 query | prefix ddb_query_ | uses port mem bytes coll exact kern bound code pool addr object page track tomb index bucket view scan ==== */
 /* Vector search over the cells of one view.  Each probed cell is read once, verified, and kept in a layout made for the scan (unit rows,
-   8-bit codes: room bound) under db->cells_cap; the answer is the exact left fold of the format, the same for every SIMD level, thread
-   count and cache size, ties by place in the Track.  Deleted rows are left out when a cell is built (a view never changes). */
+   4-bit codes: room code) under db->cells_cap; scores are the exact left fold of the format, and the answer is the same for every SIMD
+   level, thread count and cache size, ties by place in the Track.  Deleted rows are left out when a cell is built (a view never
+   changes). */
 
 #define DDB_QUERY_TOP 1024u              /* a longer list is first cut to the records there are */
 #define DDB_QUERY_CHUNK 64u              /* cells pinned at once by one query: bounds what a search holds beyond the cap */
+#define DDB_QUERY_MARGIN 3.0f            /* standard deviations: see room code and tools/bench (0 or 1 of 1,000 lists differ) */
+#define DDB_QUERY_BITS 1048576u          /* anchors: a bitmap of 128 kB is made for any predicate */
+#define DDB_QUERY_FEW 8u                 /* a predicate that keeps up to so many times top_k rows is answered from every cell */
+#define DDB_QUERY_FILTERS 4u             /* answers of predicates that a view keeps */
+#define DDB_QUERY_LANE 65536u            /* candidates or hits of a lane that is kept */
 #define DDB_QUERY_LOAD_BYTES (64u << 20) /* buckets fetched in one batch when cells are built */
 
 /* One cell ready to scan. */
 typedef struct ddb_query_cell {
-    ddb_bound_set *set;                  /* cosine; NULL when the cell has no row */
+    ddb_code_set  *set;                  /* cosine; NULL when the cell has no row */
     float         *rows;                 /* l2: [count][dim]; coded: exact unit vectors, if there are sidecars */
     uint8_t       *codes;                /* coded: [count][code_bytes] */
     uint64_t      *anchors;              /* [count], Track order */
-    size_t         count, bytes;
+    size_t         count, room, bytes;   /* room: what rows and anchors were made for */
     uint64_t       used;                 /* clock of the last use */
     uint32_t       pins;
     bool           loaded;
 } ddb_query_cell;
 
-typedef struct ddb_query_field { ddb_map keys; ddb_query_cell *cells; size_t count, cap, code_bytes; uint32_t dim; } ddb_query_field;
+/* The cells of one field: each stays where it is once made, so a pinned one is read without the lock. */
+typedef struct ddb_query_lane ddb_query_lane;
+typedef struct ddb_query_field {
+    ddb_map keys;
+    ddb_query_cell **cells;
+    size_t count, cap, code_bytes;
+    uint32_t dim;
+    ddb_query_lane *lanes;               /* scratch of searches that are over */
+} ddb_query_field;
 
-struct ddb_query_cells { ddb_port_mutex lock; ddb_query_field *fields; size_t field_count; uint64_t bytes, clock; };
+/* What a predicate keeps: a view never changes, so the last few are kept. */
+typedef struct ddb_query_filter {
+    struct ddb_query_filter *next;
+    ddb_buf       key;                   /* the predicate as bytes */
+    ddb_scan_list list;
+    uint64_t     *bits;
+    size_t        bit_words, users;
+    ddb_code_keep keep;
+} ddb_query_filter;
+
+struct ddb_query_cells {
+    ddb_port_mutex lock;
+    ddb_query_field *fields;
+    size_t field_count;
+    uint64_t bytes, clock;
+    ddb_query_filter *filters;
+};
 typedef struct ddb_query_cells ddb_query_cells;
 
 DDB_FN void ddb_query_cell_drop(ddb_ctx *ctx, ddb_query_cells *all, const ddb_query_field *field, ddb_query_cell *cell)
 {
-    if (cell->set) {
-        ddb_bound_free(ctx, cell->set);
-    }
-    ddb_mem_drop(ctx, cell->rows, float, cell->count * field->dim);
-    ddb_mem_free(ctx, cell->codes, cell->count * field->code_bytes);
-    ddb_mem_drop(ctx, cell->anchors, uint64_t, cell->count);
+    ddb_code_free(ctx, cell->set);
+    ddb_mem_drop(ctx, cell->rows, float, cell->room * field->dim);
+    ddb_mem_free(ctx, cell->codes, cell->room * field->code_bytes);
+    ddb_mem_drop(ctx, cell->anchors, uint64_t, cell->room);
     all->bytes -= cell->bytes;
     cell->set = NULL;
     cell->rows = NULL;
     cell->codes = NULL;
     cell->anchors = NULL;
-    cell->count = cell->bytes = 0;
+    cell->count = cell->room = cell->bytes = 0;
     cell->loaded = false;
+}
+
+/* A probed cell: its packed key, its rank among the probed in key order, its slot. */
+typedef struct ddb_query_probe { const uint8_t *key; uint64_t rank; size_t slot; ddb_query_cell *cell; } ddb_query_probe;
+
+/* What one running query needs, kept for the next one. */
+struct ddb_query_lane {
+    ddb_query_lane *next;
+    ddb_code_find  *find;                /* cosine */
+    float          *vector;              /* [dim], unit for cosine */
+    uint32_t        dim;
+};
+
+DDB_FN void ddb_query_lane_free(ddb_ctx *ctx, ddb_query_lane *lane)
+{
+    if (lane) {
+        ddb_code_find_close(ctx, lane->find);
+        ddb_mem_drop(ctx, lane->vector, float, lane->dim);
+        ddb_mem_drop(ctx, lane, ddb_query_lane, 1);
+    }
+}
+
+DDB_FN void ddb_query_lanes_free(ddb_ctx *ctx, ddb_query_field *field)
+{
+    while (field->lanes) {
+        ddb_query_lane *lane = field->lanes;
+        field->lanes = lane->next;
+        ddb_query_lane_free(ctx, lane);
+    }
+}
+
+DDB_FN uint64_t ddb_query_filter_bytes(const ddb_query_filter *filter)
+{
+    return sizeof *filter + filter->key.size + (filter->list.count + filter->bit_words) * sizeof(uint64_t);
+}
+
+DDB_FN void ddb_query_filter_free(ddb_ctx *ctx, ddb_query_filter *filter)
+{
+    ddb_scan_list_free(ctx, &filter->list);
+    ddb_mem_drop(ctx, filter->bits, uint64_t, filter->bit_words);
+    ddb_bytes_free(&filter->key);
+    ddb_mem_drop(ctx, filter, ddb_query_filter, 1);
 }
 
 DDB_FN void ddb_query_cells_free(ddb_ctx *ctx, void *user)
@@ -24488,10 +26293,18 @@ DDB_FN void ddb_query_cells_free(ddb_ctx *ctx, void *user)
     for (size_t f = 0; f < all->field_count; f++) {
         ddb_query_field *field = all->fields + f;
         for (size_t i = 0; i < field->count; i++) {
-            ddb_query_cell_drop(ctx, all, field, field->cells + i);
+            ddb_query_cell_drop(ctx, all, field, field->cells[i]);
+            ddb_mem_drop(ctx, field->cells[i], ddb_query_cell, 1);
         }
-        ddb_mem_drop(ctx, field->cells, ddb_query_cell, field->cap);
+        ddb_query_lanes_free(ctx, field);
+        ddb_mem_drop(ctx, field->cells, ddb_query_cell *, field->cap);
         ddb_coll_map_free(ctx, &field->keys);
+    }
+    while (all->filters) {
+        ddb_query_filter *filter = all->filters;
+        all->filters = filter->next;
+        filter->key.ctx = ctx;
+        ddb_query_filter_free(ctx, filter);
     }
     ddb_mem_drop(ctx, all->fields, ddb_query_field, all->field_count);
     ddb_port_mutex_free(&all->lock);
@@ -24529,10 +26342,11 @@ typedef struct ddb_query_run {
     ddb_query_cells  *cells;
     ddb_query_field  *table;
     const dreamdb_query *query;
-    ddb_scan_list     where;
+    ddb_query_filter *where;
     const ddb_codec  *codec;             /* NULL: floats are stored */
     uint32_t          dim, top_k, pool;  /* pool: of the best codes, when their exact vectors are looked at */
-    bool              l2, has_where, rerank;
+    bool              l2, has_where, rerank, automatic;
+    float             margin;            /* of room code: standard deviations, 0 = proven */
     uint64_t          cells_probed, cells_read, candidates, reranked;      /* under cells->lock */
 } ddb_query_run;
 
@@ -24601,110 +26415,122 @@ DDB_FN dreamdb_status ddb_query_build_filter(ddb_ctx *ctx, const ddb_query_build
     return status;
 }
 
-/* Unit rows for cosine; drops what the filter leaves out.  Returns the new count; a stored vector without a direction is left out. */
+/* Drops what the filter leaves out, then makes unit rows for cosine, in place.  Returns the new count; a stored vector without a direction
+   is left out. */
 DDB_FN size_t ddb_query_build_settle(const ddb_query_build *build, uint64_t *anchors, float *vectors, size_t count, const uint8_t *keep)
 {
-    uint32_t dim = build->run->dim;
-    size_t out = 0;
+    size_t dim = build->run->dim, kept = 0, out = 0;
     ddb_exact_env env;
-    ddb_exact_enter(&env);
     for (size_t i = 0; i < count; i++) {
-        bool good = keep[i] != 0;
-        if (good && build->run->l2) {
-            memmove(vectors + out * dim, vectors + i * dim, dim * sizeof(float));
-        } else if (good) {
-            good = ddb_exact_unit(vectors + i * dim, dim, vectors + out * dim) == DDB_EXACT_GOOD;
+        if (keep[i] != 0 && kept != i) {
+            memmove(vectors + kept * dim, vectors + i * dim, dim * sizeof(float));
+            anchors[kept] = anchors[i];
         }
-        if (good) {
-            anchors[out++] = anchors[i];
+        kept += keep[i] != 0;
+    }
+    if (build->run->l2) {
+        return kept;
+    }
+    ddb_exact_enter(&env);
+    for (size_t i = 0; i < kept;) {
+        ddb_exact_fault fault = DDB_EXACT_GOOD;
+        size_t n = kept - i < (size_t)DDB_KERN_LANES ? kept - i : (size_t)DDB_KERN_LANES;
+        if (out != i) {
+            memmove(vectors + out * dim, vectors + i * dim, n * dim * sizeof(float));
+            memmove(anchors + out, anchors + i, n * sizeof *anchors);
         }
+        size_t good = ddb_kern_units(build->cpu, vectors + out * dim, dim, n, dim, vectors + out * dim, &fault);
+        out += good;
+        i += good < n ? good + 1 : n;
     }
     ddb_exact_leave(&env);
     return out;
 }
 
-/* Reads the records of all buckets of a cell, in Track order. */
-DDB_FN dreamdb_status ddb_query_build_read(ddb_ctx *ctx, const ddb_query_build *build, uint64_t **anchors, float **vectors, size_t *count)
+/* Opens bucket r of a cell. */
+DDB_FN dreamdb_status ddb_query_build_open(ddb_ctx *ctx, const ddb_query_build *build, size_t r, ddb_bucket *bucket)
 {
     const ddb_query_run *run = build->run;
-    size_t total = 0, floats = 0;
-    for (int pass = 0; pass < 2; pass++) {
-        size_t at = 0;
-        for (size_t r = 0; r < build->row_count; r++) {
-            ddb_bucket bucket;
-            const ddb_object_want *want = build->wants + r;
-            dreamdb_status status = ddb_bucket_open(ctx, ddb_bytes_slice(want->object.data, want->object.size), want->path, run->dim,
-                                                    run->field->binding->modality, &bucket);
-            if (status < 0) {
-                return status;
-            }
-            if (!ddb_addr_equal(&bucket.index, &run->field->registry.index)) {
-                return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, want->path,
-                                       "bucket was placed under another spatial index than the field's");
-            }
-            for (size_t i = 0; pass && i < bucket.count; i++, at++) {
-                (*anchors)[at] = ddb_bucket_anchor(&bucket, i);
-                if ((*anchors)[at] < build->rows[r].t_start || (*anchors)[at] >= build->rows[r].t_end) {
-                    return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, want->path, "bucket holds anchor %llu outside its Track row",
-                                           (unsigned long long)(*anchors)[at]);
-                }
-                ddb_bucket_vector(&bucket, i, run->dim, *vectors + at * run->dim);
-            }
-            total += pass ? 0 : bucket.count;
-        }
-        if (pass == 0) {
-            if (!ddb_mem_mul(total, run->dim, &floats)) {
-                return ddb_mem_fail(ctx, DREAMDB_ERR_LIMIT, "a cell of %zu records is too big", total);
-            }
-            *anchors = ddb_mem_new(ctx, uint64_t, total);
-            *vectors = ddb_mem_new(ctx, float, floats);
-            *count = total;
-            if (!*anchors || !*vectors) {
-                return DREAMDB_ERR_MEMORY;
-            }
-        }
+    const ddb_object_want *want = build->wants + r;
+    dreamdb_status status = ddb_bucket_open(ctx, ddb_bytes_slice(want->object.data, want->object.size), want->path, run->dim,
+                                            run->field->binding->modality, bucket);
+    if (status == DREAMDB_OK && !ddb_addr_equal(&bucket->index, &run->field->registry.index)) {
+        return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, want->path, "bucket was placed under another spatial index than the field's");
     }
-    return DREAMDB_OK;
+    return status;
 }
 
-/* Builds one cell; runs on a worker. */
+/* Makes room for the records of a cell: rows of the set for cosine, plain rows for l2. */
+DDB_FN dreamdb_status ddb_query_build_room(ddb_ctx *ctx, ddb_query_build *build, size_t total)
+{
+    ddb_query_cell *cell = &build->cell;
+    size_t floats = 0;
+    if (!ddb_mem_mul(total, build->run->dim, &floats)) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_LIMIT, "a cell of %zu records is too big", total);
+    }
+    cell->room = total;
+    cell->anchors = ddb_mem_new(ctx, uint64_t, total);
+    cell->rows = build->run->l2 ? ddb_mem_new(ctx, float, floats) : NULL;
+    cell->set = build->run->l2 ? NULL : ddb_code_alloc(ctx, total, build->run->dim, true);
+    return cell->anchors && (cell->rows || cell->set) ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+}
+
+/* Reads the records of all buckets of a cell, in Track order. */
+DDB_FN dreamdb_status ddb_query_build_read(ddb_ctx *ctx, ddb_query_build *build, float **vectors, size_t *count)
+{
+    size_t at = 0, dim = build->run->dim;
+    dreamdb_status status = DREAMDB_OK;
+    ddb_bucket bucket;
+    for (size_t r = 0; r < build->row_count && status == DREAMDB_OK; r++) {
+        status = ddb_query_build_open(ctx, build, r, &bucket);
+        *count += status == DREAMDB_OK ? bucket.count : 0;
+    }
+    if (status < 0 || *count == 0) {
+        return status;
+    }
+    status = ddb_query_build_room(ctx, build, *count);
+    *vectors = status < 0 ? NULL : build->run->l2 ? build->cell.rows : build->cell.set->rows;
+    for (size_t r = 0; r < build->row_count && status == DREAMDB_OK; r++) {
+        status = ddb_query_build_open(ctx, build, r, &bucket);
+        for (size_t i = 0; i < bucket.count && status == DREAMDB_OK; i++, at++) {
+            uint64_t anchor = ddb_bucket_anchor(&bucket, i);
+            if (anchor < build->rows[r].t_start || anchor >= build->rows[r].t_end) {
+                status = ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, build->wants[r].path, "bucket holds anchor %llu outside its Track row",
+                                         (unsigned long long)anchor);
+            }
+            build->cell.anchors[at] = anchor;
+            ddb_bucket_vector(&bucket, i, dim, *vectors + at * dim);
+        }
+    }
+    return status;
+}
+
+/* Builds one cell; runs on a worker.  What is made belongs to build->cell, also after a failure. */
 DDB_FN dreamdb_status ddb_query_build_cell(ddb_ctx *ctx, ddb_query_build *build)
 {
-    uint64_t *anchors = NULL;
     float *vectors = NULL;
-    uint8_t *keep = NULL;
-    size_t count = 0, kept = 0;
-    uint32_t dim = build->run->dim;
+    size_t count = 0;
     ddb_query_cell *cell = &build->cell;
-    dreamdb_status status = ddb_query_build_read(ctx, build, &anchors, &vectors, &count);
-    keep = status == DREAMDB_OK ? ddb_mem_new(ctx, uint8_t, count) : NULL;
+    dreamdb_status status = ddb_query_build_read(ctx, build, &vectors, &count);
+    uint8_t *keep = status == DREAMDB_OK ? ddb_mem_new(ctx, uint8_t, count) : NULL;
     status = status == DREAMDB_OK && !keep ? DREAMDB_ERR_MEMORY : status;
-    if (status == DREAMDB_OK) {
-        status = ddb_query_build_filter(ctx, build, anchors, vectors, dim * sizeof(float), count, keep);
+    if (status == DREAMDB_OK && count > 0) {
+        status = ddb_query_build_filter(ctx, build, cell->anchors, vectors, build->run->dim * sizeof(float), count, keep);
     }
-    if (status == DREAMDB_OK) {
-        kept = ddb_query_build_settle(build, anchors, vectors, count, keep);
-        cell->anchors = kept > 0 ? ddb_mem_new(ctx, uint64_t, kept) : NULL;
-        cell->rows = kept > 0 && build->run->l2 ? ddb_mem_new(ctx, float, kept * dim) : NULL;
-        status = kept > 0 && (!cell->anchors || (build->run->l2 && !cell->rows)) ? DREAMDB_ERR_MEMORY : DREAMDB_OK;
-        cell->count = kept;
-    }
-    if (status == DREAMDB_OK && kept > 0) {
-        memcpy(cell->anchors, anchors, kept * sizeof *anchors);
-        if (cell->rows) {
-            memcpy(cell->rows, vectors, kept * dim * sizeof(float));
-        } else {
-            status = ddb_bound_build(ctx, vectors, dim, kept, dim, 0, &cell->set);
+    if (status == DREAMDB_OK && count > 0) {
+        cell->count = ddb_query_build_settle(build, cell->anchors, vectors, count, keep);
+        if (cell->set) {
+            cell->set->count = cell->count;
+            cell->set->blocks = ddb_kern_blocks(cell->count);
+            status = ddb_code_finish(ctx, ddb_index_turn(build->run->field->index), cell->set);
         }
     }
     if (status == DREAMDB_OK) {
-        cell->bytes = kept * sizeof(uint64_t) + (cell->rows ? kept * dim * sizeof(float) : 0) + (cell->set ? ddb_bound_bytes(cell->set)
-            : 0) + sizeof *cell;
+        cell->bytes = cell->room * sizeof(uint64_t) + (cell->rows ? cell->room * build->run->dim * sizeof(float) : 0)
+                      + (cell->set ? cell->set->bytes : 0) + sizeof *cell;
         cell->loaded = true;
     }
     ddb_mem_drop(ctx, keep, uint8_t, count);
-    ddb_mem_drop(ctx, vectors, float, count * dim);
-    ddb_mem_drop(ctx, anchors, uint64_t, count);
     return status;
 }
 
@@ -24811,7 +26637,7 @@ DDB_FN dreamdb_status ddb_query_coded_cell(ddb_ctx *ctx, ddb_query_build *build)
     }
     if (status == DREAMDB_OK) {
         kept = ddb_query_coded_settle(build, &c);
-        cell->count = kept;
+        cell->count = cell->room = kept;
         cell->anchors = kept > 0 ? ddb_mem_new(ctx, uint64_t, kept) : NULL;
         cell->codes = kept > 0 ? (uint8_t *)ddb_mem_alloc(ctx, kept * c.size) : NULL;
         cell->rows = kept > 0 && c.vectors ? ddb_mem_new(ctx, float, kept * dim) : NULL;
@@ -24855,7 +26681,7 @@ DDB_FN void ddb_query_evict(ddb_ctx *ctx, ddb_query_cells *all, uint64_t cap)
         ddb_query_field *owner = NULL;
         for (size_t f = 0; f < all->field_count; f++) {
             for (size_t i = 0; i < all->fields[f].count; i++) {
-                ddb_query_cell *cell = all->fields[f].cells + i;
+                ddb_query_cell *cell = all->fields[f].cells[i];
                 if (cell->loaded && cell->pins == 0 && cell->bytes > 0 && (!oldest || cell->used < oldest->used)) {
                     oldest = cell;
                     owner = all->fields + f;
@@ -24927,7 +26753,7 @@ DDB_FN dreamdb_status ddb_query_build_group(ddb_ctx *ctx, ddb_query_run *run, dd
     }
     ddb_pool_run(run->view->db->env->pool, ddb_query_build_task, builds, (uint32_t)key_count);
     for (size_t k = 0; k < key_count; k++) {
-        ddb_query_cell *cell = run->table->cells + slots[k];
+        ddb_query_cell *cell = run->table->cells[slots[k]];
         uint32_t pins = cell->pins;
         *cell = builds[k].cell;
         cell->pins = pins;
@@ -24976,9 +26802,6 @@ DDB_FN dreamdb_status ddb_query_load(ddb_ctx *ctx, ddb_query_run *run, const ddb
 
 /* ---- Pinning ---- */
 
-/* A probed cell: its packed key, its rank among the probed in key order, its slot. */
-typedef struct ddb_query_probe { const uint8_t *key; uint64_t rank; size_t slot; } ddb_query_probe;
-
 DDB_FN int ddb_query_probe_compare(const void *a, const void *b, void *user)
 {
     const ddb_query_probe *const *x = (const ddb_query_probe *const *)a, *const *y = (const ddb_query_probe *const *)b;
@@ -24997,17 +26820,20 @@ DDB_FN dreamdb_status ddb_query_slot(ddb_ctx *ctx, ddb_query_field *table, const
     fresh = fresh || *at == UINT64_MAX;
     if (fresh && table->count == table->cap) {
         size_t cap = table->cap > 0 ? table->cap * 2 : 64;
-        ddb_query_cell *cells = (ddb_query_cell *)ddb_mem_resize(ctx, table->cells, table->cap * sizeof *cells, cap * sizeof *cells);
-        if (!cells) {
+        ddb_query_cell **cells = (ddb_query_cell **)ddb_mem_resize(ctx, table->cells, table->cap * sizeof *cells, cap * sizeof *cells);
+        if (cells) {
+            table->cells = cells;
+            table->cap = cap;
+        }
+    }
+    if (fresh) {
+        ddb_query_cell *cell = table->count < table->cap ? ddb_mem_new(ctx, ddb_query_cell, 1) : NULL;
+        if (!cell) {
             *at = UINT64_MAX;                                /* the key is in the map without a cell: the next try gives it one */
             return DREAMDB_ERR_MEMORY;
         }
-        table->cells = cells;
-        table->cap = cap;
-    }
-    if (fresh) {
         *at = table->count;
-        memset(table->cells + table->count++, 0, sizeof *table->cells);
+        table->cells[table->count++] = cell;
     }
     *slot = (size_t)*at;
     return DREAMDB_OK;
@@ -25026,7 +26852,7 @@ DDB_FN dreamdb_status ddb_query_missing(ddb_ctx *ctx, ddb_query_run *run, ddb_ar
         return DREAMDB_ERR_MEMORY;
     }
     for (size_t i = 0; i < count; i++) {
-        if (!run->table->cells[probes[i].slot].loaded) {
+        if (!probes[i].cell->loaded) {
             order[(*missing)++] = probes + i;
         }
     }
@@ -25055,7 +26881,8 @@ DDB_FN dreamdb_status ddb_query_pin(ddb_ctx *ctx, ddb_query_run *run, ddb_query_
         if (status < 0) {
             break;
         }
-        ddb_query_cell *cell = run->table->cells + probes[pinned].slot;
+        ddb_query_cell *cell = run->table->cells[probes[pinned].slot];
+        probes[pinned].cell = cell;
         cell->pins++;
         cell->used = ++run->cells->clock;
         missing += !cell->loaded;
@@ -25073,12 +26900,12 @@ DDB_FN dreamdb_status ddb_query_pin(ddb_ctx *ctx, ddb_query_run *run, ddb_query_
     if (status == DREAMDB_OK) {
         run->cells_probed += counted ? count : 0;
         for (size_t i = 0; i < count && counted; i++) {
-            run->cells_read += run->table->cells[probes[i].slot].count > 0;
-            run->candidates += run->table->cells[probes[i].slot].count;
+            run->cells_read += probes[i].cell->count > 0;
+            run->candidates += probes[i].cell->count;
         }
     } else {
         for (size_t i = 0; i < pinned; i++) {
-            run->table->cells[probes[i].slot].pins--;
+            probes[i].cell->pins--;
         }
     }
     ddb_port_unlock(&run->cells->lock);
@@ -25089,7 +26916,7 @@ DDB_FN void ddb_query_unpin(ddb_ctx *ctx, ddb_query_run *run, const ddb_query_pr
 {
     ddb_port_lock(&run->cells->lock);
     for (size_t i = 0; i < count; i++) {
-        run->table->cells[probes[i].slot].pins--;
+        probes[i].cell->pins--;
     }
     if (run->cells->bytes > run->view->db->cells_cap) {
         ddb_query_evict(ctx, run->cells, run->view->db->cells_cap);
@@ -25107,16 +26934,12 @@ typedef struct ddb_query_near { float *scores; uint64_t *ordinals; size_t count,
 /* State of one query vector. */
 typedef struct ddb_query_one {
     ddb_query_run  *run;
-    const float    *vector;              /* unit for cosine */
-    const float    *given;               /* as the caller gave it: probes make a unit vector of their own, and twice is not once */
-    ddb_bound_query *bound;
+    ddb_query_lane *lane;
     ddb_query_near  near;
     float          *prepared;            /* coded: the query as the compressor wants it */
     float          *scores;              /* coded: of the rows of a cell */
     size_t          score_cap;
     uint64_t        live;                /* rows scanned that the predicate keeps */
-    uint8_t        *keep;
-    size_t          keep_cap;
 } ddb_query_one;
 
 DDB_FN void ddb_query_near_add(ddb_query_near *near, float score, uint64_t ordinal)
@@ -25153,14 +26976,14 @@ DDB_FN void ddb_query_folds(ddb_ctx *ctx, const float *rows, size_t count, const
 }
 
 /* f32 of the f64 sum of squared differences, index order (spatial.md 3). */
-DDB_FN void ddb_query_scan_l2(ddb_query_one *one, const ddb_query_cell *cell, uint64_t base, const uint8_t *keep)
+DDB_FN void ddb_query_scan_l2(ddb_query_one *one, const ddb_query_cell *cell, uint64_t base, const ddb_code_keep *keep)
 {
     uint32_t dim = one->run->dim;
     ddb_exact_env env;
     ddb_exact_enter(&env);
     for (size_t i = 0; i < cell->count; i++) {
-        if (!keep || keep[i]) {
-            ddb_query_near_add(&one->near, ddb_exact_dist2_wide(cell->rows + i * dim, one->vector, dim), base + i);
+        if (!keep || ddb_code_keeps(keep, i)) {
+            ddb_query_near_add(&one->near, ddb_exact_dist2_wide(cell->rows + i * dim, one->lane->vector, dim), base + i);
         }
     }
     ddb_exact_leave(&env);
@@ -25168,7 +26991,7 @@ DDB_FN void ddb_query_scan_l2(ddb_query_one *one, const ddb_query_cell *cell, ui
 
 /* Scores of all rows of a coded cell: by their codes, or (--exact) by the vectors themselves where there are sidecars. */
 DDB_FN dreamdb_status ddb_query_scan_coded(ddb_ctx *ctx, ddb_query_one *one, const ddb_query_cell *cell, uint64_t base,
-                                           const uint8_t *keep)
+                                           const ddb_code_keep *keep)
 {
     const ddb_query_run *run = one->run;
     if (cell->count > one->score_cap) {
@@ -25181,43 +27004,74 @@ DDB_FN dreamdb_status ddb_query_scan_coded(ddb_ctx *ctx, ddb_query_one *one, con
         one->score_cap = cell->count;
     }
     if (run->query->exact && cell->rows) {
-        ddb_query_folds(ctx, cell->rows, cell->count, one->vector, run->dim, one->scores);
+        ddb_query_folds(ctx, cell->rows, cell->count, one->lane->vector, run->dim, one->scores);
     } else {
         ddb_index_codec_scores(ctx->cpu, run->codec, one->prepared, cell->codes, run->codec->code_bytes, cell->count, one->scores);
     }
     for (size_t i = 0; i < cell->count; i++) {
-        if (!keep || keep[i]) {              /* a score that is no number (a hostile factor) comes last */
+        if (!keep || ddb_code_keeps(keep, i)) {              /* a score that is no number (a hostile factor) comes last */
             ddb_query_near_add(&one->near, ddb_exact_finite(one->scores[i]) ? -one->scores[i] : 3.4e38f, base + i);
         }
     }
     return DREAMDB_OK;
 }
 
-/* Which rows of a cell the predicate keeps; NULL when there is none. */
-DDB_FN dreamdb_status ddb_query_keep(ddb_ctx *ctx, ddb_query_one *one, const ddb_query_cell *cell, const uint8_t **keep)
+/* Which rows of a cell the predicate keeps; false when there is none, so that all are kept.  Under nprobe = auto, and for l2, they are
+   counted. */
+DDB_FN bool ddb_query_keep(ddb_query_one *one, const ddb_query_cell *cell, ddb_code_keep *keep)
 {
-    const ddb_scan_list *where = &one->run->where;
-    *keep = NULL;
     if (!one->run->has_where) {
         one->live += cell->count;
-        return DREAMDB_OK;
+        return false;
     }
-    if (cell->count > one->keep_cap) {
-        ddb_mem_drop(ctx, one->keep, uint8_t, one->keep_cap);
-        one->keep_cap = 0;
-        one->keep = ddb_mem_new(ctx, uint8_t, cell->count);
-        if (!one->keep) {
-            return DREAMDB_ERR_MEMORY;
+    *keep = one->run->where->keep;
+    keep->anchors = cell->anchors;
+    for (size_t i = 0; i < cell->count && one->run->automatic; i++) {
+        one->live += ddb_code_keeps(keep, i);
+    }
+    return true;
+}
+
+/* Gives the hits that come from these cells their anchors, while the cells are pinned. */
+DDB_FN void ddb_query_anchors(ddb_code_find *find, const ddb_query_probe *probes, size_t count)
+{
+    for (size_t h = 0; h < find->heap.hit_count; h++) {
+        ddb_bound_hit *hit = find->heap.hits + h;
+        for (size_t i = 0; i < count; i++) {
+            if (probes[i].rank == hit->ordinal >> 32) {
+                hit->anchor = probes[i].cell->anchors[hit->ordinal & 0xffffffffu];
+            }
         }
-        one->keep_cap = cell->count;
     }
-    for (size_t i = 0; i < cell->count; i++) {
-        size_t at = ddb_coll_lower_u64(where->anchors, where->count, cell->anchors[i]);
-        one->keep[i] = at < where->count && where->anchors[at] == cell->anchors[i];
-        one->live += one->keep[i];
+}
+
+/* Scans pinned cells. */
+DDB_FN dreamdb_status ddb_query_scan_cells(ddb_ctx *ctx, ddb_query_one *one, const ddb_query_probe *probes, size_t count)
+{
+    dreamdb_status status = DREAMDB_OK;
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        const ddb_query_cell *cell = probes[i].cell;
+        ddb_code_keep keep;
+        if (i + 1 < count && probes[i + 1].cell->set) {
+            ddb_code_fetch(probes[i + 1].cell->set);
+        }
+        if (cell->count == 0) {
+            continue;
+        }
+        const ddb_code_keep *only = ddb_query_keep(one, cell, &keep) ? &keep : NULL;
+        if (one->run->l2) {
+            ddb_query_scan_l2(one, cell, probes[i].rank << 32, only);
+        } else if (one->run->codec) {
+            status = ddb_query_scan_coded(ctx, one, cell, probes[i].rank << 32, only);
+        } else {
+            status = ddb_code_scan(ctx, one->lane->find, cell->set, probes[i].rank << 32, only);
+        }
     }
-    *keep = one->keep;
-    return DREAMDB_OK;
+    if (status == DREAMDB_OK && !one->run->l2 && !one->run->codec) {
+        status = ddb_code_settle(ctx, one->lane->find);
+        ddb_query_anchors(one->lane->find, probes, count);
+    }
+    return status;
 }
 
 /* Scans probes[0..count) in the order given, a chunk of cells pinned at a time. */
@@ -25227,36 +27081,26 @@ DDB_FN dreamdb_status ddb_query_scan(ddb_ctx *ctx, ddb_query_one *one, ddb_query
     for (size_t from = 0; from < count && status == DREAMDB_OK; from += DDB_QUERY_CHUNK) {
         size_t n = count - from < DDB_QUERY_CHUNK ? count - from : DDB_QUERY_CHUNK;
         status = ddb_query_pin(ctx, one->run, probes + from, n, true);
-        if (status < 0) {
-            return status;
+        if (status == DREAMDB_OK) {
+            status = ddb_query_scan_cells(ctx, one, probes + from, n);
+            ddb_query_unpin(ctx, one->run, probes + from, n);
         }
-        for (size_t i = 0; i < n && status == DREAMDB_OK; i++) {
-            ddb_port_lock(&one->run->cells->lock);           /* the table may be moving while another query adds a cell */
-            ddb_query_cell cell = one->run->table->cells[probes[from + i].slot];
-            ddb_port_unlock(&one->run->cells->lock);
-            uint64_t base = probes[from + i].rank << 32;
-            const uint8_t *keep = NULL;
-            if (cell.count == 0) {
-                continue;
-            }
-            status = ddb_query_keep(ctx, one, &cell, &keep);
-            if (status == DREAMDB_OK && one->run->l2) {
-                ddb_query_scan_l2(one, &cell, base, keep);
-            } else if (status == DREAMDB_OK && one->run->codec) {
-                status = ddb_query_scan_coded(ctx, one, &cell, base, keep);
-            } else if (status == DREAMDB_OK) {
-                status = ddb_bound_query_scan(ctx, one->bound, cell.set, base, keep);
-            }
-        }
-        ddb_query_unpin(ctx, one->run, probes + from, n);
     }
     return status;
 }
 
-/* Ranks in key order, so that ordinals follow the Track. */
+/* Ranks in key order, so that ordinals follow the Track: a short key is its own rank. */
 DDB_FN dreamdb_status ddb_query_rank(ddb_ctx *ctx, const ddb_query_run *run, ddb_arena *arena, ddb_query_probe *probes, size_t count)
 {
     size_t key_size = ddb_index_key_size(run->field->index);
+    for (size_t i = 0; i < count && key_size <= 4; i++) {
+        for (size_t b = 0; b < key_size; b++) {
+            probes[i].rank = probes[i].rank << 8 | probes[i].key[b];
+        }
+    }
+    if (key_size <= 4) {
+        return DREAMDB_OK;
+    }
     ddb_query_probe **order = ddb_mem_arena_new(ctx, arena, ddb_query_probe *, count);
     if (!order) {
         return DREAMDB_ERR_MEMORY;
@@ -25308,7 +27152,8 @@ DDB_FN dreamdb_status ddb_query_list(ddb_ctx *ctx, const ddb_query_one *one, ddb
     size_t key_size = ddb_index_key_size(one->run->field->index);
     uint8_t *keys = NULL;
     dreamdb_status status = nprobe == 0 ? ddb_query_all_keys(ctx, one->run, arena, &keys, count)
-                                        : ddb_index_probe(ctx, one->run->field->index, one->given, nprobe, arena, &keys, count);
+                                        : ddb_index_probe_with(ctx, one->run->field->index, one->lane->vector, one->lane->find, nprobe,
+                                                               arena, &keys, count);
     *probes = status == DREAMDB_OK ? ddb_mem_arena_new(ctx, arena, ddb_query_probe, *count) : NULL;
     if (status == DREAMDB_OK && !*probes) {
         return DREAMDB_ERR_MEMORY;
@@ -25330,15 +27175,22 @@ DDB_FN dreamdb_status ddb_query_one_begin(ddb_ctx *ctx, ddb_query_one *one, ddb_
         one->near.ordinals = ddb_mem_arena_new(ctx, arena, uint64_t, one->near.cap);
         return one->near.scores && one->near.ordinals ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
     }
-    if (one->bound) {
-        ddb_bound_query_free(ctx, one->bound);
-        one->bound = NULL;
+    ddb_code_find_again(one->lane->find, one->run->top_k, one->run->margin);
+    return DREAMDB_OK;
+}
+
+/* The probe of that rank. */
+DDB_FN ddb_query_probe *ddb_query_ranked(ddb_query_probe *probes, size_t count, uint64_t rank)
+{
+    size_t p = 0;
+    while (p + 1 < count && probes[p].rank != rank) {
+        p++;
     }
-    return ddb_bound_query_init(ctx, one->vector, one->run->dim, one->run->top_k, &one->bound);
+    return probes + p;
 }
 
 /* The pool of the best codes by their exact vectors, best first; equal ones stay in the order of their codes (evolution.md 5). */
-DDB_FN dreamdb_status ddb_query_rerank(ddb_ctx *ctx, ddb_query_one *one, const ddb_query_probe *const *by_rank)
+DDB_FN dreamdb_status ddb_query_rerank(ddb_ctx *ctx, ddb_query_one *one, ddb_query_probe *probes, size_t probe_count)
 {
     ddb_query_near exact = one->near;
     ddb_query_run *run = one->run;
@@ -25351,24 +27203,22 @@ DDB_FN dreamdb_status ddb_query_rerank(ddb_ctx *ctx, ddb_query_one *one, const d
     exact.count = 0;
     exact.cap = count;
     for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
-        ddb_query_probe probe = *by_rank[one->near.ordinals[i] >> 32];
+        ddb_query_probe *probe = ddb_query_ranked(probes, probe_count, one->near.ordinals[i] >> 32);
         float score = 0;
-        status = ddb_query_pin(ctx, run, &probe, 1, false);
+        status = ddb_query_pin(ctx, run, probe, 1, false);
         if (status < 0) {
             break;
         }
-        ddb_port_lock(&run->cells->lock);
-        const float *rows = run->table->cells[probe.slot].rows;
-        ddb_port_unlock(&run->cells->lock);
+        const float *rows = probe->cell->rows;
         ordinals[i] = one->near.ordinals[i];
         if (rows) {
-            ddb_query_folds(ctx, rows + (size_t)(ordinals[i] & 0xffffffffu) * run->dim, 1, one->vector, run->dim, &score);
+            ddb_query_folds(ctx, rows + (size_t)(ordinals[i] & 0xffffffffu) * run->dim, 1, one->lane->vector, run->dim, &score);
             ddb_query_near_add(&exact, -score, i);
         } else {
             status = ddb_mem_fail_at(ctx, DREAMDB_ERR_ARGUMENT, run->view->path, "query requires exact ranking, but field `%s` has records "
                                      "without an exact vector: rerank must be approximate", run->query->field);
         }
-        ddb_query_unpin(ctx, run, &probe, 1);
+        ddb_query_unpin(ctx, run, probe, 1);
     }
     for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
         one->near.scores[i] = exact.scores[i];
@@ -25383,41 +27233,41 @@ DDB_FN dreamdb_status ddb_query_rerank(ddb_ctx *ctx, ddb_query_one *one, const d
     return status;
 }
 
-/* Reads the anchors behind the ordinals of the best. */
-DDB_FN dreamdb_status ddb_query_one_end(ddb_ctx *ctx, ddb_query_one *one, ddb_arena *arena, const ddb_query_probe *probes,
-                                        size_t probe_count,
-                                        ddb_query_found *out, size_t *count)
+/* Reads the anchors behind the ordinals of the nearest, of l2 and of coded fields. */
+DDB_FN dreamdb_status ddb_query_near_end(ddb_ctx *ctx, ddb_query_one *one, ddb_query_probe *probes, size_t probe_count,
+                                         ddb_query_found *out, size_t *count)
 {
-    uint64_t *ordinals = one->near.ordinals;
-    float *scores = one->near.scores;
-    const ddb_query_probe **by_rank = ddb_mem_arena_new(ctx, arena, const ddb_query_probe *, probe_count);
-    if (!one->run->l2 && !one->run->codec) {
-        ordinals = ddb_mem_arena_new(ctx, arena, uint64_t, one->run->top_k);
-        scores = ddb_mem_arena_new(ctx, arena, float, one->run->top_k);
-        one->near.count = ordinals && scores ? ddb_bound_query_end(one->bound, ordinals, scores) : 0;
-    }
-    if (!by_rank || !ordinals || !scores) {
-        return DREAMDB_ERR_MEMORY;
-    }
-    for (size_t i = 0; i < probe_count; i++) {
-        by_rank[probes[i].rank] = probes + i;
-    }
-    dreamdb_status status = one->run->rerank ? ddb_query_rerank(ctx, one, by_rank) : DREAMDB_OK;
+    dreamdb_status status = one->run->rerank ? ddb_query_rerank(ctx, one, probes, probe_count) : DREAMDB_OK;
     if (status < 0) {
         return status;
     }
     *count = one->near.count < one->run->top_k ? one->near.count : one->run->top_k;
     for (size_t i = 0; i < *count; i++) {
-        ddb_query_probe probe = *by_rank[ordinals[i] >> 32];
-        status = ddb_query_pin(ctx, one->run, &probe, 1, false);
+        ddb_query_probe *probe = ddb_query_ranked(probes, probe_count, one->near.ordinals[i] >> 32);
+        status = ddb_query_pin(ctx, one->run, probe, 1, false);
         if (status < 0) {
             return status;
         }
-        ddb_port_lock(&one->run->cells->lock);
-        out[i].anchor = one->run->table->cells[probe.slot].anchors[ordinals[i] & 0xffffffffu];
-        ddb_port_unlock(&one->run->cells->lock);
-        out[i].score = one->run->codec ? -scores[i] : scores[i];
-        ddb_query_unpin(ctx, one->run, &probe, 1);
+        out[i].anchor = probe->cell->anchors[one->near.ordinals[i] & 0xffffffffu];
+        out[i].score = one->run->codec ? -one->near.scores[i] : one->near.scores[i];
+        ddb_query_unpin(ctx, one->run, probe, 1);
+    }
+    return DREAMDB_OK;
+}
+
+/* Hands the hits out, best first. */
+DDB_FN dreamdb_status ddb_query_one_end(ddb_ctx *ctx, ddb_query_one *one, ddb_query_probe *probes, size_t probe_count,
+                                        ddb_query_found *out, size_t *count)
+{
+    if (one->run->l2 || one->run->codec) {
+        return ddb_query_near_end(ctx, one, probes, probe_count, out, count);
+    }
+    ddb_bound_query *heap = &one->lane->find->heap;
+    *count = heap->hit_count;
+    while (heap->hit_count > 0) {
+        ddb_bound_hit hit = ddb_bound_pop(heap);
+        out[heap->hit_count].anchor = hit.anchor;
+        out[heap->hit_count].score = hit.score;
     }
     return DREAMDB_OK;
 }
@@ -25436,28 +27286,36 @@ DDB_FN uint64_t ddb_query_auto(const ddb_query_run *run)
     return n;
 }
 
-/* One query: probe, scan, and with nprobe auto go on until there are enough candidates. */
+/* Is the list shorter than it could be, though the predicate keeps more rows? */
+DDB_FN bool ddb_query_short(const ddb_query_one *one)
+{
+    size_t found = one->run->l2 ? one->near.count : one->lane->find->heap.hit_count;
+    return one->run->has_where && found < one->run->top_k && found < one->run->where->list.count;
+}
+
+/* One query: probe and scan; with nprobe auto until there are enough candidates, with a predicate until the list is full. */
 DDB_FN dreamdb_status ddb_query_one_run(ddb_ctx *ctx, ddb_query_one *one, ddb_query_found *out, size_t *count)
 {
     const dreamdb_query *query = one->run->query;
-    bool automatic = query->nprobe == DREAMDB_NPROBE_AUTO && !query->exact;
-    uint64_t nprobe = query->exact ? 0 : automatic ? ddb_query_auto(one->run) : query->nprobe > 0 ? query->nprobe : 32;
+    bool automatic = one->run->automatic;
+    bool few = one->run->has_where && one->run->where->list.count <= (uint64_t)one->run->top_k * DDB_QUERY_FEW;
+    uint64_t nprobe = query->exact || few ? 0 : automatic ? ddb_query_auto(one->run) : query->nprobe > 0 ? query->nprobe : 32;
     uint64_t enough = (uint64_t)one->run->top_k * 4;
     dreamdb_status status = DREAMDB_OK;
     for (;;) {
         ddb_arena arena = {NULL, 0};
         ddb_query_probe *probes = NULL;
         size_t probe_count = 0;
-        status = ddb_query_one_begin(ctx, one, &arena);
+        status = ddb_query_list(ctx, one, &arena, nprobe, &probes, &probe_count);
         if (status == DREAMDB_OK) {
-            status = ddb_query_list(ctx, one, &arena, nprobe, &probes, &probe_count);
+            status = ddb_query_one_begin(ctx, one, &arena);
         }
         if (status == DREAMDB_OK) {
             status = ddb_query_scan(ctx, one, probes, probe_count);
         }
-        bool more = status == DREAMDB_OK && automatic && nprobe > 0 && one->live < enough;
+        bool more = status == DREAMDB_OK && nprobe > 0 && ((automatic && one->live < enough) || ddb_query_short(one));
         if (status == DREAMDB_OK && !more) {
-            status = ddb_query_one_end(ctx, one, &arena, probes, probe_count, out, count);
+            status = ddb_query_one_end(ctx, one, probes, probe_count, out, count);
         }
         ddb_mem_arena_free(ctx, &arena);
         if (!more) {
@@ -25478,33 +27336,72 @@ typedef struct ddb_query_task {
     uint32_t        cpu;
 } ddb_query_task;
 
+/* A lane of the field, made if all are in use. */
+DDB_FN dreamdb_status ddb_query_lane_take(ddb_ctx *ctx, ddb_query_run *run, ddb_query_lane **out)
+{
+    ddb_port_lock(&run->cells->lock);
+    ddb_query_lane *lane = run->table->lanes;
+    run->table->lanes = lane ? lane->next : NULL;
+    ddb_port_unlock(&run->cells->lock);
+    *out = lane;
+    if (lane) {
+        return DREAMDB_OK;
+    }
+    lane = ddb_mem_new(ctx, ddb_query_lane, 1);
+    if (!lane) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    lane->dim = run->dim;
+    lane->vector = ddb_mem_new(ctx, float, run->dim);
+    dreamdb_status status = lane->vector ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    if (status == DREAMDB_OK && !run->l2) {
+        status = ddb_code_find_open(ctx, ddb_index_turn(run->field->index), &lane->find);
+    }
+    if (status < 0) {
+        ddb_query_lane_free(ctx, lane);
+        return status;
+    }
+    *out = lane;
+    return DREAMDB_OK;
+}
+
+/* Gives a lane back; one that has grown a lot is freed. */
+DDB_FN void ddb_query_lane_give(ddb_ctx *ctx, ddb_query_run *run, ddb_query_lane *lane)
+{
+    if (lane->find && (lane->find->wait_cap > DDB_QUERY_LANE || lane->find->heap.hit_cap > DDB_QUERY_LANE)) {
+        ddb_query_lane_free(ctx, lane);
+        return;
+    }
+    ddb_port_lock(&run->cells->lock);
+    lane->next = run->table->lanes;
+    run->table->lanes = lane;
+    ddb_port_unlock(&run->cells->lock);
+}
+
 DDB_FN dreamdb_status ddb_query_task_one(ddb_ctx *ctx, ddb_query_task *task, uint32_t index)
 {
     ddb_query_one one;
     ddb_query_run *run = task->run;
     memset(&one, 0, sizeof one);
     one.run = run;
-    float *vector = ddb_mem_new(ctx, float, run->dim);
-    if (!vector) {
-        return DREAMDB_ERR_MEMORY;
+    dreamdb_status status = ddb_query_lane_take(ctx, run, &one.lane);
+    if (status < 0) {
+        return status;
     }
-    one.vector = vector;
-    one.given = run->query->vectors + (size_t)index * run->dim;
-    dreamdb_status status = ddb_index_prepare_query(ctx, run->field->index, one.given, vector);
+    status = ddb_index_prepare_query(ctx, run->field->index, run->query->vectors + (size_t)index * run->dim, one.lane->vector);
+    if (status == DREAMDB_OK && one.lane->find) {
+        ddb_code_find_start(ctx, one.lane->find, one.lane->vector);
+    }
     if (status == DREAMDB_OK && run->codec) {
         one.prepared = ddb_mem_new(ctx, float, run->codec->query_floats);
-        status = one.prepared ? ddb_index_codec_query(ctx, run->codec, vector, one.prepared) : DREAMDB_ERR_MEMORY;
+        status = one.prepared ? ddb_index_codec_query(ctx, run->codec, one.lane->vector, one.prepared) : DREAMDB_ERR_MEMORY;
     }
     if (status == DREAMDB_OK) {
         status = ddb_query_one_run(ctx, &one, task->found + (size_t)index * run->top_k, task->counts + index);
     }
-    if (one.bound) {
-        ddb_bound_query_free(ctx, one.bound);
-    }
-    ddb_mem_drop(ctx, one.keep, uint8_t, one.keep_cap);
     ddb_mem_drop(ctx, one.scores, float, one.score_cap);
     ddb_mem_drop(ctx, one.prepared, float, run->codec ? run->codec->query_floats : 0);
-    ddb_mem_drop(ctx, vector, float, run->dim);
+    ddb_query_lane_give(ctx, run, one.lane);
     return status;
 }
 
@@ -25533,6 +27430,114 @@ DDB_FN dreamdb_status ddb_query_run_pool(ddb_ctx *ctx, const dreamdb_query *quer
         ? ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "rerank_pool must be 0 or at least top_k (%u)", (unsigned)run->top_k) : DREAMDB_OK;
 }
 
+/* The predicate as bytes, so that equal ones meet. */
+DDB_FN void ddb_query_filter_key(ddb_buf *out, const dreamdb_where *where, uint32_t depth)
+{
+    size_t name = where->field ? strlen(where->field) : 0;
+    uint64_t head[4] = { (uint64_t)where->op, name, where->operand_count, where->child_count };
+    ddb_bytes_put(out, head, sizeof head);
+    ddb_bytes_put(out, where->field, name);
+    for (size_t i = 0; i < where->operand_count; i++) {
+        const dreamdb_operand *operand = where->operands + i;
+        uint64_t value[3] = { (uint64_t)operand->integer, ddb_exact_bits64(operand->real), operand->text.size };
+        ddb_bytes_put(out, value, sizeof value);
+        ddb_bytes_put(out, operand->text.data, operand->text.size);
+    }
+    for (size_t i = 0; i < where->child_count && depth > 0; i++) {
+        ddb_query_filter_key(out, where->children + i, depth - 1);
+    }
+}
+
+/* The kept anchors as bits, where they lie close enough for that to be small. */
+DDB_FN dreamdb_status ddb_query_filter_bits(ddb_ctx *ctx, ddb_query_filter *filter)
+{
+    const ddb_scan_list *list = &filter->list;
+    uint64_t range = list->count > 0 ? list->anchors[list->count - 1] - list->anchors[0] : 0;
+    filter->keep.sorted = list->anchors;
+    filter->keep.count = list->count;
+    if (list->count == 0 || (range > DDB_QUERY_BITS && range / 256 > list->count)) {
+        return DREAMDB_OK;
+    }
+    filter->bit_words = (size_t)(range / 64 + 1);
+    filter->bits = ddb_mem_new(ctx, uint64_t, filter->bit_words);
+    if (!filter->bits) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    for (size_t i = 0; i < list->count; i++) {
+        uint64_t at = list->anchors[i] - list->anchors[0];
+        filter->bits[at / 64] |= (uint64_t)1 << at % 64;
+    }
+    filter->keep.bits = filter->bits;
+    filter->keep.low = list->anchors[0];
+    filter->keep.range = range + 1;
+    return DREAMDB_OK;
+}
+
+/* The filter of a predicate: one that is kept, or a new one, which is kept from now on. */
+DDB_FN dreamdb_status ddb_query_filter_take(ddb_ctx *ctx, ddb_query_run *run, const dreamdb_where *where)
+{
+    uint32_t depth = run->view->db->env->limits.depth;
+    ddb_query_filter *fresh = ddb_mem_new(ctx, ddb_query_filter, 1), *found = NULL;
+    if (!fresh) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    ddb_bytes_init(&fresh->key, ctx);
+    ddb_query_filter_key(&fresh->key, where, depth);
+    dreamdb_status status = ddb_bytes_status(&fresh->key);
+    ddb_port_lock(&run->cells->lock);
+    for (found = status == DREAMDB_OK ? run->cells->filters : NULL; found; found = found->next) {
+        if (found->key.size == fresh->key.size && memcmp(found->key.data, fresh->key.data, fresh->key.size) == 0) {
+            found->users++;
+            break;
+        }
+    }
+    ddb_port_unlock(&run->cells->lock);
+    if (status == DREAMDB_OK && !found) {
+        status = ddb_scan_where(ctx, run->view, where, depth, &fresh->list);
+        status = status == DREAMDB_OK ? ddb_query_filter_bits(ctx, fresh) : status;
+    }
+    if (found || status < 0) {
+        ddb_query_filter_free(ctx, fresh);
+        run->where = found;
+        return status;
+    }
+    fresh->users = 1;
+    ddb_port_lock(&run->cells->lock);
+    fresh->next = run->cells->filters;
+    run->cells->filters = fresh;
+    run->cells->bytes += ddb_query_filter_bytes(fresh);
+    ddb_port_unlock(&run->cells->lock);
+    run->where = fresh;
+    return DREAMDB_OK;
+}
+
+/* Gives the filter back; all but the newest DDB_QUERY_FILTERS go, and those that take more than an eighth of the cap. */
+DDB_FN void ddb_query_filter_give(ddb_ctx *ctx, ddb_query_run *run)
+{
+    size_t at = 0;
+    uint64_t bytes = 0;
+    if (!run->where) {
+        return;
+    }
+    ddb_port_lock(&run->cells->lock);
+    run->where->users--;
+    for (ddb_query_filter **link = &run->cells->filters; *link;) {
+        ddb_query_filter *filter = *link;
+        bytes += ddb_query_filter_bytes(filter);
+        if (filter->users == 0 && (at >= DDB_QUERY_FILTERS || bytes > run->view->db->cells_cap / 8)) {
+            *link = filter->next;
+            bytes -= ddb_query_filter_bytes(filter);
+            run->cells->bytes -= ddb_query_filter_bytes(filter);
+            filter->key.ctx = ctx;
+            ddb_query_filter_free(ctx, filter);
+        } else {
+            link = &filter->next;
+            at++;
+        }
+    }
+    ddb_port_unlock(&run->cells->lock);
+}
+
 /* Opens the run: field, Track, index, predicate, tables. */
 DDB_FN dreamdb_status ddb_query_run_open(ddb_ctx *ctx, dreamdb_snapshot *view, const dreamdb_query *query, ddb_query_run *run)
 {
@@ -25551,8 +27556,8 @@ DDB_FN dreamdb_status ddb_query_run_open(ddb_ctx *ctx, dreamdb_snapshot *view, c
         status = ddb_query_cells_of(ctx, view, &run->cells);
     }
     if (status == DREAMDB_OK && query->where) {
-        run->has_where = true;
-        status = ddb_scan_where(ctx, view, query->where, view->db->env->limits.depth, &run->where);
+        status = ddb_query_filter_take(ctx, run, query->where);
+        run->has_where = run->where != NULL;
     }
     if (status < 0) {
         return status;
@@ -25579,7 +27584,9 @@ DDB_FN dreamdb_status ddb_query_run_open(ddb_ctx *ctx, dreamdb_snapshot *view, c
     run->table->code_bytes = run->codec ? run->codec->code_bytes : 0;
     run->table->keys.key_size = ddb_index_key_size(run->field->index);
     ddb_port_unlock(&run->cells->lock);
-    return DREAMDB_OK;
+    run->automatic = query->nprobe == DREAMDB_NPROBE_AUTO && !query->exact;
+    run->margin = query->exact || query->proven ? 0.0f : DDB_QUERY_MARGIN;
+    return status;
 }
 
 /* The result's own memory begins with the public struct. */
@@ -25705,7 +27712,7 @@ DDB_FN dreamdb_status ddb_query_search(ddb_ctx *ctx, dreamdb_snapshot *view, con
     if (status == DREAMDB_OK) {
         status = ddb_query_run_all(ctx, &run, result);
     }
-    ddb_scan_list_free(ctx, &run.where);
+    ddb_query_filter_give(ctx, &run);
     if (status < 0) {
         ddb_query_result_free(ctx, result);
         return status;
@@ -25717,7 +27724,7 @@ DDB_FN dreamdb_status ddb_query_search(ddb_ctx *ctx, dreamdb_snapshot *view, con
     return DREAMDB_OK;
 }
 
-/* ==== ROOM 36 check | prefix ddb_check_ | uses port mem bytes coll hash cbor addr store object schema roaring page track manifest tomb index bucket item view ==== */
+/* ==== ROOM 37 check | prefix ddb_check_ | uses port mem bytes coll hash cbor addr store object schema roaring page track manifest tomb index bucket item view ==== */
 /* What a view is made of, and whether it is whole: info, log, stats, and verify, which walks and hashes everything and names each fault.
    Must never trust what it checks, and never stop at the first fault. */
 
@@ -26587,7 +28594,7 @@ DDB_FN dreamdb_status ddb_check_stats(ddb_ctx *ctx, dreamdb_snapshot *view, cons
     return status;
 }
 
-/* ==== ROOM 37 api | prefix ddb_api_ | uses port mem bytes cpu hash addr object ref view write scan query check ==== */
+/* ==== ROOM 38 api | prefix ddb_api_ | uses port mem bytes cpu hash addr object ref view write scan query check ==== */
 /* The public functions: check the arguments, call one room.  Nothing else lives here. */
 
 /* The allocator of a config, or libc. */
@@ -26805,27 +28812,26 @@ DREAMDB_API dreamdb_status dreamdb_set_meta(dreamdb *db, const char *key, const 
     return ddb_write_meta(&ctx, db, key, value);
 }
 
-/* Makes a ref at the handle's tip. */
-DDB_FN dreamdb_status ddb_api_ref_at_tip(ddb_ctx *ctx, dreamdb *db, const char *name)
+/* Makes a ref at a state of the handle. */
+DDB_FN dreamdb_status ddb_api_ref_at(ddb_ctx *ctx, dreamdb *db, const char *state, const char *name)
 {
-    dreamdb_snapshot *tip = NULL;
-    char tag[DREAMDB_TAG_SIZE];
-    dreamdb_status status = ddb_view_tip(ctx, db, &tip, tag);
+    dreamdb_snapshot *view = NULL;
+    dreamdb_status status = ddb_view_state(ctx, db, state, &view);
     if (status == DREAMDB_OK) {
-        status = ddb_ref_create(ctx, db->env, name, &tip->address);
+        status = ddb_ref_create(ctx, db->env, name, &view->address);
     }
-    ddb_view_release(ctx, tip);
+    ddb_view_release(ctx, view);
     return status;
 }
 
-DREAMDB_API dreamdb_status dreamdb_branch(dreamdb *db, const char *name, dreamdb_error *error)
+DREAMDB_API dreamdb_status dreamdb_branch(dreamdb *db, const char *state, const char *name, dreamdb_error *error)
 {
     DDB_API_BEGIN(db, name, "dreamdb_branch");
     if (!ddb_addr_ref_valid(ddb_bytes_text(name)) || ddb_addr_ref_reserved(ddb_bytes_text(name)) || strchr(name, '@')) {
         return ddb_mem_fail(&ctx, DREAMDB_ERR_ARGUMENT,
                           "`%.80s` is no branch name: segments of a-z, 0-9, _, - joined by /, each 1 to 64 characters, not tags/...", name);
     }
-    return ddb_api_ref_at_tip(&ctx, db, name);
+    return ddb_api_ref_at(&ctx, db, state, name);
 }
 
 DREAMDB_API dreamdb_status dreamdb_keep(dreamdb *db, const char *label, dreamdb_error *error)
@@ -26836,7 +28842,7 @@ DREAMDB_API dreamdb_status dreamdb_keep(dreamdb *db, const char *label, dreamdb_
         return ddb_mem_fail(&ctx, DREAMDB_ERR_ARGUMENT, "`%.80s` is no snapshot label: a-z, 0-9, _, - and /", label);
     }
     (void)snprintf(name, sizeof name, "%s@%s", db->ref, label);
-    return ddb_api_ref_at_tip(&ctx, db, name);
+    return ddb_api_ref_at(&ctx, db, NULL, name);
 }
 
 DREAMDB_API dreamdb_status dreamdb_ref_delete(const dreamdb_config *config, const char *ref, dreamdb_error *error)
@@ -26874,10 +28880,17 @@ DREAMDB_API dreamdb_status dreamdb_refs(const dreamdb_config *config, dreamdb_re
         return status;
     }
     status = each ? ddb_ref_list(&ctx, env, &arena, &refs, &count) : ddb_mem_fail(&ctx, DREAMDB_ERR_ARGUMENT, "dreamdb_refs: each is NULL");
+    size_t bad = count;                          /* the first one */
     for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
-        if (each(user, (const char *)refs[i].name.data, refs[i].address.bytes, refs[i].is_tag)) {
+        bad = refs[i].bad && bad == count ? i : bad;
+        if (each(user, (const char *)refs[i].name.data, refs[i].bad ? NULL : refs[i].address.bytes, refs[i].is_tag)) {
             status = ddb_mem_fail(&ctx, DREAMDB_ERR_CANCELLED, "stopped by the caller");
         }
+    }
+    if (status == DREAMDB_OK && bad < count) {
+        const char *path = (const char *)refs[bad].name.data - (sizeof "refs/" - 1);
+        status = ddb_mem_fail_at(&ctx, DREAMDB_ERR_CORRUPT, path,
+                                 "%s has a malformed body: neither an address of 33 bytes nor a snapshot tag", path);
     }
     ddb_mem_arena_free(&ctx, &arena);
     ddb_object_env_close(&ctx, env);

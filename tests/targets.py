@@ -61,6 +61,10 @@ def white_box(name, cc, flags, run, test):
     return report('%s test_%s' % (name, test), code, text)
 
 
+def exact_object(cc):
+    return report('%s: no fused operations where bits are defined' % cc, *sh(['bash', 'tests/check_exact_object.sh', cc]))
+
+
 def floats():
     cc = [os.environ.get('CC', 'cc')]
     sets = [('O0', ['-O0']), ('O3-native', ['-O3', '-march=native']), ('fast-math', ['-O2', '-ffast-math', '-march=native']), ('gnu-fma', ['-O3', '-march=native', '-ffp-contract=fast'])]
@@ -69,6 +73,7 @@ def floats():
         for t in ('exact', 'bound', 'kmeans', 'index'):
             if os.path.exists('tests/test_%s.c' % t):
                 jobs.append((white_box, (n, cc, f, '', t)))
+    jobs += [(exact_object, (c,)) for c in (cc[0], 'clang') if shutil.which(c)]
     return jobs, 0
 
 

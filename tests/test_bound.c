@@ -1,4 +1,4 @@
-/* Rooms kern and bound: every cpu mask gives what plain loops of exact folds give; ties, near-ties, subnormals, huge and bad values,
+/* Room bound: every cpu mask gives what plain loops of exact folds give; ties, near-ties, subnormals, huge and bad values,
    failing memory. */
 #include "test.h"
 
@@ -156,36 +156,6 @@ static void sets_of_all_kinds(void)
     CHECK_EQ_U64(test_live_bytes(), 0);
 }
 
-/* The integers of dots, and the folds of rows, are the same at every mask. */
-static void kernels_agree(void)
-{
-    for (int round = 0; round < 200; round++) {
-        size_t dim = 1 + below(70), groups = ddb_kern_groups(dim), blocks = 1 + below(4), count = 1 + below(4);
-        int8_t *q = (int8_t *)calloc(count, groups * 4);
-        uint8_t *codes = (uint8_t *)calloc(blocks, groups * 64);
-        int32_t bias[4] = { 0, 0, 0, 0 }, want[256], got[256];
-        float *rows = some_floats(16 * dim), *x = some_floats(dim), one[16], other[16];
-        const float *at[16];
-        if (!q || !codes) { exit(1); }
-        for (size_t i = 0; i < blocks * groups * 64; i++) { codes[i] = (uint8_t)(below(8) ? test_rand() % 255 + 1 : 255); }
-        for (size_t i = 0; i < count * groups * 4; i++) { q[i] = (int8_t)(below(8) ? (int)below(129) - 64 : 64); bias[i / (groups * 4)] -= 128 * q[i]; }
-        for (size_t i = 0; i < 16 * dim; i++) { rows[i] = test_randf(); }
-        for (size_t i = 0; i < dim; i++) { x[i] = test_randf(); }
-        for (size_t i = 0; i < 16; i++) { at[i] = rows + i * dim; }
-        ddb_kern_dots_any(codes, blocks, groups, q, groups * 4, count, bias, want);
-        ddb_kern_rows_any(at, 16, x, dim, (ddb_kern_term)(round % 3), one);
-        for (size_t m = 0; m < MASKS; m++) {
-            uint32_t cpu = ddb_cpu_detect() & masks[m];
-            size_t some = 1 + below(16);
-            ddb_kern_dots(cpu, codes, blocks, groups, q, groups * 4, count, bias, got);
-            CHECK_BYTES(got, want, count * blocks * 16 * sizeof *got);
-            ddb_kern_rows(cpu, at, some, x, dim, (ddb_kern_term)(round % 3), other);
-            CHECK_BYTES(other, one, some * sizeof *one);
-        }
-        free(q); free(codes); free(rows); free(x);
-    }
-}
-
 /* The inequality of the room's comment, row by row, also where all that the codes lose points along the query (Cauchy-Schwarz is tight). */
 static void bound_holds(void)
 {
@@ -262,7 +232,6 @@ static void memory_fails(void)
 
 int main(void)
 {
-    RUN(kernels_agree);
     RUN(bound_holds);
     RUN(sets_of_all_kinds);
     RUN(memory_fails);

@@ -610,6 +610,13 @@ def test_history():
     check(len(rows_of('log', 'main', '--limit', 2)) == 2 and len(rows_of('log', 'main@v1')) == 3, 'log --limit and of a snapshot')
     ok('branch', 'main', 'work/side')
     ok('branch', 'main@v1', 'old')
+    ok('branch', 'main~1', 'before')
+    here = states[2]
+    ok('branch', here, 'by-address')
+    made = {r['ref']: r['manifest'] for r in rows_of('refs')}
+    check(made['before'] == here == made['by-address'], 'a branch starts at any state')
+    ok('delete-ref', 'before')
+    ok('delete-ref', 'by-address')
     ok('append', 'old', '--column', 'n=n.npy', '--anchor-start', 100)
     check(count('old') == 6 and count('main@v1') == 4 and count('work/side') == 6, 'branches')
     refs = rows_of('refs')
@@ -757,8 +764,12 @@ def test_verify_and_stats():
     os.remove('s/' + bucket)
     d = run('verify', 'main')
     check(d.code == 5 and os.path.basename(bucket) in d.out, 'a missing object is named')
+    shutil.copy('s/refs/main', 's/refs/third')
     text('s/refs/main', b'x' * 33)
     check(run('count', 'main').code == 5, 'a malformed Ref')
+    text('s/refs/other', b'junk')
+    d = run('refs')
+    check(d.code == 5 and 'refs/other' in d.err and 'third' in d.out and 'delete-ref' in d.err, 'refs tells of a malformed Ref and lists the others')
 
 
 # ---- Tests: behaviour as a program -----------------------------------------------------------------------------------

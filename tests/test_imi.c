@@ -13,7 +13,9 @@ static void check_probes(ddb_ctx *ctx, const ddb_index *ix, const float *q, ddb_
     uint8_t *keys = NULL;
     size_t count = 0, bits = ddb_index_bits(ix), size = ddb_index_key_size(ix), all = want.size / bits;
     char text[300];
-    CHECK(ddb_index_probe(ctx, ix, q, nprobe, &arena, &keys, &count) == DREAMDB_OK);
+    float unit[2048];
+    CHECK(ddb_index_prepare_query(ctx, ix, q, unit) == DREAMDB_OK);
+    CHECK(ddb_index_probe(ctx, ix, unit, nprobe, &arena, &keys, &count) == DREAMDB_OK);
     CHECK_EQ_U64(count, nprobe < all ? nprobe : all);
     for (size_t j = 0; j < count && j < all; j++) {
         ddb_index_key_text(ix, keys + j * size, text);
@@ -242,7 +244,9 @@ static void failing_memory(void)
         dreamdb_status status = ddb_index_train(ctx, NULL, DREAMDB_INDEX_IMI, &t, &b);
         status = status < 0 ? status : ddb_index_decode(ctx, ddb_bytes_of(&b), "x", &ix);
         status = status < 0 ? status : ddb_index_keys(ctx, NULL, ix, x, 4, 6, keys);
-        status = status < 0 ? status : ddb_index_probe(ctx, ix, q, 5, &arena, &probes, &count);
+        float unit[2048];
+        status = status < 0 ? status : ddb_index_prepare_query(ctx, ix, q, unit);
+        status = status < 0 ? status : ddb_index_probe(ctx, ix, unit, 5, &arena, &probes, &count);
         done = status == DREAMDB_OK && test_allocs < n;
         CHECK(done || status == DREAMDB_ERR_MEMORY);
         test_fail_alloc_at(0);

@@ -3,6 +3,16 @@
 #include "test.h"
 #include "golden_numeric.h"
 
+/* As a query does it: the vector is made ready once, then the cells are chosen. */
+static dreamdb_status probe_raw(ddb_ctx *ctx, const ddb_index *ix, const float *q, uint64_t nprobe, ddb_arena *arena, uint8_t **keys, size_t *count)
+{
+    float unit[2048];
+    *keys = NULL;
+    *count = 0;
+    dreamdb_status status = ddb_index_prepare_query(ctx, ix, q, unit);
+    return status == DREAMDB_OK ? ddb_index_probe(ctx, ix, unit, nprobe, arena, keys, count) : status;
+}
+
 static const uint32_t masks[] = { 0xffffffffu, 0, DDB_CPU_SSE41 | DDB_CPU_AVX2, DDB_CPU_SSE41 | DDB_CPU_AVX2 | DDB_CPU_FMA,
     DDB_CPU_SSE41 | DDB_CPU_AVX2 | DDB_CPU_FMA | DDB_CPU_AVX512, DDB_CPU_NEON };
 enum { MASKS = sizeof masks / sizeof *masks };
@@ -40,7 +50,7 @@ static void one_fixture(const char *name, uint32_t mask, ddb_pool *pool)
             ddb_arena arena = { NULL, 0 };
             uint8_t *probes = NULL;
             size_t count = 0;
-            CHECK(ddb_index_probe(ctx, ix, q + i * dim, p == 3 && ddb_index_metric_l2(ix) ? 33 : nprobe[p], &arena, &probes, &count) == DREAMDB_OK);
+            CHECK(probe_raw(ctx, ix, q + i * dim, p == 3 && ddb_index_metric_l2(ix) ? 33 : nprobe[p], &arena, &probes, &count) == DREAMDB_OK);
             CHECK_EQ_U64(count, want.size / bits);
             for (size_t j = 0; j < count && j < want.size / bits; j++) {
                 ddb_index_key_text(ix, probes + j * size, text);
@@ -108,7 +118,7 @@ static void check_probes(const ddb_index *ix, const float *q, ddb_slice want, ui
     uint8_t *keys = NULL;
     size_t count = 0, bits = ddb_index_bits(ix), size = ddb_index_key_size(ix);
     char text[300];
-    CHECK(ddb_index_probe(test_ctx(), ix, q, nprobe, &arena, &keys, &count) == DREAMDB_OK && count * bits == want.size);
+    CHECK(probe_raw(test_ctx(), ix, q, nprobe, &arena, &keys, &count) == DREAMDB_OK && count * bits == want.size);
     for (size_t j = 0; j < count && (j + 1) * bits <= want.size; j++) {
         ddb_index_key_text(ix, keys + j * size, text);
         if (memcmp(text, want.data + j * bits, bits) != 0) { printf("probe %zu is %s\n", j, text); test_ok = 0; return; }
@@ -235,8 +245,8 @@ static void bad_ivf_objects(void)
         size_t count = 0;
         ddb_arena arena = { NULL, 0 };
         CHECK(ddb_index_keys(test_ctx(), NULL, ix, c + 4, 4, 1, &key) == DREAMDB_OK && key == 1);
-        CHECK(ddb_index_probe(test_ctx(), ix, c + 4, 2, &arena, &keys, &count) == DREAMDB_OK && count == 2 && keys[0] == 1 && keys[1] == 4);
-        CHECK(ddb_index_probe(test_ctx(), ix, c + 4, 0, &arena, &keys, &count) == DREAMDB_ERR_ARGUMENT);
+        CHECK(probe_raw(test_ctx(), ix, c + 4, 2, &arena, &keys, &count) == DREAMDB_OK && count == 2 && keys[0] == 1 && keys[1] == 4);
+        CHECK(probe_raw(test_ctx(), ix, c + 4, 0, &arena, &keys, &count) == DREAMDB_ERR_ARGUMENT);
         CHECK_STR(test_error.message, "probe_count must be >= 1");
         ddb_mem_arena_free(test_ctx(), &arena);
     }
@@ -305,11 +315,11 @@ static void bad_l2_objects(void)
             CHECK(ddb_index_keys(test_ctx(), NULL, ix, x, 3, 1, keys) == DREAMDB_OK);
             CHECK(ddb_index_keys(test_ctx(), NULL, ix, x, 3, 3, keys) == DREAMDB_ERR_ARGUMENT);
             CHECK_STR(test_error.message, "row 1: L2 index: projected bin outside signed 64-bit range");
-            CHECK(ddb_index_probe(test_ctx(), ix, x + 3, 5, &arena, &probes, &count) == DREAMDB_ERR_ARGUMENT);
+            CHECK(probe_raw(test_ctx(), ix, x + 3, 5, &arena, &probes, &count) == DREAMDB_ERR_ARGUMENT);
             x[7] = ddb_exact_from_bits(0x7fc00000u);
             CHECK(ddb_index_keys(test_ctx(), NULL, ix, x + 6, 3, 1, keys) == DREAMDB_ERR_ARGUMENT);
             CHECK_STR(test_error.message, "row 0: L2 index: vector dimension or nonfinite component");
-            CHECK(ddb_index_probe(test_ctx(), ix, x, UINT64_MAX, &arena, &probes, &count) == DREAMDB_OK && count == 1 << 20);
+            CHECK(probe_raw(test_ctx(), ix, x, UINT64_MAX, &arena, &probes, &count) == DREAMDB_OK && count == 1 << 20);
             CHECK(ddb_lsh_l2_probe(test_ctx(), INT64_MAX - 1, 0.9, 5, &arena, &probes, &count) == DREAMDB_OK && count == 5);
             CHECK(ddb_bytes_be64(probes) == UINT64_MAX - 1 && ddb_bytes_be64(probes + 8) == UINT64_MAX && ddb_bytes_be64(probes + 16) == UINT64_MAX - 2);
             CHECK(ddb_lsh_l2_probe(test_ctx(), INT64_MIN, 0.1, 3, &arena, &probes, &count) == DREAMDB_OK && count == 3);
@@ -395,7 +405,7 @@ static void memory_fails(void)
             test_fail_alloc_at(n);
             status = ddb_index_decode(ctx, object, "x", &ix);
             if (status == DREAMDB_OK) { status = ddb_index_keys(ctx, NULL, ix, x, (size_t)golden_u64(head, 0), 10, keys); }
-            if (status == DREAMDB_OK) { status = ddb_index_probe(ctx, ix, x, 32, &arena, &probes, &count); }
+            if (status == DREAMDB_OK) { status = probe_raw(ctx, ix, x, 32, &arena, &probes, &count); }
             test_fail_alloc_at(0);
             CHECK(status == DREAMDB_OK || (status == DREAMDB_ERR_MEMORY && test_error.status == DREAMDB_ERR_MEMORY));
             CHECK(n > 5 || status < 0);

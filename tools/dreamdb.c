@@ -27,7 +27,7 @@
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_CONFLICT = 3, EXIT_NOT_FOUND = 4, EXIT_CORRUPT = 5, EXIT_CANCELLED = 130 };
 
 #define COUNT_OF(table) (sizeof(table) / sizeof((table)[0]))
-#define OUT_BUFFER      ((size_t)1 << 20)     /* one write a megabyte: system calls are lost in the copy */
+#define OUT_BUFFER      ((size_t)4 << 20)     /* one write in 4 MiB: calls and hand-overs to the writing thread are lost in the copy */
 #define ROWS_AT_ONCE    2048                  /* rows asked of a cursor in one call */
 #define BATCH_ROWS      20000                 /* rows a commit: the reference's habit, and about 4 MB of 50-float vectors */
 #define BATCH_BYTES     ((uint64_t)256 << 20) /* media and text of one batch held in memory */
@@ -238,7 +238,9 @@ static void *background_run(void *user)
         b->error = error;
         b->spare = b->data;
         b->data = NULL;
-        (void)pthread_cond_signal(&b->change);
+        (void)pthread_mutex_unlock(&b->lock);
+        (void)pthread_cond_signal(&b->change);      /* after the unlock: the woken side would only run into the lock */
+        (void)pthread_mutex_lock(&b->lock);
     }
     (void)pthread_mutex_unlock(&b->lock);
     return NULL;
@@ -282,9 +284,9 @@ static void out_hand_over(output *o, int with_data)
         b->size = o->used;
         o->data = b->spare;
         b->spare = NULL;
-        (void)pthread_cond_signal(&b->change);
     }
     (void)pthread_mutex_unlock(&b->lock);
+    (void)pthread_cond_signal(&b->change);
 }
 
 /* Everything is written when it returns. */
@@ -1256,9 +1258,10 @@ static int split_ref(const char *text, char *ref, const char **state)
 static int take_ref(void *user, const char *ref, const uint8_t *address, int is_tag)
 {
     buffer *names = (buffer *)user;
-    (void)address;
     (void)is_tag;
-    buffer_add(names, ref, strlen(ref) + 1);
+    if (address) {
+        buffer_add(names, ref, strlen(ref) + 1);
+    }
     return 0;
 }
 
@@ -1267,6 +1270,7 @@ static dreamdb_status open_by_address(app *a, const char *address)
 {
     buffer names = {NULL, 0, 0};
     dreamdb_status status = dreamdb_refs(&a->config, take_ref, &names, &a->error);
+    status = status == DREAMDB_ERR_CORRUPT ? DREAMDB_OK : status;                  /* one broken Ref does not hide the others */
     for (size_t at = 0; !status && !a->view && at < names.used; at += strlen(names.data + at) + 1) {
         if (dreamdb_open(&a->config, names.data + at, &a->db, &a->error) == DREAMDB_OK) {
             status = dreamdb_snapshot_open(a->db, address, &a->view, &a->error);
@@ -1295,9 +1299,6 @@ static int open_view(app *a, int mode)
     int code = split_ref(text, ref, &state);
     if (!code && mode == WRITE && (state || strchr(ref, '@'))) {
         code = fail(EXIT_USAGE, "%s: '%s' is a kept state, which does not change: name a branch", a->verb->name, text);
-    }
-    if (!code && mode == BRANCH && state) {
-        code = fail(EXIT_USAGE, "branch: '%s': not in this version: a branch starts at a REF or at REF@label", text);
     }
     code = code ? code : open_store(a, mode);
     if (!code && ref[0]) {
@@ -2843,7 +2844,8 @@ static void where_free(where_parser *p)
 static void where_fail(where_parser *p, const char *what)
 {
     if (!p->code) {
-        p->code = fail(EXIT_USAGE, "option --where: '%s': %s at character %zu", p->text, what, (size_t)(p->at - p->text) + 1);
+        p->code = fail(EXIT_USAGE, "option --where: '%.80s%s': %s at character %zu", p->text, strlen(p->text) > 80 ? "..." : "", what,
+                       (size_t)(p->at - p->text) + 1);
     }
 }
 
@@ -4316,7 +4318,8 @@ static int verb_branch(app *a)
     if (code) {
         return code;
     }
-    dreamdb_status status = dreamdb_branch(a->db, a->operands[1], &a->error);
+    char from[DREAMDB_ADDRESS_TEXT];
+    dreamdb_status status = dreamdb_branch(a->db, address_text(a->info->manifest, from), a->operands[1], &a->error);
     if (status) {
         return fail_usage(status, &a->error);
     }
@@ -5386,7 +5389,7 @@ static void operation_of(const char *writer, char *text, size_t room)
     (void)snprintf(text, room, "%.*s", (int)(size < room ? size : room - 1), at ? at + 10 : "");
 }
 
-typedef struct logger { app *a; table t; uint64_t back; } logger;
+typedef struct logger { app *a; table t; uint64_t back, bad; } logger;
 
 static int log_entry(void *user, const dreamdb_log_entry *e)
 {
@@ -5442,6 +5445,11 @@ static int print_ref(void *user, const char *ref, const uint8_t *address, int is
     logger *l = (logger *)user;
     output *o = &l->a->o;
     char text[DREAMDB_ADDRESS_TEXT];
+    if (!address) {
+        (void)fail(EXIT_CORRUPT, "refs/%s is malformed, neither an address nor a snapshot tag: `dreamdb delete-ref '%s'` removes it", ref, ref);
+        l->bad++;
+        return o->error != 0;
+    }
     if (!l->a->json) {
         table_text(&l->t, ref);
         table_text(&l->t, is_tag ? "tag" : strchr(ref, '@') ? "snapshot" : "branch");
@@ -5472,7 +5480,7 @@ static int verb_refs(app *a)
     if (!a->json) {
         table_end(&l.t);
     }
-    return !status || a->o.error ? EXIT_DONE : fail_status(status, &a->error);
+    return !status || a->o.error ? EXIT_DONE : l.bad > 0 && status == DREAMDB_ERR_CORRUPT ? EXIT_CORRUPT : fail_status(status, &a->error);
 }
 
 typedef struct faults { app *a; buffer json; uint64_t count; } faults;

@@ -955,7 +955,7 @@ static int run_writer(const char *verb)
     else if (strcmp(verb, "append") == 0) { verb_append(); }
     else if (strcmp(verb, "addfield") == 0) { verb_addfield(); }
     else if (strcmp(verb, "train") == 0) { verb_train(); }
-    else if (strcmp(verb, "branch") == 0) { (void)answer(dreamdb_branch(db, text(token(1)), &error)); }
+    else if (strcmp(verb, "branch") == 0) { (void)answer(dreamdb_branch(db, NULL, text(token(1)), &error)); }
     else if (strcmp(verb, "keep") == 0) { (void)answer(dreamdb_keep(db, text(token(1)), &error)); }
     else if (strcmp(verb, "refdelete") == 0) { (void)answer(dreamdb_ref_delete(&config, text(token(1)), &error)); }
     else if (strcmp(verb, "setmeta") == 0) { close_view(); (void)answer(dreamdb_set_meta(db, text(token(1)), text(token(2)), &error)); }

@@ -1,10 +1,11 @@
 /* bench.c - one measured job a process, for tools/bench/bench.py: writing, scanning, opening.  Uses the public header only, so it measures
    what a user gets.  Prints "name value unit" lines.
      bench ingest STORE base.f32 ROWS DIM K BATCH DURABILITY     create with training on 40*K rows, then append in batches
+     bench tagged ...                                            the same with an int field "tag" = row number
      bench append STORE base.f32 ROWS DIM COUNT DURABILITY       COUNT appends of 100 rows each, time of each
      bench small  STORE base.f32 ROWS DIM COUNT                  COUNT appends of 20 rows to one Ref with page_early
      bench scan   STORE                                          every vector through the cursor
-     bench first  STORE base.f32 ROWS DIM                        open to the first answer
+     bench first  STORE base.f32 ROWS DIM NPROBE                     open to the first answer
    base.f32 is raw float32, row by row. */
 #if !defined(_POSIX_C_SOURCE)
   #define _POSIX_C_SOURCE 200809L
@@ -13,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <time.h>
 
 static double now(void)
@@ -30,12 +30,21 @@ static double cpu(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
+/* The kernel's high-water mark of this process alone: ru_maxrss would start from the size of the process that forked us. */
 static long peak_kb(void)
 {
-    struct rusage usage;
-    memset(&usage, 0, sizeof usage);
-    (void)getrusage(RUSAGE_SELF, &usage);
-    return usage.ru_maxrss;
+    char line[256];
+    long kb = 0;
+    FILE *f = fopen("/proc/self/status", "r");
+    while (f && fgets(line, sizeof line, f)) {
+        if (strncmp(line, "VmHWM:", 6) == 0) {
+            kb = strtol(line + 6, NULL, 10);
+        }
+    }
+    if (f) {
+        (void)fclose(f);
+    }
+    return kb;
 }
 
 static void must(dreamdb_status status, const dreamdb_error *error, const char *what)
@@ -70,12 +79,14 @@ static void job_open(job *j, const char *path, int durability)
     j->config.store = &j->store;
 }
 
+static int tagged = 0;                         /* 1: a second field, int64 "tag" = row number */
+
 static void append(job *j, const float *rows, size_t count, uint64_t first, int early, dreamdb_append_report *report)
 {
-    dreamdb_column column;
+    dreamdb_column columns[2];
     dreamdb_append_desc desc;
     uint64_t *anchors = (uint64_t *)malloc(count * sizeof *anchors);
-    memset(&column, 0, sizeof column);
+    memset(columns, 0, sizeof columns);
     memset(&desc, 0, sizeof desc);
     if (!anchors) {
         exit(1);
@@ -83,10 +94,12 @@ static void append(job *j, const float *rows, size_t count, uint64_t first, int 
     for (size_t i = 0; i < count; i++) {
         anchors[i] = first + i;
     }
-    column.field = "emb";
-    column.data = rows;
-    desc.columns = &column;
-    desc.column_count = 1;
+    columns[0].field = "emb";
+    columns[0].data = rows;
+    columns[1].field = "tag";
+    columns[1].data = anchors;
+    desc.columns = columns;
+    desc.column_count = tagged ? 2 : 1;
     desc.count = count;
     desc.anchors = anchors;
     desc.page_early = early;
@@ -96,20 +109,22 @@ static void append(job *j, const float *rows, size_t count, uint64_t first, int 
 
 static void create(job *j, const float *sample, size_t count, size_t dim, size_t k)
 {
-    dreamdb_field field;
+    dreamdb_field fields[2], *field = fields;
     dreamdb_create_desc desc;
-    memset(&field, 0, sizeof field);
+    memset(fields, 0, sizeof fields);
+    fields[1].name = "tag";
+    fields[1].kind = DREAMDB_INT;
     memset(&desc, 0, sizeof desc);
-    field.name = "emb";
-    field.kind = DREAMDB_EMBEDDING;
-    field.required = 1;
-    field.dim = (uint32_t)dim;
-    field.index = DREAMDB_INDEX_IVF;
-    field.train = sample;
-    field.train_count = count;
-    field.k = (uint32_t)k;
-    desc.fields = &field;
-    desc.field_count = 1;
+    field->name = "emb";
+    field->kind = DREAMDB_EMBEDDING;
+    field->required = 1;
+    field->dim = (uint32_t)dim;
+    field->index = DREAMDB_INDEX_IVF;
+    field->train = sample;
+    field->train_count = count;
+    field->k = (uint32_t)k;
+    desc.fields = fields;
+    desc.field_count = tagged ? 2 : 1;
     must(dreamdb_create(&j->config, "main", &desc, &j->db, &j->error), &j->error, "create");
 }
 
@@ -258,7 +273,7 @@ static int run_first(char **a)
     must(dreamdb_snapshot_open(j.db, NULL, &view, &j.error), &j.error, "snapshot");
     query.field = "emb";
     query.vectors = data;
-    query.nprobe = 16;
+    query.nprobe = (uint32_t)strtoul(a[4], NULL, 10);
     must(dreamdb_search(view, &query, &result, &j.error), &j.error, "search");
     printf("first %.3f ms\nhits %zu\nwaves %llu\nobjects %llu\n", (now() - t) * 1e3, result->count, (unsigned long long)result->waves, (unsigned long long)result->objects_read);
     dreamdb_result_free(result);
@@ -272,7 +287,8 @@ static int run_first(char **a)
 
 int main(int argc, char **argv)
 {
-    if (argc == 9 && strcmp(argv[1], "ingest") == 0) {
+    tagged = argc > 1 && strcmp(argv[1], "tagged") == 0;
+    if (argc == 9 && (strcmp(argv[1], "ingest") == 0 || tagged)) {
         return run_ingest(argv + 2);
     }
     if (argc == 8 && strcmp(argv[1], "append") == 0) {
@@ -284,7 +300,7 @@ int main(int argc, char **argv)
     if (argc == 3 && strcmp(argv[1], "scan") == 0) {
         return run_scan(argv + 2);
     }
-    if (argc == 6 && strcmp(argv[1], "first") == 0) {
+    if (argc == 7 && strcmp(argv[1], "first") == 0) {
         return run_first(argv + 2);
     }
     (void)fprintf(stderr, "usage: bench ingest|append|small|scan|first ... (see the top of bench.c)\n");

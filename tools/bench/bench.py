@@ -3,13 +3,12 @@
 
 Parts: kernels hash ingest append small query scan size.  Peers (faiss-cpu, the reference wheel, BLAKE3's C library) are installed by
 tools/bench/peers.sh; a part whose peer is missing says so and is left out.  Query ratios are interleaved: query by query, peer after peer in one
-process, best of several rounds; the others run one after the other and take the minimum of several runs.  One thread unless a line says otherwise."""
-import argparse, ctypes, os, shutil, subprocess, sys, time
+process, best of several rounds (bench_query.py); the others run one after the other and take the minimum of several runs.  One thread unless a line says otherwise."""
+import argparse, os, shutil, subprocess, sys, time
 for k in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS"):
     os.environ.setdefault(k, "1")
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
-ROUNDS = 9
 BUILD = os.path.join(TOP, "build")
 
 
@@ -51,33 +50,6 @@ def data_set(data, name):
     if not os.path.exists(raw):
         base.tofile(raw)
     return base, query, raw
-
-
-def truth(base, query, k):
-    import numpy as np
-    b = base / np.linalg.norm(base, axis=1, keepdims=True)
-    q = query / np.linalg.norm(query, axis=1, keepdims=True)
-    return np.argsort(-(q @ b.T), axis=1, kind="stable")[:, :k]
-
-
-class Ours:
-    def __init__(self, lib, store, threads=1):
-        self.lib = ctypes.CDLL(lib)
-        self.lib.bench_open.restype = ctypes.c_void_p
-        self.lib.bench_open.argtypes = [ctypes.c_char_p, ctypes.c_uint32]
-        self.lib.bench_search.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_uint32, ctypes.c_uint32, ctypes.c_void_p, ctypes.c_void_p]
-        self.h = self.lib.bench_open(store.encode(), threads)
-        if not self.h:
-            raise RuntimeError("bench_open " + store)
-
-    def search(self, q, k, nprobe):
-        import numpy as np
-        q = np.ascontiguousarray(q, "f4").reshape(-1, q.shape[-1])
-        ids = np.full((len(q), k), -1, "i8")
-        scores = np.zeros((len(q), k), "f4")
-        if self.lib.bench_search(self.h, q.ctypes.data, len(q), k, nprobe, ids.ctypes.data, scores.ctypes.data) != 0:
-            raise RuntimeError("bench_search")
-        return ids
 
 
 def part_ingest(args, lib, exe):
@@ -127,72 +99,17 @@ def part_small(args, lib, exe):
 
 
 def part_query(args, lib, exe):
-    import numpy as np
-    try:
-        import faiss
-        faiss.omp_set_num_threads(1)
-    except ImportError:
-        faiss = None
-    for name, k in (("glove", 314), ("fashion", 244)):
-        base, query, _ = data_set(args.data, name)
-        gt = truth(base, query[:300], 10)
-        ours = Ours(lib, os.path.join(args.work, name))
-        probe = {}
-        unit = lambda x: np.ascontiguousarray(x / np.linalg.norm(x, axis=1, keepdims=True), "f4")
-        peer = None
-        if faiss:
-            quant = faiss.IndexFlatIP(base.shape[1])
-            peer = faiss.IndexIVFFlat(quant, base.shape[1], k, faiss.METRIC_INNER_PRODUCT)
-            peer.train(unit(base)[: 40 * k])
-            peer.add(unit(base))
-        uq = unit(query)
-        recall = lambda ids: np.mean([len(set(a) & set(b)) / 10 for a, b in zip(ids, gt)])
-        for n in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64):
-            if "ours" not in probe and recall(ours.search(query[:300], 10, n)) >= .95:
-                probe["ours"] = n
-            if peer is not None and "faiss" not in probe:
-                peer.nprobe = n
-                if recall(peer.search(uq[:300], 10)[1]) >= .95:
-                    probe["faiss"] = n
-        times = {}
-        for who in ("ours", "faiss") if peer is not None else ("ours",):
-            times[who] = np.full(100, 1e9)
-        for _ in range(ROUNDS):
-            for i in range(100):
-                for who in times:
-                    t = time.perf_counter()
-                    if who == "ours":
-                        ours.search(query[i], 10, probe["ours"])
-                    else:
-                        peer.nprobe = probe["faiss"]
-                        peer.search(uq[i:i + 1], 10)
-                    times[who][i] = min(times[who][i], time.perf_counter() - t)
-        alone = {}
-        for who in times:
-            best = 1e9
-            for _ in range(ROUNDS):
-                t = time.perf_counter()
-                for i in range(100):
-                    if who == "ours":
-                        ours.search(query[i], 10, probe["ours"])
-                    else:
-                        peer.search(uq[i:i + 1], 10)
-                best = min(best, (time.perf_counter() - t) / 100)
-            alone[who] = best
-        for who in times:
-            note = "nprobe %d, alone %.4f ms" % (probe[who], alone[who] * 1e3)
-            if who == "ours" and peer is not None:
-                note += "; ratio to faiss IVFFlat %.2f interleaved, %.2f alone" % (times["ours"].mean() / times["faiss"].mean(), alone["ours"] / alone["faiss"])
-            line("query", "%s recall@10 >= .95, %s" % (name, who), "%.4f ms" % (times[who].mean() * 1e3), note)
+    import bench_query
+    bench_query.part(args, lib, exe, line)
 
 
 def part_scan(args, lib, exe):
-    for name in ("glove", "fashion"):
+    for name, nprobe in (("glove", 16), ("fashion", 4)):        # recall@10 >= .95, see part query
         base, _, raw = data_set(args.data, name)
         rates = [float(r.split()[3]) for r in run(exe, "scan", os.path.join(args.work, name)).splitlines()]
         line("scan", "%s, cursor, fresh handle each time" % name, "%.2f GB/s" % max(rates), "verified bytes, page cache")
-        first = min(values(run(exe, "first", os.path.join(args.work, name), raw, "1", str(base.shape[1])))["first"] for _ in range(5))
-        line("scan", "%s, open to first answer" % name, "%.2f ms" % first)
+        first = min(values(run(exe, "first", os.path.join(args.work, name), raw, "1", str(base.shape[1]), str(nprobe)))["first"] for _ in range(5))
+        line("scan", "%s, open to first answer, nprobe %d" % (name, nprobe), "%.2f ms" % first)
         out = os.path.join(args.work, "export.npy")
         best = 1e9
         for _ in range(3):
@@ -226,6 +143,8 @@ def main():
     ap.add_argument("--data", default=os.path.join(BUILD, "bench-data"))
     ap.add_argument("--work", default=os.path.join(BUILD, "bench-work"))
     ap.add_argument("--only", default="hash,kernels,ingest,append,small,query,scan,size")
+    ap.add_argument("--sets", default="glove,fashion,mix384", help="of part query")
+    ap.add_argument("--quick", action="store_true", help="part query: only the table beside the peers")
     args = ap.parse_args()
     lib, exe = build()
     os.makedirs(args.work, exist_ok=True)

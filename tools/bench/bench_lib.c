@@ -7,6 +7,8 @@ typedef struct bench { dreamdb_store store; dreamdb *db; dreamdb_snapshot *view;
 
 void *bench_open(const char *path, uint32_t threads);
 int bench_search(void *handle, const float *queries, size_t count, uint32_t top_k, uint32_t nprobe, int64_t *ids, float *scores);
+int bench_find(void *handle, const float *queries, size_t count, uint32_t top_k, uint32_t nprobe, int mode, uint64_t keep_end, int64_t *ids,
+               float *scores);
 
 void *bench_open(const char *path, uint32_t threads)
 {
@@ -32,8 +34,17 @@ void *bench_open(const char *path, uint32_t threads)
 
 int bench_search(void *handle, const float *queries, size_t count, uint32_t top_k, uint32_t nprobe, int64_t *ids, float *scores)
 {
+    return bench_find(handle, queries, count, top_k, nprobe, 0, 0, ids, scores);
+}
+
+/* mode 1: every cell; 2: the proven bound.  keep_end > 0: a filter that keeps anchors below it. */
+int bench_find(void *handle, const float *queries, size_t count, uint32_t top_k, uint32_t nprobe, int mode, uint64_t keep_end, int64_t *ids,
+               float *scores)
+{
     bench *b = (bench *)handle;
     dreamdb_query query;
+    dreamdb_where where;
+    dreamdb_operand operand;
     dreamdb_result *result = NULL;
     memset(&query, 0, sizeof query);
     query.field = "emb";
@@ -41,6 +52,16 @@ int bench_search(void *handle, const float *queries, size_t count, uint32_t top_
     query.count = count;
     query.top_k = top_k;
     query.nprobe = nprobe;
+    query.exact = mode == 1;
+    query.proven = mode == 2;
+    memset(&where, 0, sizeof where);
+    memset(&operand, 0, sizeof operand);
+    where.op = DREAMDB_LT;
+    where.field = "tag";
+    where.operands = &operand;
+    where.operand_count = 1;
+    operand.integer = (int64_t)keep_end;
+    query.where = keep_end > 0 ? &where : NULL;
     if (dreamdb_search(b->view, &query, &result, NULL) < 0) {
         return 1;
     }
