@@ -536,7 +536,8 @@ typedef struct dreamdb_query {
     const float *vectors;                      /* required: [count][dim] */
     size_t       count;                        /* 0 = 1 */
     uint32_t     top_k;                        /* 0 = 10 */
-    uint32_t     nprobe;                       /* cells; 0 = 32; DREAMDB_NPROBE_AUTO = until there are enough candidates */
+    uint32_t     nprobe;                       /* N: so many cells, whatever they hold; 0: 32, and more while a predicate leaves fewer than
+                                                  top_k hits; DREAMDB_NPROBE_AUTO: until there are enough candidates */
     const dreamdb_where *where;                /* NULL = all rows */
     const char *const *fields; size_t field_count;   /* columns to load with the hits */
     int          load_media;                   /* 1: payloads of media columns too */
@@ -5494,8 +5495,8 @@ DDB_FN dreamdb_status ddb_bound_top(ddb_ctx *ctx, const ddb_bound_set *set, cons
    integers:  |<r,q> - <m,q> - s*z*I| <= w*(E*Q + A*H) + slack.  With w = 1 that is Cauchy-Schwarz and always holds; slack covers the
    roundings: the fold's and the base <Tm,Tq>'s d*u each, 72*u for each of the two turns (4 rounds of at most 18 roundings a number, each
    bounded in the norm of the vector), which 400*u*|r||q| holds many times.  With w = margin / sqrt(d) below 1 it holds but for chance:
-   after the turn the part of e along q has the standard deviation E*Q/sqrt(d), so a margin of 3 fails for one row of 700 that stand just at the
-   edge of the list, fewer further in (0 or 1 of 1,000 lists changed on real sets).  Up to margin^2 dimensions w is 1.
+   after the turn the part of e along q has the standard deviation E*Q/sqrt(d), so a margin of 3 fails for one row of 700 that stand just
+   at the edge of the list, fewer further in (0 or 1 of 1,000 lists changed on real sets).  Up to margin^2 dimensions w is 1.
    From 128 dimensions on a code of 1 bit, the sign, is looked at first, with a query of 4 bits, and only rows that it cannot exclude are
    estimated by 4 bits; its bound is the same with A*H added as a square, since the two errors are independent.  A proven search skips it.
    Invariant: an estimate is the same number at every cpu mask, and sets are passed in one order, so the answer is the same everywhere
@@ -27289,7 +27290,7 @@ DDB_FN uint64_t ddb_query_auto(const ddb_query_run *run)
 /* Is the list shorter than it could be, though the predicate keeps more rows? */
 DDB_FN bool ddb_query_short(const ddb_query_one *one)
 {
-    size_t found = one->run->l2 ? one->near.count : one->lane->find->heap.hit_count;
+    size_t found = one->run->l2 || one->run->codec ? one->near.count : one->lane->find->heap.hit_count;
     return one->run->has_where && found < one->run->top_k && found < one->run->where->list.count;
 }
 
@@ -27298,7 +27299,8 @@ DDB_FN dreamdb_status ddb_query_one_run(ddb_ctx *ctx, ddb_query_one *one, ddb_qu
 {
     const dreamdb_query *query = one->run->query;
     bool automatic = one->run->automatic;
-    bool few = one->run->has_where && one->run->where->list.count <= (uint64_t)one->run->top_k * DDB_QUERY_FEW;
+    bool widens = automatic || query->nprobe == 0;             /* a number given is kept to, as the reference does */
+    bool few = widens && one->run->has_where && one->run->where->list.count <= (uint64_t)one->run->top_k * DDB_QUERY_FEW;
     uint64_t nprobe = query->exact || few ? 0 : automatic ? ddb_query_auto(one->run) : query->nprobe > 0 ? query->nprobe : 32;
     uint64_t enough = (uint64_t)one->run->top_k * 4;
     dreamdb_status status = DREAMDB_OK;
@@ -27313,7 +27315,7 @@ DDB_FN dreamdb_status ddb_query_one_run(ddb_ctx *ctx, ddb_query_one *one, ddb_qu
         if (status == DREAMDB_OK) {
             status = ddb_query_scan(ctx, one, probes, probe_count);
         }
-        bool more = status == DREAMDB_OK && nprobe > 0 && ((automatic && one->live < enough) || ddb_query_short(one));
+        bool more = status == DREAMDB_OK && nprobe > 0 && ((automatic && one->live < enough) || (widens && ddb_query_short(one)));
         if (status == DREAMDB_OK && !more) {
             status = ddb_query_one_end(ctx, one, probes, probe_count, out, count);
         }

@@ -97,10 +97,13 @@ static void one_dataset(dreamdb_index_kind index, uint32_t cells, size_t rows, u
         query.exact = round % 5 == 4;
         tree.node_count = 1; tree.operand_count = 0;
         query.where = round % 2 ? data_where(&tree, 0, 2) : NULL;
+        bool widens = query.where && query.nprobe == 0;        /* no number of cells is asked for: the list is filled from all of them */
+        query.top_k = widens ? (uint32_t)rows : query.top_k;
         CHECK(dreamdb_search(view, &query, &found, &data_error) == DREAMDB_OK && data_error.status == DREAMDB_OK);
         if (!found) { printf("%s\n", data_error.message); break; }
         CHECK(found->query_count == 3 && found->ends[2] == found->count && found->field_count == 0);
         for (size_t q = 0; q < 3; q++) {
+            query.exact = query.exact || widens;
             size_t from = q > 0 ? found->ends[q - 1] : 0, n = model(view, &query, vectors + q * data_dim, rows, want);
             check_hits(found->hits + from, found->ends[q] - from, want, n, query.top_k ? query.top_k : 10);
         }

@@ -1,0 +1,175 @@
+/* test_ivf.c - room ivf: placing and probing against plain loops over unit centroids, keys as digits, centroids that have no direction. */
+#include "test.h"
+
+static const uint32_t masks[] = { 0xffffffffu, 0, DDB_CPU_SSE41 | DDB_CPU_AVX2,
+    DDB_CPU_SSE41 | DDB_CPU_AVX2 | DDB_CPU_FMA | DDB_CPU_AVX512 };
+enum { K = 700, DIM = 70 };
+static float centroids[K * DIM], units[K * DIM], sums[K];
+static uint8_t bytes[K * DIM * 4];
+
+/* The id that a key of `bits` digits says; false if another digit is set. */
+static bool id_of(const uint8_t *key, uint32_t bits, uint32_t *id)
+{
+    *id = 0;
+    for (uint32_t b = 0; b < (bits + 7) / 8 * 8; b++) {
+        bool one = (key[b / 8] >> (7 - b % 8) & 1) != 0;
+        if (one && (b >= bits || bits - 1 - b >= 32)) { return false; }
+        if (one) { *id |= (uint32_t)1 << (bits - 1 - b); }
+    }
+    return true;
+}
+
+static void keys_are_digits(void)
+{
+    for (int round = 0; round < 5000; round++) {
+        uint32_t bits = 1 + (uint32_t)(test_rand() % 255), id = 0;
+        uint32_t want = (uint32_t)test_rand() >> (bits < 32 ? 32 - bits : 0);
+        uint8_t key[32];
+        memset(key, 0, sizeof key);
+        ddb_ivf_key(want, bits, key);
+        CHECK(id_of(key, bits, &id) && id == want);
+    }
+}
+
+/* k centroids: random, some the same, some opposite, some near to each other. */
+static void make(uint32_t k, uint32_t dim)
+{
+    for (uint32_t c = 0; c < k; c++) {
+        float *x = centroids + (size_t)c * dim;
+        size_t like = c > 0 ? (size_t)(test_rand() % c) * dim : 0;
+        uint64_t kind = c > 0 ? test_rand() % 8 : 7;
+        for (uint32_t i = 0; i < dim; i++) {
+            x[i] = kind == 0 ? centroids[like + i] : kind == 1 ? -centroids[like + i] : kind == 2 ? centroids[like + i] * 3.0f : test_randf();
+        }
+        if (kind == 3) { memcpy(x, centroids + like, dim * sizeof *x); x[test_rand() % dim] += 1e-6f; }
+        CHECK(ddb_exact_unit(x, dim, units + (size_t)c * dim) == DDB_EXACT_GOOD);
+    }
+    ddb_bytes_set_f32(bytes, centroids, (size_t)k * dim);
+}
+
+/* Probes stand by the sum of eight lanes, the lowest id on a tie. */
+static void check_probe(ddb_ctx *ctx, const ddb_ivf *ivf, const float *unit, uint64_t nprobe, uint32_t bits)
+{
+    ddb_arena arena = { NULL, 0 };
+    uint8_t *keys = NULL;
+    size_t count = 0, size = (bits + 7) / 8;
+    static bool used[K];
+    memset(used, 0, sizeof used);
+    for (uint32_t c = 0; c < ivf->k; c++) { sums[c] = ddb_ivf_lanes(unit, units + (size_t)c * ivf->dim, ivf->dim); }
+    CHECK(ddb_ivf_probe(ctx, ivf, bits, unit, nprobe, &arena, &keys, &count) == DREAMDB_OK && count == (nprobe < ivf->k ? nprobe : ivf->k));
+    for (size_t p = 0; p < count; p++) {
+        uint32_t id = 0, best = ivf->k;
+        for (uint32_t c = 0; c < ivf->k; c++) { if (!used[c] && (best == ivf->k || sums[c] > sums[best])) { best = c; } }
+        used[best] = true;
+        if (!id_of(keys + p * size, bits, &id) || id != best) {
+            test_ok = 0;
+            printf("probe %zu of %zu is %u, not %u (k %u, dim %u)\n", p, count, id, best, ivf->k, ivf->dim);
+            break;
+        }
+    }
+    ddb_mem_arena_free(ctx, &arena);
+}
+
+static void probes_against_plain_loops(void)
+{
+    for (int round = 0; round < 60 && test_ok; round++) {
+        uint32_t dim = 1 + (uint32_t)(test_rand() % DIM), k = 1 + (uint32_t)(test_rand() % (round % 10 == 0 ? K : 60));
+        uint32_t bits = round % 3 == 0 ? ddb_index_bits_of(k) : round % 3 == 1 ? 24 : 255;
+        ddb_ivf *ivf = NULL;
+        ddb_ctx *ctx = test_ctx();
+        ddb_exact_env env;
+        ctx->cpu &= masks[round % 4];
+        ddb_exact_enter(&env);
+        make(k, dim);
+        CHECK(ddb_ivf_open(ctx, "x", bytes, k, dim, &ivf) == DREAMDB_OK);
+        for (int q = 0; ivf && q < 6; q++) {
+            float unit[DIM];
+            for (uint32_t i = 0; i < dim; i++) { unit[i] = test_randf(); }
+            if (q == 0) { memcpy(unit, units + test_rand() % k * dim, dim * sizeof *unit); }
+            (void)ddb_exact_unit(unit, dim, unit);
+            check_probe(ctx, ivf, unit, q == 1 ? UINT64_MAX : q == 2 ? 0 : 1 + test_rand() % 12, bits);
+        }
+        ddb_ivf_close(ctx, ivf);
+        ddb_exact_leave(&env);
+    }
+    ddb_ivf_close(test_ctx(), NULL);
+    CHECK_EQ_U64(test_live_bytes(), 0);
+}
+
+/* A vector belongs to the centroid with the largest left fold, the lowest on a tie: through the index object, as an append does. */
+static void places_by_left_fold(void)
+{
+    for (int round = 0; round < 30 && test_ok; round++) {
+        uint32_t dim = 1 + (uint32_t)(test_rand() % 40), k = 1 + (uint32_t)(test_rand() % 90), id = 0;
+        float x[20 * 40], unit[40];
+        uint8_t keys[20 * 3];
+        ddb_index *ix = NULL;
+        ddb_buf object;
+        ddb_ctx *ctx = test_ctx();
+        ctx->cpu &= masks[round % 4];
+        ddb_bytes_init(&object, ctx);
+        make(k, dim);
+        ddb_index_encode_ivf(&object, 24, dim, k, centroids, NULL, 0);
+        CHECK(ddb_index_decode(ctx, ddb_bytes_of(&object), "x", &ix) == DREAMDB_OK);
+        for (size_t i = 0; i < 20 * dim; i++) { x[i] = test_randf(); }
+        for (size_t r = 0; r < 10; r++) { memcpy(x + r * dim, centroids + test_rand() % k * dim, dim * sizeof *x); }
+        CHECK(ix && ddb_index_keys(ctx, NULL, ix, x, dim, 20, keys) == DREAMDB_OK);
+        for (size_t r = 0; r < 20; r++) {
+            uint32_t best = 0;
+            float most = -2;
+            ddb_exact_env env;
+            ddb_exact_enter(&env);
+            (void)ddb_exact_unit(x + r * dim, dim, unit);
+            for (uint32_t c = 0; c < k; c++) {
+                float fold = ddb_exact_fold(unit, units + (size_t)c * dim, dim);
+                if (fold > most) { most = fold; best = c; }
+            }
+            ddb_exact_leave(&env);
+            CHECK(id_of(keys + r * 3, 24, &id) && id == best);
+        }
+        ddb_index_free(ctx, ix);
+        ddb_bytes_free(&object);
+    }
+    CHECK_EQ_U64(test_live_bytes(), 0);
+}
+
+static void bad_centroids_and_no_memory(void)
+{
+    ddb_ivf *ivf = NULL;
+    int good = 0;
+    make(9, 5);
+    for (int bad = 0; bad < 4; bad++) {
+        static const uint32_t bits[] = { 0, 0x7fc00000u, 0x7f800000u, 0x7f000000u };
+        memcpy(bytes, centroids, 9 * 5 * 4);
+        for (size_t i = 0; i < 5; i++) { ddb_bytes_set_le32(bytes + (6 * 5 + i) * 4, bits[bad]); }
+        CHECK(ddb_ivf_open(test_ctx(), "spatial-index/x", bytes, 9, 5, &ivf) == DREAMDB_ERR_CORRUPT && !ivf);
+        CHECK(strstr(test_error.message, "centroid 6") != NULL && test_error.status == DREAMDB_ERR_CORRUPT);
+        CHECK_STR(test_error.path, "spatial-index/x");
+    }
+    ddb_bytes_set_f32(bytes, centroids, 9 * 5);
+    for (long n = 1; n < 40 && !good; n++) {
+        ddb_arena arena = { NULL, 0 };
+        uint8_t *keys = NULL;
+        size_t count = 0;
+        ddb_ctx *ctx = test_ctx();
+        test_fail_alloc_at(n);
+        dreamdb_status status = ddb_ivf_open(ctx, "x", bytes, 9, 5, &ivf);
+        if (status == DREAMDB_OK) { status = ddb_ivf_probe(ctx, ivf, 24, units, 4, &arena, &keys, &count); }
+        test_fail_alloc_at(0);
+        good = status == DREAMDB_OK;
+        CHECK(good || (status == DREAMDB_ERR_MEMORY && test_error.status == DREAMDB_ERR_MEMORY));
+        ddb_mem_arena_free(ctx, &arena);
+        ddb_ivf_close(ctx, ivf);
+        CHECK_EQ_U64(test_live_bytes(), 0);
+    }
+    CHECK(good);
+}
+
+int main(void)
+{
+    RUN(keys_are_digits);
+    RUN(probes_against_plain_loops);
+    RUN(places_by_left_fold);
+    RUN(bad_centroids_and_no_memory);
+    return test_end("ivf");
+}
