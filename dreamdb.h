@@ -541,7 +541,7 @@ typedef struct dreamdb_query {
     const dreamdb_where *where;                /* NULL = all rows */
     const char *const *fields; size_t field_count;   /* columns to load with the hits */
     int          load_media;                   /* 1: payloads of media columns too */
-    int          exact;                        /* 1: every cell */
+    int          exact;                        /* 1: every cell; of codes with sidecars every row by its exact vector */
     uint32_t     rerank_pool;                  /* 0 = 5 * top_k; used where codes are stored */
     dreamdb_rerank rerank;                     /* whether the best codes are scored again by their exact vectors */
     int          proven;                       /* 1: surely the hits of a plain fold over the probed cells, by a bound that always holds;
