@@ -223,7 +223,7 @@ class Generator:
             return {'op': 'add_field', 'field': f}
         if roll < .55:
             name = 'const%d' % len(self.fields)
-            modality = [m for m in ('title.text', 'license.spdx', 'description.text', 'author.text') if m not in [f.get('modality') for f in self.fields.values()]]
+            modality = [m for m in ('title.text', 'license.spdx', 'description.text') if m not in [f.get('modality') for f in self.fields.values()]]
             if modality:
                 self.fields[name] = {'name': name, 'kind': 'constant', 'modality': modality[0], 'required': False}
                 return {'op': 'add_constant', 'name': name, 'modality': modality[0], 'value': r.choice(['Hello', 'é' * 9, 'MIT', 'x' * 2000])}
