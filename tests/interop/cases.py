@@ -223,7 +223,7 @@ class Generator:
             return {'op': 'add_field', 'field': f}
         if roll < .55:
             name = 'const%d' % len(self.fields)
-            modality = [m for m in ('title.text', 'license.spdx', 'description.text') if m not in [f.get('modality') for f in self.fields.values()]]
+            modality = [m for m in ('title.text', 'license.spdx', 'description.text', 'author.text') if m not in [f.get('modality') for f in self.fields.values()]]
             if modality:
                 self.fields[name] = {'name': name, 'kind': 'constant', 'modality': modality[0], 'required': False}
                 return {'op': 'add_constant', 'name': name, 'modality': modality[0], 'value': r.choice(['Hello', 'é' * 9, 'MIT', 'x' * 2000])}
@@ -238,7 +238,7 @@ class Generator:
             parent = self.parent()
             self.fields[f['name']] = f
             return {'op': 'add_image_layer', 'name': f['name'], 'parent': parent, 'mime': f['mime'], 'samples': self.pairs(f)}
-        layers = [f for f in self.fields.values() if f.get('layer')]
+        layers = [f for f in self.fields.values() if f.get('layer') and f['kind'] == 'image']
         if layers and r.random() < .7:
             f = r.choice(layers)
             samples = self.pairs(f)
