@@ -47,7 +47,7 @@ static void data_close(void)
 /* Random rows; anchors are drawn below `anchors`, so a small number makes repeats.  Every fifth row repeats an older vector. */
 static void data_fill(size_t count, uint64_t anchors)
 {
-    static const char words[][4] = { "", "ant", "bee", "cat", "dog", "eel" };
+    static const char words[6][4] = { "", "ant", "bee", "cat", "dog", "eel" };
     for (size_t i = 0; i < count; i++) {
         data_row *row = data_rows + i;
         memset(row, 0, sizeof *row);

@@ -160,6 +160,7 @@ static dreamdb_status read_scan(dreamdb_snapshot *view, uint64_t *sum, dreamdb_e
             for (i = 0; i < FIELDS; i++) { *sum = mix_value(*sum, &row.values[i]); }
         }
     }
+    if (cursor && status < 0) { CHECK(dreamdb_cursor_next(cursor, &row, NULL) < 0); }     /* a failed cursor stays failed */
     dreamdb_cursor_close(cursor);
     return status == DREAMDB_DONE ? DREAMDB_OK : status;
 }

@@ -249,32 +249,39 @@ static int read_big(void *user, size_t row, uint64_t offset, void *out, size_t s
     return 0;
 }
 
-/* A payload of 96 MB through the callback in 1 MB chunks: the rooms never hold more than the put window and a chunk or two. */
-static void callback_is_bounded(void)
+/* Writes one payload of so many bytes through the callback into a fresh store. */
+static void write_big(ddb_ctx *ctx, size_t size, uint64_t chunk_size, ddb_row *row)
 {
-    ddb_row rows[1];
-    dreamdb_slice big = { NULL, (size_t)96 << 20 };
+    dreamdb_slice big = { NULL, 0 };
     ddb_item_batch batch;
     ddb_puts *puts = NULL;
     uint64_t when = 4;
-    uint8_t out[1000], want[1000];
-    size_t got = 0;
-    world_open(1);
-    ddb_ctx *ctx = test_ctx();
+    big.size = size;
     memset(&batch, 0, sizeof batch);
     batch.timeline = &timeline;
     batch.modality = ddb_bytes_text(modality);
     batch.has_chunk = true;
-    batch.chunk_size = 1 << 20;
+    batch.chunk_size = chunk_size;
     batch.values = &big;
     batch.read = read_big;
     batch.anchors = &when;
     batch.count = 1;
-    peak = 0;
     CHECK(ddb_object_puts_open(ctx, world_env, &puts) == DREAMDB_OK);
-    CHECK(ddb_item_write(ctx, world_env, puts, &batch, rows) == DREAMDB_OK);
+    CHECK(ddb_item_write(ctx, world_env, puts, &batch, row) == DREAMDB_OK);
     CHECK(ddb_object_flush(ctx, puts) == DREAMDB_OK);
     ddb_object_puts_close(ctx, puts);
+}
+
+/* A payload of 96 MB through the callback in 1 MB chunks: the rooms never hold more than the put window and a chunk or two. */
+static void callback_is_bounded(void)
+{
+    ddb_row rows[1];
+    uint8_t out[1000], want[1000];
+    size_t got = 0;
+    world_open(1);
+    ddb_ctx *ctx = test_ctx();
+    peak = 0;
+    write_big(ctx, (size_t)96 << 20, 1 << 20, rows);
     CHECK(peak < (size_t)24 << 20);
     memset(out, 0, sizeof out);
     world_plan.gets = 0;
@@ -289,27 +296,11 @@ static void callback_is_bounded(void)
 static void giant_chunks_are_streamed(void)
 {
     ddb_row rows[1];
-    dreamdb_slice big = { NULL, (size_t)70 << 20 };
-    ddb_item_batch batch;
-    ddb_puts *puts = NULL;
-    uint64_t when = 4;
     uint8_t out[1024], want[1024];
     size_t got = 0;
     world_open(1);
     ddb_ctx *ctx = test_ctx();
-    memset(&batch, 0, sizeof batch);
-    batch.timeline = &timeline;
-    batch.modality = ddb_bytes_text(modality);
-    batch.has_chunk = true;
-    batch.chunk_size = (uint64_t)1 << 40;
-    batch.values = &big;
-    batch.read = read_big;
-    batch.anchors = &when;
-    batch.count = 1;
-    CHECK(ddb_object_puts_open(ctx, world_env, &puts) == DREAMDB_OK);
-    CHECK(ddb_item_write(ctx, world_env, puts, &batch, rows) == DREAMDB_OK);
-    CHECK(ddb_object_flush(ctx, puts) == DREAMDB_OK);
-    ddb_object_puts_close(ctx, puts);
+    write_big(ctx, (size_t)70 << 20, (uint64_t)1 << 40, rows);
     world_plan.waves = 0;
     CHECK(read_one(ctx, rows, (uint64_t)50 << 20, out, 1024, &got) == DREAMDB_OK && got == 1024);
     (void)read_big(NULL, 0, (uint64_t)50 << 20, want, 1024);

@@ -56,7 +56,8 @@ static void check_probe(ddb_ctx *ctx, const ddb_ivf *ivf, const float *unit, uin
     static bool used[K];
     memset(used, 0, sizeof used);
     for (uint32_t c = 0; c < ivf->k; c++) { sums[c] = ddb_ivf_lanes(unit, units + (size_t)c * ivf->dim, ivf->dim); }
-    CHECK(ddb_ivf_probe(ctx, ivf, bits, unit, nprobe, &arena, &keys, &count) == DREAMDB_OK && count == (nprobe < ivf->k ? nprobe : ivf->k));
+    CHECK(ddb_ivf_probe(ctx, ivf, bits, unit, nprobe, &arena, &keys, &count) == DREAMDB_OK);
+    CHECK(count == (nprobe < ivf->k ? nprobe : ivf->k));
     for (size_t p = 0; p < count; p++) {
         uint32_t id = 0, best = ivf->k;
         for (uint32_t c = 0; c < ivf->k; c++) { if (!used[c] && (best == ivf->k || sums[c] > sums[best])) { best = c; } }

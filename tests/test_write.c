@@ -283,7 +283,7 @@ static void fields_and_names_later(void)
     CHECK(dreamdb_snapshot_open(db, NULL, &view, NULL) == DREAMDB_OK);
     CHECK(dreamdb_constant(view, "later", &value, &size, NULL) == DREAMDB_OK && size == 7 && memcmp(value, "a title", 7) == 0);
     dreamdb_snapshot_close(view);
-    CHECK(dreamdb_branch(db, "side", NULL) == DREAMDB_OK && dreamdb_branch(db, "side", NULL) == DREAMDB_ERR_EXISTS);
+    CHECK(dreamdb_branch(db, NULL, "side", NULL) == DREAMDB_OK && dreamdb_branch(db, NULL, "side", NULL) == DREAMDB_ERR_EXISTS);
     CHECK(dreamdb_keep(db, "v1", NULL) == DREAMDB_OK && dreamdb_keep(db, "v1", NULL) == DREAMDB_ERR_EXISTS);
     CHECK(dreamdb_open(&config, "side", &copy, NULL) == DREAMDB_OK && data_append(copy, 20, 10, NULL) == DREAMDB_OK);
     CHECK(rows_of(copy) == 30 && rows_of(db) == 20);         /* a branch of its own */
