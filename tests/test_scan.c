@@ -137,7 +137,7 @@ static void one_scan(dreamdb_snapshot *view)
 static void against_plain_rows(void)
 {
     static const uint64_t caches[] = { 0, 4000, 3000, 20000 };
-    for (uint32_t i = 0; i < 10 && test_ok; i++) {
+    for (uint32_t i = 0; i < 8 && test_ok; i++) {
         dreamdb_config config = data_config(&data_inner);
         dreamdb_snapshot *view = NULL;
         dreamdb *db = NULL;
@@ -151,7 +151,7 @@ static void against_plain_rows(void)
         deleted_count = 0;
         for (uint64_t a = 1; i % 2 && deleted_count < 12; a += 1 + test_rand() % 9) { deleted[deleted_count++] = a; }
         if (deleted_count > 0) { data_delete(view, deleted, deleted_count); }
-        for (int round = 0; round < 6 && test_ok; round++) { one_scan(view); }
+        for (int round = 0; round < 5 && test_ok; round++) { one_scan(view); }
         uint64_t estimate = 0;
         CHECK(dreamdb_count_estimate(view, "e", &estimate, NULL) == DREAMDB_OK && estimate == row_count);
         dreamdb_snapshot_close(view);
@@ -286,7 +286,7 @@ static void failures_at_every_step(void)
     dreamdb_close(data_make(&data_inner, DREAMDB_INDEX_LSH, 2, row_count));
     for (int way = 0; way < 6; way++) {
         int good = 0, errors = 0;
-        for (long n = 1; n < 6000 && good < 3; n += 1 + (way % 2 ? n / 8 : 0)) {
+        for (long n = 1; n < 6000 && good < 3; n += 1 + (way % 2 ? n / 5 : n / 30)) {
             dreamdb_config config = data_config(&data_store);
             size_t given = 0;
             config.cache_bytes = 1;                          /* nothing is kept, so every pass reads */
