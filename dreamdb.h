@@ -18499,7 +18499,7 @@ DDB_FN void ddb_lsh_flip_sink(ddb_lsh_flip *heap, size_t count, size_t at, uint3
 DDB_FN void ddb_lsh_flips(const float *margins, uint32_t bits, ddb_lsh_flip *flips, size_t want)
 {
     size_t count = 0;
-    for (uint32_t a = bits, next = 0; next <= bits; a = next++) {
+    for (uint32_t a = bits, next = 0; want > 0 && next <= bits; a = next++) {
         float cost = a == bits ? 0.0f : margins[a] < 0 ? -margins[a] : margins[a];
         for (uint32_t b = a; b < (a == bits ? bits + 1 : bits); b++) {
             ddb_lsh_flip flip;
@@ -23896,6 +23896,9 @@ DDB_FN dreamdb_status ddb_write_codec_bytes(ddb_ctx *ctx, ddb_env *env, const dr
 DDB_FN dreamdb_status ddb_write_index_bytes(ddb_ctx *ctx, ddb_write *write, const dreamdb_field *in, const ddb_field *field, ddb_buf *out)
 {
     dreamdb_status status = DREAMDB_OK;
+    if (ddb_schema_is_l2(field) && (!ddb_exact_finite64(in->width) || in->width < 0)) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%.60s`: width must be a number above 0 (0 = 1.0)", in->name);
+    }
     if (ddb_bytes_is(field->algorithm, DDB_SCHEMA_IVF) || ddb_bytes_is(field->algorithm, DDB_SCHEMA_IMI)) {
         return ddb_write_train_bytes(ctx, write->env, in, write->env->identical, NULL, 0, out);
     }
@@ -23909,7 +23912,7 @@ DDB_FN dreamdb_status ddb_write_index_bytes(ddb_ctx *ctx, ddb_write *write, cons
     if (status == DREAMDB_OK) {
         ddb_hash_one(ctx->cpu, text.data, text.size, seed);
         if (ddb_schema_is_l2(field)) {
-            ddb_index_encode_lsh_l2(out, (uint32_t)field->dim, in->width > 0 ? in->width : 1.0, seed);
+            ddb_index_encode_lsh_l2(out, (uint32_t)field->dim, ddb_exact_bits64(in->width) << 1 != 0 ? in->width : 1.0, seed);
         } else {
             ddb_index_encode_lsh(out, field->has_bits ? (uint32_t)field->lsh_bits : 20u, (uint32_t)field->dim, seed);
         }
@@ -27934,6 +27937,7 @@ static const char *const ddb_check_names[DDB_CHECK_CLASSES] = {
     "scalar index"
 };
 
+#define DDB_CHECK_KEY (DREAMDB_ADDRESS_SIZE + 9)
 #define DDB_CHECK_BATCH 256u                 /* objects waiting for one batch of reads */
 #define DDB_CHECK_BYTES (16u << 20)
 
@@ -27982,19 +27986,31 @@ DDB_FN dreamdb_status ddb_check_absorb(ddb_ctx *ctx, ddb_check_walk *walk, dream
     return DREAMDB_OK;
 }
 
-/* true the first time an object is met. */
-DDB_FN dreamdb_status ddb_check_meet(ddb_ctx *ctx, ddb_check_walk *walk, ddb_check_class cls, const ddb_addr *addr, uint64_t **place,
-                                     bool *fresh)
+/* Class, address and folder: the same bytes in the folders of two fields are two objects of the store. */
+DDB_FN void ddb_check_key(uint8_t key[DDB_CHECK_KEY], ddb_check_class cls, const char *folder, const ddb_addr *addr)
 {
-    uint8_t key[DREAMDB_ADDRESS_SIZE + 1];
+    uint64_t mixed = 0xcbf29ce484222325u;
+    for (; *folder; folder++) {
+        mixed = (mixed ^ (uint8_t)*folder) * 0x100000001b3u;
+    }
     key[0] = (uint8_t)cls;
     memcpy(key + 1, addr->bytes, DREAMDB_ADDRESS_SIZE);
+    ddb_bytes_set_le64(key + 1 + DREAMDB_ADDRESS_SIZE, mixed);
+}
+
+/* true the first time an object is met. */
+DDB_FN dreamdb_status ddb_check_meet(ddb_ctx *ctx, ddb_check_walk *walk, ddb_check_class cls, const char *folder, const ddb_addr *addr,
+                                     uint64_t **place, bool *fresh)
+{
+    uint8_t key[DDB_CHECK_KEY];
+    ddb_check_key(key, cls, folder, addr);
     return ddb_coll_map_put(ctx, &walk->seen, key, 0, place, fresh);
 }
 
+/* As above for what stands in one folder alone, or names its own. */
 DDB_FN dreamdb_status ddb_check_fresh(ddb_ctx *ctx, ddb_check_walk *walk, ddb_check_class cls, const ddb_addr *addr, bool *fresh)
 {
-    return ddb_check_meet(ctx, walk, cls, addr, NULL, fresh);
+    return ddb_check_meet(ctx, walk, cls, "", addr, NULL, fresh);
 }
 
 /* Form of a bucket: header, index, anchors inside the row. */
@@ -28124,6 +28140,8 @@ DDB_FN dreamdb_status ddb_check_outboards(ddb_ctx *ctx, ddb_check_walk *walk)
                 walk->report->bytes += size;
             }
             ddb_mem_free(ctx, tree, size);
+        } else if (status == DREAMDB_OK && ops[i].status < 0 && ops[i].status != DREAMDB_ERR_NOT_FOUND) {
+            ddb_check_fault(walk, (dreamdb_status)ops[i].status, ops[i].path, "outboard cannot be read");
         }
         ddb_store_release(&ops[i].blob);
     }
@@ -28195,7 +28213,7 @@ DDB_FN dreamdb_status ddb_check_add(ddb_ctx *ctx, ddb_check_walk *walk, ddb_chec
 {
     bool fresh = false, pack = row && (cls == DDB_CHECK_POSTING || (row->flags & DDB_ROW_PACKED));
     uint64_t *place = NULL;
-    dreamdb_status status = ddb_check_meet(ctx, walk, cls, addr, &place, &fresh);
+    dreamdb_status status = ddb_check_meet(ctx, walk, cls, folder, addr, &place, &fresh);
     if (status < 0 || (!fresh && !pack)) {
         return status;
     }
@@ -28212,7 +28230,7 @@ DDB_FN dreamdb_status ddb_check_add(ddb_ctx *ctx, ddb_check_walk *walk, ddb_chec
     want->path = ddb_addr_path(ctx, &walk->arena, folder, addr);
     want->addr = *addr;
     want->size = size;
-    want->flags = DDB_OBJECT_METADATA;
+    want->flags = (uint32_t)DDB_OBJECT_METADATA | (uint32_t)DDB_OBJECT_NO_CACHE;      /* the store's own bytes, not what this handle saw */
     job->cls = cls;
     job->field = field;
     job->again = !fresh;
@@ -28238,15 +28256,17 @@ DDB_FN dreamdb_status ddb_check_chunks(ddb_ctx *ctx, ddb_check_walk *walk, const
     bool fresh = false;
     dreamdb_error error;
     ddb_ctx own = ddb_mem_fork(ctx, &error);
-    dreamdb_status status = ddb_check_fresh(ctx, walk, DDB_CHECK_ITEM_MANIFEST, &row->addr, &fresh);
-    if (status < 0 || !fresh) {
-        return status;
-    }
     char *folder = ddb_view_folder(ctx, &arena, field, "0000000000000000");
     char *items = folder ? ddb_view_folder(ctx, &arena, field, "items") : NULL;
     char *path = items ? ddb_addr_path(ctx, &arena, items, &row->addr) : NULL;
+    dreamdb_status status = path ? ddb_check_meet(ctx, walk, DDB_CHECK_ITEM_MANIFEST, items, &row->addr, NULL, &fresh)
+                                 : DREAMDB_ERR_MEMORY;
+    if (status < 0 || !fresh) {
+        ddb_mem_arena_free(ctx, &arena);
+        return status;
+    }
     walk->report->objects++;
-    status = path ? ddb_object_get(&own, walk->env, path, &row->addr, DDB_OBJECT_METADATA, &object) : DREAMDB_ERR_MEMORY;
+    status = ddb_object_get(&own, walk->env, path, &row->addr, (uint32_t)DDB_OBJECT_METADATA | (uint32_t)DDB_OBJECT_NO_CACHE, &object);
     if (status == DREAMDB_OK) {
         walk->report->bytes += object.size;
         status = ddb_item_manifest_decode(&own, &arena, ddb_bytes_slice(object.data, object.size), path, row->size, &chunks, &count);
@@ -28440,7 +28460,7 @@ DDB_FN dreamdb_status ddb_check_verify(ddb_ctx *ctx, dreamdb_snapshot *view, uin
     memset(report, 0, sizeof *report);
     walk.view = view;
     walk.env = view->db->env;
-    walk.seen.key_size = DREAMDB_ADDRESS_SIZE + 1;
+    walk.seen.key_size = DDB_CHECK_KEY;
     walk.batch = 1;
     walk.each = each;
     walk.each_user = user;
@@ -28668,7 +28688,7 @@ DDB_FN dreamdb_status ddb_api_handle(ddb_ctx *ctx, const dreamdb_config *config,
     db->allocator = ctx->allocator;
     db->cpu = ctx->cpu;
     db->cells_cap = cache / 2;
-    db->pass_bytes = cache / 4;
+    db->pass_bytes = cache / 4 > ((uint64_t)64 << 10) ? cache / 4 : (uint64_t)64 << 10;      /* less would only mean more passes */
     db->ref = (char *)ddb_mem_alloc(ctx, strlen(ref) + 1);
     dreamdb_status status = db->ref ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
     if (status == DREAMDB_OK) {

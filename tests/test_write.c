@@ -142,6 +142,7 @@ static void bad_fields(void)
         case 8: fields[1].train = sample; fields[1].train_count = 2; fields[1].k = 3; break;
         case 9: fields[1].train = sample; fields[1].train_count = 2; fields[1].k = 2; fields[1].key_bits = 300; break;
         case 10: fields[1].bits = 100000; break;
+        case 11: fields[1].index = DREAMDB_INDEX_LSH_L2; fields[1].width = -1; break;
         default: fields[0].kind = DREAMDB_CONSTANT; break;   /* no modality */
         }
         dreamdb_status status = dreamdb_create(&config, "main", &desc, &db, &data_error);
