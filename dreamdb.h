@@ -5245,8 +5245,8 @@ DDB_FN dreamdb_status ddb_bound_top(ddb_ctx *ctx, const ddb_bound_set *set, cons
    The bound.  row' = T(r - m) = s*c + e with |e| <= E, q' = T(q) = z*k + h with |h| <= H, |q| <= Q, |s*c| <= A, I = sum c*k exact in
    integers:  |<r,q> - <m,q> - s*z*I| <= w*(E*Q + A*H) + slack.  With w = 1 that is Cauchy-Schwarz and always holds; slack covers the
    roundings: the fold's and the base <Tm,Tq>'s d*u each, 72*u for each of the two turns (4 rounds of at most 18 roundings a number, each
-   bounded in the norm of the vector), which 400*u*|r||q| holds many times.  With w = margin / sqrt(d) below 1 it holds but for chance: after
-   the turn the part of e along q has the standard deviation E*Q/sqrt(d), so a margin of 3 fails for one row of 700 that stand just at the
+   bounded in the norm of the vector), which 400*u*|r||q| holds many times.  With w = margin / sqrt(d) below 1 it holds but for chance:
+   after the turn the part of e along q has the standard deviation E*Q/sqrt(d), so a margin of 3 fails for one row of 700 that stand just at the
    edge of the list, fewer further in (0 or 1 of 1,000 lists changed on real sets).  Up to margin^2 dimensions w is 1.
    From 128 dimensions on a code of 1 bit, the sign, is looked at first, with a query of 4 bits, and only rows that it cannot exclude are
    estimated by 4 bits; its bound is the same with A*H added as a square, since the two errors are independent.  A proven search skips it.
