@@ -5246,8 +5246,8 @@ DDB_FN dreamdb_status ddb_bound_top(ddb_ctx *ctx, const ddb_bound_set *set, cons
    integers:  |<r,q> - <m,q> - s*z*I| <= w*(E*Q + A*H) + slack.  With w = 1 that is Cauchy-Schwarz and always holds; slack covers the
    roundings: the fold's and the base <Tm,Tq>'s d*u each, 72*u for each of the two turns (4 rounds of at most 18 roundings a number, each
    bounded in the norm of the vector), which 400*u*|r||q| holds many times.  With w = margin / sqrt(d) below 1 it holds but for chance:
-   after the turn the part of e along q has the standard deviation E*Q/sqrt(d), so a margin of 3 fails for one row of 700 that stand just at the
-   edge of the list, fewer further in (0 or 1 of 1,000 lists changed on real sets).  Up to margin^2 dimensions w is 1.
+   after the turn the part of e along q has the standard deviation E*Q/sqrt(d), so a margin of 3 fails for one row of 700 that stand just at
+   the edge of the list, fewer further in (0 or 1 of 1,000 lists changed on real sets).  Up to margin^2 dimensions w is 1.
    From 128 dimensions on a code of 1 bit, the sign, is looked at first, with a query of 4 bits, and only rows that it cannot exclude are
    estimated by 4 bits; its bound is the same with A*H added as a square, since the two errors are independent.  A proven search skips it.
    Invariant: an estimate is the same number at every cpu mask, and sets are passed in one order, so the answer is the same everywhere
@@ -5396,7 +5396,7 @@ DDB_INLINE double ddb_code_norm(float squares, size_t dim)
 }
 
 /* The scale s that makes s*<c,v> = |v|^2 for a code with the sums <c,v> and <c,c>, and E; false: a code that points elsewhere. */
-DDB_FN bool ddb_code_fit(float squares, float dot, double code_squares, size_t dim, float *scale, double *error)
+DDB_FN DDB_NOINLINE bool ddb_code_fit(float squares, float dot, double code_squares, size_t dim, float *scale, double *error)
 {
     *scale = 0;
     *error = ddb_code_norm(squares, dim);
@@ -5404,9 +5404,10 @@ DDB_FN bool ddb_code_fit(float squares, float dot, double code_squares, size_t d
         || !(ddb_exact_mul64(ddb_exact_mul64((double)dot, (double)dot), 4) > ddb_exact_mul64((double)squares, code_squares))) {
         return false;
     }
-    *scale = ddb_exact_div(squares, dot);
-    double left = ddb_exact_mul64(ddb_exact_mul64((double)*scale, (double)*scale), code_squares) - (double)squares;
+    float share = ddb_exact_div(squares, dot);
+    double fitted = ddb_exact_mul64(ddb_exact_mul64((double)share, (double)share), code_squares), left = fitted - (double)squares;
     left = (left > 0 ? left : 0) + (double)squares * ((double)dim + 16) * 4.76837158203125e-7;      /* roundings of the three sums */
+    *scale = share;
     *error = ddb_exact_sqrt64(left) * 1.000001 + 1e-19;
     return true;
 }
