@@ -5405,10 +5405,11 @@ DDB_FN DDB_NOINLINE bool ddb_code_fit(float squares, float dot, double code_squa
         return false;
     }
     float share = ddb_exact_div(squares, dot);
-    double fitted = ddb_exact_mul64(ddb_exact_mul64((double)share, (double)share), code_squares), left = fitted - (double)squares;
-    left = (left > 0 ? left : 0) + (double)squares * ((double)dim + 16) * 4.76837158203125e-7;      /* roundings of the three sums */
+    float excess = ddb_exact_sub(ddb_exact_div(ddb_exact_mul(squares, (float)code_squares), ddb_exact_mul(dot, dot)), 1.0f);
+    float left = ddb_exact_mul(squares, excess > 0 ? excess : 0.0f);         /* |v|^2 * (1 / cosine^2 - 1) */
+    left = ddb_exact_add(left, ddb_exact_mul(squares, ddb_exact_mul((float)dim + 16.0f, 4.76837158203125e-7f)));       /* roundings */
     *scale = share;
-    *error = ddb_exact_sqrt64(left) * 1.000001 + 1e-19;
+    *error = ddb_exact_sqrt64((double)left) * 1.000001 + 1e-19;
     return true;
 }
 
