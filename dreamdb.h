@@ -5645,7 +5645,7 @@ DDB_INLINE double ddb_code_norm(float squares, size_t dim)
 }
 
 /* The scale s that makes s*<c,v> = |v|^2 for a code with the sums <c,v> and <c,c>, and E; false: a code that points elsewhere. */
-DDB_FN bool ddb_code_fit(float squares, float dot, double code_squares, size_t dim, float *scale, double *error)
+DDB_FN DDB_NOINLINE bool ddb_code_fit(float squares, float dot, double code_squares, size_t dim, float *scale, double *error)
 {
     *scale = 0;
     *error = ddb_code_norm(squares, dim);
@@ -5653,10 +5653,12 @@ DDB_FN bool ddb_code_fit(float squares, float dot, double code_squares, size_t d
         || !(ddb_exact_mul64(ddb_exact_mul64((double)dot, (double)dot), 4) > ddb_exact_mul64((double)squares, code_squares))) {
         return false;
     }
-    *scale = ddb_exact_div(squares, dot);
-    double left = ddb_exact_mul64(ddb_exact_mul64((double)*scale, (double)*scale), code_squares) - (double)squares;
-    left = (left > 0 ? left : 0) + (double)squares * ((double)dim + 16) * 4.76837158203125e-7;      /* roundings of the three sums */
-    *error = ddb_exact_sqrt64(left) * 1.000001 + 1e-19;
+    float share = ddb_exact_div(squares, dot);
+    float excess = ddb_exact_sub(ddb_exact_div(ddb_exact_mul(squares, (float)code_squares), ddb_exact_mul(dot, dot)), 1.0f);
+    float left = ddb_exact_mul(squares, excess > 0 ? excess : 0.0f);         /* |v|^2 * (1 / cosine^2 - 1) */
+    left = ddb_exact_add(left, ddb_exact_mul(squares, ddb_exact_mul((float)dim + 16.0f, 4.76837158203125e-7f)));       /* roundings */
+    *scale = share;
+    *error = ddb_exact_sqrt64((double)left) * 1.000001 + 1e-19;
     return true;
 }
 

@@ -16,7 +16,7 @@ os.chdir(TOP)
 BUILD = os.environ.get('BUILD', 'build')
 COUNT = re.compile(r'^(?:\S+: )?(\d+) passed, (\d+) failed', re.M)
 # White-box tests whose code depends on the processor: bytes, floats, lanes.
-CROSS_TESTS = ('hash', 'exact', 'bound', 'roaring', 'bucket', 'scalar', 'index')
+CROSS_TESTS = ('hash', 'exact', 'bound', 'code', 'roaring', 'bucket', 'scalar', 'index')
 
 
 def sh(command, seconds=900):

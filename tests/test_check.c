@@ -280,8 +280,6 @@ static void failures_at_every_step(void)
             test_fail_alloc_at(0);
             CHECK(status == DREAMDB_OK || (status == data_error.status && status == (storage ? DREAMDB_ERR_STORE : DREAMDB_ERR_MEMORY)));
             CHECK(status < 0 || report.faults > 0 || report.objects == whole);
-#else
-            CHECK(status < 0 || report.faults > 0 || report.objects + 1 >= whole);
             errors += status < 0 || report.faults > 0;
             good = status < 0 || report.faults > 0 ? 0 : good + 1;
             dreamdb_snapshot_close(view);
