@@ -23090,7 +23090,7 @@ DDB_FN dreamdb_status ddb_view_state(ddb_ctx *ctx, struct dreamdb *db, const cha
     return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "`%s` names no state: use @label, ~3 or a Manifest address of 53 characters", state);
 }
 
-/* ==== ROOM 34 write exact | prefix ddb_write_ | uses port mem bytes coll hash cbor addr object schema page track manifest ref tomb pq index bucket item scalar view ==== */
+/* ==== ROOM 34 write | prefix ddb_write_ | uses port mem bytes coll exact hash cbor addr object schema page track manifest ref tomb pq index bucket item scalar view ==== */
 /* Every verb that makes a new Manifest: create, append, add-field, layers, constants, meta, train.
    Invariant: all objects are put and synced before the Ref moves, the Ref moves by compare-and-swap, and nothing else is changed; so a
    crash at any point leaves the old state or the new one.  Format: FORMAT.md "Append", "Create".  Reads no bucket but in train. */
