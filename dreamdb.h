@@ -537,7 +537,9 @@ typedef struct dreamdb_query {
     size_t       count;                        /* 0 = 1 */
     uint32_t     top_k;                        /* 0 = 10 */
     uint32_t     nprobe;                       /* N: so many cells, whatever they hold; 0: 32, and more while a predicate leaves fewer than
-                                                  top_k hits; DREAMDB_NPROBE_AUTO: until there are enough candidates */
+                                                  top_k hits; DREAMDB_NPROBE_AUTO: as many as recall asks for */
+    float        recall;                       /* under DREAMDB_NPROBE_AUTO: share of the ten nearest rows to be found; 0 = 0.95.  What it
+                                                  takes is measured when IVF is trained; other indexes take sqrt(k) cells, LSH 32 */
     const dreamdb_where *where;                /* NULL = all rows */
     const char *const *fields; size_t field_count;   /* columns to load with the hits */
     int          load_media;                   /* 1: payloads of media columns too */
@@ -16634,6 +16636,18 @@ DDB_FN dreamdb_status ddb_manifest_set_meta(ddb_ctx *ctx, ddb_arena *arena, ddb_
     return status;
 }
 
+/* The text under a registry key; false if there is none, or if it is no text. */
+DDB_FN bool ddb_manifest_text(const ddb_manifest *m, ddb_slice key, ddb_slice *text)
+{
+    const ddb_entry *entry = ddb_manifest_entry(m, key);
+    ddb_cbor r;
+    if (!entry) {
+        return false;
+    }
+    ddb_cbor_open(&r, entry->value);
+    return ddb_cbor_read_text(&r, text);
+}
+
 /* The head of the tombstones: *has false without any. */
 DDB_FN dreamdb_status ddb_manifest_tombstones(ddb_ctx *ctx, const ddb_manifest *m, const char *path, bool *has, ddb_addr *head)
 {
@@ -18663,7 +18677,7 @@ DDB_FN dreamdb_status ddb_lsh_l2_probe(ddb_ctx *ctx, int64_t bin, double part, u
     return DREAMDB_OK;
 }
 
-/* ==== ROOM 25 ivf | prefix ddb_ivf_ | uses port mem bytes exact kern bound code ==== */
+/* ==== ROOM 25 ivf | prefix ddb_ivf_ | uses port mem bytes coll exact kern bound code ==== */
 /* Cells around trained centroids (spatial.md 4): a vector belongs to the centroid with the largest left fold of unit vectors, the lowest
    on a
    tie; a query looks at the cells in the order of the same score.  Stored centroids need not be unit vectors. */
@@ -18825,8 +18839,9 @@ DDB_FN dreamdb_status ddb_ivf_best(ddb_ctx *ctx, const ddb_ivf *ivf, ddb_code_fi
     return status;
 }
 
-/* The keys of the nprobe best cells, in order, for a unit query that find was started with.  What find has found is lost. */
-DDB_FN dreamdb_status ddb_ivf_probe(ddb_ctx *ctx, const ddb_ivf *ivf, uint32_t bits, ddb_code_find *find, uint64_t nprobe,
+/* The keys of the nprobe best cells, in order, for a unit query that find was started with; of these only cells whose score is at most gap
+   below the best.  What find has found is lost. */
+DDB_FN dreamdb_status ddb_ivf_probe(ddb_ctx *ctx, const ddb_ivf *ivf, uint32_t bits, ddb_code_find *find, uint64_t nprobe, float gap,
                                     ddb_arena *arena, uint8_t **keys, size_t *count)
 {
     size_t most = nprobe < ivf->k ? (size_t)nprobe : ivf->k, size = (bits + 7) / 8, more = DDB_IVF_MORE, wide = 0;
@@ -18846,13 +18861,114 @@ DDB_FN dreamdb_status ddb_ivf_probe(ddb_ctx *ctx, const ddb_ivf *ivf, uint32_t b
     }
     if (status == DREAMDB_OK) {
         ddb_ivf_settle(ivf, find->query, ids, scores, wide, row);
-        *count = most;
+        while (*count < most && scores[0] - scores[*count] <= gap) {
+            ++*count;
+        }
     }
     for (size_t i = 0; status == DREAMDB_OK && i < *count; i++) {
         ddb_ivf_key(ids[i], bits, *keys + i * size);
     }
     ddb_mem_drop(ctx, row, float, ivf->dim);
     return status;
+}
+
+/* ---- Calibration (ours, not the format's): how far below the best cell the cells of a query's neighbours lie ---- */
+
+enum { DDB_IVF_GAPS = 5, DDB_IVF_TRIALS = 128, DDB_IVF_NEAR = 10, DDB_IVF_TRIAL_ROWS = 16384, DDB_IVF_TRIAL_LEAST = 256 };
+static const float ddb_ivf_recalls[DDB_IVF_GAPS] = { 0.8f, 0.9f, 0.95f, 0.99f, 0.999f };
+
+/* A sample as a small dataset: unit rows, the cell of each, and what was measured (bits of floats that are not negative: they sort). */
+typedef struct ddb_ivf_trial { float *units; uint32_t *cells; ddb_bound_set *set; uint64_t *gaps; size_t count, gap_count; } ddb_ivf_trial;
+
+/* Unit rows of a sample, evenly spread; those without a direction are left out. */
+DDB_FN size_t ddb_ivf_trial_units(const float *rows, size_t stride, size_t count, uint32_t dim, size_t most, float *out)
+{
+    size_t step = (count + most - 1) / most, kept = 0;
+    for (size_t i = 0; i < count && kept < most; i += step) {
+        kept += ddb_exact_unit(rows + i * stride, dim, out + kept * dim) == DDB_EXACT_GOOD;
+    }
+    return kept;
+}
+
+/* The gaps of the neighbours of one row.  row has room for dim floats. */
+DDB_FN dreamdb_status ddb_ivf_trial_one(ddb_ctx *ctx, const ddb_ivf *ivf, ddb_ivf_trial *t, size_t at, float *row)
+{
+    uint32_t ids[DDB_IVF_NEAR + 1];
+    float scores[DDB_IVF_NEAR + 1];
+    size_t got = 0;
+    const float *query = t->units + at * ivf->dim;
+    dreamdb_status status = ddb_bound_top(ctx, t->set, query, DDB_IVF_NEAR + 1, ids, scores, &got);
+    ddb_bound_row(ivf->set, t->cells[at], row);
+    float best = ddb_exact_fold(query, row, ivf->dim);
+    for (size_t i = 0; i < got && status == DREAMDB_OK; i++) {
+        if (ids[i] != at) {
+            ddb_bound_row(ivf->set, t->cells[ids[i]], row);
+            float gap = ddb_exact_sub(best, ddb_exact_fold(query, row, ivf->dim));
+            t->gaps[t->gap_count++] = gap > 0 ? ddb_exact_bits(gap) : 0;
+        }
+    }
+    return status;
+}
+
+DDB_FN dreamdb_status ddb_ivf_trial_run(ddb_ctx *ctx, const ddb_ivf *ivf, ddb_ivf_trial *t, float gaps[DDB_IVF_GAPS])
+{
+    float *row = ddb_mem_new(ctx, float, ivf->dim);
+    dreamdb_status status = row ? ddb_bound_build(ctx, t->units, ivf->dim, t->count, ivf->dim, 0, &t->set) : DREAMDB_ERR_MEMORY;
+    status = status < 0 ? status : ddb_bound_argmax(ctx, ivf->set, t->units, ivf->dim, t->count, t->cells);
+    for (size_t i = 0; i < DDB_IVF_TRIALS && status == DREAMDB_OK; i++) {
+        status = ddb_ivf_trial_one(ctx, ivf, t, i * t->count / DDB_IVF_TRIALS, row);
+    }
+    status = status < 0 ? status : ddb_coll_sort_u64(ctx, t->gaps, t->gap_count);
+    for (size_t g = 0; g < DDB_IVF_GAPS && status == DREAMDB_OK; g++) {
+        size_t at = (size_t)(ddb_ivf_recalls[g] * (float)t->gap_count);
+        gaps[g] = ddb_exact_from_bits((uint32_t)t->gaps[at < t->gap_count ? at : t->gap_count - 1]);
+    }
+    ddb_mem_drop(ctx, row, float, ivf->dim);
+    return status;
+}
+
+/* gaps[i]: cells at most so far below the best hold the share ddb_ivf_recalls[i] of the ten nearest rows, measured on a sample with the
+   sample's own rows as queries.  (A dataset that is denser than the sample has nearer neighbours, so it finds more.)  *made false: the
+   sample is too small to tell. */
+DDB_FN dreamdb_status ddb_ivf_calibrate(ddb_ctx *ctx, const ddb_ivf *ivf, const float *rows, size_t stride, size_t count,
+                                        float gaps[DDB_IVF_GAPS], bool *made)
+{
+    ddb_ivf_trial t;
+    ddb_exact_env env;
+    size_t most = count < (size_t)DDB_IVF_TRIAL_ROWS ? count : (size_t)DDB_IVF_TRIAL_ROWS, gap_most = DDB_IVF_TRIALS * (DDB_IVF_NEAR + 1);
+    memset(&t, 0, sizeof t);
+    *made = false;
+    if (count < DDB_IVF_TRIAL_LEAST) {
+        return DREAMDB_OK;
+    }
+    t.units = ddb_mem_new(ctx, float, most * ivf->dim);
+    t.cells = ddb_mem_new(ctx, uint32_t, most);
+    t.gaps = ddb_mem_new(ctx, uint64_t, gap_most);
+    dreamdb_status status = t.units && t.cells && t.gaps ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    ddb_exact_enter(&env);
+    if (status == DREAMDB_OK) {
+        t.count = ddb_ivf_trial_units(rows, stride, count, ivf->dim, most, t.units);
+    }
+    if (status == DREAMDB_OK && t.count >= DDB_IVF_TRIAL_LEAST) {
+        status = ddb_ivf_trial_run(ctx, ivf, &t, gaps);
+        *made = status == DREAMDB_OK;
+    }
+    ddb_exact_leave(&env);
+    ddb_bound_free(ctx, t.set);
+    ddb_mem_drop(ctx, t.units, float, most * ivf->dim);
+    ddb_mem_drop(ctx, t.cells, uint32_t, most);
+    ddb_mem_drop(ctx, t.gaps, uint64_t, gap_most);
+    return status;
+}
+
+/* The gap for a wanted recall: that of the next recall that was measured. */
+DDB_FN float ddb_ivf_gap_for(const float gaps[DDB_IVF_GAPS], float recall)
+{
+    size_t g = 0;
+    while (g + 1 < DDB_IVF_GAPS && ddb_ivf_recalls[g] < recall) {
+        g++;
+    }
+    return gaps[g];
 }
 
 /* ==== ROOM 26 imi | prefix ddb_imi_ | uses port mem bytes coll exact kern bound pool kmeans ivf ==== */
@@ -19183,7 +19299,7 @@ DDB_FN dreamdb_status ddb_rabitq_draw(ddb_ctx *ctx, ddb_chacha *stream, size_t f
 DDB_FN dreamdb_status ddb_rabitq_orthogonal(ddb_ctx *ctx, const ddb_rabitq *r, float *group, uint32_t *words, float *q)
 {
     size_t dim = r->dim, most = (size_t)DDB_RABITQ_GROUP * DDB_KERN_LANES;
-    float part[DDB_RABITQ_GROUP * DDB_KERN_LANES];
+    float part[(size_t)DDB_RABITQ_GROUP * (size_t)DDB_KERN_LANES];
     ddb_chacha stream;
     dreamdb_status status = DREAMDB_OK;
     ddb_exact_chacha_init(&stream, r->seed);
@@ -19558,6 +19674,7 @@ DDB_FN dreamdb_status ddb_pq_train(ddb_ctx *ctx, ddb_pool *pool, const float *sa
    on, padded with zeros, so that memcmp orders keys as their texts.  Objects are hostile until decoded: sizes are checked before anything
    is allocated. */
 
+#define DDB_INDEX_NO_GAP 9.0f                    /* more than any two scores differ */
 enum {
     DDB_INDEX_BITS_MOST = 255,                   /* the key is one segment of a path */
     DDB_INDEX_DIM_MOST = 65536,                  /* keeps what a small object can make us allocate (planes) small; room bound's limit too */
@@ -19868,7 +19985,7 @@ DDB_FN dreamdb_status ddb_index_probe_ivf(ddb_ctx *ctx, const ddb_index *ix, con
                                           ddb_arena *arena, uint8_t **keys, size_t *count)
 {
     (void)unit;
-    return ddb_ivf_probe(ctx, ix->ivf, ix->bits, find, nprobe, arena, keys, count);
+    return ddb_ivf_probe(ctx, ix->ivf, ix->bits, find, nprobe, DDB_INDEX_NO_GAP, arena, keys, count);
 }
 
 DDB_FN dreamdb_status ddb_index_probe_imi(ddb_ctx *ctx, const ddb_index *ix, const float *unit, ddb_code_find *find, uint64_t nprobe,
@@ -20113,6 +20230,7 @@ DDB_FN uint32_t ddb_index_bits(const ddb_index *ix) { return ix->bits; }
 DDB_FN uint32_t ddb_index_dim(const ddb_index *ix) { return ix->dim; }
 DDB_FN uint32_t ddb_index_k(const ddb_index *ix) { return ix->k; }
 DDB_FN bool ddb_index_metric_l2(const ddb_index *ix) { return ix->l2; }
+DDB_FN bool ddb_index_is_ivf(const ddb_index *ix) { return ix->ivf != NULL; }
 DDB_FN const ddb_addr *ddb_index_parents(const ddb_index *ix, size_t *count) { *count = ix->parent_count; return ix->parents; }
 DDB_FN const ddb_addr *ddb_index_spec(const ddb_index *ix) { return ix->has_spec ? &ix->spec : NULL; }
 
@@ -20330,6 +20448,68 @@ DDB_FN dreamdb_status ddb_index_probe_with(ddb_ctx *ctx, const ddb_index *ix, co
     dreamdb_status status = ix->row->probe(ctx, ix, query, find, nprobe, arena, keys, count);
     ddb_exact_leave(&env);
     return status;
+}
+
+/* As ddb_index_probe_with for an index with calibration: of the nprobe best cells those at most gap below the best. */
+DDB_FN dreamdb_status ddb_index_probe_gap(ddb_ctx *ctx, const ddb_index *ix, ddb_code_find *find, uint64_t nprobe, float gap,
+                                          ddb_arena *arena, uint8_t **keys, size_t *count)
+{
+    ddb_exact_env env;
+    *keys = NULL;
+    *count = 0;
+    ddb_exact_enter(&env);
+    dreamdb_status status = ddb_ivf_probe(ctx, ix->ivf, ix->bits, find, nprobe, gap, arena, keys, count);
+    ddb_exact_leave(&env);
+    return status;
+}
+
+/* Measures a new index on its sample and writes what a query with nprobe auto needs: "ADDRESS HEX HEX ...", the bits of the gaps.  Nothing
+   is written for an index that is not measured, or a sample that is too small. */
+DDB_FN dreamdb_status ddb_index_calibrate(ddb_ctx *ctx, const ddb_index *ix, const ddb_addr *address, const float *rows, size_t stride,
+                                          size_t count, ddb_buf *out)
+{
+    float gaps[DDB_IVF_GAPS];
+    char text[64];
+    bool made = false;
+    dreamdb_status status = ix->ivf ? ddb_ivf_calibrate(ctx, ix->ivf, rows, stride, count, gaps, &made) : DREAMDB_OK;
+    if (made) {
+        ddb_addr_text(address, text);
+        ddb_bytes_put(out, text, strlen(text));
+        for (size_t g = 0; g < DDB_IVF_GAPS; g++) {
+            (void)snprintf(text, sizeof text, " %08lx", (unsigned long)ddb_exact_bits(gaps[g]));
+            ddb_bytes_put(out, text, strlen(text));
+        }
+        status = ddb_bytes_status(out);
+    }
+    return status;
+}
+
+/* Reads what ddb_index_calibrate wrote; false if it is of another index or is not of that form. */
+DDB_FN bool ddb_index_gap(ddb_slice text, const ddb_addr *address, float recall, float *gap)
+{
+    float gaps[DDB_IVF_GAPS];
+    char own[64];
+    ddb_addr_text(address, own);
+    size_t head = strlen(own);
+    if (text.size != head + DDB_IVF_GAPS * 9 || memcmp(text.data, own, head) != 0) {
+        return false;
+    }
+    for (size_t g = 0; g < DDB_IVF_GAPS; g++) {
+        uint32_t bits = 0;
+        for (size_t i = 1; i < 9; i++) {
+            uint8_t c = text.data[head + g * 9 + i];
+            if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'))) {
+                return false;
+            }
+            bits = bits << 4 | (uint32_t)(c <= '9' ? c - '0' : c - 'a' + 10);
+        }
+        gaps[g] = ddb_exact_from_bits(bits);
+        if (bits > 0x40800000u) {                /* 4.0: more than any two scores differ; also every negative number and NaN */
+            return false;
+        }
+    }
+    *gap = ddb_ivf_gap_for(gaps, recall);
+    return true;
 }
 
 /* The same without a search in progress; query is made ready too (making it ready twice would round twice). */
@@ -22446,6 +22626,7 @@ DDB_FN dreamdb_status ddb_scalar_select(ddb_ctx *ctx, ddb_env *env, const ddb_tr
    Views are counted: the handle keeps one of its tip, each dreamdb_snapshot_open another. */
 
 enum { DDB_VIEW_TRACK = 1, DDB_VIEW_INDEX = 2, DDB_VIEW_CODEC = 4 };
+#define DDB_VIEW_CALIBRATION "dreamdb.calibration."                /* and the field's name: what ddb_index_calibrate wrote */
 #define DDB_VIEW_INDEXES 16        /* decoded indexes and compressors that a handle keeps beyond those in use: trains must not pile up */
 
 typedef struct ddb_view_field {
@@ -23055,6 +23236,25 @@ DDB_FN bool ddb_view_number(const char *text, uint64_t *out)
     }
     *out = n;
     return true;
+}
+
+/* How far below the best cell a search must look for a recall; below 0 if nobody measured this index.  A text that is of an older index, or
+   somebody else's, is as none. */
+DDB_FN dreamdb_status ddb_view_gap(ddb_ctx *ctx, const dreamdb_snapshot *view, const ddb_view_field *field, float recall, float *gap)
+{
+    ddb_buf key;
+    ddb_slice text;
+    *gap = -1.0f;
+    ddb_bytes_init(&key, ctx);
+    ddb_bytes_put(&key, DDB_VIEW_CALIBRATION, sizeof DDB_VIEW_CALIBRATION - 1);
+    ddb_bytes_put(&key, field->schema->name.data, field->schema->name.size);
+    dreamdb_status status = ddb_bytes_status(&key);
+    if (status == DREAMDB_OK && ddb_index_is_ivf(field->index) && ddb_manifest_text(&view->manifest, ddb_bytes_of(&key), &text)
+        && !ddb_index_gap(text, &field->registry.index, recall, gap)) {
+        *gap = -1.0f;
+    }
+    ddb_bytes_free(&key);
+    return status;
 }
 
 /* Opens a state: NULL or "" the tip, "@label", "~n", or a Manifest address. */
@@ -24005,6 +24205,31 @@ DDB_FN dreamdb_status ddb_write_embedding_entry(ddb_ctx *ctx, ddb_write *write, 
     return ddb_manifest_set_embedding(ctx, &write->arena, &write->manifest, field->modality, &entry);
 }
 
+/* Registry key "dreamdb.calibration.FIELD" of a new index (FORMAT.md 11); not under identical. */
+DDB_FN dreamdb_status ddb_write_calibration(ddb_ctx *ctx, ddb_write *write, ddb_slice field, const ddb_index *index,
+                                            const ddb_addr *address, const float *rows, size_t count)
+{
+    ddb_buf text, key, raw;
+    ddb_bytes_init(&text, ctx);
+    ddb_bytes_init(&key, ctx);
+    ddb_bytes_init(&raw, ctx);
+    dreamdb_status status = rows && !write->env->identical
+        ? ddb_index_calibrate(ctx, index, address, rows, ddb_index_dim(index), count, &text) : DREAMDB_OK;
+    if (status == DREAMDB_OK && text.size > 0) {
+        ddb_bytes_put(&key, DDB_VIEW_CALIBRATION, sizeof DDB_VIEW_CALIBRATION - 1);
+        ddb_bytes_put(&key, field.data, field.size);
+        ddb_cbor_text(&raw, text.data, text.size);
+        status = ddb_bytes_status(&key) < 0 ? DREAMDB_ERR_MEMORY : ddb_bytes_status(&raw);
+    }
+    if (status == DREAMDB_OK && text.size > 0) {
+        status = ddb_manifest_set_entry(ctx, &write->arena, &write->manifest, ddb_bytes_of(&key), ddb_bytes_of(&raw));
+    }
+    ddb_bytes_free(&text);
+    ddb_bytes_free(&key);
+    ddb_bytes_free(&raw);
+    return status;
+}
+
 /* Index, compressor and registry entry of a new embedding; their addresses go into the field. */
 DDB_FN dreamdb_status ddb_write_embedding_objects(ddb_ctx *ctx, ddb_write *write, const dreamdb_field *in, ddb_field *field,
                                                   ddb_write_made *made)
@@ -24016,6 +24241,9 @@ DDB_FN dreamdb_status ddb_write_embedding_objects(ddb_ctx *ctx, ddb_write *write
     } else {
         status = ddb_write_made_put(ctx, write, in, field, false, &made->index_addr, made);
         field->index = field->has_index ? made->index_addr : field->index;
+        if (status == DREAMDB_OK) {
+            status = ddb_write_calibration(ctx, write, field->name, made->index, &made->index_addr, in->train, in->train_count);
+        }
     }
     if (status == DREAMDB_OK && in->compressor_address) {
         status = ddb_write_codec_named(ctx, write, field, &made->codec);
@@ -24787,6 +25015,11 @@ DDB_FN dreamdb_status ddb_write_train_open(ddb_ctx *ctx, ddb_write *write, const
     }
     if (status == DREAMDB_OK) {
         status = ddb_write_train_place(ctx, write, field, r, &address, index);
+    }
+    if (status == DREAMDB_OK) {
+        bool given = desc->sample != NULL;
+        status = ddb_write_calibration(ctx, write, field->schema->name, index, &address, given ? desc->sample : r->vectors,
+                                       given ? desc->sample_count : r->count);
     }
     ddb_index_free(ctx, index);
     if (status == DREAMDB_OK) {
@@ -26192,6 +26425,7 @@ DDB_FN dreamdb_status ddb_scan_media(ddb_ctx *ctx, dreamdb_snapshot *view, const
 #define DDB_QUERY_BITS 1048576u          /* anchors: a bitmap of 128 kB is made for any predicate */
 #define DDB_QUERY_FEW 8u                 /* a predicate that keeps up to so many times top_k rows is answered from every cell */
 #define DDB_QUERY_FILTERS 4u             /* answers of predicates that a view keeps */
+#define DDB_QUERY_WIDE 8u                /* nprobe auto by calibration looks at so many times sqrt(k) cells at most */
 #define DDB_QUERY_LANE 65536u            /* candidates or hits of a lane that is kept */
 #define DDB_QUERY_LOAD_BYTES (64u << 20) /* buckets fetched in one batch when cells are built */
 
@@ -26353,6 +26587,7 @@ typedef struct ddb_query_run {
     uint32_t          dim, top_k, pool;  /* pool: of the best codes, when their exact vectors are looked at */
     bool              l2, has_where, rerank, automatic;
     float             margin;            /* of room code: standard deviations, 0 = proven */
+    float             gap;               /* automatic: cells at most so far below the best are probed */
     uint64_t          cells_probed, cells_read, candidates, reranked;      /* under cells->lock */
 } ddb_query_run;
 
@@ -27151,15 +27386,17 @@ DDB_FN dreamdb_status ddb_query_all_keys(ddb_ctx *ctx, const ddb_query_run *run,
     return status == DREAMDB_OK && !*keys ? DREAMDB_ERR_MEMORY : status;
 }
 
-/* The probe list: packed keys in the order to scan. */
-DDB_FN dreamdb_status ddb_query_list(ddb_ctx *ctx, const ddb_query_one *one, ddb_arena *arena, uint64_t nprobe, ddb_query_probe **probes,
-                                     size_t *count)
+/* The probe list: packed keys in the order to scan.  gap below 0: nprobe cells; else those of them that are at most so far below the
+   best. */
+DDB_FN dreamdb_status ddb_query_list(ddb_ctx *ctx, const ddb_query_one *one, ddb_arena *arena, uint64_t nprobe, float gap,
+                                     ddb_query_probe **probes, size_t *count)
 {
-    size_t key_size = ddb_index_key_size(one->run->field->index);
+    const ddb_index *index = one->run->field->index;
+    size_t key_size = ddb_index_key_size(index);
     uint8_t *keys = NULL;
     dreamdb_status status = nprobe == 0 ? ddb_query_all_keys(ctx, one->run, arena, &keys, count)
-                                        : ddb_index_probe_with(ctx, one->run->field->index, one->lane->vector, one->lane->find, nprobe,
-                                                               arena, &keys, count);
+        : gap >= 0 ? ddb_index_probe_gap(ctx, index, one->lane->find, nprobe, gap, arena, &keys, count)
+        : ddb_index_probe_with(ctx, index, one->lane->vector, one->lane->find, nprobe, arena, &keys, count);
     *probes = status == DREAMDB_OK ? ddb_mem_arena_new(ctx, arena, ddb_query_probe, *count) : NULL;
     if (status == DREAMDB_OK && !*probes) {
         return DREAMDB_ERR_MEMORY;
@@ -27307,13 +27544,15 @@ DDB_FN dreamdb_status ddb_query_one_run(ddb_ctx *ctx, ddb_query_one *one, ddb_qu
     bool widens = automatic || query->nprobe == 0;             /* a number given is kept to, as the reference does */
     bool few = widens && one->run->has_where && one->run->where->list.count <= (uint64_t)one->run->top_k * DDB_QUERY_FEW;
     uint64_t nprobe = query->exact || few ? 0 : automatic ? ddb_query_auto(one->run) : query->nprobe > 0 ? query->nprobe : 32;
+    float gap = automatic ? one->run->gap : -1.0f;
+    nprobe *= gap >= 0 ? DDB_QUERY_WIDE : 1;
     uint64_t enough = (uint64_t)one->run->top_k * 4;
     dreamdb_status status = DREAMDB_OK;
     for (;;) {
         ddb_arena arena = {NULL, 0};
         ddb_query_probe *probes = NULL;
         size_t probe_count = 0;
-        status = ddb_query_list(ctx, one, &arena, nprobe, &probes, &probe_count);
+        status = ddb_query_list(ctx, one, &arena, nprobe, gap, &probes, &probe_count);
         if (status == DREAMDB_OK) {
             status = ddb_query_one_begin(ctx, one, &arena);
         }
@@ -27328,7 +27567,8 @@ DDB_FN dreamdb_status ddb_query_one_run(ddb_ctx *ctx, ddb_query_one *one, ddb_qu
         if (!more) {
             return status;
         }
-        nprobe = probe_count < nprobe || nprobe > UINT64_MAX / 4 ? 0 : nprobe * 4;   /* the list is at its end: every cell */
+        nprobe = gap >= 0 ? (uint64_t)probe_count * 4 : probe_count < nprobe || nprobe > UINT64_MAX / 4 ? 0 : nprobe * 4;   /* 0: all */
+        gap = -1.0f;
     }
 }
 
@@ -27545,6 +27785,18 @@ DDB_FN void ddb_query_filter_give(ddb_ctx *ctx, ddb_query_run *run)
     ddb_port_unlock(&run->cells->lock);
 }
 
+/* What nprobe auto asks for: the gap of the wanted recall, below 0 if the index was not calibrated. */
+DDB_FN dreamdb_status ddb_query_run_recall(ddb_ctx *ctx, const dreamdb_query *query, ddb_query_run *run)
+{
+    float wanted = query->recall;
+    run->automatic = query->nprobe == DREAMDB_NPROBE_AUTO && !query->exact;
+    run->gap = -1.0f;
+    if (!(wanted >= 0 && wanted <= 1)) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "recall must be between 0 and 1 (0 = 0.95)");
+    }
+    return run->automatic ? ddb_view_gap(ctx, run->view, run->field, wanted > 0 ? wanted : 0.95f, &run->gap) : DREAMDB_OK;
+}
+
 /* Opens the run: field, Track, index, predicate, tables. */
 DDB_FN dreamdb_status ddb_query_run_open(ddb_ctx *ctx, dreamdb_snapshot *view, const dreamdb_query *query, ddb_query_run *run)
 {
@@ -27573,6 +27825,7 @@ DDB_FN dreamdb_status ddb_query_run_open(ddb_ctx *ctx, dreamdb_snapshot *view, c
     run->dim = (uint32_t)run->field->schema->dim;
     run->top_k = query->top_k > 0 ? query->top_k : 10;
     status = ddb_query_run_pool(ctx, query, run);
+    status = status < 0 ? status : ddb_query_run_recall(ctx, query, run);
     if (status < 0) {
         return status;
     }
@@ -27591,7 +27844,6 @@ DDB_FN dreamdb_status ddb_query_run_open(ddb_ctx *ctx, dreamdb_snapshot *view, c
     run->table->code_bytes = run->codec ? run->codec->code_bytes : 0;
     run->table->keys.key_size = ddb_index_key_size(run->field->index);
     ddb_port_unlock(&run->cells->lock);
-    run->automatic = query->nprobe == DREAMDB_NPROBE_AUTO && !query->exact;
     run->margin = query->exact || query->proven ? 0.0f : DDB_QUERY_MARGIN;
     return status;
 }

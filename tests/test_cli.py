@@ -164,7 +164,6 @@ def test_usage():
         bad(2, 'not in this version', verb, 'main', store=None)
     for option in ('--hot', '--retry', '--token', '--resume', '--pack'):
         bad(2, 'not in this version', 'append', 'main', option)
-    bad(2, 'not in this version', 'query', 'main', 'emb', '--recall', '0.95')
     bad(2, "did you mean query", 'qurey', 'main', store=None)
     bad(2, "did you mean append", 'apend', 'main', store=None)
     bad(2, "unknown verb 'frobnicate'|dreamdb help", 'frobnicate', store=None)
@@ -543,6 +542,12 @@ def test_query():
     check(a[0] == rows_of('query', 'main', 'emb', '--vector', npy('one.npy', '<f4', (8,), struct.pack('<8f', *queries[0])))[0], 'a single vector of one dimension')
     got = rows_of('query', 'main', 'emb', '--anchor', '17,3', '--top-k', 1)
     check([g['hits'][0]['anchor'] for g in got] == [17, 3] and near(got[0]['hits'][0]['score'], 1), 'stored vectors find themselves')
+    for recall in ('0.5', '0.95', '1'):
+        check(len(rows_of('query', 'main', 'emb', '--anchor', 17, '--recall', recall)[0]['hits']) > 0, 'recall ' + recall)
+    check(len(rows_of('query', 'main', 'emb', '--anchor', 17, '--proven')[0]['hits']) > 0, 'proven')
+    bad(2, 'recall', 'query', 'main', 'emb', '--anchor', 1, '--recall', '1.5')
+    bad(2, 'recall', 'query', 'main', 'emb', '--anchor', 1, '--recall', 'high')
+    bad(2, 'one of them', 'query', 'main', 'emb', '--recall', '0.9', '--nprobe', '3', '--anchor', '1')
     for nprobe in ('1', '10', 'auto'):
         check(len(rows_of('query', 'main', 'emb', '--anchor', 17, '--nprobe', nprobe)[0]['hits']) > 0, 'nprobe ' + nprobe)
     got = rows_of('query', 'main', 'emb', '--anchor', 17, '--nprobe', 2, '--explain')

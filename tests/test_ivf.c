@@ -53,7 +53,7 @@ static dreamdb_status probe(ddb_ctx *ctx, const ddb_ivf *ivf, uint32_t bits, con
 {
     ddb_code_find *find = NULL;
     dreamdb_status status = ddb_code_find_open(ctx, ivf->turn, &find);
-    if (status == DREAMDB_OK) { ddb_code_find_start(ctx, find, unit); status = ddb_ivf_probe(ctx, ivf, bits, find, nprobe, arena, keys, count); }
+    if (status == DREAMDB_OK) { ddb_code_find_start(ctx, find, unit); status = ddb_ivf_probe(ctx, ivf, bits, find, nprobe, 9.0f, arena, keys, count); }
     ddb_code_find_close(ctx, find);
     return status;
 }
@@ -177,11 +177,117 @@ static void bad_centroids_and_no_memory(void)
     CHECK(good);
 }
 
+/* ---- Calibration ---- */
+enum { SAMPLE = 700 };
+static float sample[SAMPLE * DIM], sample_units[SAMPLE * DIM];
+static int ascending(const void *a, const void *b)
+{
+    float x = *(const float *)a, y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
+/* The same by plain loops: the ten nearest of each trial row, the distance of their cells' centroids below the best one. */
+static void model_gaps(const ddb_ivf *ivf, uint32_t dim, float gaps[DDB_IVF_GAPS])
+{
+    static float all[DDB_IVF_TRIALS * (DDB_IVF_NEAR + 1)];
+    static const float recalls[] = { 0.8f, 0.9f, 0.95f, 0.99f, 0.999f };
+    size_t count = 0;
+    for (size_t t = 0; t < DDB_IVF_TRIALS; t++) {
+        size_t at = t * SAMPLE / DDB_IVF_TRIALS;
+        static float scores[SAMPLE];
+        float best = -9;
+        for (uint32_t c = 0; c < ivf->k; c++) {
+            float x = ddb_exact_fold(sample_units + at * dim, units + (size_t)c * dim, dim);
+            best = x > best ? x : best;
+        }
+        for (size_t i = 0; i < SAMPLE; i++) { scores[i] = ddb_exact_fold(sample_units + i * dim, sample_units + at * dim, dim); }
+        for (int n = 0; n <= DDB_IVF_NEAR; n++) {
+            size_t top = SAMPLE;
+            float place = -9, own = 0;
+            for (size_t i = 0; i < SAMPLE; i++) { if (scores[i] > -8 && (top == SAMPLE || scores[i] > scores[top])) { top = i; } }
+            scores[top] = -9;
+            if (top == at) { continue; }
+            for (uint32_t c = 0; c < ivf->k; c++) {      /* its cell, and how that cell's centroid stands to the query */
+                float x = ddb_exact_fold(sample_units + top * dim, units + (size_t)c * dim, dim);
+                if (x > place) { place = x; own = ddb_exact_fold(sample_units + at * dim, units + (size_t)c * dim, dim); }
+            }
+            all[count++] = best - own > 0 ? best - own : 0;
+        }
+    }
+    qsort(all, count, sizeof *all, ascending);
+    for (size_t g = 0; g < DDB_IVF_GAPS; g++) {
+        size_t at = (size_t)(recalls[g] * (float)count);
+        gaps[g] = all[at < count ? at : count - 1];
+    }
+}
+
+static void calibration_against_plain_loops(void)
+{
+    static const uint32_t dims[] = { 3, 17, 64 };
+    for (size_t d = 0; d < 3; d++) {
+        uint32_t dim = dims[d];
+        ddb_ivf *ivf = NULL;
+        ddb_ctx *ctx = test_ctx();
+        float gaps[DDB_IVF_GAPS], want[DDB_IVF_GAPS];
+        bool made = false;
+        make(20, dim);
+        ddb_bytes_set_f32(bytes, centroids, (size_t)20 * dim);
+        for (size_t i = 0; i < (size_t)SAMPLE * dim; i++) { sample[i] = test_randf(); }
+        for (size_t i = 0; i < SAMPLE; i++) { CHECK(ddb_exact_unit(sample + i * dim, dim, sample_units + i * dim) == DDB_EXACT_GOOD); }
+        CHECK(ddb_ivf_open(ctx, "x", bytes, 20, dim, &ivf) == DREAMDB_OK);
+        CHECK(ddb_ivf_calibrate(ctx, ivf, sample, dim, DDB_IVF_TRIAL_LEAST - 1, gaps, &made) == DREAMDB_OK && !made);
+        CHECK(ddb_ivf_calibrate(ctx, ivf, sample, dim, SAMPLE, gaps, &made) == DREAMDB_OK && made);
+        model_gaps(ivf, dim, want);
+        CHECK_BYTES(gaps, want, sizeof gaps);
+        CHECK(gaps[0] <= gaps[1] && gaps[1] <= gaps[2] && gaps[2] <= gaps[3] && gaps[3] <= gaps[4] && gaps[4] > 0);
+        CHECK(ddb_ivf_gap_for(gaps, 0.1f) - gaps[0] == 0 && ddb_ivf_gap_for(gaps, 0.95f) - gaps[2] == 0);
+        CHECK(ddb_ivf_gap_for(gaps, 0.951f) - gaps[3] == 0 && ddb_ivf_gap_for(gaps, 1) - gaps[4] == 0);
+        ddb_ivf_close(ctx, ivf);
+    }
+    CHECK_EQ_U64(test_live_bytes(), 0);
+}
+
+/* What is written is read again; anything else is as none. */
+static void calibration_text(void)
+{
+    ddb_buf object, text;
+    ddb_index *ix = NULL;
+    ddb_addr address, other;
+    ddb_ctx *ctx = test_ctx();
+    float gap = 0;
+    make(20, 17);
+    for (size_t i = 0; i < (size_t)SAMPLE * 17; i++) { sample[i] = test_randf(); }
+    ddb_bytes_init(&object, ctx);
+    ddb_bytes_init(&text, ctx);
+    ddb_index_encode_ivf(&object, 24, 17, 20, centroids, NULL, 0);
+    CHECK(ddb_index_decode(ctx, ddb_bytes_of(&object), "x", &ix) == DREAMDB_OK);
+    ddb_addr_of(0, ddb_bytes_of(&object), &address);
+    ddb_addr_of(0, ddb_bytes_text("other"), &other);
+    CHECK(ddb_index_calibrate(ctx, ix, &address, sample, 17, SAMPLE, &text) == DREAMDB_OK && text.size == 53 + 45);
+    CHECK(ddb_index_gap(ddb_bytes_of(&text), &address, 0.9f, &gap) && gap > 0 && gap < 2);
+    CHECK(!ddb_index_gap(ddb_bytes_of(&text), &other, 0.9f, &gap));
+    for (size_t cut = 0; cut < text.size; cut++) { CHECK(!ddb_index_gap(ddb_bytes_slice(text.data, cut), &address, 0.9f, &gap)); }
+    for (size_t at = 54; at < text.size; at++) {
+        uint8_t was = text.data[at];
+        text.data[at] = (uint8_t)test_rand();
+        if (ddb_index_gap(ddb_bytes_of(&text), &address, 0.9f, &gap)) { CHECK(gap >= 0 && gap <= 4); }
+        text.data[at] = 'g';
+        CHECK((at - 53) % 9 == 0 || !ddb_index_gap(ddb_bytes_of(&text), &address, 0.9f, &gap));
+        text.data[at] = was;
+    }
+    ddb_bytes_free(&object);
+    ddb_bytes_free(&text);
+    ddb_index_free(ctx, ix);
+    CHECK_EQ_U64(test_live_bytes(), 0);
+}
+
 int main(void)
 {
     RUN(keys_are_digits);
     RUN(probes_against_plain_loops);
     RUN(places_by_left_fold);
     RUN(bad_centroids_and_no_memory);
+    RUN(calibration_against_plain_loops);
+    RUN(calibration_text);
     return test_end("ivf");
 }

@@ -639,7 +639,7 @@ enum {
     OPT_STORE = 1, OPT_JSON, OPT_PROGRESS, OPT_SEED, OPT_NOW, OPT_NONCE, OPT_WRITER, OPT_DURABILITY, OPT_IDENTICAL, OPT_CACHE,
     OPT_THREADS, OPT_HELP, OPT_VERSION, OPT_FIELD, OPT_LAYER_OF, OPT_COLUMN, OPT_ROWS, OPT_ANCHORS, OPT_ANCHOR_START, OPT_BATCH,
     OPT_INTO, OPT_PAGE_EARLY, OPT_ALLOW_TOMBSTONED, OPT_SAMPLE, OPT_K, OPT_ITERATIONS, OPT_KEY_BITS, OPT_VECTOR, OPT_ANCHOR,
-    OPT_TOP_K, OPT_NPROBE, OPT_WHERE, OPT_RERANK_POOL, OPT_RERANK_MODE, OPT_INDEX, OPT_FIELDS, OPT_EXACT, OPT_EXPLAIN, OPT_START, OPT_END, OPT_LIMIT, OPT_ORDER,
+    OPT_TOP_K, OPT_NPROBE, OPT_RECALL, OPT_PROVEN, OPT_WHERE, OPT_RERANK_POOL, OPT_RERANK_MODE, OPT_INDEX, OPT_FIELDS, OPT_EXACT, OPT_EXPLAIN, OPT_START, OPT_END, OPT_LIMIT, OPT_ORDER,
     OPT_ESTIMATE, OPT_HISTORY
 };
 
@@ -680,7 +680,9 @@ static const option_row options[] = {
     {"--vector", OPT_VECTOR, "FILE|[x,...]", "query", ".npy or .fvecs with one or many query vectors, or the numbers themselves"},
     {"--anchor", OPT_ANCHOR, "N[,N...]", "query", "the vectors stored under these anchors (they find themselves too)"},
     {"--top-k", OPT_TOP_K, "N", "query", "hits a query (default 10)"},
-    {"--nprobe", OPT_NPROBE, "N|auto", "query", "cells to look into (default 32; auto: until there are enough candidates)"},
+    {"--nprobe", OPT_NPROBE, "N|auto", "query", "cells to look into (default 32; auto: what a recall of 0.95 takes)"},
+    {"--recall", OPT_RECALL, "SHARE", "query", "nprobe auto for that share of the ten nearest rows, such as 0.99"},
+    {"--proven", OPT_PROVEN, NULL, "query", "hits by a bound that always holds (slower; default: 3 standard deviations)"},
     {"--where", OPT_WHERE, "TEXT", "query scan count export",
      "a predicate, such as 'label=cat and (n>=3 or kind in (a,b))'; repeated: all hold"},
     {"--rerank-pool", OPT_RERANK_POOL, "N", "query", "codes whose exact vectors are scored (default 5 x top-k)"},
@@ -701,7 +703,7 @@ static const char *const later_verbs[] = {
     "merge", "merge-many", "diff", "delete", "erase-report", "compact", "flush-hot", "ada-ivf-status", "ada-ivf-step", "rebuild-ivf",
     "gc", "recommendations", "watch"};
 static const char *const later_options[] = {
-    "--hot", "--pack", "--retry", "--token", "--resume", "--recall", "--recommend", "--shard", "--of", "--job-id", "--orchestrate",
+    "--hot", "--pack", "--retry", "--token", "--resume", "--recommend", "--shard", "--of", "--job-id", "--orchestrate",
     "--finish",
     "--k-max", "--max-cells", "--endpoint", "--keep-manifests", "--keep-since", "--dry-run", "--deep", "--strategy", "--reason",
     "--relineage", "--allow-lossy", "--writers-paused"};
@@ -4662,6 +4664,25 @@ static int stored_vectors(app *a, const dreamdb_field_info *field, float **vecto
     return code;
 }
 
+/* --recall: a share of 0 to 1; it asks for nprobe auto. */
+static int query_recall(const app *a, dreamdb_query *query)
+{
+    const char *text = option_value(a, OPT_RECALL);
+    double share = 0;
+    if (!text) {
+        return EXIT_DONE;
+    }
+    if (!parse_real(text, strlen(text), &share) || !(share > 0 && share <= 1)) {
+        return fail(EXIT_USAGE, "option --recall: '%s' is no share above 0, up to 1", text);
+    }
+    if (option_is(a, OPT_NPROBE) && query->nprobe != DREAMDB_NPROBE_AUTO) {
+        return fail(EXIT_USAGE, "options --recall and --nprobe N: give one of them");
+    }
+    query->nprobe = DREAMDB_NPROBE_AUTO;
+    query->recall = (float)share;
+    return EXIT_DONE;
+}
+
 /* --vector FILE, --vector [0.1,...] or --anchor N. */
 static int query_vectors(app *a, const dreamdb_field_info *field, float **vectors, size_t *count)
 {
@@ -4703,7 +4724,8 @@ static int query_options(app *a, dreamdb_query *query)
         code = code ? code : option_u32(a, OPT_NPROBE, 1, &query->nprobe);
     }
     query->exact = option_is(a, OPT_EXACT);
-    return code;
+    query->proven = option_is(a, OPT_PROVEN);
+    return code ? code : query_recall(a, query);
 }
 
 /* One query's hits. */
