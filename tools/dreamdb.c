@@ -4433,7 +4433,7 @@ static void printer_row(printer *p, const dreamdb_row *row)
 /* Runs a cursor to its end, a page of rows at a time. */
 static int each_page(app *a, const dreamdb_scan *scan, int (*page)(void *user, const dreamdb_row *rows, size_t count), void *user)
 {
-    dreamdb_cursor *cursor;
+    dreamdb_cursor *cursor = NULL;
     dreamdb_row *list = (dreamdb_row *)grow_array(NULL, ROWS_AT_ONCE, sizeof *list);
     uint64_t done = 0;
     int code = EXIT_DONE;
@@ -4793,7 +4793,7 @@ static void print_explain(app *a, const dreamdb_result *sum)
 static int query_run(app *a, dreamdb_query *query, const float *vectors, size_t count, size_t dim, const field_list *list)
 {
     enum { GROUP = 1024 };
-    dreamdb_result sum, *found;
+    dreamdb_result sum, *found = NULL;
     table t;
     int code = EXIT_DONE;
     memset(&sum, 0, sizeof sum);
@@ -5612,7 +5612,7 @@ static void stats_json(app *a, const dreamdb_stats *s)
 
 static int verb_stats(app *a)
 {
-    const dreamdb_stats *s;
+    const dreamdb_stats *s = NULL;
     table t;
     char text[32];
     int code = open_view(a, READ);

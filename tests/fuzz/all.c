@@ -8,6 +8,10 @@ int fuzz_bucket(const uint8_t *data, size_t size);
 int fuzz_cbor(const uint8_t *data, size_t size);
 #include "fuzz_cbor.c"
 #undef LLVMFuzzerTestOneInput
+#define LLVMFuzzerTestOneInput fuzz_codec
+int fuzz_codec(const uint8_t *data, size_t size);
+#include "fuzz_codec.c"
+#undef LLVMFuzzerTestOneInput
 #define LLVMFuzzerTestOneInput fuzz_index
 int fuzz_index(const uint8_t *data, size_t size);
 #include "fuzz_index.c"
@@ -44,6 +48,7 @@ int fuzz_track(const uint8_t *data, size_t size);
 const fuzz_target fuzz_targets[] = {
     { "bucket", fuzz_bucket },
     { "cbor", fuzz_cbor },
+    { "codec", fuzz_codec },
     { "index", fuzz_index },
     { "item", fuzz_item },
     { "manifest", fuzz_manifest },

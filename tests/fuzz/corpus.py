@@ -27,6 +27,8 @@ def target(path, data):
         return ['manifest', 'cbor']
     if parts[0] == 'spatial-index':
         return ['index', 'cbor']
+    if parts[0] == 'vector-compressor':
+        return ['codec', 'cbor']
     if parts[0] in ('scalar-index', 'genesis'):
         return ['cbor']
     if parts[0] == 'tombstones':
