@@ -636,7 +636,8 @@ typedef struct dreamdb_stats {
     const dreamdb_stats_class *classes; size_t class_count;   /* manifest, track, page, bucket, sidecar, item, posting, index ... */
     uint64_t tombstones, manifests;
 } dreamdb_stats;
-/* What the view is made of: from Tracks, no payload is read.  Memory lives as long as the snapshot. */
+/* What the view is made of: from Tracks and, for genesis, indexes and compressors, a stat each; no payload is read.
+   Memory lives as long as the snapshot. */
 DREAMDB_API dreamdb_status dreamdb_snapshot_stats(dreamdb_snapshot *snapshot, const dreamdb_stats **out, dreamdb_error *error);
 
 /* ---- Small helpers -------------------------------------------------------------------------------------------------- */
@@ -13673,6 +13674,7 @@ typedef struct ddb_page_cursor {
     ddb_page_frame *frames;
     size_t         depth, height;                            /* open frames; frames allocated */
     bool           started;
+    uint64_t       bytes;                                    /* of the pages opened so far */
     ddb_page_once  once;
 } ddb_page_cursor;
 
@@ -13714,6 +13716,7 @@ DDB_FN dreamdb_status ddb_page_cursor_push(ddb_ctx *ctx, ddb_page_cursor *cursor
 {
     ddb_page_frame *frame = cursor->frames + cursor->depth++;
     frame->object = *object;
+    cursor->bytes += object->size;
     memset(object, 0, sizeof *object);
     const char *path = ddb_addr_path(ctx, &frame->arena, cursor->tree.folder, &child->addr);
     if (!path) {
@@ -28788,11 +28791,33 @@ DDB_FN dreamdb_status ddb_check_stats_rows(ddb_ctx *ctx, dreamdb_snapshot *view,
             status = status < 0 ? status : ddb_bytes_status(&last);
         }
     }
+    if (cursor && cursor->tree) {
+        count->classes[DDB_CHECK_PAGE].bytes += cursor->pages.bytes;
+        out->bytes += cursor->pages.bytes;
+    }
     if (cursor) {
         ddb_track_close(ctx, cursor);
     }
     ddb_bytes_free(&last);
     return status == DREAMDB_DONE ? DREAMDB_OK : status;
+}
+
+/* Counts an object that no Track tells the size of: the store is asked. */
+DDB_FN dreamdb_status ddb_check_stats_named(ddb_ctx *ctx, dreamdb_snapshot *view, ddb_check_count *count, ddb_check_class cls,
+                                            const char *folder, const ddb_addr *addr)
+{
+    ddb_arena arena = {NULL, 0};
+    dreamdb_io op;
+    memset(&op, 0, sizeof op);
+    op.kind = DREAMDB_IO_STAT;
+    op.path = ddb_addr_path(ctx, &arena, folder, addr);
+    dreamdb_status status = op.path ? ddb_object_batch(ctx, view->db->env, &op, 1) : DREAMDB_ERR_MEMORY;
+    if (status == DREAMDB_OK && op.status < 0) {
+        status = ddb_store_fail(ctx, &view->db->env->store, op.status, "stat of", op.path);
+    }
+    status = status < 0 ? status : ddb_check_tally(count, cls, addr, op.stat.size);
+    ddb_mem_arena_free(ctx, &arena);
+    return status;
 }
 
 DDB_FN dreamdb_status ddb_check_stats_field(ddb_ctx *ctx, dreamdb_snapshot *view, ddb_view_field *field, ddb_check_count *count)
@@ -28820,7 +28845,14 @@ DDB_FN dreamdb_status ddb_check_stats_field(ddb_ctx *ctx, dreamdb_snapshot *view
     out->paged = field->track.form != DDB_TRACK_INLINE;
     out->pages = out->paged ? field->track.page_count : 0;
     count->classes[DDB_CHECK_PAGE].objects += out->pages;
-    return ddb_check_stats_rows(ctx, view, field, count);
+    out->objects += out->pages;
+    if (field->cls == DDB_TRACK_SPATIAL) {
+        status = ddb_check_stats_named(ctx, view, count, DDB_CHECK_INDEX, "spatial-index", &field->registry.index);
+    }
+    if (status == DREAMDB_OK && field->cls == DDB_TRACK_SPATIAL && field->registry.has_compressor) {
+        status = ddb_check_stats_named(ctx, view, count, DDB_CHECK_INDEX, "vector-compressor", &field->registry.compressor);
+    }
+    return status < 0 ? status : ddb_check_stats_rows(ctx, view, field, count);
 }
 
 DDB_FN dreamdb_status ddb_check_stats_fill(ddb_ctx *ctx, dreamdb_snapshot *view, dreamdb_stats *stats, dreamdb_field_stats *fields,
@@ -28836,6 +28868,9 @@ DDB_FN dreamdb_status ddb_check_stats_fill(ddb_ctx *ctx, dreamdb_snapshot *view,
         status = ddb_check_stats_field(ctx, view, view->fields + i, count);
     }
     count->field = NULL;
+    for (size_t i = 0; i < view->manifest.timeline_count && status == DREAMDB_OK; i++) {
+        status = ddb_check_stats_named(ctx, view, count, DDB_CHECK_GENESIS, "genesis", view->manifest.timelines + i);
+    }
     if (status == DREAMDB_OK) {
         status = ddb_check_tally(count, DDB_CHECK_MANIFEST, &view->address, view->object.size);
     }
