@@ -27532,6 +27532,14 @@ DDB_FN uint64_t ddb_query_auto(const ddb_query_run *run)
     return n;
 }
 
+/* The next number of cells when `tried` held too little; 0, all that there are, once asking for more is no cheaper. */
+DDB_FN uint64_t ddb_query_wider(const ddb_query_run *run, uint64_t tried)
+{
+    const ddb_track *track = &run->field->track;
+    uint64_t rows = track->form == DDB_TRACK_INLINE ? track->row_count : track->total;
+    return tried >= rows / 4 ? 0 : tried * 4;
+}
+
 /* Is the list shorter than it could be, though the predicate keeps more rows? */
 DDB_FN bool ddb_query_short(const ddb_query_one *one)
 {
@@ -27549,6 +27557,7 @@ DDB_FN dreamdb_status ddb_query_one_run(ddb_ctx *ctx, ddb_query_one *one, ddb_qu
     uint64_t nprobe = query->exact || few ? 0 : automatic ? ddb_query_auto(one->run) : query->nprobe > 0 ? query->nprobe : 32;
     float gap = automatic ? one->run->gap : -1.0f;
     nprobe *= gap >= 0 ? DDB_QUERY_WIDE : 1;
+    nprobe = automatic && gap < 0 && nprobe > 0 && ddb_query_wider(one->run, nprobe / 4) == 0 ? 0 : nprobe;
     uint64_t enough = (uint64_t)one->run->top_k * 4;
     dreamdb_status status = DREAMDB_OK;
     for (;;) {
@@ -27570,7 +27579,7 @@ DDB_FN dreamdb_status ddb_query_one_run(ddb_ctx *ctx, ddb_query_one *one, ddb_qu
         if (!more) {
             return status;
         }
-        nprobe = gap >= 0 ? (uint64_t)probe_count * 4 : probe_count < nprobe || nprobe > UINT64_MAX / 4 ? 0 : nprobe * 4;   /* 0: all */
+        nprobe = gap >= 0 || probe_count == nprobe ? ddb_query_wider(one->run, probe_count) : 0;     /* fewer than asked for: all there are */
         gap = -1.0f;
     }
 }
