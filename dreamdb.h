@@ -27579,7 +27579,7 @@ DDB_FN dreamdb_status ddb_query_one_run(ddb_ctx *ctx, ddb_query_one *one, ddb_qu
         if (!more) {
             return status;
         }
-        nprobe = gap >= 0 || probe_count == nprobe ? ddb_query_wider(one->run, probe_count) : 0;     /* fewer than asked for: all there are */
+        nprobe = gap >= 0 || probe_count == nprobe ? ddb_query_wider(one->run, probe_count) : 0;   /* fewer than asked for: the list's end */
         gap = -1.0f;
     }
 }
