@@ -505,7 +505,7 @@ DREAMDB_API dreamdb_status dreamdb_snapshot_info(dreamdb_snapshot *snapshot, con
 /* A predicate: a tree of clauses.  value by the field's kind. */
 typedef enum dreamdb_op { DREAMDB_EQ = 1, DREAMDB_NE, DREAMDB_LT, DREAMDB_LE, DREAMDB_GT, DREAMDB_GE, DREAMDB_IN, DREAMDB_AND,
                          DREAMDB_OR } dreamdb_op;
-typedef struct dreamdb_operand { int64_t integer; double real; dreamdb_slice text; } dreamdb_operand;   /* BOOL in integer */
+typedef struct dreamdb_operand { int64_t integer; double real; dreamdb_slice text; } dreamdb_operand;   /* BOOL in integer; unused ones 0 */
 typedef struct dreamdb_where {
     dreamdb_op op;
     const char *field;                         /* EQ to IN */
@@ -537,7 +537,8 @@ typedef struct dreamdb_query {
     size_t       count;                        /* 0 = 1 */
     uint32_t     top_k;                        /* 0 = 10 */
     uint32_t     nprobe;                       /* N: so many cells, whatever they hold; 0: 32, and more while a predicate leaves fewer than
-                                                  top_k hits; DREAMDB_NPROBE_AUTO: as many as recall asks for */
+                                                  top_k hits (every cell at once when it keeps at most 8 * top_k rows);
+                                                  DREAMDB_NPROBE_AUTO: as many as recall asks for */
     float        recall;                       /* under DREAMDB_NPROBE_AUTO: share of the ten nearest rows to be found; 0 = 0.95.  What it
                                                   takes is measured when IVF is trained; other indexes take sqrt(k) cells, LSH 32 */
     const dreamdb_where *where;                /* NULL = all rows */
@@ -22979,6 +22980,22 @@ DDB_FN dreamdb_status ddb_view_take_track(ddb_ctx *ctx, dreamdb_snapshot *view, 
     return DREAMDB_OK;
 }
 
+/* Was the index or the compressor made for this field?  Asked also of one that another field has loaded: what a store says is not to be
+   trusted, and sizes follow from it. */
+DDB_FN dreamdb_status ddb_view_fits(ddb_ctx *ctx, const ddb_view_field *field, const ddb_view_index *entry, const char *path)
+{
+    uint32_t dim = entry->index ? ddb_index_dim(entry->index) : entry->codec->dim;
+    const char *name = (const char *)field->schema->name.data;
+    int size = (int)field->schema->name.size;
+    if (dim != field->schema->dim) {
+        return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, "%s has dim %u, field `%.*s` has %u",
+                               entry->index ? "index" : "compressor", (unsigned)dim, size, name, (unsigned)field->schema->dim);
+    }
+    return entry->index && ddb_index_metric_l2(entry->index) && field->registry.has_compressor
+        ? ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, "L2 requires raw vectors, field `%.*s` has a compressor", size, name)
+        : DREAMDB_OK;
+}
+
 DDB_FN dreamdb_status ddb_view_take_index(ddb_ctx *ctx, dreamdb_snapshot *view, ddb_view_field *field, const ddb_object_want *want)
 {
     ddb_view_index entry;
@@ -22988,10 +23005,8 @@ DDB_FN dreamdb_status ddb_view_take_index(ddb_ctx *ctx, dreamdb_snapshot *view, 
     if (status < 0) {
         return status;
     }
-    if (ddb_index_dim(entry.index) != field->schema->dim) {
-        status = ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, want->path, "index has dim %u, field `%.*s` has %u",
-                                 (unsigned)ddb_index_dim(entry.index),
-                                 (int)field->schema->name.size, (const char *)field->schema->name.data, (unsigned)field->schema->dim);
+    status = ddb_view_fits(ctx, field, &entry, want->path);
+    if (status < 0) {
         ddb_view_index_free(ctx, &entry);
         return status;
     }
@@ -23009,10 +23024,8 @@ DDB_FN dreamdb_status ddb_view_take_codec(ddb_ctx *ctx, dreamdb_snapshot *view, 
     if (status < 0) {
         return status;
     }
-    if (entry.codec->dim != field->schema->dim) {
-        status = ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, want->path, "compressor has dim %u, field `%.*s` has %u",
-                                 (unsigned)entry.codec->dim, (int)field->schema->name.size, (const char *)field->schema->name.data,
-                                 (unsigned)field->schema->dim);
+    status = ddb_view_fits(ctx, field, &entry, want->path);
+    if (status < 0) {
         ddb_view_index_free(ctx, &entry);
         return status;
     }
@@ -23057,10 +23070,16 @@ DDB_FN bool ddb_view_has(const ddb_view_field *field, unsigned what)
 DDB_FN dreamdb_status ddb_view_wish(ddb_ctx *ctx, dreamdb_snapshot *view, ddb_view_field *field, unsigned what,
                                     ddb_object_want *wants, ddb_view_job *jobs, size_t *count)
 {
-    if (what == DDB_VIEW_INDEX && !ddb_view_has(field, what)) {
-        field->index = ddb_view_index_find(view->db, &field->registry.index, false).index;
-    } else if (what == DDB_VIEW_CODEC && !ddb_view_has(field, what)) {
-        field->codec = ddb_view_index_find(view->db, &field->registry.compressor, true).codec;
+    if (what != DDB_VIEW_TRACK && !ddb_view_has(field, what)) {
+        bool codec = what == DDB_VIEW_CODEC;
+        ddb_view_index found = ddb_view_index_find(view->db, codec ? &field->registry.compressor : &field->registry.index, codec);
+        dreamdb_status status = found.users > 0 ? ddb_view_fits(ctx, field, &found, view->path) : DREAMDB_OK;
+        if (status < 0) {
+            ddb_view_index_drop(view->db, found.index, found.codec);
+            return status;
+        }
+        field->index = codec ? field->index : found.index;
+        field->codec = codec ? found.codec : field->codec;
     }
     if (ddb_view_has(field, what)) {
         return DREAMDB_OK;
@@ -26428,6 +26447,7 @@ DDB_FN dreamdb_status ddb_scan_media(ddb_ctx *ctx, dreamdb_snapshot *view, const
 #define DDB_QUERY_BITS 1048576u          /* anchors: a bitmap of 128 kB is made for any predicate */
 #define DDB_QUERY_FEW 8u                 /* a predicate that keeps up to so many times top_k rows is answered from every cell */
 #define DDB_QUERY_FILTERS 4u             /* answers of predicates that a view keeps */
+#define DDB_QUERY_SPARSE 4096u           /* a longer list of cells is compared with the Track's */
 #define DDB_QUERY_WIDE 8u                /* nprobe auto by calibration looks at so many times sqrt(k) cells at most */
 #define DDB_QUERY_LANE 65536u            /* candidates or hits of a lane that is kept */
 #define DDB_QUERY_LOAD_BYTES (64u << 20) /* buckets fetched in one batch when cells are built */
@@ -27247,6 +27267,10 @@ DDB_FN dreamdb_status ddb_query_scan_coded(ddb_ctx *ctx, ddb_query_one *one, con
         }
         one->score_cap = cell->count;
     }
+    if (run->query->exact && !cell->rows && run->query->rerank == DREAMDB_RERANK_EXACT) {
+        return ddb_mem_fail_at(ctx, DREAMDB_ERR_ARGUMENT, run->view->path, "query requires exact ranking, but field `%s` has records "
+                               "without an exact vector: rerank must be approximate", run->query->field);
+    }
     if (run->query->exact && cell->rows) {
         ddb_query_folds(ctx, cell->rows, cell->count, one->lane->vector, run->dim, one->scores);
     } else {
@@ -27389,6 +27413,30 @@ DDB_FN dreamdb_status ddb_query_all_keys(ddb_ctx *ctx, const ddb_query_run *run,
     return status == DREAMDB_OK && !*keys ? DREAMDB_ERR_MEMORY : status;
 }
 
+/* Leaves only keys of cells that the Track has: a long list may name millions that hold nothing. */
+DDB_FN dreamdb_status ddb_query_only_there(ddb_ctx *ctx, const ddb_query_run *run, uint8_t *keys, size_t *count)
+{
+    size_t size = ddb_index_key_size(run->field->index), there = 0, kept = 0;
+    ddb_arena arena = {NULL, 0};
+    uint8_t *all = NULL;
+    ddb_map map;
+    memset(&map, 0, sizeof map);
+    map.key_size = size;
+    dreamdb_status status = ddb_query_all_keys(ctx, run, &arena, &all, &there);
+    for (size_t i = 0; i < there && status == DREAMDB_OK; i++) {
+        status = ddb_coll_map_put(ctx, &map, all + i * size, i, NULL, NULL);
+    }
+    for (size_t i = 0; i < *count && status == DREAMDB_OK; i++) {
+        if (ddb_coll_map_get(&map, keys + i * size)) {
+            memmove(keys + kept++ * size, keys + i * size, size);
+        }
+    }
+    *count = status == DREAMDB_OK ? kept : *count;
+    ddb_coll_map_free(ctx, &map);
+    ddb_mem_arena_free(ctx, &arena);
+    return status;
+}
+
 /* The probe list: packed keys in the order to scan.  gap below 0: nprobe cells; else those of them that are at most so far below the
    best. */
 DDB_FN dreamdb_status ddb_query_list(ddb_ctx *ctx, const ddb_query_one *one, ddb_arena *arena, uint64_t nprobe, float gap,
@@ -27400,6 +27448,9 @@ DDB_FN dreamdb_status ddb_query_list(ddb_ctx *ctx, const ddb_query_one *one, ddb
     dreamdb_status status = nprobe == 0 ? ddb_query_all_keys(ctx, one->run, arena, &keys, count)
         : gap >= 0 ? ddb_index_probe_gap(ctx, index, one->lane->find, nprobe, gap, arena, &keys, count)
         : ddb_index_probe_with(ctx, index, one->lane->vector, one->lane->find, nprobe, arena, &keys, count);
+    if (status == DREAMDB_OK && nprobe > 0 && *count > DDB_QUERY_SPARSE) {
+        status = ddb_query_only_there(ctx, one->run, keys, count);
+    }
     *probes = status == DREAMDB_OK ? ddb_mem_arena_new(ctx, arena, ddb_query_probe, *count) : NULL;
     if (status == DREAMDB_OK && !*probes) {
         return DREAMDB_ERR_MEMORY;
@@ -27560,6 +27611,12 @@ DDB_FN dreamdb_status ddb_query_one_run(ddb_ctx *ctx, ddb_query_one *one, ddb_qu
     nprobe = automatic && gap < 0 && nprobe > 0 && ddb_query_wider(one->run, nprobe / 4) == 0 ? 0 : nprobe;
     uint64_t enough = (uint64_t)one->run->top_k * 4;
     dreamdb_status status = DREAMDB_OK;
+    if (one->run->has_where && one->run->where->list.count == 0) {
+        return DREAMDB_OK;                                     /* *count is 0 */
+    }
+    if (gap < 0 && ddb_index_k(one->run->field->index) > 0 && nprobe >= ddb_index_k(one->run->field->index)) {
+        nprobe = 0;                                            /* all cells there can be: those of the Track are fewer */
+    }
     for (;;) {
         ddb_arena arena = {NULL, 0};
         ddb_query_probe *probes = NULL;
@@ -27579,7 +27636,7 @@ DDB_FN dreamdb_status ddb_query_one_run(ddb_ctx *ctx, ddb_query_one *one, ddb_qu
         if (!more) {
             return status;
         }
-        nprobe = gap >= 0 || probe_count == nprobe ? ddb_query_wider(one->run, probe_count) : 0;   /* fewer than asked for: the list's end */
+        nprobe = gap >= 0 || probe_count == nprobe ? ddb_query_wider(one->run, probe_count) : 0;       /* fewer: the list's end */
         gap = -1.0f;
     }
 }
@@ -28112,15 +28169,18 @@ DDB_FN dreamdb_status ddb_check_info_locked(ddb_ctx *ctx, dreamdb_snapshot *view
 DDB_FN dreamdb_status ddb_check_info(ddb_ctx *ctx, dreamdb_snapshot *view, const dreamdb_info **out)
 {
     dreamdb_status status = DREAMDB_OK;
-    for (size_t i = 0; i < view->schema.count && !view->info; i++) {     /* k and bits: of the indexes this version can read */
+    ddb_port_lock(&view->lock);
+    bool known = view->info != NULL;
+    ddb_port_unlock(&view->lock);
+    for (size_t i = 0; i < view->schema.count && !known; i++) {          /* k and bits: of the indexes this version can read */
         ddb_view_field *field = view->fields + i;
         dreamdb_error quiet;
         ddb_ctx look = ddb_mem_fork(ctx, &quiet);
         if (field->schema->kind == DREAMDB_EMBEDDING && ddb_view_readable(&look, view, field) == DREAMDB_OK) {
             status = ddb_view_need(&look, view, &field, 1, DDB_VIEW_INDEX);
             status = status < 0 ? status : ddb_view_need(&look, view, &field, 1, DDB_VIEW_CODEC);
-            if (status < 0 && status != DREAMDB_ERR_UNSUPPORTED && status != DREAMDB_ERR_FORMAT) {
-                return ddb_mem_adopt(ctx, &quiet);
+            if (status == DREAMDB_ERR_MEMORY || status == DREAMDB_ERR_STORE || status == DREAMDB_ERR_CANCELLED) {
+                return ddb_mem_adopt(ctx, &quiet);   /* one that is damaged is told where it is used, and by verify */
             }
         }
     }
@@ -28364,6 +28424,12 @@ DDB_FN dreamdb_status ddb_check_form(ddb_ctx *ctx, const ddb_check_walk *walk, c
         return ddb_check_scalar_index(ctx, job->field->schema, bytes, want->path);
     case DDB_CHECK_INDEX:
         status = job->field ? ddb_index_decode(ctx, bytes, want->path, &index) : ddb_index_codec_decode(ctx, bytes, want->path, &codec);
+        if (index) {
+            ddb_view_index entry;
+            memset(&entry, 0, sizeof entry);
+            entry.index = index;
+            status = ddb_view_fits(ctx, job->field, &entry, want->path);
+        }
         ddb_index_free(ctx, index);
         ddb_index_codec_free(ctx, codec);
         return status == DREAMDB_ERR_UNSUPPORTED ? DREAMDB_OK : status;

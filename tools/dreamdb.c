@@ -4803,6 +4803,8 @@ static int query_run(app *a, dreamdb_query *query, const float *vectors, size_t 
     for (size_t done = 0; done < count && !code && !a->o.error; done += query->count) {
         query->vectors = vectors + done * dim;
         query->count = count - done < GROUP ? count - done : GROUP;
+        (void)signal(SIGINT, SIG_DFL);        /* a search changes nothing and has no step to stop at: Ctrl-C ends it at once */
+        (void)signal(SIGTERM, SIG_DFL);
         dreamdb_status status = dreamdb_search(a->view, query, &found, &a->error);
         if (status) {
             code = fail_status(status, &a->error);
