@@ -291,7 +291,8 @@ typedef struct dreamdb_config {
     uint32_t threads;                          /* worker threads in all; 0 = one a processor (at most 8); 1 = only the caller's */
     void (*parallel_for)(void *user, void (*task)(void *task_user, uint32_t index), void *task_user, uint32_t count);
                                                /* the host's job system: runs task for 0..count-1, returns when all are done;
-                                                  replaces the library's own threads */
+                                                  replaces the library's own threads.  While it waits it must not run other jobs that use
+                                                  the same snapshot: the caller may hold a lock of it */
     void *parallel_user;
     uint64_t (*now_ns)(void *user);            /* wall clock, ns since 1970; NULL = the system's */
     int (*random)(void *user, void *out, size_t size);   /* 0 = good; NULL = the system's */
@@ -28007,6 +28008,9 @@ DDB_FN dreamdb_status ddb_query_run_all(ddb_ctx *ctx, ddb_query_run *run, ddb_qu
         ddb_pool_run(run->view->db->env->pool, ddb_query_task_run, &task, (uint32_t)queries);
         for (size_t q = 0; q < queries && status == DREAMDB_OK; q++) {
             status = task.errors[q].status < 0 ? ddb_mem_adopt(ctx, task.errors + q) : DREAMDB_OK;
+            if (status < 0 && queries > 1) {
+                ddb_mem_note(ctx, " (query %zu)", q);
+            }
         }
     }
     if (status == DREAMDB_OK) {

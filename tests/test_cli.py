@@ -724,6 +724,15 @@ def test_compressors():
     d = rows_of('stats', 'main')[0]
     check([x['records'] for x in d['fields'] if x['field'] == 'c'] == [600], 'stats counts codes: %s' % d['fields'])
     ok('verify', 'main', '--history', 'all')
+    bad(1, 'rerank must be approximate', 'query', 'main', 'c', *q, '--rerank-mode', 'exact', '--exact')
+    cut = [p for p in sorted(tree('s')) if p.startswith('spatial-index/')] + [next(p for p in sorted(tree('s')) if re.search(r'embedding[^/]*/[01]+/', p))]
+    for p in cut:
+        text('s/' + p, read('s/' + p)[:-1])
+    d = run('verify', 'main', '--history', 9)
+    check(d.code == 5 and all(os.path.basename(p) in d.out for p in cut), 'damaged indexes do not hide other damage: %s' % d.out)
+    check(run('log', 'main').code == 0 and run('inspect', 'main').code == 0, 'log and inspect work beside a damaged index')
+    d = run('query', 'main', 'a', *q)
+    check(d.code == 5 and 'spatial-index/' in d.err, 'a query names the damaged index')
 
 
 def test_verify_and_stats():
