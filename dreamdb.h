@@ -65,7 +65,7 @@
      ROOM 19 track      Track objects (core.md 5)
      ROOM 20 manifest   The Manifest
      ROOM 21 ref        Refs
-     ROOM 22 tomb       Reading tombstones (versioning.md 1)
+     ROOM 22 tomb       Tombstones (versioning.md 1)
      ROOM 23 kmeans     k-means with a k-means++ start, bit for bit as the reference trains IVF (spatial.md 4)
      ROOM 24 lsh        The two hashing indexes that need no training
      ROOM 25 ivf        Cells around trained centroids (spatial.md 4)
@@ -79,9 +79,10 @@
      ROOM 33 view       The handle, and one immutable state of a dataset
      ROOM 34 write      Every verb that makes a new Manifest
      ROOM 35 scan       Rows out of Tracks
-     ROOM 36 query      Vector search over the cells of one view
-     ROOM 37 check      What a view is made of, and whether it is whole
-     ROOM 38 api        The public functions
+     ROOM 36 erase      Deleting rows: which anchors a call means, and what still holds their bytes
+     ROOM 37 query      Vector search over the cells of one view
+     ROOM 38 check      What a view is made of, and whether it is whole
+     ROOM 39 api        The public functions
 */
 #if defined(DREAMDB_IMPLEMENTATION) && defined(__linux__) && !defined(_GNU_SOURCE)
   #define _GNU_SOURCE 1                       /* syncfs; room port alone uses it */
@@ -435,6 +436,33 @@ typedef struct dreamdb_append_report {
  *         leaves.  Memory: about one copy of the batch.
  * Format  FORMAT.md, "Append". */
 DREAMDB_API dreamdb_status dreamdb_append(dreamdb *db, const dreamdb_append_desc *desc, dreamdb_append_report *report,
+                                          dreamdb_error *error);
+
+typedef struct dreamdb_delete_desc {
+    const uint64_t *anchors; size_t anchor_count;   /* any order, repeats count once; or: */
+    const struct dreamdb_where *where;         /* every row of the tip that meets it */
+    const char     *reason;                    /* UTF-8 of at most 256 bytes, kept with each anchor; NULL = none */
+} dreamdb_delete_desc;
+
+typedef struct dreamdb_delete_report {
+    uint64_t anchors;                          /* distinct ones of this call; 0: where met no row, and nothing was written */
+    uint64_t again;                            /* of them deleted before: their reason and time are replaced */
+    uint64_t objects, bytes;                   /* put */
+    uint8_t  manifest[DREAMDB_ADDRESS_SIZE];   /* of the state without them */
+} dreamdb_delete_report;
+
+/* Deletes rows by their anchors, in every field: no read of the new state, search included, shows them; older states keep theirs.
+ * There is no undelete: a row appended later under a deleted anchor stays hidden, and anchors that no row has yet are deleted too.
+ * The bytes stay until no kept state holds them.
+ *
+ * report  out, may be NULL.
+ * Returns OK; ARGUMENT (no anchors, both anchors and where, a reason too long or not UTF-8, an unknown field in where); CONFLICT,
+ *         as dreamdb_append; STORE, MEMORY, CORRUPT, LIMIT, CANCELLED.
+ * Threads as dreamdb_append.
+ * Costs   reads and writes the touched pages of the tombstone tree (at most 128 anchors a page); no bucket is read, but the postings
+ *         of a where.  Memory: about 250 bytes an anchor of the call.
+ * Format  FORMAT.md, "Tombstones". */
+DREAMDB_API dreamdb_status dreamdb_delete(dreamdb *db, const dreamdb_delete_desc *desc, dreamdb_delete_report *report,
                                           dreamdb_error *error);
 
 typedef struct dreamdb_train_desc {
@@ -12770,9 +12798,9 @@ DDB_FN bool ddb_roaring_contains(ddb_slice blob, uint64_t anchor)
 
 /* One row of a Track or of a leaf.  Which members count depends on the kind; slices point into the object the row was read from. */
 typedef struct ddb_row {
-    ddb_slice key;                           /* spatial: cell key text; scalar: CBOR of the value; items, tombstones: empty */
+    ddb_slice key;                           /* spatial: cell key text; scalar: CBOR of the value; tombstone: reason, data NULL = none */
     uint64_t  t_start, t_end;                /* [t_start, t_end); tombstone: the anchor is t_start */
-    uint64_t  size, offset, table;           /* size: item payload | bucket object | posting; table: of 7-element spatial rows */
+    uint64_t  size, offset, table;           /* size: item payload | bucket | posting | deleted_at; table: of 7-element rows */
     ddb_addr  addr, sidecar;
     uint32_t  flags;                         /* DDB_ROW_ */
 } ddb_row;
@@ -12975,7 +13003,7 @@ DDB_FN int ddb_page_row_compare(const ddb_page_tree *tree, const ddb_row *a, con
         ddb_page_key ka = ddb_page_row_key(tree, a), kb = ddb_page_row_key(tree, b);
         order = ddb_page_key_compare(&ka, &kb);
     }
-    if (order == 0 && tree->kind != DDB_PAGE_TIME) {
+    if (order == 0 && tree->kind != DDB_PAGE_TIME && tree->kind != DDB_PAGE_TOMB) {
         order = ddb_bytes_compare(a->key, b->key);
     }
     if (order == 0 && tree->kind == DDB_PAGE_SPATIAL) {
@@ -13052,6 +13080,11 @@ DDB_INLINE uint8_t *ddb_page_string(uint8_t *at, uint8_t major, const void *data
     return at + size;
 }
 
+DDB_INLINE uint8_t *ddb_page_word(uint8_t *at, const char *text)
+{
+    return ddb_page_string(at, 0x60, text, strlen(text));
+}
+
 DDB_INLINE uint8_t *ddb_page_addr(uint8_t *at, const ddb_addr *addr)
 {
     at[0] = 0x58;                            /* byte string of 33 */
@@ -13068,6 +13101,9 @@ DDB_FN size_t ddb_page_row_fixed(ddb_page_kind kind, const ddb_row *row)
         size_t more = row->flags & DDB_ROW_CHUNKED ? 1 : row->flags & DDB_ROW_PACKED ? 1 + ddb_page_head_size(row->offset) : 0;
         return 1 + ddb_page_head_size(row->size) + 35 + more;
     }
+    if (kind == DDB_PAGE_TOMB) {             /* the map's head and the names anchor, reason, deleted_at */
+        return 1 + 7 + (row->key.data ? 7 + key : 0) + 11 + ddb_page_head_size(row->size);
+    }
     if (kind == DDB_PAGE_SPATIAL) {
         return 1 + key + ddb_page_head_size(row->size) + 35 + (row->flags & DDB_ROW_SIDECAR ? ddb_page_head_size(row->table) + 35 : 0);
     }
@@ -13078,6 +13114,15 @@ DDB_FN size_t ddb_page_row_fixed(ddb_page_kind kind, const ddb_row *row)
 DDB_FN size_t ddb_page_row_size(ddb_page_kind kind, const ddb_row *row)
 {
     return ddb_page_row_fixed(kind, row) + ddb_page_head_size(row->t_start) + ddb_page_head_size(row->t_end);
+}
+
+/* {anchor, reason?, deleted_at} */
+DDB_FN uint8_t *ddb_page_tomb_write(uint8_t *at, const ddb_row *row)
+{
+    *at++ = (uint8_t)(row->key.data ? 0xa3 : 0xa2);
+    at = ddb_page_head(ddb_page_word(at, "anchor"), 0, row->t_start);
+    at = row->key.data ? ddb_page_string(ddb_page_word(at, "reason"), 0x60, row->key.data, row->key.size) : at;
+    return ddb_page_head(ddb_page_word(at, "deleted_at"), 0, row->size);
 }
 
 /* Writes one row; first and second are the times as they stand in the bytes.  Room: key size + DDB_PAGE_ROW_ROOM. */
@@ -13101,6 +13146,9 @@ DDB_FN uint8_t *ddb_page_row_write(uint8_t *at, ddb_page_kind kind, const ddb_ro
         at = ddb_page_head(ddb_page_head(at, 0, first), 0, second);
         at = ddb_page_addr(ddb_page_head(at, 0, row->size), &row->addr);
         return row->flags & DDB_ROW_SIDECAR ? ddb_page_addr(ddb_page_head(at, 0, row->table), &row->sidecar) : at;
+    }
+    if (kind == DDB_PAGE_TOMB) {
+        return ddb_page_tomb_write(at, row);
     }
     *at++ = (uint8_t)(0x80 | (row->flags & DDB_ROW_WHOLE ? 4 : 6));
     at = ddb_page_string(at, 0x40, row->key.data, row->key.size);
@@ -13816,6 +13864,9 @@ DDB_FN size_t ddb_page_base(const ddb_page_tree *tree, uint32_t level)
     size_t type = 1 + 5 + (level > 0 ? 9 : 5), entries = 8;          /* map head, "type" and its text; "entries" */
     ddb_slice name = tree->kind == DDB_PAGE_SCALAR ? tree->algorithm : tree->modality;
     size_t text = ddb_page_head_size(name.size) + name.size;
+    if (tree->kind == DDB_PAGE_TOMB) {       /* {kind, level, entries | children} */
+        return 1 + 5 + 27 + 6 + ddb_page_head_size(level) + (level > 0 ? 9 : 8);
+    }
     return tree->kind == DDB_PAGE_SCALAR ? type + 6 + ddb_page_head_size(level) + entries + 10 + text : type + 6 + 6 + entries + 9 + text;
 }
 
@@ -13865,6 +13916,10 @@ DDB_FN size_t ddb_page_child_size(const ddb_page_tree *tree, const ddb_page_chil
     if (tree->kind == DDB_PAGE_SCALAR) {
         return 1 + ddb_page_text_size(tree, &child->low) + ddb_page_text_size(tree, &child->high) + 35;
     }
+    if (tree->kind == DDB_PAGE_TOMB) {       /* {max, min, hash, count, level} */
+        return 1 + 4 + ddb_page_head_size(child->high.number) + 4 + ddb_page_head_size(child->low.number) + 5 + 35 + 6 +
+               ddb_page_head_size(child->rows) + 6 + ddb_page_head_size(child->level);
+    }
     size_t keys = tree->kind == DDB_PAGE_SPATIAL ? ddb_page_text_size(tree, &child->low) + ddb_page_text_size(tree, &child->high) : 0;
     return 1 + ddb_page_head_size(child->t_min) + ddb_page_head_size(child->t_max) + 35 + ddb_page_head_size(child->rows) + keys;
 }
@@ -13895,15 +13950,16 @@ DDB_FN size_t ddb_page_take(size_t fit, size_t left, bool greedy)
     return greedy ? fit : (left + pages - 1) / pages;
 }
 
-DDB_INLINE uint8_t *ddb_page_word(uint8_t *at, const char *text)
-{
-    return ddb_page_string(at, 0x60, text, strlen(text));
-}
-
 /* The page up to its entries; the head of the entries' array included. */
 DDB_FN uint8_t *ddb_page_write_open(uint8_t *at, const ddb_page_tree *tree, uint32_t level, size_t count, uint64_t t_min, uint64_t t_max)
 {
     bool scalar = tree->kind == DDB_PAGE_SCALAR;
+    if (tree->kind == DDB_PAGE_TOMB) {
+        *at++ = 0xa3;
+        at = ddb_page_word(ddb_page_word(at, "kind"), "dreamdb.tombstone-page.v1");
+        at = ddb_page_head(ddb_page_word(at, "level"), 0, level);
+        return ddb_page_head(ddb_page_word(at, level > 0 ? "children" : "entries"), 0x80, count);
+    }
     *at++ = (uint8_t)(0xa0 | (scalar ? 4 : 5));
     at = ddb_page_word(ddb_page_word(at, "type"), level > 0 ? "internal" : "leaf");
     if (scalar) {
@@ -13919,6 +13975,9 @@ DDB_FN uint8_t *ddb_page_write_close(uint8_t *at, const ddb_page_tree *tree)
 {
     bool scalar = tree->kind == DDB_PAGE_SCALAR;
     ddb_slice name = scalar ? tree->algorithm : tree->modality;
+    if (tree->kind == DDB_PAGE_TOMB) {
+        return at;
+    }
     return ddb_page_string(ddb_page_word(at, scalar ? "algorithm" : "modality"), 0x60, name.data, name.size);
 }
 
@@ -13963,8 +14022,22 @@ DDB_FN uint8_t *ddb_page_key_write(uint8_t *at, const ddb_page_tree *tree, const
     return ddb_page_string(at, 0x40, number, 8);
 }
 
+/* {max, min, hash, count, level}: in an inner page of tombstones, and the root in their index. */
+DDB_FN uint8_t *ddb_page_summary_write(uint8_t *at, const ddb_page_child *child)
+{
+    *at++ = 0xa5;
+    at = ddb_page_head(ddb_page_word(at, "max"), 0, child->high.number);
+    at = ddb_page_head(ddb_page_word(at, "min"), 0, child->low.number);
+    at = ddb_page_addr(ddb_page_word(at, "hash"), &child->addr);
+    at = ddb_page_head(ddb_page_word(at, "count"), 0, child->rows);
+    return ddb_page_head(ddb_page_word(at, "level"), 0, child->level);
+}
+
 DDB_FN uint8_t *ddb_page_child_write(uint8_t *at, const ddb_page_tree *tree, const ddb_page_child *child)
 {
+    if (tree->kind == DDB_PAGE_TOMB) {
+        return ddb_page_summary_write(at, child);
+    }
     if (tree->kind == DDB_PAGE_SCALAR) {
         *at++ = 0x83;
         return ddb_page_addr(ddb_page_key_write(ddb_page_key_write(at, tree, &child->low), tree, &child->high), &child->addr);
@@ -14151,7 +14224,7 @@ DDB_FN dreamdb_status ddb_page_build(ddb_ctx *ctx, ddb_env *env, ddb_puts *puts,
     edit->env = env;
     edit->puts = puts;
     edit->tree = tree;
-    dreamdb_status status = ddb_page_cut_rows(ctx, edit, rows, count, true, &nodes);
+    dreamdb_status status = ddb_page_cut_rows(ctx, edit, rows, count, tree->kind != DDB_PAGE_TOMB, &nodes);
     status = status < 0 ? status : ddb_page_lift(ctx, edit, &nodes);
     if (status >= 0) {
         ddb_page_edit_result(edit, &nodes, edit->made, out);
@@ -14193,8 +14266,19 @@ DDB_FN size_t ddb_page_cells_from(const ddb_slice *cells, size_t count, ddb_slic
     return from;
 }
 
+/* Where the new rows of a child end: at the first key of the next one; of tombstones behind its own last key (versioning.md 1.1). */
+DDB_FN size_t ddb_page_adds_to(const ddb_page_edit *edit, size_t from, size_t to, const ddb_page_child *child)
+{
+    if (edit->tree->kind != DDB_PAGE_TOMB) {
+        return ddb_page_adds_from(edit, from, to, &child[1].low);
+    }
+    ddb_page_key above = ddb_page_key_of(child->high.number + 1);
+    return child->high.number == UINT64_MAX ? to : ddb_page_adds_from(edit, from, to, &above);
+}
+
 /* The children of a touched page that are touched themselves: each new row goes to the last child whose first key is <= its key, else to
-   the first; a replaced cell to every child that may hold it.  into may be NULL: only counts. */
+   the first (a tombstone to the first child whose last key is >= its own, else to the last); a replaced cell to every child that may hold
+   it.  into may be NULL: only counts. */
 DDB_FN size_t ddb_page_route(const ddb_page_edit *edit, const ddb_page_touch *touch, size_t parent, ddb_page_touch *into)
 {
     const ddb_page *page = &touch->page;
@@ -14202,7 +14286,7 @@ DDB_FN size_t ddb_page_route(const ddb_page_edit *edit, const ddb_page_touch *to
     for (size_t i = 0; i < page->count; i++) {
         const ddb_page_child *child = page->children + i;
         bool last = i + 1 == page->count || from == touch->add_to;
-        size_t to = last ? touch->add_to : ddb_page_adds_from(edit, from, touch->add_to, &child[1].low);
+        size_t to = last ? touch->add_to : ddb_page_adds_to(edit, from, touch->add_to, child);
         size_t cell_from = edit->cell_count > 0 ? ddb_page_cells_from(edit->cells, edit->cell_count, child->low.text, false) : 0;
         size_t cell_to = edit->cell_count > 0 ? ddb_page_cells_from(edit->cells, edit->cell_count, child->high.text, true) : 0;
         if (from < to || cell_from < cell_to) {
@@ -14293,7 +14377,8 @@ DDB_FN bool ddb_page_row_before(const ddb_page_tree *tree, const ddb_row *add, c
     return first || ddb_page_row_compare(tree, add, old) < 0;
 }
 
-/* Old rows without the replaced cells, and the new rows, in order.  *dropped counts the old rows left out. */
+/* Old rows without the replaced cells, and the new rows, in order; a new tombstone replaces the old one of its anchor.  *dropped counts
+   the old rows left out. */
 DDB_FN dreamdb_status ddb_page_merge(ddb_ctx *ctx, const ddb_page_edit *edit, ddb_arena *arena, const ddb_page_touch *touch,
                                      const ddb_row ***out, size_t *count, uint64_t *dropped)
 {
@@ -14320,7 +14405,9 @@ DDB_FN dreamdb_status ddb_page_merge(ddb_ctx *ctx, const ddb_page_edit *edit, dd
         while (add < touch->add_to && ddb_page_row_before(&tree, edit->adds[add], old[i])) {
             all[n++] = edit->adds[add++];
         }
-        all[n++] = old[i];
+        bool again = tree.kind == DDB_PAGE_TOMB && add < touch->add_to && edit->adds[add]->t_start == old[i]->t_start;
+        all[n] = old[i];
+        n += !again;
     }
     while (add < touch->add_to) {
         all[n++] = edit->adds[add++];
@@ -14433,7 +14520,8 @@ DDB_FN dreamdb_status ddb_page_edit_run(ddb_ctx *ctx, ddb_page_edit *edit, uint6
     return status;
 }
 
-/* Time- and cell-keyed trees: puts rows (sorted) into the tree and drops every row of the cells (evolution.md 2, Insert and Replace). */
+/* Time- and cell-keyed trees, tombstones: puts rows (sorted) into the tree and drops every row of the cells (evolution.md 2, Insert and
+   Replace). */
 DDB_FN dreamdb_status ddb_page_update(ddb_ctx *ctx, ddb_env *env, ddb_puts *puts, const ddb_page_tree *tree, const ddb_page_root *root,
                                       const ddb_row **adds, size_t add_count, const ddb_slice *cells, size_t cell_count, ddb_page_root *out)
 {
@@ -17515,10 +17603,10 @@ DDB_FN dreamdb_status ddb_ref_list(ddb_ctx *ctx, ddb_env *env, ddb_arena *arena,
 }
 
 /* ==== ROOM 22 tomb | prefix ddb_tomb_ | uses port mem bytes coll cbor addr object page ==== */
-/* Reading tombstones (versioning.md 1): the set of deleted anchors is the union over a DAG of heads, each a tree of pages or a legacy list.
+/* Tombstones (versioning.md 1): the set of deleted anchors is the union over a DAG of heads, each a tree of pages or a legacy list.
    A test of sorted anchors fetches only the pages whose range holds one of them, a batch a level; the set itself is never in memory.
    Invariant: a ddb_tomb does not change after it is opened, so many threads may test at once.  Must never treat a head that it cannot read
-   as an empty one: a deleted row would come back. */
+   as an empty one: a deleted row would come back.  A deletion makes a new head beside the old one, which stays as it is. */
 
 enum { DDB_TOMB_WAVE = 64 };                 /* heads fetched together */
 
@@ -17534,6 +17622,8 @@ typedef struct ddb_tomb {
     ddb_tomb_list  *lists;  size_t list_count, list_cap;
     ddb_addr       *heads;  size_t head_count, head_cap;      /* every head, in the order they were met; the walk's queue */
     ddb_map         seen;
+    size_t          parent_count;                             /* of the first head: heads[1 ...] */
+    bool            own, has_root;                            /* the first head is an index of this Timeline; roots[0] is its */
 } ddb_tomb;
 
 DDB_FN void ddb_tomb_close(ddb_ctx *ctx, ddb_tomb *tomb)
@@ -17617,6 +17707,7 @@ DDB_FN dreamdb_status ddb_tomb_index(ddb_ctx *ctx, ddb_tomb *tomb, ddb_cbor *r, 
     }
     good = good && ddb_page_name(r, "timeline") && ddb_addr_read(r, &timeline) && ddb_page_name(r, "issued_at") &&
            ddb_cbor_read_uint(r, &issued);
+    tomb->own = good && ddb_addr_equal(&timeline, &tomb->timeline);
     if (!good || status < 0 || none || !ddb_addr_equal(&timeline, &tomb->timeline)) {
         return status;
     }
@@ -17777,6 +17868,7 @@ DDB_FN dreamdb_status ddb_tomb_wave(ddb_ctx *ctx, ddb_tomb *tomb, size_t from, s
 DDB_FN dreamdb_status ddb_tomb_open(ddb_ctx *ctx, ddb_env *env, const ddb_addr *head, const ddb_addr *timeline, ddb_tomb **out)
 {
     dreamdb_status status = DREAMDB_OK;
+    bool first_own = false;
     ddb_tomb *tomb = ddb_mem_new(ctx, ddb_tomb, 1);
     *out = NULL;
     if (!tomb) {
@@ -17795,8 +17887,14 @@ DDB_FN dreamdb_status ddb_tomb_open(ddb_ctx *ctx, ddb_env *env, const ddb_addr *
     for (size_t at = 0; at < tomb->head_count && status >= 0;) {
         size_t count = tomb->head_count - at < DDB_TOMB_WAVE ? tomb->head_count - at : (size_t)DDB_TOMB_WAVE;
         status = ddb_tomb_wave(ctx, tomb, at, count);
+        if (at == 0) {
+            first_own = tomb->own;
+            tomb->has_root = tomb->root_count > 0;
+            tomb->parent_count = tomb->head_count - 1;
+        }
         at += count;
     }
+    tomb->own = first_own;
     if (status < 0) {
         ddb_tomb_close(ctx, tomb);
         return status;
@@ -17937,15 +18035,15 @@ DDB_FN dreamdb_status ddb_tomb_count(ddb_ctx *ctx, ddb_tomb *tomb, uint64_t *out
     return status;
 }
 
-/* Every object: the heads, then the pages of each tree; all are checked.  addr and path last for the call. */
-typedef dreamdb_status (*ddb_tomb_fn)(ddb_ctx *ctx, void *user, const ddb_addr *addr, const char *path, bool is_page);
+/* Every object: the heads (size 0: the store knows it), then the pages of each tree; all are checked.  addr lasts for the call. */
+typedef dreamdb_status (*ddb_tomb_fn)(ddb_ctx *ctx, void *user, const ddb_addr *addr, size_t size);
 typedef struct ddb_tomb_walk_state { ddb_tomb_fn each; void *user; } ddb_tomb_walk_state;
 
 DDB_FN dreamdb_status ddb_tomb_walk_page(ddb_ctx *ctx, void *user, const ddb_page_child *child, const char *path, size_t size)
 {
     ddb_tomb_walk_state *state = (ddb_tomb_walk_state *)user;
-    (void)size;
-    return state->each ? state->each(ctx, state->user, &child->addr, path, true) : DREAMDB_OK;
+    (void)path;
+    return state->each ? state->each(ctx, state->user, &child->addr, size) : DREAMDB_OK;
 }
 
 DDB_FN dreamdb_status ddb_tomb_walk(ddb_ctx *ctx, ddb_tomb *tomb, ddb_tomb_fn each, void *user)
@@ -17955,11 +18053,7 @@ DDB_FN dreamdb_status ddb_tomb_walk(ddb_ctx *ctx, ddb_tomb *tomb, ddb_tomb_fn ea
     state.each = each;
     state.user = user;
     for (size_t i = 0; tomb && i < tomb->head_count && status >= 0; i++) {
-        ddb_arena arena;
-        memset(&arena, 0, sizeof arena);
-        const char *path = ddb_addr_path(ctx, &arena, "tombstones", tomb->heads + i);
-        status = !path ? DREAMDB_ERR_MEMORY : each ? each(ctx, user, tomb->heads + i, path, false) : DREAMDB_OK;
-        ddb_mem_arena_free(ctx, &arena);
+        status = each ? each(ctx, user, tomb->heads + i, 0) : DREAMDB_OK;
     }
     for (size_t i = 0; tomb && i < tomb->root_count && status >= 0; i++) {
         ddb_page_visit visit;
@@ -17968,6 +18062,75 @@ DDB_FN dreamdb_status ddb_tomb_walk(ddb_ctx *ctx, ddb_tomb *tomb, ddb_tomb_fn ea
         visit.each = ddb_tomb_walk_page;
         status = ddb_page_gather(ctx, tomb->env, &tomb->tree, tomb->roots + i, &visit);
     }
+    return status;
+}
+
+/* ---- Deleting ---- */
+
+/* The index object: {kind, root, parents, timeline, issued_at}; root NULL: none. */
+DDB_FN dreamdb_status ddb_tomb_index_put(ddb_ctx *ctx, ddb_puts *puts, const ddb_tomb *tomb, const ddb_page_child *root,
+                                         const ddb_addr *parents, size_t parent_count, uint64_t issued_ms, ddb_addr *out)
+{
+    ddb_buf buf;
+    ddb_bytes_init(&buf, ctx);
+    size_t room = 512;
+    dreamdb_status status = ddb_mem_mul(parent_count, 35, &room) && ddb_mem_add(room, 512, &room) ? DREAMDB_OK : DREAMDB_ERR_LIMIT;
+    uint8_t *start = status < 0 ? NULL : ddb_bytes_reserve(&buf, room), *at = start;
+    if (start) {
+        *at++ = 0xa5;
+        at = ddb_page_word(ddb_page_word(ddb_page_word(at, "kind"), "dreamdb.tombstone-index.v1"), "root");
+        if (root) {
+            at = ddb_page_summary_write(at, root);
+        } else {
+            *at++ = 0xf6;                                            /* null */
+        }
+        at = ddb_page_head(ddb_page_word(at, "parents"), 0x80, parent_count);
+        for (size_t i = 0; i < parent_count; i++) {
+            at = ddb_page_addr(at, parents + i);
+        }
+        at = ddb_page_addr(ddb_page_word(at, "timeline"), &tomb->timeline);
+        at = ddb_page_head(ddb_page_word(at, "issued_at"), 0, issued_ms);
+        buf.size += (size_t)(at - start);
+    }
+    status = status < 0 ? status : ddb_bytes_status(&buf);
+    status = status < 0 ? status : ddb_object_put(ctx, puts, "tombstones", ddb_bytes_of(&buf), DDB_PUT_KEEP, out);
+    ddb_bytes_free(&buf);
+    return status;
+}
+
+/* Puts what a deletion of anchors (sorted, each once, at least one) adds: changed pages, and the new head *out.  Over a head that is no
+   index of this Timeline a fresh tree is begun with that head as parent.  reason: data NULL = none.  Times in Unix milliseconds. */
+DDB_FN dreamdb_status ddb_tomb_delete(ddb_ctx *ctx, ddb_tomb *tomb, ddb_puts *puts, const uint64_t *anchors, size_t count, ddb_slice reason,
+                                      uint64_t now_ms, ddb_addr *out)
+{
+    ddb_arena arena = { NULL, 0 };
+    ddb_page_root root;
+    bool own = tomb->own, grow = own && tomb->has_root;
+    dreamdb_status status = DREAMDB_OK;
+    ddb_row *rows = ddb_mem_arena_new(ctx, &arena, ddb_row, count);
+    const ddb_row **list = ddb_mem_arena_new(ctx, &arena, const ddb_row *, count);
+    memset(&root, 0, sizeof root);
+    for (size_t i = 0; i < count && rows && list; i++) {
+        rows[i].t_start = anchors[i];
+        rows[i].key = reason;
+        rows[i].size = now_ms;
+        list[i] = rows + i;
+    }
+    if (!rows || !list) {
+        status = DREAMDB_ERR_MEMORY;
+    } else if (grow) {
+        root.child = tomb->roots[0];
+        root.pages = UINT64_MAX;
+        status = ddb_page_update(ctx, tomb->env, puts, &tomb->tree, &root, list, count, NULL, 0, &root);
+    } else {
+        status = ddb_page_build(ctx, tomb->env, puts, &tomb->tree, list, count, &root);
+    }
+    const ddb_addr *parents = own ? tomb->heads + 1 : tomb->heads;
+    size_t parent_count = own ? tomb->parent_count : tomb->head_count > 0;
+    if (status >= 0) {
+        status = ddb_tomb_index_put(ctx, puts, tomb, &root.child, parents, parent_count, now_ms, out);
+    }
+    ddb_mem_arena_free(ctx, &arena);
     return status;
 }
 
@@ -24670,6 +24833,46 @@ DDB_FN dreamdb_status ddb_write_meta(ddb_ctx *ctx, struct dreamdb *db, const cha
     return status;
 }
 
+/* ---- Delete ---- */
+
+DDB_FN dreamdb_status ddb_write_delete(ddb_ctx *ctx, struct dreamdb *db, const dreamdb_delete_desc *desc, const uint64_t *given,
+                                       size_t count, dreamdb_delete_report *report)
+{
+    ddb_write write;
+    ddb_tomb *tomb = NULL;
+    ddb_addr head;
+    uint64_t again = 0;
+    dreamdb_status status = ddb_write_open(ctx, db, true, &write);
+    uint64_t *anchors = status < 0 ? NULL : ddb_mem_arena_new(ctx, &write.arena, uint64_t, count);
+    uint8_t *deleted = status < 0 ? NULL : ddb_mem_arena_new(ctx, &write.arena, uint8_t, count);
+    status = status < 0 ? status : anchors && deleted ? ddb_view_tomb(ctx, write.view, &tomb) : DREAMDB_ERR_MEMORY;
+    if (status == DREAMDB_OK) {
+        memcpy(anchors, given, count * sizeof *anchors);
+        status = ddb_coll_sort_u64(ctx, anchors, count);
+        count = ddb_coll_unique_u64(anchors, count);
+    }
+    status = status < 0 ? status : ddb_tomb_test(ctx, tomb, anchors, count, deleted);
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        again += deleted[i];
+    }
+    if (status == DREAMDB_OK) {
+        ddb_slice reason = desc->reason ? ddb_bytes_text(desc->reason) : ddb_bytes_slice(NULL, 0);
+        status = ddb_tomb_delete(ctx, tomb, write.puts, anchors, count, reason, ddb_object_now(write.env) / 1000000, &head);
+    }
+    status = status < 0 ? status : ddb_manifest_set_tombstones(ctx, &write.arena, &write.manifest, &head);
+    status = status < 0 ? status : ddb_write_publish(ctx, &write, "delete");
+    if (status == DREAMDB_OK && report) {
+        memset(report, 0, sizeof *report);
+        report->anchors = count;
+        report->again = again;
+        report->objects = write.puts->objects;
+        report->bytes = write.puts->bytes;
+        memcpy(report->manifest, write.address.bytes, sizeof report->manifest);
+    }
+    ddb_write_close(ctx, &write);
+    return status;
+}
+
 /* ---- Train: the simple rebuild ---- */
 
 /* All winning live records of a field, by anchor. */
@@ -26443,7 +26646,42 @@ DDB_FN dreamdb_status ddb_scan_media(ddb_ctx *ctx, dreamdb_snapshot *view, const
     return status;
 }
 
-/* ==== ROOM 36 query | prefix ddb_query_ | uses port mem bytes coll exact kern bound code pool addr object page track tomb index bucket view scan ==== */
+/* ==== ROOM 36 erase | prefix ddb_erase_ | uses port mem bytes view write scan ==== */
+/* Deleting rows: which anchors a call means, and what still holds their bytes. */
+
+enum { DDB_ERASE_REASON = 256 };             /* bytes (versioning.md 1.1) */
+
+/* Checks the call, finds the anchors, writes. */
+DDB_FN dreamdb_status ddb_erase_rows(ddb_ctx *ctx, struct dreamdb *db, const dreamdb_delete_desc *desc, dreamdb_delete_report *report)
+{
+    dreamdb_snapshot *view = NULL;
+    ddb_scan_list met = { NULL, 0, 0 };
+    if (report) {
+        memset(report, 0, sizeof *report);
+    }
+    if (desc->reason && (strlen(desc->reason) > DDB_ERASE_REASON || !ddb_bytes_utf8(ddb_bytes_text(desc->reason)))) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "the reason of a deletion is UTF-8 of at most %d bytes", (int)DDB_ERASE_REASON);
+    }
+    if (!desc->where) {
+        return desc->anchor_count > 0 && desc->anchors ? ddb_write_delete(ctx, db, desc, desc->anchors, desc->anchor_count, report)
+            : ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "a deletion needs at least one anchor, or a predicate");
+    }
+    if (desc->anchor_count > 0) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "a deletion takes anchors or a predicate, not both");
+    }
+    dreamdb_status status = ddb_view_state(ctx, db, NULL, &view);
+    status = status < 0 ? status : ddb_scan_select(ctx, view, desc->where, &met);
+    if (status == DREAMDB_OK && met.count > 0) {
+        status = ddb_write_delete(ctx, db, desc, met.anchors, met.count, report);
+    } else if (status == DREAMDB_OK && report) {
+        memcpy(report->manifest, view->address.bytes, sizeof report->manifest);
+    }
+    ddb_scan_list_free(ctx, &met);
+    ddb_view_release(ctx, view);
+    return status;
+}
+
+/* ==== ROOM 37 query | prefix ddb_query_ | uses port mem bytes coll exact kern bound code pool addr object page track tomb index bucket view scan ==== */
 /* Vector search over the cells of one view.  Each probed cell is read once, verified, and kept in a layout made for the scan (unit rows,
    4-bit codes: room code) under db->cells_cap; scores are the exact left fold of the format, and the answer is the same for every SIMD
    level, thread count and cache size, ties by place in the Track.  Deleted rows are left out when a cell is built (a view never
@@ -28063,7 +28301,7 @@ DDB_FN dreamdb_status ddb_query_search(ddb_ctx *ctx, dreamdb_snapshot *view, con
     return DREAMDB_OK;
 }
 
-/* ==== ROOM 37 check | prefix ddb_check_ | uses port mem bytes coll hash cbor addr store object schema roaring page track manifest tomb index bucket item view ==== */
+/* ==== ROOM 38 check | prefix ddb_check_ | uses port mem bytes coll hash cbor addr store object schema roaring page track manifest tomb index bucket item view ==== */
 /* What a view is made of, and whether it is whole: info, log, stats, and verify, which walks and hashes everything and names each fault.
    Must never trust what it checks, and never stop at the first fault. */
 
@@ -28281,7 +28519,7 @@ static const char *const ddb_check_names[DDB_CHECK_CLASSES] = {
 /* One object waiting to be read and checked; again: it was counted in an earlier batch. */
 typedef struct ddb_check_more { ddb_row row; struct ddb_check_more *next; } ddb_check_more;
 typedef struct ddb_check_job { ddb_check_class cls; ddb_row row; ddb_check_more *more; const ddb_view_field *field; bool again;
-                              } ddb_check_job;
+                              const ddb_page_child *page; } ddb_check_job;       /* page: of tombstones, as its parent tells of it */
 
 typedef struct ddb_check_walk {
     dreamdb_snapshot *view;                  /* the state walked now: older ones are opened one by one */
@@ -28295,6 +28533,9 @@ typedef struct ddb_check_walk {
     dreamdb_fault_fn  each;
     void             *each_user;
     dreamdb_verify_report *report;
+    const ddb_page_tree *tombs;              /* what pages of tombstones have in common */
+    ddb_page_list     below;                 /* their children, the next level */
+    const ddb_page_child *page;              /* the one that is added now */
     bool              stop;
 } ddb_check_walk;
 
@@ -28411,7 +28652,21 @@ DDB_FN dreamdb_status ddb_check_packed(ddb_ctx *ctx, const ddb_row *row, ddb_sli
     return past ? ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, "a Track row points past the end of its pack") : DREAMDB_OK;
 }
 
-DDB_FN dreamdb_status ddb_check_form(ddb_ctx *ctx, const ddb_check_walk *walk, const ddb_check_job *job, const ddb_object_want *want)
+/* A page of tombstones against its parent; its children wait for the next level. */
+DDB_FN dreamdb_status ddb_check_tomb_page(ddb_ctx *ctx, ddb_check_walk *walk, const ddb_page_child *child, ddb_slice bytes,
+                                          const char *path)
+{
+    ddb_arena arena = {NULL, 0};
+    ddb_page page;
+    dreamdb_status status = ddb_page_decode(ctx, &arena, walk->tombs, bytes, path, child, &page);
+    for (size_t i = 0; status == DREAMDB_OK && page.level > 0 && i < page.count; i++) {
+        status = ddb_page_list_add(ctx, &walk->below, page.children + i);
+    }
+    ddb_mem_arena_free(ctx, &arena);
+    return status;
+}
+
+DDB_FN dreamdb_status ddb_check_form(ddb_ctx *ctx, ddb_check_walk *walk, const ddb_check_job *job, const ddb_object_want *want)
 {
     ddb_slice bytes = ddb_bytes_slice(want->object.data, want->object.size);
     ddb_index *index = NULL;
@@ -28450,8 +28705,10 @@ DDB_FN dreamdb_status ddb_check_form(ddb_ctx *ctx, const ddb_check_walk *walk, c
             status = ddb_check_packed(ctx, &more->row, bytes, want->path);
         }
         return status;
+    case DDB_CHECK_TOMBSTONE:
+        return job->page ? ddb_check_tomb_page(ctx, walk, job->page, bytes, want->path) : DREAMDB_OK;
     case DDB_CHECK_MANIFEST: case DDB_CHECK_GENESIS: case DDB_CHECK_TRACK: case DDB_CHECK_PAGE: case DDB_CHECK_ITEM_MANIFEST:
-    case DDB_CHECK_CONSTANT: case DDB_CHECK_TOMBSTONE: case DDB_CHECK_CLASSES:
+    case DDB_CHECK_CONSTANT: case DDB_CHECK_CLASSES:
     default:
         return DREAMDB_OK;
     }
@@ -28577,6 +28834,7 @@ DDB_FN dreamdb_status ddb_check_add(ddb_ctx *ctx, ddb_check_walk *walk, ddb_chec
     job->cls = cls;
     job->field = field;
     job->again = !fresh;
+    job->page = walk->page;
     if (row) {
         job->row = *row;
     }
@@ -28727,6 +28985,35 @@ DDB_FN dreamdb_status ddb_check_field(ddb_ctx *ctx, ddb_check_walk *walk, ddb_vi
     return status < 0 ? status : ddb_check_rows(ctx, walk, field);
 }
 
+/* The tombstones of a state: heads, whose form opening them checked, then the pages of each tree, a level at a time. */
+DDB_FN dreamdb_status ddb_check_tombs(ddb_ctx *ctx, ddb_check_walk *walk, const ddb_tomb *tomb)
+{
+    ddb_page_list level;
+    dreamdb_status status = DREAMDB_OK;
+    memset(&level, 0, sizeof level);
+    walk->tombs = &tomb->tree;
+    for (size_t i = 0; i < tomb->head_count && status == DREAMDB_OK; i++) {
+        status = ddb_check_add(ctx, walk, DDB_CHECK_TOMBSTONE, "tombstones", tomb->heads + i, NULL, 0, NULL);
+    }
+    for (size_t i = 0; i < tomb->root_count && status == DREAMDB_OK; i++) {
+        status = ddb_page_list_add(ctx, &walk->below, tomb->roots + i);
+    }
+    while (walk->below.count > 0 && status == DREAMDB_OK) {
+        ddb_page_list_free(ctx, &level);
+        level = walk->below;
+        memset(&walk->below, 0, sizeof walk->below);
+        for (size_t i = 0; i < level.count && status == DREAMDB_OK; i++) {
+            walk->page = level.items + i;
+            status = ddb_check_add(ctx, walk, DDB_CHECK_TOMBSTONE, "tombstones", &level.items[i].addr, NULL, 0, NULL);
+            walk->page = NULL;
+        }
+        status = status < 0 ? status : ddb_check_flush(ctx, walk);
+    }
+    ddb_page_list_free(ctx, &walk->below);
+    ddb_page_list_free(ctx, &level);
+    return status;
+}
+
 /* One state: its Manifest was read and decoded when it was opened. */
 DDB_FN dreamdb_status ddb_check_state(ddb_ctx *ctx, ddb_check_walk *walk, dreamdb_snapshot *view)
 {
@@ -28739,8 +29026,7 @@ DDB_FN dreamdb_status ddb_check_state(ddb_ctx *ctx, ddb_check_walk *walk, dreamd
     walk->report->bytes += view->object.size;
     dreamdb_status status = ddb_check_absorb(ctx, walk, ddb_view_tomb(&own, view, &tomb), &error);
     if (status == DREAMDB_OK && tomb) {
-        uint64_t count = 0;
-        status = ddb_check_absorb(ctx, walk, ddb_tomb_count(&own, tomb, &count), &error);
+        status = ddb_check_tombs(ctx, walk, tomb);
     }
     for (size_t i = 0; i < view->manifest.timeline_count && status == DREAMDB_OK; i++) {
         status = ddb_check_add(ctx, walk, DDB_CHECK_GENESIS, "genesis", view->manifest.timelines + i, NULL, 0, NULL);
@@ -28941,6 +29227,15 @@ DDB_FN dreamdb_status ddb_check_stats_field(ddb_ctx *ctx, dreamdb_snapshot *view
     return status < 0 ? status : ddb_check_stats_rows(ctx, view, field, count);
 }
 
+typedef struct ddb_check_tombs { dreamdb_snapshot *view; ddb_check_count *count; } ddb_check_tally_view;
+
+DDB_FN dreamdb_status ddb_check_stats_tomb(ddb_ctx *ctx, void *user, const ddb_addr *addr, size_t size)
+{
+    const ddb_check_tally_view *tombs = (const ddb_check_tally_view *)user;
+    return size > 0 ? ddb_check_tally(tombs->count, DDB_CHECK_TOMBSTONE, addr, size)
+        : ddb_check_stats_named(ctx, tombs->view, tombs->count, DDB_CHECK_TOMBSTONE, "tombstones", addr);
+}
+
 DDB_FN dreamdb_status ddb_check_stats_fill(ddb_ctx *ctx, dreamdb_snapshot *view, dreamdb_stats *stats, dreamdb_field_stats *fields,
                                            ddb_check_count *count)
 {
@@ -28949,6 +29244,8 @@ DDB_FN dreamdb_status ddb_check_stats_fill(ddb_ctx *ctx, dreamdb_snapshot *view,
     if (status == DREAMDB_OK) {
         status = ddb_tomb_count(ctx, tomb, &stats->tombstones);
     }
+    ddb_check_tally_view tombs = { view, count };
+    status = status < 0 ? status : ddb_tomb_walk(ctx, tomb, ddb_check_stats_tomb, &tombs);
     for (size_t i = 0; i < view->schema.count && status == DREAMDB_OK; i++) {
         count->field = fields + i;
         status = ddb_check_stats_field(ctx, view, view->fields + i, count);
@@ -28991,7 +29288,7 @@ DDB_FN dreamdb_status ddb_check_stats(ddb_ctx *ctx, dreamdb_snapshot *view, cons
     return status;
 }
 
-/* ==== ROOM 38 api | prefix ddb_api_ | uses port mem bytes cpu hash addr object ref view write scan query check ==== */
+/* ==== ROOM 39 api | prefix ddb_api_ | uses port mem bytes cpu hash addr object ref view write scan erase query check ==== */
 /* The public functions: check the arguments, call one room.  Nothing else lives here. */
 
 /* The allocator of a config, or libc. */
@@ -29166,6 +29463,12 @@ DREAMDB_API dreamdb_status dreamdb_append(dreamdb *db, const dreamdb_append_desc
 {
     DDB_API_BEGIN(db, desc && (desc->columns || desc->column_count == 0), "dreamdb_append");
     return ddb_write_append(&ctx, db, desc, report);
+}
+
+DREAMDB_API dreamdb_status dreamdb_delete(dreamdb *db, const dreamdb_delete_desc *desc, dreamdb_delete_report *report, dreamdb_error *error)
+{
+    DDB_API_BEGIN(db, desc, "dreamdb_delete");
+    return ddb_erase_rows(&ctx, db, desc, report);
 }
 
 DREAMDB_API dreamdb_status dreamdb_train(dreamdb *db, const dreamdb_train_desc *desc, dreamdb_error *error)

@@ -640,7 +640,7 @@ enum {
     OPT_THREADS, OPT_HELP, OPT_VERSION, OPT_FIELD, OPT_LAYER_OF, OPT_COLUMN, OPT_ROWS, OPT_ANCHORS, OPT_ANCHOR_START, OPT_BATCH,
     OPT_INTO, OPT_PAGE_EARLY, OPT_ALLOW_TOMBSTONED, OPT_SAMPLE, OPT_K, OPT_ITERATIONS, OPT_KEY_BITS, OPT_VECTOR, OPT_ANCHOR,
     OPT_TOP_K, OPT_NPROBE, OPT_RECALL, OPT_PROVEN, OPT_WHERE, OPT_RERANK_POOL, OPT_RERANK_MODE, OPT_INDEX, OPT_FIELDS, OPT_EXACT, OPT_EXPLAIN, OPT_START, OPT_END, OPT_LIMIT, OPT_ORDER,
-    OPT_ESTIMATE, OPT_HISTORY
+    OPT_ESTIMATE, OPT_HISTORY, OPT_REASON
 };
 
 typedef struct option_row { const char *name; int id; const char *value; const char *verbs; const char *help; } option_row;
@@ -666,6 +666,8 @@ static const option_row options[] = {
     {"--rows", OPT_ROWS, "FILE", "append export", "rows as .csv, .tsv or .jsonl, columns by name; column _anchor holds anchors"},
     {"--anchors", OPT_ANCHORS, "FILE.npy", "append add-field", "the rows' anchors (u64)"},
     {"--anchors", OPT_ANCHORS, "FILE.npy|N,N", "get scan", "these anchors only"},
+    {"--anchors", OPT_ANCHORS, "FILE.npy|N,N", "delete", "the anchors to delete"},
+    {"--reason", OPT_REASON, "TEXT", "delete", "kept with each anchor (at most 256 bytes)"},
     {"--anchors", OPT_ANCHORS, "FILE.npy", "export", "writes the rows' anchors (u64)"},
     {"--anchor-start", OPT_ANCHOR_START, "N", "append add-field", "anchors N, N+1, ..."},
     {"--batch", OPT_BATCH, "N", "append", "rows a commit (default 20000)"},
@@ -683,7 +685,7 @@ static const option_row options[] = {
     {"--nprobe", OPT_NPROBE, "N|auto", "query", "cells to look into (default 32; auto: what a recall of 0.95 takes)"},
     {"--recall", OPT_RECALL, "SHARE", "query", "nprobe auto for that share of the ten nearest rows, such as 0.99"},
     {"--proven", OPT_PROVEN, NULL, "query", "hits by a bound that always holds (slower; default: 3 standard deviations)"},
-    {"--where", OPT_WHERE, "TEXT", "query scan count export",
+    {"--where", OPT_WHERE, "TEXT", "query scan count export delete",
      "a predicate, such as 'label=cat and (n>=3 or kind in (a,b))'; repeated: all hold"},
     {"--rerank-pool", OPT_RERANK_POOL, "N", "query", "codes whose exact vectors are scored (default 5 x top-k)"},
     {"--rerank-mode", OPT_RERANK_MODE, "inherit|approximate|exact", "query", "whether that is done (default: as the field was made)"},
@@ -700,12 +702,12 @@ static const option_row options[] = {
 
 /* What a later version brings; named so that nobody looks for a typing error. */
 static const char *const later_verbs[] = {
-    "merge", "merge-many", "diff", "delete", "erase-report", "compact", "flush-hot", "ada-ivf-status", "ada-ivf-step", "rebuild-ivf",
+    "merge", "merge-many", "diff", "erase-report", "compact", "flush-hot", "ada-ivf-status", "ada-ivf-step", "rebuild-ivf",
     "gc", "recommendations", "watch"};
 static const char *const later_options[] = {
     "--hot", "--pack", "--retry", "--token", "--resume", "--recommend", "--shard", "--of", "--job-id", "--orchestrate",
     "--finish",
-    "--k-max", "--max-cells", "--endpoint", "--keep-manifests", "--keep-since", "--dry-run", "--deep", "--strategy", "--reason",
+    "--k-max", "--max-cells", "--endpoint", "--keep-manifests", "--keep-since", "--dry-run", "--deep", "--strategy",
     "--relineage", "--allow-lossy", "--writers-paused"};
 
 typedef struct verb_row {
@@ -4572,6 +4574,48 @@ static int verb_get(app *a)
     return code;
 }
 
+static int verb_delete(app *a)
+{
+    where_parser parser;
+    dreamdb_delete_desc desc;
+    dreamdb_delete_report report;
+    uint64_t *anchors = NULL;
+    char some[32], again[32], address[DREAMDB_ADDRESS_TEXT];
+    memset(&parser, 0, sizeof parser);
+    memset(&desc, 0, sizeof desc);
+    int code = open_view(a, WRITE);
+    code = code ? code : anchors_list(a, 1, &anchors, &desc.anchor_count);
+    code = code ? code : where_options(a, &parser, &desc.where);
+    desc.anchors = anchors;
+    desc.reason = option_value(a, OPT_REASON);
+    int named = option_is(a, OPT_ANCHORS) || a->operand_count > 1;
+    if (!code && (named && desc.where)) {
+        code = fail(EXIT_USAGE, "delete: give anchors or --where, not both");
+    } else if (!code && desc.anchor_count == 0 && !desc.where) {
+        code = fail(EXIT_USAGE, "delete: no anchor: write `delete REF ANCHOR...`, --anchors FILE.npy or --where TEXT");
+    }
+    if (!code) {
+        dreamdb_status status = dreamdb_delete(a->db, &desc, &report, &a->error);
+        code = status ? fail_usage(status, &a->error) : EXIT_DONE;
+    }
+    free(anchors);
+    where_free(&parser);
+    if (code) {
+        return code;
+    }
+    dreamdb_address_text(report.manifest, address);
+    if (a->json) {
+        out_format(&a->o, "{\"deleted\":%" PRIu64 ",\"again\":%" PRIu64 ",\"objects\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"manifest\":\"%s\"}\n",
+                   report.anchors - report.again, report.again, report.objects, report.bytes, address);
+    } else if (report.anchors == 0) {
+        out_text(&a->o, "no row meets the predicate: nothing is deleted\n");
+    } else {
+        out_format(&a->o, "deleted %s anchors of %s (%s were deleted before) -> %s\n", grouped(report.anchors - report.again, some),
+                   a->operands[0], grouped(report.again, again), address);
+    }
+    return EXIT_DONE;
+}
+
 static int verb_count(app *a)
 {
     where_parser parser;
@@ -5716,6 +5760,11 @@ static const verb_row verbs[] = {
     {"get", verb_get, 1, SIZE_MAX, "REF ANCHOR...", "prints the rows of these anchors", ""},
     {"scan", verb_scan, 1, 1, "REF", "prints rows", ""},
     {"count", verb_count, 1, 2, "REF [FIELD]", "counts live anchors", ""},
+    {"delete", verb_delete, 1, SIZE_MAX, "REF [ANCHOR...]", "deletes rows, in all fields",
+     "Older states keep them; their bytes stay until no kept state holds them.  There is no undelete: a row that is appended later under a\n"
+     "deleted anchor stays hidden, so append refuses it.  Anchors that have no row yet are deleted all the same.\n\n"
+     "  dreamdb --store my.ddb delete main 17 18 --reason 'asked by the owner'\n"
+     "  dreamdb --store my.ddb delete main --where 'label=cat'\n"},
     {"export", verb_export, 1, 1, "REF", "writes columns to files",
      "FILE of --column: .npy (numbers), .txt, .csv, .jsonl, or a folder for media.  All files have the same rows in the same order.\n"
      "--rows with --fields writes one file that `append --rows` takes back.\n"},
