@@ -276,8 +276,127 @@ static void refuses_heads(void)
     CHECK_EQ_U64(test_live_bytes(), 0);
 }
 
+static uint64_t splitmix(uint64_t x)
+{
+    x += UINT64_C(0x9e3779b97f4a7c15);
+    x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
+    return x ^ x >> 31;
+}
+
+static size_t from_hex(const char *text, uint8_t *out, size_t room)
+{
+    size_t size = 0;
+    for (; size < room && text[2 * size] && text[2 * size + 1]; size++) {
+        char two[3] = { text[2 * size], text[2 * size + 1], 0 };
+        out[size] = (uint8_t)strtoul(two, NULL, 16);
+    }
+    return size;
+}
+
+/* Deletions one after the other give the heads that the model (make_tomb.py) gives; the set is what was deleted. */
+static void deletions(void)
+{
+    enum { MOST = 60000 };
+    size_t size = 0, all_count = 0;
+    char *file = (char *)test_file("tests/golden/tomb/deletes.txt", &size), *line = file;
+    uint64_t *all = (uint64_t *)malloc(MOST * sizeof *all), *now = (uint64_t *)malloc(MOST * sizeof *now);
+    ddb_addr timeline, head, want;
+    unsigned steps = 0;
+    bench b;
+    for (size_t i = 1; i < sizeof timeline.bytes; i++) { timeline.bytes[i] = (uint8_t)(i - 1); }
+    timeline.bytes[0] = 0x1e;
+    bench_open(&b, 1 << 20);
+    while (file && all && now && *line && test_ok) {
+        char *next = strchr(line, '\n');
+        uint64_t ms = strtoull(word(&line), NULL, 10);
+        const char *shown = word(&line);
+        uint8_t reason[256];
+        size_t reason_size = shown[0] == '-' || shown[0] == '.' ? 0 : from_hex(shown, reason, sizeof reason), count, left;
+        uint64_t seed = strtoull(word(&line), NULL, 10), shift = strtoull(word(&line), NULL, 10);
+        ddb_tomb *tomb = NULL;
+        count = (size_t)strtoull(word(&line), NULL, 10);
+        CHECK(from_hex(word(&line), want.bytes, sizeof want.bytes) == sizeof want.bytes);
+        for (size_t i = 0; i < count; i++) { all[all_count + i] = now[i] = splitmix(seed + i) >> shift; }
+        qsort(now, count, sizeof *now, compare_u64);
+        left = ddb_coll_unique_u64(now, count);
+        CHECK(ddb_tomb_open(test_ctx(), b.env, steps > 0 ? &head : NULL, &timeline, &tomb) == DREAMDB_OK);
+        CHECK(ddb_tomb_delete(test_ctx(), tomb, b.puts, now, left, ddb_bytes_slice(shown[0] == '-' ? NULL : reason, reason_size), ms, &head) == DREAMDB_OK);
+        CHECK(ddb_object_flush(test_ctx(), b.puts) == DREAMDB_OK);
+        CHECK_BYTES(head.bytes, want.bytes, sizeof head.bytes);
+        ddb_tomb_close(test_ctx(), tomb);
+        all_count += count;
+        qsort(all, all_count, sizeof *all, compare_u64);
+        all_count = ddb_coll_unique_u64(all, all_count);
+        check_set(&b, &head, &timeline, all, all_count);
+        line = next ? next + 1 : line;
+        steps++;
+    }
+    CHECK(steps == 29);
+    free(file); free(all); free(now);
+    bench_close(&b);
+    CHECK_EQ_U64(test_live_bytes(), 0);
+}
+
+/* Over a legacy list, and over an index of another Timeline: a fresh tree whose parent is the old head.  Over an index without a root:
+   a fresh tree with that index's parents. */
+static void deletes_over_other_heads(void)
+{
+    uint64_t first[] = { 5, 9 }, more[] = { 7 };
+    ddb_addr timeline, other, heads[4];
+    ddb_slice none = { NULL, 0 };
+    ddb_tomb *tomb = NULL;
+    ddb_buf buf;
+    bench b;
+    bench_open(&b, 1 << 20);
+    memset(&timeline, 0x1e, sizeof timeline);
+    memset(&other, 0x1e, sizeof other);
+    other.bytes[5] = 1;
+    bench_put(&b, ddb_bytes_text("\xa2\x64" "kind\x78\x19" "dreamdb.tombstone-list.v1" "\x67" "anchors\x81\xa1\x66" "anchor\x05"), &heads[0]);
+    CHECK(ddb_tomb_open(test_ctx(), b.env, &heads[0], &timeline, &tomb) == DREAMDB_OK);
+    CHECK(ddb_tomb_delete(test_ctx(), tomb, b.puts, more, 1, none, 1, &heads[1]) == DREAMDB_OK && ddb_object_flush(test_ctx(), b.puts) == DREAMDB_OK);
+    ddb_tomb_close(test_ctx(), tomb);
+    CHECK(ddb_tomb_open(test_ctx(), b.env, NULL, &other, &tomb) == DREAMDB_OK);
+    CHECK(ddb_tomb_delete(test_ctx(), tomb, b.puts, first + 1, 1, none, 1, &heads[2]) == DREAMDB_OK && ddb_object_flush(test_ctx(), b.puts) == DREAMDB_OK);
+    ddb_tomb_close(test_ctx(), tomb);
+    uint64_t five_seven[] = { 5, 7 };
+    check_set(&b, &heads[1], &timeline, five_seven, 2);
+    check_set(&b, &heads[2], &timeline, NULL, 0);
+    check_set(&b, &heads[2], &other, first + 1, 1);
+    CHECK(ddb_tomb_open(test_ctx(), b.env, &heads[2], &timeline, &tomb) == DREAMDB_OK);
+    CHECK(ddb_tomb_delete(test_ctx(), tomb, b.puts, more, 1, none, 1, &heads[3]) == DREAMDB_OK && ddb_object_flush(test_ctx(), b.puts) == DREAMDB_OK);
+    CHECK(tomb->parent_count == 0 && !tomb->own);
+    ddb_tomb_close(test_ctx(), tomb);
+    check_set(&b, &heads[3], &timeline, more, 1);
+    check_set(&b, &heads[3], &other, first + 1, 1);
+    size_t low = ddb_addr_compare(&heads[1], &heads[3]) < 0 ? 1 : 3;
+    ddb_bytes_init(&buf, test_ctx());
+    ddb_cbor_map(&buf, 5);
+    ddb_cbor_str(&buf, "kind"); ddb_cbor_str(&buf, "dreamdb.tombstone-index.v1");
+    ddb_cbor_str(&buf, "root"); ddb_bytes_put(&buf, "\xf6", 1);
+    ddb_cbor_str(&buf, "parents"); ddb_cbor_array(&buf, 2); ddb_addr_write(&buf, &heads[low]); ddb_addr_write(&buf, &heads[4 - low]);
+    ddb_cbor_str(&buf, "timeline"); ddb_addr_write(&buf, &timeline);
+    ddb_cbor_str(&buf, "issued_at"); ddb_cbor_uint(&buf, 1);
+    bench_put(&b, ddb_bytes_of(&buf), &heads[0]);
+    check_set(&b, &heads[0], &timeline, five_seven, 2);
+    CHECK(ddb_tomb_open(test_ctx(), b.env, &heads[0], &timeline, &tomb) == DREAMDB_OK);
+    CHECK(tomb->own && tomb->parent_count == 2 && !tomb->has_root);
+    CHECK(ddb_tomb_delete(test_ctx(), tomb, b.puts, first, 2, none, 1, &heads[2]) == DREAMDB_OK && ddb_object_flush(test_ctx(), b.puts) == DREAMDB_OK);
+    ddb_tomb_close(test_ctx(), tomb);
+    uint64_t three[] = { 5, 7, 9 };
+    check_set(&b, &heads[2], &timeline, three, 3);
+    CHECK(ddb_tomb_open(test_ctx(), b.env, &heads[2], &timeline, &tomb) == DREAMDB_OK);
+    CHECK(tomb->own && tomb->parent_count == 2 && tomb->has_root);
+    ddb_tomb_close(test_ctx(), tomb);
+    ddb_bytes_free(&buf);
+    bench_close(&b);
+    CHECK_EQ_U64(test_live_bytes(), 0);
+}
+
 int main(void)
 {
+    RUN(deletions);
+    RUN(deletes_over_other_heads);
     RUN(sets_of_heads);
     RUN(few_pages_are_read);
     RUN(refuses_heads);

@@ -160,13 +160,21 @@ static void bad_fields(void)
 }
 
 /* ---- Every verb, stopped at every step ---- */
-enum { APPEND, TRAIN, ADD_FIELD, ADD_CONSTANT, SET_META, VERBS };
+enum { APPEND, TRAIN, ADD_FIELD, ADD_CONSTANT, SET_META, DELETE, VERBS };
 
 static dreamdb_status run_verb(dreamdb *db, int verb)
 {
     dreamdb_train_desc train;
     dreamdb_field field;
     memset(&train, 0, sizeof train); memset(&field, 0, sizeof field);
+    if (verb == DELETE) {
+        static const dreamdb_operand zero;
+        static const dreamdb_where some = { DREAMDB_GE, "n", &zero, 1, NULL, 0 };
+        dreamdb_delete_desc gone;
+        memset(&gone, 0, sizeof gone);
+        gone.where = &some; gone.reason = "a test";
+        return dreamdb_delete(db, &gone, NULL, &data_error);
+    }
     train.field = "e"; train.k = 3;
     field.name = "later"; field.kind = verb == ADD_FIELD ? DREAMDB_STRING : DREAMDB_CONSTANT;
     if (verb == ADD_CONSTANT) { field.modality = "title.text"; field.value = "a title"; field.value_size = 7; }

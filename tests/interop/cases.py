@@ -246,13 +246,22 @@ class Generator:
                 return {'op': 'append_image_layer', 'name': f['name'], 'samples': samples}
         return {'op': 'set_meta', 'key': 'dreamdb.' + r.choice(['note', 'owner', 'x.y']), 'value': r.choice(['', 'one', 'é' * 40, 'long ' * 100])}
 
+    def delete(self):
+        r = self.r
+        gone = [r.choice(self.used) if self.used and r.random() < .7 else r.getrandbits(r.choice([3, 8, 20, 63])) for _ in range(r.choice([1, 1, 2, 5, 300]))]
+        self.gone |= set(gone)
+        return {'op': 'delete', 'anchors': gone, 'reason': r.choice([None, '', 'gdpr', 'é' * 100])}
+
     def operations(self):
         r = self.r
+        self.gone = set()
         ops = []
         for i in range(r.choice([1, 2, 2, 3, 4, 6])):
             if i and r.random() < .3:
                 ops.append(self.evolve())
             ops.append(self.batch(r.choice([1, 1, 2, 3, 5, 10, 20, 40, 80])))
+            if r.random() < .25:
+                ops.append(self.delete())
         if r.random() < .2 and not self.plain_ref:
             ops.append({'op': 'keep', 'label': r.choice(['v1', 'v_2', 'v-3'])})
         return ops

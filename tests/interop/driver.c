@@ -6,7 +6,7 @@
      mSIZE:ADDRESS[:HEX] media (answers only)
    Verbs (F a field name as xHEX, W a predicate):
      store PATHx | store memory          opens a store (durability none, made if missing); closes what was open
-     set KEY VALUE                       identical, now, threads, cache, simd_off, verify_off, outboards_all: numbers; writer: xHEX or -
+     set KEY VALUE                       identical, now, first (the clock's next answer, once), threads, cache, simd_off, verify_off, outboards_all: numbers; writer: xHEX or -
      field F KIND [required] [key=value ...]      dim index bits width k k_sub iterations seed key_bits rerank cap chunk pack bpd
                                          factors pq_m pq_k: numbers (width fHEX); compressor=rabitq|pq cseed=xHEX caddress=TEXT
                                          train=vHEX mime=xHEX modality=xHEX value=xHEX address=TEXT
@@ -14,6 +14,7 @@
      batch A A ...   col F [@read] [@pad] V V ...               columns of the next append or layer
      append [early] [tombstoned] [layer] addfield [layer F]     train F k iterations seed key_bits [vHEX|-] [ivf|imi]
      snap [STATEx]   info   log [N]   refs   branch N  keep N  refdelete N  setmeta Kx Vx
+     delete REASONx|- A A ...
      scan FIELDS START END ORDER MEDIA LIMIT [W]                FIELDS: * or F,F; ORDER 0 1 2
      get FIELDS MEDIA A A ...
      query F vHEX COUNT TOPK NPROBE[:POOL:MODE] EXACT FIELDS|- [W]          NPROBE a number or auto; MODE 0 1 2 as dreamdb_rerank
@@ -53,7 +54,14 @@ static dreamdb_column columns[MAX_FIELDS]; static size_t column_count;
 static uint64_t *anchors; static size_t anchor_count;
 static uint8_t *field_address[MAX_FIELDS];
 
-static uint64_t now_hook(void *user) { (void)user; return now_value; }
+static uint64_t first_value;                   /* the clock's next answer, once; 0 = none */
+static uint64_t now_hook(void *user)
+{
+    uint64_t now = first_value ? first_value : now_value;
+    (void)user;
+    first_value = 0;
+    return now;
+}
 
 /* ---- Line reading and tokens ---- */
 static char *line; static size_t line_room;
@@ -241,6 +249,7 @@ static void verb_set(void)
     const char *key = token(1), *value = token(2);
     if (strcmp(key, "identical") == 0) { config.identical = atoi(value); }
     else if (strcmp(key, "now") == 0) { now_value = number(value); config.now_ns = now_value ? now_hook : NULL; }
+    else if (strcmp(key, "first") == 0) { first_value = number(value); }
     else if (strcmp(key, "threads") == 0) { config.threads = (uint32_t)number(value); }
     else if (strcmp(key, "cache") == 0) { config.cache_bytes = number(value); }
     else if (strcmp(key, "simd_off") == 0) { config.simd_off = (uint32_t)number(value); }
@@ -945,6 +954,21 @@ static int run_reader(const char *verb)
     return 1;
 }
 
+static void verb_delete(void)
+{
+    dreamdb_delete_desc desc;
+    dreamdb_delete_report report;
+    uint64_t *list = (uint64_t *)take(token_count * sizeof *list);
+    size_t i;
+    close_view();
+    memset(&desc, 0, sizeof desc);
+    for (i = 2; i < token_count; i++) { list[i - 2] = number(tokens[i]); }
+    desc.anchors = list;
+    desc.anchor_count = token_count - 2;
+    desc.reason = tokens[1][0] == '-' ? NULL : text(token(1));
+    (void)answer(dreamdb_delete(db, &desc, &report, &error));
+}
+
 static int run_writer(const char *verb)
 {
     if (strcmp(verb, "store") == 0) { verb_store(); }
@@ -958,6 +982,7 @@ static int run_writer(const char *verb)
     else if (strcmp(verb, "branch") == 0) { (void)answer(dreamdb_branch(db, NULL, text(token(1)), &error)); }
     else if (strcmp(verb, "keep") == 0) { (void)answer(dreamdb_keep(db, text(token(1)), &error)); }
     else if (strcmp(verb, "refdelete") == 0) { (void)answer(dreamdb_ref_delete(&config, text(token(1)), &error)); }
+    else if (strcmp(verb, "delete") == 0) { verb_delete(); }
     else if (strcmp(verb, "setmeta") == 0) { close_view(); (void)answer(dreamdb_set_meta(db, text(token(1)), text(token(2)), &error)); }
     else { return 0; }
     return 1;

@@ -115,6 +115,8 @@ class State:
             self.seen(op['name'], op['samples'])
         elif k in ('append_image_layer', 'append_embedding_layer'):
             self.seen(op['name'], op['samples'])
+        elif k == 'delete':
+            self.deleted |= set(op['anchors'])
         elif k == 'append':
             for name, values in op['columns'].items():
                 self.seen(name, list(zip(op['anchors'], values)))
@@ -346,6 +348,8 @@ def run_identical(case, ours, root):
             raise Differs('the reference published nothing for op %d (%s)' % (i, op['op']))
         ours.begin(m['ts'], m['writer'], identical=True, threads=1 + case['seed'] % 3)
         ours.open(case['ref'])
+        if op['op'] == 'delete':
+            op = dict(op, stamp=ref.tombstones(m)['issued_at'])
         ours.run(op, st.kinds)
         check_tip(ours, ref, case['ref'], 'op %d (%s)' % (i, op['op']))
     equal = compare_trees(a, b)
@@ -430,8 +434,12 @@ def run_mixed(case, ours, root):
     ref = Reference(d)
     ref.open(case['ref'])
     live = ref.ds.list_anchors()
-    gone = r.sample(live, min(len(live), r.choice([1, 2, 5]))) + [r.choice([0, 12345, 2**64 - 1])]
-    ref.ds.delete(gone, r.choice([None, '', 'gdpr']))
+    gone = r.sample(live, min(len(live), r.choice([1, 2, 5]))) + [r.choice([0, 12345, 2**64 - 2])]
+    if r.random() < .5:
+        ref.ds.delete(gone, r.choice([None, '', 'gdpr']))
+    else:
+        ours.open(case['ref'])
+        ours.run({'op': 'delete', 'anchors': gone, 'reason': r.choice([None, '', 'gdpr'])}, st.kinds)
     st.deleted |= set(gone)
     step_reads(ours, d, case, st, 'after a delete')
     compact(case, d, r)

@@ -157,7 +157,7 @@ class Ours:
     def run(self, op, kinds):
         k = op['op']
         if k == 'append':
-            self.append(op, kinds, early=op['early'])
+            self.append(op, kinds, early=op['early'], tombstoned=True)
         elif k == 'add_field':
             self.field(op['field'])
             self.send('addfield')
@@ -179,7 +179,11 @@ class Ours:
             self.send('addfield layer ' + text(op['parent']))
         elif k in ('append_image_layer', 'append_embedding_layer'):
             self.samples(op['name'], k.split('_')[1], op['samples'])
-            self.send('append layer')
+            self.send('append tombstoned layer')
+        elif k == 'delete':
+            if 'stamp' in op:
+                self.send('set first %d' % (op['stamp'] * 1000000))
+            self.send('delete %s %s' % (text(op['reason']) if op['reason'] is not None else '-', ' '.join(map(str, op['anchors']))))
         elif k == 'set_meta':
             self.send('setmeta %s %s' % (text(op['key']), text(op['value'])))
         elif k == 'keep':

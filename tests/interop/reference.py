@@ -79,6 +79,10 @@ class Reference:
                     s[name] = python_value(v)
         self.ds.append_many(samples)
 
+    def tombstones(self, manifest):
+        with open(os.path.join(self.root, 'tombstones', b32(manifest['registry']['dreamdb.tombstones']['head'])), 'rb') as f:
+            return cbor2.loads(f.read())
+
     def run(self, op):
         k = op['op']
         if k == 'append':
@@ -103,6 +107,8 @@ class Reference:
             self.ds.append_embedding_layer(op['name'], [(a, v.tolist()) for a, v in op['samples']])
         elif k == 'append_image_layer':
             self.ds.append_image_layer(op['name'], op['samples'])
+        elif k == 'delete':
+            self.ds.delete(op['anchors'], op['reason'])
         elif k == 'set_meta':
             self.ds.set_meta(op['key'], op['value'])
         elif k == 'keep':
