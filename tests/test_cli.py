@@ -145,9 +145,9 @@ def tree(folder):
 
 # ---- Tests: the command line -----------------------------------------------------------------------------------------
 
-VERBS = ('create add-field append train query get scan count export log refs branch snapshot delete-ref set-meta inspect verify '
+VERBS = ('create add-field append train query get scan count delete export log refs branch snapshot delete-ref set-meta inspect verify '
          'stats version help').split()
-LATER = ('merge merge-many diff delete erase-report compact flush-hot ada-ivf-status ada-ivf-step rebuild-ivf gc recommendations watch').split()
+LATER = ('merge merge-many diff erase-report compact flush-hot ada-ivf-status ada-ivf-step rebuild-ivf gc recommendations watch').split()
 
 
 def test_usage():
@@ -640,6 +640,21 @@ def test_history():
     bad(4, '', 'count', 'main@v1')
     bad(4, 'main@v1', 'delete-ref', 'main@v1')
     check('old' in ok('refs').out and 'back' in ok('log', 'main').out, 'tables')
+    d = rows_of('delete', 'main', 0, 10, '10,999', '--reason', 'asked for')[0]
+    check((d['deleted'], d['again'], d['manifest']) == (3, 0, rows_of('inspect', 'main')[0]['manifest']), 'delete')
+    check(count('main') == 4 and count('main~1') == 6 and count('old') == 6, 'delete: this state and no other')
+    bad(4, 'not in main', 'get', 'main', '10')
+    bad(1, 'anchor 10 is deleted', 'append', 'main', '--column', 'n=n.npy', '--anchor-start', 10)
+    check(rows_of('delete', 'main', '--where', 'n=2')[0]['deleted'] == 3 and count('main') == 1, 'delete --where')
+    check('nothing is deleted' in ok('delete', 'main', '--where', 'n=2').out, 'delete --where that meets nothing')
+    np_gone = text('gone.csv', '1\n')
+    bad(2, 'no anchor', 'delete', 'main')
+    bad(2, 'not both', 'delete', 'main', 1, '--where', 'n=2')
+    bad(2, '256 bytes', 'delete', 'main', 1, '--reason', 'x' * 257)
+    bad(2, 'is no anchor', 'delete', 'main', '--anchors', np_gone)
+    bad(4, 'nope', 'delete', 'main', '--where', 'nope=2')
+    check('1 anchor of' in ok('delete', 'main', 12345).out and count('main') == 1 and ok('verify', 'main').code == 0, 'delete: table and verify')
+    ok('delete-ref', 'old')
     ok('add-field', 'main', '--field', 'word:string')
     ok('append', 'main', '--rows', text('w.csv', '_anchor,n,word\n70,5,hi\n'))
     check(rows_of('get', 'main', '70,20') == [{'anchor': 20, 'fields': {'n': 1, 'word': None}}, {'anchor': 70, 'fields': {'n': 5, 'word': 'hi'}}], 'a field added later')

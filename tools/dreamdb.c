@@ -4610,8 +4610,12 @@ static int verb_delete(app *a)
     } else if (report.anchors == 0) {
         out_text(&a->o, "no row meets the predicate: nothing is deleted\n");
     } else {
-        out_format(&a->o, "deleted %s anchors of %s (%s were deleted before) -> %s\n", grouped(report.anchors - report.again, some),
-                   a->operands[0], grouped(report.again, again), address);
+        uint64_t fresh = report.anchors - report.again;
+        out_format(&a->o, "deleted %s anchor%s of %s", grouped(fresh, some), fresh == 1 ? "" : "s", a->operands[0]);
+        if (report.again > 0) {
+            out_format(&a->o, " (%s more had been deleted before)", grouped(report.again, again));
+        }
+        out_format(&a->o, ": Manifest %s\n", address);
     }
     return EXIT_DONE;
 }
