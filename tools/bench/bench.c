@@ -2,6 +2,7 @@
    what a user gets.  Prints "name value unit" lines.
      bench ingest STORE base.f32 ROWS DIM K BATCH DURABILITY     create with training on 40*K rows, then append in batches
      bench tagged ...                                            the same with an int field "tag" = row number
+     bench coded CODE ...                                        the same with codes: CODE is the bits of RaBitQ, or the m of PQ with a minus
      bench append STORE base.f32 ROWS DIM COUNT DURABILITY       COUNT appends of 100 rows each, time of each
      bench small  STORE base.f32 ROWS DIM COUNT                  COUNT appends of 20 rows to one Ref with page_early
      bench scan   STORE                                          every vector through the cursor
@@ -80,6 +81,7 @@ static void job_open(job *j, const char *path, int durability)
 }
 
 static int tagged = 0;                         /* 1: a second field, int64 "tag" = row number */
+static int code = 0;                           /* > 0: bits of RaBitQ; < 0: -m of PQ */
 
 static void append(job *j, const float *rows, size_t count, uint64_t first, int early, dreamdb_append_report *report)
 {
@@ -123,6 +125,11 @@ static void create(job *j, const float *sample, size_t count, size_t dim, size_t
     field->train = sample;
     field->train_count = count;
     field->k = (uint32_t)k;
+    if (code != 0) {
+        field->compressor = code > 0 ? DREAMDB_COMPRESSOR_RABITQ : DREAMDB_COMPRESSOR_PQ;
+        field->bits_per_dim = code > 0 ? (uint32_t)code : 0;
+        field->pq_m = code < 0 ? (uint32_t)-code : 0;
+    }
     desc.fields = fields;
     desc.field_count = tagged ? 2 : 1;
     must(dreamdb_create(&j->config, "main", &desc, &j->db, &j->error), &j->error, "create");
@@ -290,6 +297,10 @@ int main(int argc, char **argv)
     tagged = argc > 1 && strcmp(argv[1], "tagged") == 0;
     if (argc == 9 && (strcmp(argv[1], "ingest") == 0 || tagged)) {
         return run_ingest(argv + 2);
+    }
+    if (argc == 10 && strcmp(argv[1], "coded") == 0) {
+        code = atoi(argv[2]);
+        return run_ingest(argv + 3);
     }
     if (argc == 8 && strcmp(argv[1], "append") == 0) {
         return run_append(argv + 2, 0);

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """bench.py [--data DIR] [--work DIR] [--only a,b] : the figures of the README, remade.
 
-Parts: kernels hash ingest append small query scan size.  Peers (faiss-cpu, the reference wheel, BLAKE3's C library) are installed by
+Parts: kernels hash ingest coded append small query scan size.  Peers (faiss-cpu, the reference wheel, BLAKE3's C library) are installed by
 tools/bench/peers.sh; a part whose peer is missing says so and is left out.  Query ratios are interleaved: query by query, peer after peer in one
 process, best of several rounds (bench_query.py); the others run one after the other and take the minimum of several runs.  One thread unless a line says otherwise."""
 import argparse, os, shutil, subprocess, sys, time
@@ -79,6 +79,51 @@ def reference_ingest(args, base, k):
     return values(run(sys.executable, code, store, raw, str(len(base)), str(base.shape[1]), str(k)))["cpu"]
 
 
+CODED = '''
+import sys, time, numpy as np, faiss
+raw, rows, dim, k, code, out = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), int(sys.argv[5]), sys.argv[6]
+faiss.omp_set_num_threads(1)
+base = np.fromfile(raw, "f4").reshape(rows, dim)
+start = time.process_time()
+base /= np.linalg.norm(base, axis=1, keepdims=True)
+index = faiss.index_factory(dim, "IVF%d,%s" % (k, "RaBitQ%d" % code if code > 0 else "PQ%d" % -code), faiss.METRIC_INNER_PRODUCT)
+index.cp.niter = 10
+if code < 0:
+    index.pq.cp.niter = 10
+index.train(base[:40 * k])
+index.add(base)
+faiss.write_index(index, out)
+print("cpu %.4f s" % (time.process_time() - start))
+'''
+
+
+def part_coded(args, lib, exe):
+    """Train k-means (and codebooks) on 40*k rows in 10 rounds, encode, write; the same k and bits by faiss and by the reference.  Every run gets a
+    folder of its own, removed when all are done: ext4 makes files slowly for seconds after many were removed."""
+    folder = os.path.join(args.work, "coded")
+    shutil.rmtree(folder, ignore_errors=True)
+    os.makedirs(folder)
+    made = iter(range(1000))
+    fresh = lambda: os.path.join(folder, str(next(made)))
+
+    def least(count, *command):
+        try:
+            return min(values(run(*command, *([fresh()] if command[0] == sys.executable and command[1] == "-c" else [])))["cpu"] for _ in range(count))
+        except subprocess.CalledProcessError:
+            return 0
+
+    for name, k, codes in (("glove", 314, (4, 1, -25)), ("fashion", 244, (4, 1, -49))):
+        base, _, raw = data_set(args.data, name)
+        job = [raw, str(len(base)), str(base.shape[1]), str(k)]
+        for code in codes:
+            ours = min(least(1, exe, "coded", str(code), fresh(), *job, "20000", "2") for _ in range(3))
+            peer = least(2 if code > 0 else 1, sys.executable, "-c", CODED, *job, str(code))
+            theirs = least(1, sys.executable, os.path.join(HERE, "reference_ingest.py"), fresh(), *job, str(code)) if name == "glove" else 0
+            shown = ["%s %.2f CPU-s, ratio %.2f" % (who, took, ours / took) for who, took in (("faiss", peer), ("reference", theirs)) if took > 0]
+            line("coded", "%s, %s, k=%d" % (name, "RaBitQ %d bits" % code if code > 0 else "PQ m=%d" % -code, k), "%.2f CPU-s" % ours, "; ".join(shown) or "no peer")
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def part_append(args, lib, exe):
     base, _, raw = data_set(args.data, "glove")
     for name, durability in (("NONE", 2), ("FULL", 0)):
@@ -142,7 +187,7 @@ def main():
     ap = argparse.ArgumentParser(description=__doc__)
     ap.add_argument("--data", default=os.path.join(BUILD, "bench-data"))
     ap.add_argument("--work", default=os.path.join(BUILD, "bench-work"))
-    ap.add_argument("--only", default="hash,kernels,ingest,append,small,query,scan,size")
+    ap.add_argument("--only", default="hash,kernels,ingest,coded,append,small,query,scan,size")
     ap.add_argument("--sets", default="glove,fashion,mix384", help="of part query")
     ap.add_argument("--quick", action="store_true", help="part query: only the table beside the peers")
     args = ap.parse_args()
