@@ -28275,12 +28275,13 @@ static const char *const ddb_check_names[DDB_CHECK_CLASSES] = {
 };
 
 #define DDB_CHECK_KEY (DREAMDB_ADDRESS_SIZE + 9)
+#define DDB_CHECK_CODECS "vector-compressor"
 #define DDB_CHECK_BATCH 256u                 /* objects waiting for one batch of reads */
 #define DDB_CHECK_BYTES (16u << 20)
 
 /* One object waiting to be read and checked; again: it was counted in an earlier batch. */
-typedef struct ddb_check_more { ddb_row row; struct ddb_check_more *next; } ddb_check_more;
-typedef struct ddb_check_job { ddb_check_class cls; ddb_row row; ddb_check_more *more; const ddb_view_field *field; bool again;
+typedef struct ddb_check_more { ddb_row row; const ddb_view_field *field; struct ddb_check_more *next; } ddb_check_more;
+typedef struct ddb_check_job { ddb_check_class cls; ddb_row row; ddb_check_more *more; const ddb_view_field *field; bool again, codec;
                               } ddb_check_job;
 
 typedef struct ddb_check_walk {
@@ -28411,11 +28412,26 @@ DDB_FN dreamdb_status ddb_check_packed(ddb_ctx *ctx, const ddb_row *row, ddb_sli
     return past ? ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, "a Track row points past the end of its pack") : DREAMDB_OK;
 }
 
+/* Form of an index or a compressor, and whether it fits each field that names it. */
+DDB_FN dreamdb_status ddb_check_index(ddb_ctx *ctx, const ddb_check_job *job, ddb_slice bytes, const char *path)
+{
+    ddb_view_index entry;
+    memset(&entry, 0, sizeof entry);
+    dreamdb_status status = job->codec ? ddb_index_codec_decode(ctx, bytes, path, &entry.codec)
+        : ddb_index_decode(ctx, bytes, path, &entry.index);
+    if (entry.index || entry.codec) {
+        status = ddb_view_fits(ctx, job->field, &entry, path);
+        for (const ddb_check_more *more = job->more; more && status == DREAMDB_OK; more = more->next) {
+            status = ddb_view_fits(ctx, more->field, &entry, path);
+        }
+    }
+    ddb_view_index_free(ctx, &entry);
+    return status == DREAMDB_ERR_UNSUPPORTED ? DREAMDB_OK : status;
+}
+
 DDB_FN dreamdb_status ddb_check_form(ddb_ctx *ctx, const ddb_check_walk *walk, const ddb_check_job *job, const ddb_object_want *want)
 {
     ddb_slice bytes = ddb_bytes_slice(want->object.data, want->object.size);
-    ddb_index *index = NULL;
-    ddb_codec *codec = NULL;
     const uint8_t *vectors = NULL;
     dreamdb_status status = DREAMDB_OK;
     switch (job->cls) {
@@ -28434,16 +28450,7 @@ DDB_FN dreamdb_status ddb_check_form(ddb_ctx *ctx, const ddb_check_walk *walk, c
     case DDB_CHECK_SCALAR_INDEX:
         return ddb_check_scalar_index(ctx, job->field->schema, bytes, want->path);
     case DDB_CHECK_INDEX:
-        status = job->field ? ddb_index_decode(ctx, bytes, want->path, &index) : ddb_index_codec_decode(ctx, bytes, want->path, &codec);
-        if (index) {
-            ddb_view_index entry;
-            memset(&entry, 0, sizeof entry);
-            entry.index = index;
-            status = ddb_view_fits(ctx, job->field, &entry, want->path);
-        }
-        ddb_index_free(ctx, index);
-        ddb_index_codec_free(ctx, codec);
-        return status == DREAMDB_ERR_UNSUPPORTED ? DREAMDB_OK : status;
+        return ddb_check_index(ctx, job, bytes, want->path);
     case DDB_CHECK_ITEM:
         status = ddb_check_packed(ctx, &job->row, bytes, want->path);
         for (const ddb_check_more *more = job->more; more && status == DREAMDB_OK; more = more->next) {
@@ -28537,31 +28544,36 @@ DDB_FN dreamdb_status ddb_check_rooms(ddb_ctx *ctx, ddb_check_walk *walk)
     return walk->wants && walk->jobs ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
 }
 
-/* One more row to check in a pack that waits already. */
-DDB_FN dreamdb_status ddb_check_attach(ddb_ctx *ctx, ddb_check_walk *walk, ddb_check_job *job, const ddb_row *row)
+/* One more row to check in a pack that waits already, or one more field in an index. */
+DDB_FN dreamdb_status ddb_check_attach(ddb_ctx *ctx, ddb_check_walk *walk, ddb_check_job *job, const ddb_row *row,
+                                       const ddb_view_field *field)
 {
     ddb_check_more *more = ddb_mem_arena_new(ctx, &walk->arena, ddb_check_more, 1);
     if (!more) {
         return DREAMDB_ERR_MEMORY;
     }
-    more->row = *row;
+    if (row) {
+        more->row = *row;
+    }
+    more->field = field;
     more->next = job->more;
     job->more = more;
     return DREAMDB_OK;
 }
 
-/* Adds one object to the waiting batch.  A pack is read once a batch; each row that points into it is checked. */
+/* Adds one object to the waiting batch.  A pack is read once a batch, each row that points into it is checked; so are the fields of an
+   index. */
 DDB_FN dreamdb_status ddb_check_add(ddb_ctx *ctx, ddb_check_walk *walk, ddb_check_class cls, const char *folder, const ddb_addr *addr,
                                     const ddb_row *row, uint64_t size, const ddb_view_field *field)
 {
-    bool fresh = false, pack = row && (cls == DDB_CHECK_POSTING || (row->flags & DDB_ROW_PACKED));
+    bool fresh = false, pack = cls == DDB_CHECK_INDEX || (row && (cls == DDB_CHECK_POSTING || (row->flags & DDB_ROW_PACKED)));
     uint64_t *place = NULL;
     dreamdb_status status = ddb_check_meet(ctx, walk, cls, folder, addr, &place, &fresh);
     if (status < 0 || (!fresh && !pack)) {
         return status;
     }
     if (!fresh && *place >> 16 == walk->batch && walk->count > 0) {
-        return ddb_check_attach(ctx, walk, walk->jobs + (*place & 0xffff), row);
+        return ddb_check_attach(ctx, walk, walk->jobs + (*place & 0xffff), row, field);
     }
     if (ddb_check_rooms(ctx, walk) < 0) {
         return DREAMDB_ERR_MEMORY;
@@ -28577,6 +28589,7 @@ DDB_FN dreamdb_status ddb_check_add(ddb_ctx *ctx, ddb_check_walk *walk, ddb_chec
     job->cls = cls;
     job->field = field;
     job->again = !fresh;
+    job->codec = cls == DDB_CHECK_INDEX && ddb_bytes_is(ddb_bytes_text(folder), DDB_CHECK_CODECS);
     if (row) {
         job->row = *row;
     }
@@ -28684,14 +28697,37 @@ DDB_FN dreamdb_status ddb_check_rows(ddb_ctx *ctx, ddb_check_walk *walk, ddb_vie
     return status;
 }
 
-/* One field of the state: Track, index, rows. */
+/* The index or the compressor of a field.  Fields may share one: it is read again only for another dim, or for the first field of L2 that has
+   a compressor besides. */
+DDB_FN dreamdb_status ddb_check_add_index(ddb_ctx *ctx, ddb_check_walk *walk, const char *folder, const ddb_addr *addr,
+                                          const ddb_view_field *field)
+{
+    char wish[64];
+    bool fresh = false;
+    (void)snprintf(wish, sizeof wish, "%s of dim %llu%s", folder, (unsigned long long)field->schema->dim,
+                   field->registry.has_compressor ? ", coded" : "");
+    dreamdb_status status = ddb_check_meet(ctx, walk, DDB_CHECK_INDEX, wish, addr, NULL, &fresh);
+    return status < 0 || !fresh ? status : ddb_check_add(ctx, walk, DDB_CHECK_INDEX, folder, addr, NULL, 0, field);
+}
+
+/* One field of the state: index, Track, rows.  The index comes first: a state that only changed it has the Track of the one before. */
 DDB_FN dreamdb_status ddb_check_field(ddb_ctx *ctx, ddb_check_walk *walk, ddb_view_field *field)
 {
     dreamdb_error error;
     ddb_ctx own = ddb_mem_fork(ctx, &error);
     bool fresh = false;
-    dreamdb_status status = ddb_check_fresh(ctx, walk, DDB_CHECK_TRACK, &field->binding->address, &fresh);
-    if (status < 0 || !fresh || ddb_view_readable(&own, walk->view, field) < 0 || field->cls == DDB_TRACK_OTHER) {
+    dreamdb_status status = DREAMDB_OK;
+    if (ddb_view_readable(&own, walk->view, field) < 0 || field->cls == DDB_TRACK_OTHER) {
+        return status;
+    }
+    if (field->has_registry) {
+        status = ddb_check_add_index(ctx, walk, "spatial-index", &field->registry.index, field);
+    }
+    if (status == DREAMDB_OK && field->has_registry && field->registry.has_compressor) {
+        status = ddb_check_add_index(ctx, walk, DDB_CHECK_CODECS, &field->registry.compressor, field);
+    }
+    status = status < 0 ? status : ddb_check_fresh(ctx, walk, DDB_CHECK_TRACK, &field->binding->address, &fresh);
+    if (status < 0 || !fresh) {
         return status;
     }
     status = ddb_view_need(&own, walk->view, &field, 1, DDB_VIEW_TRACK);
@@ -28705,17 +28741,12 @@ DDB_FN dreamdb_status ddb_check_field(ddb_ctx *ctx, ddb_check_walk *walk, ddb_vi
         return ddb_check_absorb(ctx, walk, status, &error);
     }
     walk->report->bytes += field->track_object.size;
-    if (field->has_registry) {
-        status = ddb_check_add(ctx, walk, DDB_CHECK_INDEX, "spatial-index", &field->registry.index, NULL, 0, field);
-    } else if (ddb_schema_is_scalar(field->schema->kind)) {
+    if (ddb_schema_is_scalar(field->schema->kind)) {
         ddb_addr index;
         status = ddb_check_absorb(ctx, walk, ddb_manifest_scalar(&own, &walk->view->manifest, field->schema->modality, walk->view->path,
                                                                  &index), &error);
         status = status < 0 || error.status < 0 ? status : ddb_check_add(ctx, walk, DDB_CHECK_SCALAR_INDEX, "scalar-index", &index, NULL,
                                                                          0, field);
-    }
-    if (status == DREAMDB_OK && field->has_registry && field->registry.has_compressor) {
-        status = ddb_check_add(ctx, walk, DDB_CHECK_INDEX, "vector-compressor", &field->registry.compressor, NULL, 0, NULL);
     }
     if (status == DREAMDB_OK && field->cls == DDB_TRACK_CONSTANT) {
         ddb_arena arena = {NULL, 0};
