@@ -23257,8 +23257,9 @@ DDB_FN dreamdb_status ddb_view_ancestor(ddb_ctx *ctx, struct dreamdb *db, ddb_ad
         if (status == DREAMDB_OK) {
             status = ddb_manifest_decode(ctx, &arena, ddb_bytes_slice(object.data, object.size), path, &manifest);
             if (status == DREAMDB_OK && manifest.parent_count == 0) {
-                status = ddb_mem_fail(ctx, DREAMDB_ERR_NOT_FOUND, "`%s` has only %llu state%s before this one", db->ref,
-                                      (unsigned long long)i, i == 1 ? "" : "s");
+                status = i == 0 ? ddb_mem_fail(ctx, DREAMDB_ERR_NOT_FOUND, "`%s` has no state before this one", db->ref)
+                    : ddb_mem_fail(ctx, DREAMDB_ERR_NOT_FOUND, "`%s` has only %llu state%s before this one", db->ref,
+                                   (unsigned long long)i, i == 1 ? "" : "s");
             } else if (status == DREAMDB_OK) {
                 address = manifest.parents[0];
             }

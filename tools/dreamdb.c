@@ -1883,13 +1883,16 @@ static int source_floats(source *s, uint64_t first, size_t count, float *to)
 }
 
 /* Reads all rows (or the first most) of a file of vectors; dim 0 = any. */
-static int load_vectors(const char *path, uint64_t dim, uint64_t most, float **vectors, size_t *count, uint64_t *found)
+static int load_vectors(const char *path, uint64_t dim, uint64_t most, int single, float **vectors, size_t *count, uint64_t *found)
 {
     source s;
     int code = source_open(&s, path);
     *vectors = NULL;
     *count = 0;
-    if (!code && s.form == SOURCE_NPY && s.cols == 0 && s.rows > 0) {     /* a single vector */
+    int flat = !code && s.form == SOURCE_NPY && s.cols == 0 && s.rows > 0;
+    if (flat && !single) {
+        code = fail(EXIT_FAILED, "%s: has one dimension, a sample is [rows][dim]: reshape it", path);
+    } else if (flat) {
         s.cols = s.rows;
         s.rows = 1;
         s.row_bytes = s.cols * s.item;
@@ -1899,6 +1902,9 @@ static int load_vectors(const char *path, uint64_t dim, uint64_t most, float **v
     }
     if (!code && dim > 0 && s.cols != dim && s.rows > 0) {
         code = fail(EXIT_FAILED, "%s: has vectors of %" PRIu64 " dimensions, the field has %" PRIu64, path, s.cols, dim);
+    }
+    if (!code && s.rows == 0) {
+        code = fail(EXIT_FAILED, "%s: holds no vectors: it has no rows", path);
     }
     if (!code) {
         uint64_t rows = s.rows < most ? s.rows : most;
@@ -2207,6 +2213,10 @@ static int source_fits(column *c)
     }
     if (kind == DREAMDB_EMBEDDING) {
         wanted = s->form != SOURCE_LINES && (s->type == 'f' || s->rows == 0) ? NULL : ".npy of floats [rows][dim], or .fvecs";
+        if (!wanted && s->cols == 0 && s->rows > 0) {
+            return fail(EXIT_FAILED, "%s: has one dimension, field %s wants [rows][%" PRIu32 "]: reshape it", s->path, c->field->name,
+                        c->field->dim);
+        }
         if (!wanted && s->cols != c->field->dim && s->rows > 0) {
             return fail(EXIT_FAILED, "%s: has rows of %" PRIu64 " numbers, field %s has %" PRIu32 " dimensions", s->path, s->cols,
                         c->field->name, c->field->dim);
@@ -2611,8 +2621,8 @@ static int csv_row(rows *f, batch *b, size_t row, int *got)
     where.path = f->path;
     where.line = f->record_line;
     if (f->cells != f->name_count) {
-        return fail(EXIT_FAILED, "%s line %" PRIu64 ": has %zu cells, the header has %zu", f->path, f->record_line, f->cells,
-                    f->name_count);
+        return fail(EXIT_FAILED, "%s line %" PRIu64 ": has %zu cells, the header has %zu%s", f->path, f->record_line, f->cells,
+                    f->name_count, f->cells > f->name_count ? " (a cell with commas wants quotes: \"[1,2]\")" : "");
     }
     for (size_t i = 0; !code && i < f->cells; i++) {
         int is_empty_text = f->quoted[i] && f->owners[i] >= 0 && is_text(b->columns[f->owners[i]].field->kind);
@@ -3514,7 +3524,8 @@ static int spec_pair(spec *s, char *pair)
     }
     const char *value = equals ? equals + 1 : "";
     if (row->form == 'u' && (!parse_u64(value, strlen(value), &number) || number < 1 || number > UINT32_MAX - 1)) {
-        return fail(EXIT_USAGE, "field %s: %s=%s: is no number from 1 on", s->field.name, row->name, value);
+        return fail(EXIT_USAGE, "field %s: %s=%s: is no number from 1 to %" PRIu32, s->field.name, row->name, value,
+                    UINT32_MAX - 1);
     }
     if (row->form == 'z' && !parse_size(value, &number)) {
         return fail(EXIT_USAGE, "field %s: %s=%s: is no size such as 64k", s->field.name, row->name, value);
@@ -3569,7 +3580,7 @@ static int spec_index(const app *a, spec *s)
     }
     if (s->train) {
         uint64_t dim = f->dim;
-        int code = load_vectors(s->train, f->dim, s->train_rows > 0 ? s->train_rows : UINT64_MAX, &s->train_data, &f->train_count, &dim);
+        int code = load_vectors(s->train, f->dim, s->train_rows > 0 ? s->train_rows : UINT64_MAX, 0, &s->train_data, &f->train_count, &dim);
         if (code) {
             return code;
         }
@@ -3577,9 +3588,6 @@ static int spec_index(const app *a, spec *s)
         f->index = f->index == DREAMDB_INDEX_DEFAULT ? DREAMDB_INDEX_IVF : f->index;
         f->dim = (uint32_t)dim;
         f->seed = option_is(a, OPT_SEED) ? a->random_state : 0;
-        if (f->train_count == 0) {
-            return fail(EXIT_FAILED, "%s: holds no vectors to train on", s->train);
-        }
     } else if (f->index == DREAMDB_INDEX_DEFAULT) {
         s->advise = 1;
     }
@@ -4359,7 +4367,7 @@ static int verb_train(app *a)
         code = fail(EXIT_USAGE, "train: field %s is of kind %s: only embeddings have a trained index", field->name, field->kind_text);
     }
     if (!code && sample) {
-        code = load_vectors(sample, field->dim, UINT64_MAX, &vectors, &desc.sample_count, &dim);
+        code = load_vectors(sample, field->dim, UINT64_MAX, 0, &vectors, &desc.sample_count, &dim);
     }
     if (!code) {
         desc.field = field->name;
@@ -4754,7 +4762,7 @@ static int query_vectors(app *a, const dreamdb_field_info *field, float **vector
         return stored_vectors(a, field, vectors, count);
     }
     if (text[0] != '[') {
-        return load_vectors(text, field->dim, UINT64_MAX, vectors, count, &dim);
+        return load_vectors(text, field->dim, UINT64_MAX, 1, vectors, count, &dim);
     }
     *count = 1;
     *vectors = (float *)grow_array(NULL, field->dim, sizeof(float));
