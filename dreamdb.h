@@ -471,12 +471,16 @@ typedef struct dreamdb_train_desc {
     uint32_t k, iterations, key_bits;          /* as in dreamdb_field; k: of IMI k_sub */
     uint64_t seed;
     dreamdb_index_kind index;                  /* IVF or IMI; DEFAULT = IMI where the field has it, else IVF */
+    int compressor;                            /* 1: trains the codebooks of a PQ field anew too, with seed, and codes every row anew */
 } dreamdb_train_desc;
 
-/* Trains a new IVF or IMI index for a field and places every stored record anew; codes stay as they are; one Manifest.  The new index
- * names the old one as parent.
- * Returns as dreamdb_append.  Costs: reads and writes every bucket of the field; memory: the vectors of the sample and one
- * group of cells at a time. */
+/* Trains a new IVF or IMI index for a field and places every stored record anew; one Manifest.  The new index names the old one as parent.
+ * Compressor and codes stay as they are, unless desc->compressor asks for new codebooks: these are trained on the sample, or else on the
+ * exact vectors, and need a field of PQ with rerank: codes are never made from codes.
+ * Returns as dreamdb_append; ARGUMENT also where there are no codebooks to train, or no exact vectors.
+ * Costs   reads and writes every bucket of the field, k-means over the sample.  Memory: all live vectors of the field as floats, twice
+ *         while they are put in the order of their anchors (with codes: these too), besides one group of cells; config.pass_bytes
+ *         does not bound it, and a field that does not fit in memory so cannot be trained anew by this version. */
 DREAMDB_API dreamdb_status dreamdb_train(dreamdb *db, const dreamdb_train_desc *desc, dreamdb_error *error);
 
 /* Trains IVF centroids alone: writes the index object, returns its address (for dreamdb_field.index_address). */
@@ -12134,20 +12138,18 @@ DDB_FN void ddb_schema_scalar_index(ddb_buf *buf, const ddb_field *field)
     ddb_cbor_text(buf, field->name.data, field->name.size);
 }
 
-/* Points an embedding field to another index; keys not known stay. */
-DDB_FN dreamdb_status ddb_schema_set_index(ddb_ctx *ctx, ddb_arena *arena, ddb_field *field, const ddb_addr *index)
+/* Sets a member of an embedding field that is an address; keys not known stay. */
+DDB_FN dreamdb_status ddb_schema_set_addr(ddb_ctx *ctx, ddb_arena *arena, ddb_field *field, const char *member, const ddb_addr *addr)
 {
     ddb_buf value, map;
     dreamdb_status status = DREAMDB_OK;
-    field->has_index = true;
-    field->index = *index;
     if (field->raw.size == 0) {
         return DREAMDB_OK;
     }
     ddb_bytes_init(&value, ctx);
     ddb_bytes_init(&map, ctx);
-    ddb_addr_write(&value, index);
-    if (value.failed || !ddb_cbor_map_edit(&map, field->raw, "spatial_index", ddb_bytes_of(&value)) || map.failed) {
+    ddb_addr_write(&value, addr);
+    if (value.failed || !ddb_cbor_map_edit(&map, field->raw, member, ddb_bytes_of(&value)) || map.failed) {
         status = DREAMDB_ERR_MEMORY;
     } else {
         char *copy = ddb_mem_arena_copy(ctx, arena, map.data, map.size);
@@ -12157,6 +12159,21 @@ DDB_FN dreamdb_status ddb_schema_set_index(ddb_ctx *ctx, ddb_arena *arena, ddb_f
     ddb_bytes_free(&value);
     ddb_bytes_free(&map);
     return status;
+}
+
+/* Points an embedding field to another index, or to another compressor. */
+DDB_FN dreamdb_status ddb_schema_set_index(ddb_ctx *ctx, ddb_arena *arena, ddb_field *field, const ddb_addr *index)
+{
+    field->has_index = true;
+    field->index = *index;
+    return ddb_schema_set_addr(ctx, arena, field, "spatial_index", index);
+}
+
+DDB_FN dreamdb_status ddb_schema_set_compressor(ddb_ctx *ctx, ddb_arena *arena, ddb_field *field, const ddb_addr *compressor)
+{
+    field->has_compressor = true;
+    field->compressor = *compressor;
+    return ddb_schema_set_addr(ctx, arena, field, "compressor", compressor);
 }
 
 /* ---- Changing ---- */
@@ -12244,7 +12261,7 @@ DDB_FN dreamdb_status ddb_schema_compressor(ddb_ctx *ctx, const dreamdb_field *i
     }
     if (in->compressor == DREAMDB_COMPRESSOR_PQ && (in->pq_m == 0 || in->dim % in->pq_m != 0 || in->pq_k > 256)) {
         return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field '%.60s': PQ needs m that divides dim, and k of 1 to 256 (dim=%u m=%u k=%u)",
-                            name, in->dim, in->pq_m, in->pq_k);
+                            name, in->dim, in->pq_m, in->pq_k > 0 ? in->pq_k : 256);
     }
     if (in->compressor == DREAMDB_COMPRESSOR_PQ && in->train_count == 0) {
         return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field '%.60s': PQ needs a training sample (train) or a compressor_address", name);
@@ -19382,7 +19399,7 @@ DDB_FN dreamdb_status ddb_imi_train(ddb_ctx *ctx, ddb_pool *pool, const float *s
    counts rows never pays dim^3) and never changes after.  The caller stands between ddb_exact_enter and ddb_exact_leave. */
 
 enum {
-    DDB_RABITQ_DIM_MOST = 4096,                  /* dim^3 steps of Gram-Schmidt: some seconds here, minutes at twice this */
+    DDB_RABITQ_DIM_MOST = 8192,                  /* dim^3 steps of Gram-Schmidt, and 12 bytes x dim^2 of memory: 805 MB at this */
     DDB_RABITQ_GROUP = 8                         /* blocks of rows orthogonalised together: they stay in a core's own cache */
 };
 
@@ -20761,7 +20778,8 @@ DDB_FN dreamdb_status ddb_index_rabitq_open(ddb_ctx *ctx, ddb_codec *codec, cons
                                : "with_correction_factors is only valid when bits_per_dim=1");
     }
     if (codec->dim > DDB_RABITQ_DIM_MOST) {
-        return ddb_mem_fail_at(ctx, DREAMDB_ERR_LIMIT, path, "rabitq: dim %lu: at most %d is read", (unsigned long)codec->dim,
+        return ddb_mem_fail_at(ctx, DREAMDB_ERR_LIMIT, path, "rabitq: dim %lu is above %d, the most of this version: its rotation takes "
+                               "dim^3 steps and 12 x dim^2 bytes (PQ has no such bound)", (unsigned long)codec->dim,
                                (int)DDB_RABITQ_DIM_MOST);
     }
     dreamdb_status status = ddb_rabitq_open(ctx, codec->dim, (uint32_t)p->bits_per_dim, p->factors, p->seed.data, &codec->rabitq);
@@ -20966,7 +20984,11 @@ DDB_FN dreamdb_status ddb_index_codec_decode(ddb_ctx *ctx, ddb_slice bytes, cons
     ddb_exact_enter(&env);
     status = row->open(ctx, codec, &p, path);
     ddb_exact_leave(&env);
-    if (status == DREAMDB_OK && (p.code_bytes != codec->code_bytes || !p.supports_decode)) {
+    if (status == DREAMDB_OK && !p.supports_decode) {
+        status = ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, "VectorCompressor: supports_decode is not true, as it is of every %s",
+                                 row->algorithm);
+    }
+    if (status == DREAMDB_OK && p.code_bytes != codec->code_bytes) {
         status = ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, "VectorCompressor: code_bytes is %llu, its params give %zu",
                                  (unsigned long long)p.code_bytes, codec->code_bytes);
     }
@@ -23398,8 +23420,9 @@ DDB_FN dreamdb_status ddb_view_ancestor(ddb_ctx *ctx, struct dreamdb *db, ddb_ad
         if (status == DREAMDB_OK) {
             status = ddb_manifest_decode(ctx, &arena, ddb_bytes_slice(object.data, object.size), path, &manifest);
             if (status == DREAMDB_OK && manifest.parent_count == 0) {
-                status = ddb_mem_fail(ctx, DREAMDB_ERR_NOT_FOUND, "`%s` has only %llu states before this one", db->ref,
-                                      (unsigned long long)i);
+                status = i == 0 ? ddb_mem_fail(ctx, DREAMDB_ERR_NOT_FOUND, "`%s` has no state before this one", db->ref)
+                    : ddb_mem_fail(ctx, DREAMDB_ERR_NOT_FOUND, "`%s` has only %llu state%s before this one", db->ref,
+                                   (unsigned long long)i, i == 1 ? "" : "s");
             } else if (status == DREAMDB_OK) {
                 address = manifest.parents[0];
             }
@@ -24227,15 +24250,15 @@ DDB_FN dreamdb_status ddb_write_train_bytes(ddb_ctx *ctx, ddb_env *env, const dr
         k = ddb_write_root(imi ? ddb_write_root(in->train_count) : in->train_count);
     }
     if (k > in->train_count) {
-        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%s`: %zu training rows are fewer than k = %u cells", name, in->train_count,
-                            (unsigned)k);
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%s`: %zu training rows are fewer than %s = %u %s", name, in->train_count,
+                            imi ? "k_sub" : "k", (unsigned)k, imi ? "centroids of each half" : "cells");
     }
     uint32_t kind_bits = ddb_index_bits_least(imi ? DREAMDB_INDEX_IMI : DREAMDB_INDEX_IVF, k);
     uint32_t width = in->key_bits == DREAMDB_KEY_BITS_AUTO || (in->key_bits == 0 && identical) ? kind_bits : in->key_bits > 0
         ? in->key_bits : kind_bits > 24 ? kind_bits : 24;
     if (width < kind_bits || width > 255) {
-        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%s`: keys of %u bits cannot name %u cells", name, (unsigned)width,
-                            (unsigned)k);
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%s`: keys of %u bits cannot name %llu cells%s", name, (unsigned)width,
+                            (unsigned long long)k * (imi ? k : 1), imi ? " (k_sub times k_sub)" : "");
     }
     training.ctx = ctx;
     training.env = env;
@@ -24269,6 +24292,10 @@ DDB_FN dreamdb_status ddb_write_codec_bytes(ddb_ctx *ctx, ddb_env *env, const dr
     }
     training.ctx = ctx;
     training.env = env;
+    if (k > in->train_count) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%s`: %zu training rows are fewer than pq_k = %u codewords",
+                            in->name ? in->name : "", in->train_count, (unsigned)k);
+    }
     if (!ddb_mem_mul(k, in->dim, &floats)) {
         return ddb_mem_fail(ctx, DREAMDB_ERR_LIMIT, "%u codewords of dim %u are too many", (unsigned)k, (unsigned)in->dim);
     }
@@ -24879,7 +24906,7 @@ DDB_FN dreamdb_status ddb_write_delete(ddb_ctx *ctx, struct dreamdb *db, const d
 typedef struct ddb_write_records {
     uint64_t *anchors;
     float    *vectors;                    /* of a coded field: the exact ones of its sidecars, else decoded ones */
-    uint8_t  *codes;                      /* [cap][code_bytes]; NULL where floats are stored */
+    uint8_t  *codes;                      /* [cap][code_bytes]; NULL where floats are stored, or rows are coded anew */
     size_t    count, cap, code_bytes;
     ddb_map   places;
     uint32_t  dim;
@@ -24943,7 +24970,9 @@ DDB_FN dreamdb_status ddb_write_records_take(ddb_ctx *ctx, ddb_write_records *r,
         r->anchors[*place] = anchor;
         if (vectors) {
             memcpy(r->vectors + *place * r->dim, vectors + i * r->dim, r->dim * sizeof *vectors);
-            memcpy(r->codes + *place * r->code_bytes, bucket->records + i * bucket->record_size + 8, r->code_bytes);
+            if (r->codes) {
+                memcpy(r->codes + *place * r->code_bytes, bucket->records + i * bucket->record_size + 8, r->code_bytes);
+            }
         } else {
             ddb_bucket_vector(bucket, i, r->dim, r->vectors + *place * r->dim);
         }
@@ -25152,9 +25181,41 @@ DDB_FN dreamdb_status ddb_write_train_index(ddb_ctx *ctx, ddb_write *write, cons
     return status;
 }
 
-/* Schema and registry of the field point to the new index. */
+/* May the codebooks of the field be trained anew?  Codes are made of exact vectors only. */
+DDB_FN dreamdb_status ddb_write_train_codable(ddb_ctx *ctx, const ddb_view_field *field, const char *name)
+{
+    if (!field->codec || !field->codec->pq) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%s` has %s: there are no codebooks to train", name, field->codec
+                            ? "a RaBitQ compressor, whose rotation is drawn from a seed" : "no compressor");
+    }
+    return field->schema->rerank ? DREAMDB_OK
+        : ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%s` stores codes alone (no rerank): its rows cannot be coded anew without their "
+                       "exact vectors; lay a new field over it from the originals, or train its index only", name);
+}
+
+/* Trains new codebooks in the shape of the old ones and puts them; *codec is in use from now on. */
+DDB_FN dreamdb_status ddb_write_train_codec(ddb_ctx *ctx, ddb_write *write, const dreamdb_train_desc *desc, const ddb_view_field *field,
+                                            const ddb_write_records *r, ddb_write_made *made, ddb_addr *address)
+{
+    dreamdb_field in;
+    uint8_t seed[32] = { 0 };
+    ddb_bytes_set_le64(seed, desc->seed);
+    memset(&in, 0, sizeof in);
+    in.name = desc->field;
+    in.dim = r->dim;
+    in.train = desc->sample ? desc->sample : r->vectors;
+    in.train_count = desc->sample ? desc->sample_count : r->count;
+    in.iterations = desc->iterations;
+    in.compressor = DREAMDB_COMPRESSOR_PQ;
+    in.pq_m = field->codec->pq->m;
+    in.pq_k = field->codec->pq->k;
+    in.compressor_seed = seed;
+    return ddb_write_made_put(ctx, write, &in, NULL, true, address, made);
+}
+
+/* Schema and registry of the field point to the new index and to the compressor. */
 DDB_FN dreamdb_status ddb_write_train_point(ddb_ctx *ctx, ddb_write *write, const ddb_view_field *field, const char *algorithm,
-                                            const ddb_addr *address)
+                                            const ddb_addr *address, const ddb_addr *compressor)
 {
     ddb_schema schema = write->view->schema;
     size_t at = (size_t)(field->schema - schema.fields);
@@ -25171,15 +25232,19 @@ DDB_FN dreamdb_status ddb_write_train_point(ddb_ctx *ctx, ddb_write *write, cons
         changed->has_bits = false;
     }
     dreamdb_status status = ddb_schema_set_index(ctx, &write->arena, changed, address);
+    if (status == DREAMDB_OK && compressor) {
+        status = ddb_schema_set_compressor(ctx, &write->arena, changed, compressor);
+    }
     if (status == DREAMDB_OK) {
         status = ddb_manifest_set_schema(ctx, &write->arena, &write->manifest, &schema);
     }
     return status < 0 ? status : ddb_write_embedding_entry(ctx, write, changed, address);
 }
 
-/* Places the records under the new index and binds the new Track. */
+/* Places the records under the new index, with a codec and its address, and binds the new Track. */
 DDB_FN dreamdb_status ddb_write_train_place(ddb_ctx *ctx, ddb_write *write, const ddb_view_field *field, const ddb_write_records *r,
-                                            const ddb_addr *address, const ddb_index *index)
+                                            const ddb_addr *address, const ddb_index *index, const ddb_codec *codec,
+                                            const ddb_addr *codec_address)
 {
     ddb_write_vectors v;
     ddb_track track;
@@ -25187,8 +25252,8 @@ DDB_FN dreamdb_status ddb_write_train_place(ddb_ctx *ctx, ddb_write *write, cons
     memset(&v, 0, sizeof v);
     v.index = index;
     v.index_addr = *address;
-    v.codec = field->codec;
-    v.codec_addr = field->registry.compressor;
+    v.codec = codec;
+    v.codec_addr = *codec_address;
     v.codes = r->codes;
     v.modality = field->binding->modality;
     v.timeline = field->binding->timeline;
@@ -25214,16 +25279,14 @@ DDB_FN dreamdb_status ddb_write_train_place(ddb_ctx *ctx, ddb_write *write, cons
     return status;
 }
 
-DDB_FN dreamdb_status ddb_write_train_open(ddb_ctx *ctx, ddb_write *write, const dreamdb_train_desc *desc, ddb_write_records *r)
+/* What train refuses. */
+DDB_FN dreamdb_status ddb_write_train_refuse(ddb_ctx *ctx, ddb_write *write, const dreamdb_train_desc *desc, ddb_view_field **out)
 {
-    ddb_view_field *field = NULL;
-    ddb_addr address;
-    ddb_index *index = NULL;
-    dreamdb_status status = ddb_view_field_named(ctx, write->view, desc->field, &field);
-    if (status == DREAMDB_OK && field->cls != DDB_TRACK_SPATIAL) {
+    dreamdb_status status = ddb_view_field_named(ctx, write->view, desc->field, out);
+    if (status == DREAMDB_OK && (*out)->cls != DDB_TRACK_SPATIAL) {
         status = ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%s` is no embedding: there is nothing to train", desc->field);
     }
-    if (status == DREAMDB_OK && ddb_schema_is_l2(field->schema)) {
+    if (status == DREAMDB_OK && ddb_schema_is_l2((*out)->schema)) {
         status = ddb_mem_fail(ctx, DREAMDB_ERR_UNSUPPORTED, "field `%s` has the L2 metric, and IVF is cosine: this version trains cosine "
                               "fields", desc->field);
     }
@@ -25232,32 +25295,46 @@ DDB_FN dreamdb_status ddb_write_train_open(ddb_ctx *ctx, ddb_write *write, const
         status = ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%s`: only IVF and IMI are trained", desc->field);
     }
     if (status == DREAMDB_OK) {
-        status = ddb_view_need(ctx, write->view, &field, 1, DDB_VIEW_TRACK | DDB_VIEW_INDEX | DDB_VIEW_CODEC);
+        status = ddb_view_need(ctx, write->view, out, 1, DDB_VIEW_TRACK | DDB_VIEW_INDEX | DDB_VIEW_CODEC);
     }
+    return status < 0 || !desc->compressor ? status : ddb_write_train_codable(ctx, *out, desc->field);
+}
+
+DDB_FN dreamdb_status ddb_write_train_open(ddb_ctx *ctx, ddb_write *write, const dreamdb_train_desc *desc, ddb_write_records *r)
+{
+    ddb_view_field *field = NULL;
+    ddb_addr address, compressor;
+    ddb_write_made made;                       /* made.codec: NULL = the field's stays */
+    memset(&made, 0, sizeof made);
+    dreamdb_status status = ddb_write_train_refuse(ctx, write, desc, &field);
     if (status < 0) {
         return status;
     }
     r->dim = (uint32_t)field->schema->dim;
-    r->code_bytes = ddb_view_code_bytes(field);
+    r->code_bytes = desc->compressor ? 0 : ddb_view_code_bytes(field);
+    compressor = field->registry.compressor;
     status = ddb_write_records_read(ctx, write, field, r);
     if (status == DREAMDB_OK) {
         status = ddb_write_records_settle(ctx, write, r);
     }
     if (status == DREAMDB_OK) {
-        status = ddb_write_train_index(ctx, write, desc, field, r, &address, &index);
+        status = ddb_write_train_index(ctx, write, desc, field, r, &address, &made.index);
+    }
+    if (status == DREAMDB_OK && desc->compressor) {
+        status = ddb_write_train_codec(ctx, write, desc, field, r, &made, &compressor);
     }
     if (status == DREAMDB_OK) {
-        status = ddb_write_train_place(ctx, write, field, r, &address, index);
+        status = ddb_write_train_place(ctx, write, field, r, &address, made.index, made.codec ? made.codec : field->codec, &compressor);
     }
     if (status == DREAMDB_OK) {
         bool given = desc->sample != NULL;
-        status = ddb_write_calibration(ctx, write, field->schema->name, index, &address, given ? desc->sample : r->vectors,
+        status = ddb_write_calibration(ctx, write, field->schema->name, made.index, &address, given ? desc->sample : r->vectors,
                                        given ? desc->sample_count : r->count);
     }
-    ddb_index_free(ctx, index);
+    ddb_write_made_free(ctx, &made);
     if (status == DREAMDB_OK) {
         status = ddb_write_train_point(ctx, write, field, ddb_write_train_kind(desc, field) == DREAMDB_INDEX_IMI ? DDB_SCHEMA_IMI
-                                       : DDB_SCHEMA_IVF, &address);
+                                       : DDB_SCHEMA_IVF, &address, desc->compressor ? &compressor : NULL);
     }
     return status < 0 ? status : ddb_write_publish(ctx, write, "train");
 }
@@ -28513,12 +28590,13 @@ static const char *const ddb_check_names[DDB_CHECK_CLASSES] = {
 };
 
 #define DDB_CHECK_KEY (DREAMDB_ADDRESS_SIZE + 9)
+#define DDB_CHECK_CODECS "vector-compressor"
 #define DDB_CHECK_BATCH 256u                 /* objects waiting for one batch of reads */
 #define DDB_CHECK_BYTES (16u << 20)
 
 /* One object waiting to be read and checked; again: it was counted in an earlier batch. */
-typedef struct ddb_check_more { ddb_row row; struct ddb_check_more *next; } ddb_check_more;
-typedef struct ddb_check_job { ddb_check_class cls; ddb_row row; ddb_check_more *more; const ddb_view_field *field; bool again;
+typedef struct ddb_check_more { ddb_row row; const ddb_view_field *field; struct ddb_check_more *next; } ddb_check_more;
+typedef struct ddb_check_job { ddb_check_class cls; ddb_row row; ddb_check_more *more; const ddb_view_field *field; bool again, codec;
                               const ddb_page_child *page; } ddb_check_job;       /* page: of tombstones, as its parent tells of it */
 
 typedef struct ddb_check_walk {
@@ -28652,6 +28730,23 @@ DDB_FN dreamdb_status ddb_check_packed(ddb_ctx *ctx, const ddb_row *row, ddb_sli
     return past ? ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, "a Track row points past the end of its pack") : DREAMDB_OK;
 }
 
+/* Form of an index or a compressor, and whether it fits each field that names it. */
+DDB_FN dreamdb_status ddb_check_index(ddb_ctx *ctx, const ddb_check_job *job, ddb_slice bytes, const char *path)
+{
+    ddb_view_index entry;
+    memset(&entry, 0, sizeof entry);
+    dreamdb_status status = job->codec ? ddb_index_codec_decode(ctx, bytes, path, &entry.codec)
+        : ddb_index_decode(ctx, bytes, path, &entry.index);
+    if (entry.index || entry.codec) {
+        status = ddb_view_fits(ctx, job->field, &entry, path);
+        for (const ddb_check_more *more = job->more; more && status == DREAMDB_OK; more = more->next) {
+            status = ddb_view_fits(ctx, more->field, &entry, path);
+        }
+    }
+    ddb_view_index_free(ctx, &entry);
+    return status == DREAMDB_ERR_UNSUPPORTED ? DREAMDB_OK : status;
+}
+
 /* A page of tombstones against its parent; its children wait for the next level. */
 DDB_FN dreamdb_status ddb_check_tomb_page(ddb_ctx *ctx, ddb_check_walk *walk, const ddb_page_child *child, ddb_slice bytes,
                                           const char *path)
@@ -28669,8 +28764,6 @@ DDB_FN dreamdb_status ddb_check_tomb_page(ddb_ctx *ctx, ddb_check_walk *walk, co
 DDB_FN dreamdb_status ddb_check_form(ddb_ctx *ctx, ddb_check_walk *walk, const ddb_check_job *job, const ddb_object_want *want)
 {
     ddb_slice bytes = ddb_bytes_slice(want->object.data, want->object.size);
-    ddb_index *index = NULL;
-    ddb_codec *codec = NULL;
     const uint8_t *vectors = NULL;
     dreamdb_status status = DREAMDB_OK;
     switch (job->cls) {
@@ -28689,16 +28782,7 @@ DDB_FN dreamdb_status ddb_check_form(ddb_ctx *ctx, ddb_check_walk *walk, const d
     case DDB_CHECK_SCALAR_INDEX:
         return ddb_check_scalar_index(ctx, job->field->schema, bytes, want->path);
     case DDB_CHECK_INDEX:
-        status = job->field ? ddb_index_decode(ctx, bytes, want->path, &index) : ddb_index_codec_decode(ctx, bytes, want->path, &codec);
-        if (index) {
-            ddb_view_index entry;
-            memset(&entry, 0, sizeof entry);
-            entry.index = index;
-            status = ddb_view_fits(ctx, job->field, &entry, want->path);
-        }
-        ddb_index_free(ctx, index);
-        ddb_index_codec_free(ctx, codec);
-        return status == DREAMDB_ERR_UNSUPPORTED ? DREAMDB_OK : status;
+        return ddb_check_index(ctx, job, bytes, want->path);
     case DDB_CHECK_ITEM:
         status = ddb_check_packed(ctx, &job->row, bytes, want->path);
         for (const ddb_check_more *more = job->more; more && status == DREAMDB_OK; more = more->next) {
@@ -28794,31 +28878,36 @@ DDB_FN dreamdb_status ddb_check_rooms(ddb_ctx *ctx, ddb_check_walk *walk)
     return walk->wants && walk->jobs ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
 }
 
-/* One more row to check in a pack that waits already. */
-DDB_FN dreamdb_status ddb_check_attach(ddb_ctx *ctx, ddb_check_walk *walk, ddb_check_job *job, const ddb_row *row)
+/* One more row to check in a pack that waits already, or one more field in an index. */
+DDB_FN dreamdb_status ddb_check_attach(ddb_ctx *ctx, ddb_check_walk *walk, ddb_check_job *job, const ddb_row *row,
+                                       const ddb_view_field *field)
 {
     ddb_check_more *more = ddb_mem_arena_new(ctx, &walk->arena, ddb_check_more, 1);
     if (!more) {
         return DREAMDB_ERR_MEMORY;
     }
-    more->row = *row;
+    if (row) {
+        more->row = *row;
+    }
+    more->field = field;
     more->next = job->more;
     job->more = more;
     return DREAMDB_OK;
 }
 
-/* Adds one object to the waiting batch.  A pack is read once a batch; each row that points into it is checked. */
+/* Adds one object to the waiting batch.  A pack is read once a batch, each row that points into it is checked; so are the fields of an
+   index. */
 DDB_FN dreamdb_status ddb_check_add(ddb_ctx *ctx, ddb_check_walk *walk, ddb_check_class cls, const char *folder, const ddb_addr *addr,
                                     const ddb_row *row, uint64_t size, const ddb_view_field *field)
 {
-    bool fresh = false, pack = row && (cls == DDB_CHECK_POSTING || (row->flags & DDB_ROW_PACKED));
+    bool fresh = false, pack = cls == DDB_CHECK_INDEX || (row && (cls == DDB_CHECK_POSTING || (row->flags & DDB_ROW_PACKED)));
     uint64_t *place = NULL;
     dreamdb_status status = ddb_check_meet(ctx, walk, cls, folder, addr, &place, &fresh);
     if (status < 0 || (!fresh && !pack)) {
         return status;
     }
     if (!fresh && *place >> 16 == walk->batch && walk->count > 0) {
-        return ddb_check_attach(ctx, walk, walk->jobs + (*place & 0xffff), row);
+        return ddb_check_attach(ctx, walk, walk->jobs + (*place & 0xffff), row, field);
     }
     if (ddb_check_rooms(ctx, walk) < 0) {
         return DREAMDB_ERR_MEMORY;
@@ -28835,6 +28924,7 @@ DDB_FN dreamdb_status ddb_check_add(ddb_ctx *ctx, ddb_check_walk *walk, ddb_chec
     job->field = field;
     job->again = !fresh;
     job->page = walk->page;
+    job->codec = cls == DDB_CHECK_INDEX && ddb_bytes_is(ddb_bytes_text(folder), DDB_CHECK_CODECS);
     if (row) {
         job->row = *row;
     }
@@ -28942,14 +29032,37 @@ DDB_FN dreamdb_status ddb_check_rows(ddb_ctx *ctx, ddb_check_walk *walk, ddb_vie
     return status;
 }
 
-/* One field of the state: Track, index, rows. */
+/* The index or the compressor of a field.  Fields may share one: it is read again only for another dim, and for the first that has a
+   compressor besides. */
+DDB_FN dreamdb_status ddb_check_add_index(ddb_ctx *ctx, ddb_check_walk *walk, const char *folder, const ddb_addr *addr,
+                                          const ddb_view_field *field)
+{
+    char wish[64];
+    bool fresh = false;
+    (void)snprintf(wish, sizeof wish, "%s of dim %llu%s", folder, (unsigned long long)field->schema->dim,
+                   field->registry.has_compressor ? ", coded" : "");
+    dreamdb_status status = ddb_check_meet(ctx, walk, DDB_CHECK_INDEX, wish, addr, NULL, &fresh);
+    return status < 0 || !fresh ? status : ddb_check_add(ctx, walk, DDB_CHECK_INDEX, folder, addr, NULL, 0, field);
+}
+
+/* One field of the state: index, Track, rows.  The index comes first: a state that only changed it has the Track of the one before. */
 DDB_FN dreamdb_status ddb_check_field(ddb_ctx *ctx, ddb_check_walk *walk, ddb_view_field *field)
 {
     dreamdb_error error;
     ddb_ctx own = ddb_mem_fork(ctx, &error);
     bool fresh = false;
-    dreamdb_status status = ddb_check_fresh(ctx, walk, DDB_CHECK_TRACK, &field->binding->address, &fresh);
-    if (status < 0 || !fresh || ddb_view_readable(&own, walk->view, field) < 0 || field->cls == DDB_TRACK_OTHER) {
+    dreamdb_status status = DREAMDB_OK;
+    if (ddb_view_readable(&own, walk->view, field) < 0 || field->cls == DDB_TRACK_OTHER) {
+        return status;
+    }
+    if (field->has_registry) {
+        status = ddb_check_add_index(ctx, walk, "spatial-index", &field->registry.index, field);
+    }
+    if (status == DREAMDB_OK && field->has_registry && field->registry.has_compressor) {
+        status = ddb_check_add_index(ctx, walk, DDB_CHECK_CODECS, &field->registry.compressor, field);
+    }
+    status = status < 0 ? status : ddb_check_fresh(ctx, walk, DDB_CHECK_TRACK, &field->binding->address, &fresh);
+    if (status < 0 || !fresh) {
         return status;
     }
     status = ddb_view_need(&own, walk->view, &field, 1, DDB_VIEW_TRACK);
@@ -28963,17 +29076,12 @@ DDB_FN dreamdb_status ddb_check_field(ddb_ctx *ctx, ddb_check_walk *walk, ddb_vi
         return ddb_check_absorb(ctx, walk, status, &error);
     }
     walk->report->bytes += field->track_object.size;
-    if (field->has_registry) {
-        status = ddb_check_add(ctx, walk, DDB_CHECK_INDEX, "spatial-index", &field->registry.index, NULL, 0, field);
-    } else if (ddb_schema_is_scalar(field->schema->kind)) {
+    if (ddb_schema_is_scalar(field->schema->kind)) {
         ddb_addr index;
         status = ddb_check_absorb(ctx, walk, ddb_manifest_scalar(&own, &walk->view->manifest, field->schema->modality, walk->view->path,
                                                                  &index), &error);
         status = status < 0 || error.status < 0 ? status : ddb_check_add(ctx, walk, DDB_CHECK_SCALAR_INDEX, "scalar-index", &index, NULL,
                                                                          0, field);
-    }
-    if (status == DREAMDB_OK && field->has_registry && field->registry.has_compressor) {
-        status = ddb_check_add(ctx, walk, DDB_CHECK_INDEX, "vector-compressor", &field->registry.compressor, NULL, 0, NULL);
     }
     if (status == DREAMDB_OK && field->cls == DDB_TRACK_CONSTANT) {
         ddb_arena arena = {NULL, 0};

@@ -19,11 +19,7 @@ static int data_random(void *user, void *out, size_t size) { (void)user; memset(
 
 static dreamdb_config data_config(const dreamdb_store *on)
 {
-    dreamdb_config config;
-    memset(&config, 0, sizeof config);
-    config.store = on;
-    config.allocator = test_allocator();
-    config.threads = 1;
+    dreamdb_config config = test_config(on);
     config.now_ns = data_now;
     config.random = data_random;
     return config;

@@ -5,6 +5,7 @@
             exported symbols; public sizes equal under every switch
   warnings  the whole implementation, strict warnings as errors, gcc and clang, C99 to C23 and C++17, some at -O2
   configs   each configuration switch alone and all together: compiles, runs tests/smoke.c"""
+import glob
 import os
 import re
 import shutil
@@ -74,6 +75,12 @@ def style():
             wrong.append('line %d is not ASCII' % i)
         if re.search(r'\bgoto\b', line):
             wrong.append('line %d has a goto' % i)
+    for path in sorted(p for d in ('tools', 'tools/bench', 'tests', 'tests/fuzz', 'tests/interop', 'examples') for p in glob.glob(d + '/*.[ch]')):
+        for i, line in enumerate(open(path).read().split('\n'), 1):
+            if len(line) > 140 and path == 'tools/dreamdb.c':   # the command is read as the header is; tests may have long rows of a table
+                wrong.append('%s:%d has %d characters' % (path, i, len(line)))
+            if '\t' in line or line.rstrip() != line:
+                wrong.append('%s:%d has a tab or ends in blanks' % (path, i))
     return (1 if wrong else 0), '\n'.join(wrong[:12])
 
 

@@ -77,6 +77,16 @@ static uint8_t *test_file(const char *path, size_t *size)
     (void)fclose(f);
     return data;
 }
+/* A store, one thread, the allocator above; the rest is for the test to set. */
+DDB_FN dreamdb_config test_config(const dreamdb_store *on)
+{
+    dreamdb_config config;
+    memset(&config, 0, sizeof config);
+    config.store = on;
+    config.allocator = test_allocator();
+    config.threads = 1;
+    return config;
+}
 static int test_end(const char *room)
 {
     if (test_size_wrong) { printf("%s: a size given to the allocator was wrong\n", room); test_failed++; }

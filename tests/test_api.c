@@ -4,16 +4,6 @@
 static dreamdb_store store;
 static dreamdb_error why;
 
-static dreamdb_config config_of(dreamdb_store *on)
-{
-    dreamdb_config config;
-    memset(&config, 0, sizeof config);
-    config.store = on;
-    config.allocator = test_allocator();
-    config.threads = 1;
-    return config;
-}
-
 static int count_ref(void *user, const char *ref, const uint8_t *address, int is_tag)
 {
     (void)ref; (void)address; (void)is_tag;
@@ -24,7 +14,7 @@ static int count_ref(void *user, const char *ref, const uint8_t *address, int is
 static int refs_in(dreamdb_store *on)
 {
     int n = 0;
-    dreamdb_config config = config_of(on);
+    dreamdb_config config = test_config(on);
     CHECK(dreamdb_refs(&config, count_ref, &n, NULL) == DREAMDB_OK);
     return n;
 }
@@ -40,7 +30,7 @@ static void bad_samples_make_no_dataset(void)
         dreamdb *db = NULL;
         dreamdb_allocator allocator = test_allocator();
         CHECK(dreamdb_store_memory(&allocator, &store, NULL) == DREAMDB_OK);
-        dreamdb_config config = config_of(&store);
+        dreamdb_config config = test_config(&store);
         memset(&field, 0, sizeof field);
         memset(&desc, 0, sizeof desc);
         field.name = "e";
@@ -65,7 +55,7 @@ static void bad_constants_make_no_dataset(void)
     dreamdb *db = NULL;
     dreamdb_allocator allocator = test_allocator();
     CHECK(dreamdb_store_memory(&allocator, &store, NULL) == DREAMDB_OK);
-    dreamdb_config config = config_of(&store);
+    dreamdb_config config = test_config(&store);
     memset(fields, 0, sizeof fields);
     memset(&desc, 0, sizeof desc);
     fields[0].name = fields[1].name = "n";
@@ -91,7 +81,7 @@ static dreamdb *hundred_rows(dreamdb_store *on)
     dreamdb_column columns[2];
     dreamdb_append_desc append;
     dreamdb *db = NULL;
-    dreamdb_config config = config_of(on);
+    dreamdb_config config = test_config(on);
     memset(fields, 0, sizeof fields);
     memset(&desc, 0, sizeof desc);
     memset(columns, 0, sizeof columns);
@@ -130,7 +120,7 @@ static void a_failed_cursor_stays_failed(void)
         CHECK(dreamdb_store_memory(&allocator, &store, NULL) == DREAMDB_OK);
         dreamdb_close(hundred_rows(&store));
         CHECK(dreamdb_store_fault(&store, &plan, &allocator, &faulty, NULL) == DREAMDB_OK);
-        dreamdb_config config = config_of(&faulty);
+        dreamdb_config config = test_config(&faulty);
         config.cache_bytes = 1;                              /* nothing is kept, so every pass reads */
         plan.fail_at = at;
         if (dreamdb_open(&config, "main", &db, NULL) == DREAMDB_OK && dreamdb_snapshot_open(db, NULL, &view, NULL) == DREAMDB_OK

@@ -341,6 +341,112 @@ static void a_warm_handle_reads_again(void)
     data_close();
 }
 
+/* Fields named so that the one an index was made for comes first, and vectors for all of them. */
+static const char *const shared_names[] = { "a", "b", "c", "e" };
+static dreamdb_status shared_append(dreamdb *db, uint64_t anchor)
+{
+    static const float rows[6] = { 1, 2, 3, 4, 5, 6 };
+    dreamdb_column columns[4];
+    dreamdb_append_desc append;
+    memset(columns, 0, sizeof columns); memset(&append, 0, sizeof append);
+    for (size_t f = 0; f < 4; f++) { columns[f].field = shared_names[f]; columns[f].data = rows; }
+    append.columns = columns; append.column_count = 4; append.count = 1; append.anchors = &anchor;
+    return dreamdb_append(db, &append, NULL, &data_error);
+}
+
+static void shared_make(bool with_rows)
+{
+    dreamdb_field fields[4];
+    dreamdb_create_desc create;
+    dreamdb_config config;
+    dreamdb *db = NULL;
+    data_open();
+    config = data_config(&data_inner);
+    memset(fields, 0, sizeof fields); memset(&create, 0, sizeof create);
+    for (size_t f = 0; f < 4; f++) {
+        fields[f].name = shared_names[f]; fields[f].kind = DREAMDB_EMBEDDING; fields[f].dim = f == 3 ? 6 : 4;
+    }
+    fields[1].index = DREAMDB_INDEX_LSH_L2;
+    fields[2].compressor = DREAMDB_COMPRESSOR_RABITQ;
+    create.fields = fields; create.field_count = 4;
+    CHECK(dreamdb_create(&config, "main", &create, &db, &data_error) == DREAMDB_OK);
+    if (!db) { printf("%s\n", data_error.message); exit(1); }
+    CHECK(!with_rows || shared_append(db, 7) == DREAMDB_OK);
+    dreamdb_close(db);
+}
+
+/* Writes the Manifest anew: the registry gives e (6 floats) the index of a (4), and c (with codes) the L2 index of b. */
+static void shared_forge(void)
+{
+    dreamdb_config config = data_config(&data_inner);
+    dreamdb *db = NULL;
+    dreamdb_snapshot *view = NULL;
+    ddb_ctx *ctx = test_ctx();
+    ddb_arena arena = { NULL, 0 };
+    ddb_buf bytes;
+    ddb_addr address;
+    char path[100] = "manifests/";
+    CHECK(dreamdb_open(&config, "main", &db, NULL) == DREAMDB_OK && dreamdb_snapshot_open(db, NULL, &view, NULL) == DREAMDB_OK);
+    ddb_manifest forged = view->manifest;
+    for (size_t f = 2; f < 4; f++) {
+        ddb_registry_embedding entry = view->fields[f].registry;
+        entry.index = view->fields[f == 3 ? 0 : 1].registry.index;
+        CHECK(ddb_manifest_set_embedding(ctx, &arena, &forged, view->schema.fields[f].modality, &entry) == DREAMDB_OK);
+    }
+    ddb_bytes_init(&bytes, ctx);
+    CHECK(ddb_manifest_encode(&bytes, &forged) == DREAMDB_OK);
+    ddb_addr_of(ctx->cpu, ddb_bytes_of(&bytes), &address);
+    ddb_addr_text(&address, path + 10);
+    data_put(path, bytes.data, bytes.size);
+    data_put("refs/main", address.bytes, sizeof address.bytes);
+    ddb_bytes_free(&bytes);
+    ddb_mem_arena_free(ctx, &arena);
+    dreamdb_snapshot_close(view);
+    dreamdb_close(db);
+}
+
+typedef struct told { char text[8][600]; size_t count; } told;
+static int on_told(void *user, const dreamdb_fault_report *fault)
+{
+    told *t = (told *)user;
+    if (t->count < 8) { (void)snprintf(t->text[t->count++], sizeof t->text[0], "%s %s", fault->path, fault->message); }
+    return 0;
+}
+
+/* An index that two fields share is asked for each of them whether it fits; search and append say the same. */
+static void one_index_of_two_fields(void)
+{
+    static const char *const faults[2] = { "L2 requires raw vectors, field `c` has a compressor", "index has dim 4, field `e` has 6" };
+    static const float query[6] = { 1, 2, 3, 4, 5, 6 };
+    for (int with_rows = 0; with_rows < 2; with_rows++) {
+        dreamdb_config config = data_config(&data_inner);
+        dreamdb *db = NULL;
+        dreamdb_snapshot *view = NULL;
+        dreamdb_verify_report report;
+        told t;
+        shared_make(with_rows != 0);
+        shared_forge();
+        config = data_config(&data_inner);
+        CHECK(dreamdb_open(&config, "main", &db, NULL) == DREAMDB_OK && dreamdb_snapshot_open(db, NULL, &view, NULL) == DREAMDB_OK);
+        memset(&t, 0, sizeof t);
+        CHECK(dreamdb_verify(view, 0, on_told, &t, &report, &data_error) == DREAMDB_OK && report.faults == t.count && t.count >= 2);
+        for (size_t f = 0; f < 2; f++) {
+            dreamdb_query search;
+            dreamdb_result *found = NULL;
+            size_t named = 0;
+            for (size_t i = 0; i < t.count; i++) { named += strstr(t.text[i], faults[f]) && strstr(t.text[i], "spatial-index/"); }
+            CHECK_EQ_U64(named, 1);
+            memset(&search, 0, sizeof search);
+            search.field = shared_names[f + 2]; search.vectors = query; search.top_k = 1;
+            CHECK(dreamdb_search(view, &search, &found, &data_error) == DREAMDB_ERR_CORRUPT && strstr(data_error.message, faults[f]));
+        }
+        CHECK(shared_append(db, 8) == DREAMDB_ERR_CORRUPT && (strstr(data_error.message, faults[0]) || strstr(data_error.message, faults[1])));
+        dreamdb_snapshot_close(view);
+        dreamdb_close(db);
+        data_close();
+    }
+}
+
 int main(void)
 {
     RUN(every_class_is_named);
@@ -349,6 +455,7 @@ int main(void)
     RUN(failures_at_every_step);
     RUN(copies_in_two_folders);
     RUN(a_warm_handle_reads_again);
+    RUN(one_index_of_two_fields);
     data_unused();
     return test_end("check");
 }

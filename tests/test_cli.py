@@ -66,7 +66,9 @@ def bad(code, words, *args, **more):
     d = run(*args, **more)
     what = 'dreamdb %s: exit %d (wanted %d): %s' % (' '.join(map(str, d.args)), d.code, code, d.err.strip())
     lines = [x for x in d.err.splitlines() if not x.startswith('dreamdb: note: ')]
-    if check(d.code == code, what):
+    if check(d.code == code, what) and '--json' in args:
+        check(len(lines) == 1 and all(w in json.loads(lines[0])['error'] for w in words.split('|')), what + ' / wanted: ' + words)
+    elif d.code == code:
         check(len(lines) == 1 and lines[0].startswith('dreamdb: ') and all(w in lines[0] for w in words.split('|')), what + ' / wanted: ' + words)
     return d
 
@@ -681,13 +683,48 @@ def test_train():
     bad(1, '6', 'train', 'main', 'emb', '--sample', vectors('w.npy', unit(9, 5)))
 
 
+def test_words():
+    """Messages: notes after success only, JSON for errors with --json, the command's own words, no table without rows."""
+    vectors('v.npy', unit(20, 4))
+    d = run('create', 'main', '--field', 'e:embedding,dim=4,bits=900')
+    check(d.code == 2 and 'note' not in d.err, 'no note before a failure: %s' % d.err)
+    d = ok('create', 'main', '--field', 'e:embedding,dim=4', '--field', 'f:embedding,dim=4,rows=5000', '--json')
+    notes = [json.loads(x)['note'] for x in d.err.splitlines()]
+    check(len(notes) == 2 and 'field e has an LSH index of 20 bits' in notes[0] and 'field f has an LSH index;' in notes[1], 'notes: %s' % notes)
+    ok('append', 'main', '--column', 'e=v.npy', '--column', 'f=v.npy', '--anchor-start', 0)
+    for args, code, said in ((('scan', 'nix'), 4, 'nix'), (('nope',), 2, "unknown verb 'nope'"), (('create', 'x', '--field', 'a"b:x'), 2, 'a"b:x'),
+                             (('query', 'main', 'e', '--vector', '[1,2]'), 2, '4 numbers'), (('scan', 'main', '--nix'), 2, '--nix'),
+                             (('create', 'x', '--field', b'\xff\xfe'), 2, '??')):
+        for where in (0, 1):
+            d = Done(args, *(lambda p: (p.returncode, p.stdout, p.stderr))(subprocess.run(
+                [DREAMDB, '--store', 's'] + (['--json'] if where else []) + list(args) + ([] if where else ['--json']), capture_output=True)))
+            e = json.loads(d.err) if d.err.count('\n') == 1 else {}
+            check(d.code == code and e.get('exit') == code and said in e.get('error', '') and not d.out, '--json: %s: %s %s' % (args, d.code, d.err))
+    bad(4, 'only 1 state before', 'inspect', 'main~2')
+    npy('flat.npy', '<f4', (4,), struct.pack('<4f', 1, 2, 3, 4))
+    bad(1, 'flat.npy|[rows][dim]', 'create', 'x', '--field', 'e:embedding,train=flat.npy')
+    bad(1, 'flat.npy|[rows][4]', 'append', 'main', '--column', 'e=flat.npy')
+    ok('query', 'main', 'e', '--vector', 'flat.npy')
+    bad(1, 'none.npy|no rows', 'query', 'main', 'e', '--vector', npy('none.npy', '<f4', (0, 4), b''))
+    bad(2, 'from 1 to 4294967294', 'create', 'x', '--field', 'e:embedding,dim=99999999999')
+    ok('create', 'first', '--field', 'n:int')
+    bad(4, 'no state before', 'inspect', 'first~1')
+    help_text = ok('help', 'query').out.splitlines()
+    check(all(x[37:38] != ' ' and (x[36:37] == ' ' or len(x) <= 36) or x.strip() == x[2:] and not x[2:].count('  ')
+              for x in help_text if x.startswith('  --')), 'one column of help')
+
+
 def test_compressors():
     rows = [[f32(x / sum(y * y for y in r) ** .5) for x in r] for r in unit(600, 8)]      # rabitq is made for vectors of length 1
     vectors('v.npy', rows)
     vectors('odd.npy', unit(50, 7))
     bad(2, 'even dim', 'create', 'main', '--field', 'emb:embedding,index=imi,train=odd.npy')
     bad(2, 'divides dim', 'create', 'main', '--field', 'emb:embedding,compressor=pq,m=3,train=v.npy')
-    bad(2, 'sample size 50', 'create', 'main', '--field', 'emb:embedding,compressor=pq,m=7,train=odd.npy')
+    bad(2, '50 training rows|pq_k = 256', 'create', 'main', '--field', 'emb:embedding,compressor=pq,m=7,train=odd.npy')
+    bad(2, 'm=3 k=256', 'create', 'main', '--field', 'emb:embedding,compressor=pq,m=3,train=v.npy')
+    bad(2, 'k_sub = 700', 'create', 'main', '--field', 'emb:embedding,index=imi,k_sub=700,train=v.npy')
+    bad(2, '81 cells', 'create', 'main', '--field', 'emb:embedding,index=imi,k_sub=9,key_bits=4,train=v.npy')
+    bad(1, 'dim 8193 is above 8192', 'create', 'main', '--field', 'emb:embedding,dim=8193,compressor=rabitq')
     ok('create', 'main', '--field', 'a:embedding,train=v.npy,k=6,compressor=rabitq,bits_per_dim=8,rerank',
        '--field', 'b:embedding,index=imi,train=v.npy,k_sub=3', '--field', 'c:embedding,index=lsh,bits=3,train=v.npy,compressor=pq,m=4,pq_k=32',
        '--field', 'd:embedding,train=v.npy,k=4,compressor=rabitq,compressor_seed=7')
@@ -709,7 +746,8 @@ def test_compressors():
     got = rows_of('query', 'main', 'a', *q, '--nprobe', 6, '--rerank-mode', 'approximate', '--explain')
     check(got[0]['hits'][0]['anchor'] == 5 and got[1]['explain']['reranked'] == 0, 'by the codes alone')
     check(len(set(exact) & {h['anchor'] for h in got[0]['hits']}) > 7, '8 bits find nearly the same')
-    bad(1, 'rerank must be approximate', 'query', 'main', 'c', *q, '--rerank-mode', 'exact')
+    d = bad(1, 'rerank must be approximate', 'query', 'main', 'c', *q, '--rerank-mode', 'exact')
+    check(d.out == '', 'no head of a table before an error: %r' % d.out)
     bad(2, 'none of inherit', 'query', 'main', 'a', *q, '--rerank-mode', 'never')
     bad(1, 'at least top_k', 'query', 'main', 'a', *q, '--rerank-pool', 3)
     for x in 'cd':
@@ -726,6 +764,19 @@ def test_compressors():
     check(got == [r['fields']['a'] for r in rows_of('scan', 'main', '--fields', 'a', '--order', 'anchor')], 'the codes stay')
     check([h['anchor'] for h in rows_of('query', 'main', 'a', *q, '--exact')[0]['hits']] == exact, 'and so do the sidecars')
     bad(2, 'neither ivf nor imi', 'train', 'main', 'a', '--index', 'lsh')
+    bad(1, 'RaBitQ', 'train', 'main', 'a', '--compressor')
+    bad(1, 'no compressor', 'train', 'main', 'b', '--compressor')
+    bad(1, 'codes alone', 'train', 'main', 'c', '--compressor')
+    ok('create', 'other', '--field', 'p:embedding,train=v.npy,k=4,compressor=pq,m=4,pq_k=16,rerank', store='s2')
+    ok('append', 'other', '--column', 'p=v.npy', '--anchor-start', 0, store='s2')
+    old = rows_of('inspect', 'other', store='s2')[0]['fields'][0]['compressor']
+    ok('train', 'other', 'p', '--k', 5, store='s2')
+    check(rows_of('inspect', 'other', store='s2')[0]['fields'][0]['compressor'] == old, 'train keeps the codebooks')
+    ok('train', 'other', 'p', '--k', 5, '--compressor', '--seed', 3, store='s2')
+    new = rows_of('inspect', 'other', store='s2')[0]['fields'][0]['compressor']
+    check(new != old and new['m'] == 4 and new['k'] == 16, '--compressor trains them anew: %s' % new)
+    check([h['anchor'] for h in rows_of('query', 'other', 'p', '--vector', '[%s]' % ','.join(map(repr, rows[5])), '--exact', store='s2')[0]['hits']] == exact, 'exact after it')
+    ok('verify', 'other', '--history', 'all', store='s2')
     bad(2, 'layer', 'add-field', 'main', '--field', 'e:embedding,train=v.npy,compressor=rabitq')
     bad(2, 'always compressed', 'add-field', 'main', '--field', 'e:embedding,train=v.npy', '--layer-of', 'a')
     ok('add-field', 'main', '--field', 'e:embedding,train=v.npy,k=5,compressor=rabitq,bits_per_dim=4,rerank', '--layer-of', 'a', '--column', 'e=v.npy', '--anchor-start', 0)

@@ -65,9 +65,9 @@ static dreamdb_status life(uint32_t threads, uint32_t simd_off, uint64_t cache, 
     dreamdb_store store;
     dreamdb_config config;
     dreamdb *db = NULL;
-    dreamdb_field fields[2], more = embedding("layer", DREAMDB_INDEX_IVF, DREAMDB_COMPRESSOR_RABITQ);
+    dreamdb_field fields[3], more = embedding("layer", DREAMDB_INDEX_IVF, DREAMDB_COMPRESSOR_RABITQ);
     dreamdb_create_desc create;
-    dreamdb_column columns[2];
+    dreamdb_column columns[3];
     dreamdb_append_desc append;
     dreamdb_layer layer;
     dreamdb_train_desc train;
@@ -78,10 +78,13 @@ static dreamdb_status life(uint32_t threads, uint32_t simd_off, uint64_t cache, 
     memset(&append, 0, sizeof append); memset(&layer, 0, sizeof layer); memset(&train, 0, sizeof train);
     fields[0] = embedding("a", DREAMDB_INDEX_IVF, DREAMDB_COMPRESSOR_RABITQ);
     fields[1] = embedding("b", DREAMDB_INDEX_IMI, DREAMDB_COMPRESSOR_PQ);
-    create.fields = fields; create.field_count = 2;
+    fields[2] = embedding("c", DREAMDB_INDEX_IVF, DREAMDB_COMPRESSOR_PQ);
+    fields[2].rerank = 1;
+    create.fields = fields; create.field_count = 3;
     config.store = &store; config.allocator = allocator; config.threads = threads; config.simd_off = simd_off; config.cache_bytes = cache;
-    columns[0].field = "a"; columns[1].field = "b"; columns[0].data = columns[1].data = rows;
-    append.columns = columns; append.column_count = 2; append.count = ROWS; append.anchors = anchors;
+    columns[0].field = "a"; columns[1].field = "b"; columns[0].data = columns[1].data = columns[2].data = rows;
+    columns[2].field = "c";
+    append.columns = columns; append.column_count = 3; append.count = ROWS; append.anchors = anchors;
     layer.parent = "a"; layer.column = columns; layer.anchors = anchors; layer.count = 20;
     dreamdb_status status = dreamdb_store_memory(&allocator, &store, &error);
     if (status < 0) { return status; }
@@ -94,6 +97,8 @@ static dreamdb_status life(uint32_t threads, uint32_t simd_off, uint64_t cache, 
     train.field = "b"; train.k = 3; train.iterations = 1;
     status = status < 0 ? status : dreamdb_train(db, &train, &error);
     train.field = "a";
+    status = status < 0 ? status : dreamdb_train(db, &train, &error);
+    train.field = "c"; train.compressor = 1; train.seed = 5;
     status = status < 0 ? status : dreamdb_train(db, &train, &error);
     status = status < 0 ? status : read_all(db, out);
     dreamdb_close(db);
@@ -113,6 +118,77 @@ static void whole_life(void)
         }
     }
     CHECK_EQ_U64(test_live_bytes(), 0);
+}
+
+/* New codebooks: the schema and the registry name them, every code is a fresh encode of the exact vector, old states keep theirs; and what
+   cannot be coded anew is refused by name. */
+static void codebooks_anew(void)
+{
+    static const struct { const char *field, *says; } refused[] = {
+        { "a", "RaBitQ compressor" }, { "b", "codes alone" }, { "e", "no compressor" } };
+    dreamdb_config config;
+    dreamdb *db = NULL;
+    dreamdb_field fields[4];
+    dreamdb_create_desc create;
+    dreamdb_column columns[4];
+    dreamdb_append_desc append;
+    dreamdb_train_desc train;
+    dreamdb_store store;
+    dreamdb_snapshot *before = NULL, *after = NULL;
+    const dreamdb_info *info[2];
+    uint8_t codes[ROWS * 3];
+    memset(&config, 0, sizeof config); memset(&create, 0, sizeof create); memset(columns, 0, sizeof columns);
+    memset(&append, 0, sizeof append); memset(&train, 0, sizeof train); memset(fields, 0, sizeof fields);
+    fields[0] = embedding("a", DREAMDB_INDEX_IVF, DREAMDB_COMPRESSOR_RABITQ);
+    fields[1] = embedding("b", DREAMDB_INDEX_IVF, DREAMDB_COMPRESSOR_PQ);
+    fields[2] = embedding("c", DREAMDB_INDEX_IVF, DREAMDB_COMPRESSOR_PQ);
+    fields[2].rerank = 1;
+    fields[3].name = "e"; fields[3].kind = DREAMDB_EMBEDDING; fields[3].dim = DIM;
+    for (size_t f = 0; f < 4; f++) { columns[f].field = fields[f].name; columns[f].data = rows; }
+    create.fields = fields; create.field_count = 4;
+    append.columns = columns; append.column_count = 4; append.count = ROWS;
+    config.store = &store; config.threads = 1;
+    CHECK(dreamdb_store_memory(NULL, &store, &error) == DREAMDB_OK && dreamdb_create(&config, "main", &create, &db, &error) == DREAMDB_OK);
+    CHECK(dreamdb_append(db, &append, NULL, &error) == DREAMDB_OK && dreamdb_snapshot_open(db, NULL, &before, &error) == DREAMDB_OK);
+    train.compressor = 1; train.k = 2;
+    for (size_t i = 0; i < 3; i++) {
+        train.field = refused[i].field;
+        CHECK(dreamdb_train(db, &train, &error) == DREAMDB_ERR_ARGUMENT && strstr(error.message, refused[i].says));
+    }
+    train.field = "c"; train.sample = rows; train.sample_count = 4;
+    CHECK(dreamdb_train(db, &train, &error) == DREAMDB_ERR_ARGUMENT && strstr(error.message, "pq_k = 8"));
+    train.sample_count = 20; train.seed = 9;
+    CHECK(dreamdb_train(db, &train, &error) == DREAMDB_OK && dreamdb_snapshot_open(db, NULL, &after, &error) == DREAMDB_OK);
+    CHECK(dreamdb_snapshot_info(before, info, &error) == DREAMDB_OK && dreamdb_snapshot_info(after, info + 1, &error) == DREAMDB_OK);
+    CHECK(memcmp(info[0]->fields[2].compressor_address, info[1]->fields[2].compressor_address, DREAMDB_ADDRESS_SIZE) != 0);
+    CHECK(memcmp(info[0]->fields[1].compressor_address, info[1]->fields[1].compressor_address, DREAMDB_ADDRESS_SIZE) == 0);
+    CHECK(ddb_addr_equal(&after->schema.fields[2].compressor, &after->fields[2].registry.compressor));
+    CHECK(info[1]->fields[2].pq_k == 8 && info[1]->fields[2].pq_m == 3 && info[1]->fields[2].k == 2);
+    const ddb_codec *codec = after->fields[2].codec;
+    CHECK(ddb_index_codes(test_ctx(), db->env->pool, codec, rows, DIM, ROWS, codes) == DREAMDB_OK);
+    float want[ROWS * DIM], got[2][ROWS * DIM];
+    CHECK(ddb_index_codec_vectors(test_ctx(), codec, codes, 3, ROWS, want) == DREAMDB_OK);
+    for (int s = 0; s < 2; s++) {
+        dreamdb_cursor *cursor = NULL;
+        dreamdb_scan scan;
+        const char *name = "c";
+        dreamdb_row row;
+        size_t n = 0;
+        memset(&scan, 0, sizeof scan);
+        scan.fields = &name; scan.field_count = 1; scan.order = DREAMDB_ORDER_ANCHOR;
+        CHECK(dreamdb_scan_open(s ? after : before, &scan, &cursor, &error) == DREAMDB_OK);
+        while (cursor && dreamdb_cursor_next(cursor, &row, &error) == DREAMDB_OK && n < ROWS) {
+            memcpy(got[s] + DIM * n++, row.values[0].data, DIM * sizeof(float));
+        }
+        CHECK_EQ_U64(n, ROWS);
+        dreamdb_cursor_close(cursor);
+    }
+    CHECK(memcmp(got[1], want, sizeof want) == 0);
+    CHECK(memcmp(got[0], want, sizeof want) != 0);
+    dreamdb_snapshot_close(before);
+    dreamdb_snapshot_close(after);
+    dreamdb_close(db);
+    dreamdb_store_close(&store);
 }
 
 static void failing_memory(void)
@@ -199,6 +275,7 @@ int main(void)
 {
     for (size_t i = 0; i < ROWS * DIM; i++) { rows[i] = test_randf(); }
     RUN(whole_life);
+    RUN(codebooks_anew);
     RUN(failing_memory);
     RUN(hostile_buckets);
     return test_end("coded");

@@ -205,8 +205,8 @@ static void bad_objects(void)
     CHECK(made(8, 1, 1, 1, 5, name, 32, 0) == DREAMDB_OK);
     CHECK(made(8, 1, 0, 1, 1, name, 32, 0) == DREAMDB_OK);
     CHECK(made(9, 4, -1, 1, 5, name, 32, 0) == DREAMDB_OK);
-    CHECK(made(4096, 8, -1, 1, 4096, name, 32, 0) == DREAMDB_OK);          /* opening makes no rotation */
-    CHECK(made(4097, 8, -1, 1, 4097, name, 32, 0) == DREAMDB_ERR_LIMIT);
+    CHECK(made(8192, 8, -1, 1, 8192, name, 32, 0) == DREAMDB_OK);          /* opening makes no rotation */
+    CHECK(made(8193, 8, -1, 1, 8193, name, 32, 0) == DREAMDB_ERR_LIMIT);
     CHECK(made(UINT64_MAX, 8, -1, 1, 5, name, 32, 0) == DREAMDB_ERR_LIMIT);
     CHECK(made(0, 1, -1, 1, 0, name, 32, 0) == DREAMDB_ERR_CORRUPT);
     CHECK(made(8, 3, -1, 1, 3, name, 32, 0) == DREAMDB_ERR_CORRUPT);

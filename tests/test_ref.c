@@ -7,11 +7,7 @@ static ddb_env *env;
 
 static void env_open(ddb_ctx *ctx, const dreamdb_store *use)
 {
-    dreamdb_config config;
-    memset(&config, 0, sizeof config);
-    config.store = use;
-    config.allocator = ctx->allocator;
-    config.threads = 1;
+    dreamdb_config config = test_config(use);
     CHECK(ddb_object_env_open(ctx, &config, &env) == DREAMDB_OK);
 }
 static ddb_ctx *start(void)

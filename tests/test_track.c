@@ -105,15 +105,6 @@ static ddb_row *gen_rows(const plan *p, uint64_t seed, size_t count, const char 
 /* ---- a dataset of one Track in a memory store ---- */
 typedef struct bench { dreamdb_store store; ddb_env *env; ddb_puts *puts; ddb_arena arena; ddb_buf bytes; ddb_track track; ddb_addr addr; ddb_track_class cls; } bench;
 
-static dreamdb_config bench_config(const dreamdb_store *store)
-{
-    dreamdb_config config;
-    memset(&config, 0, sizeof config);
-    config.store = store;
-    config.allocator = test_allocator();
-    config.threads = 1;
-    return config;
-}
 static void bench_load(bench *b)
 {
     ddb_mem_arena_free(test_ctx(), &b->arena);
@@ -141,7 +132,7 @@ static void bench_open(bench *b, ddb_track_class cls, const char *modality, cons
     memset(&track, 0, sizeof track);
     b->cls = cls;
     CHECK(dreamdb_store_memory(&allocator, &b->store, NULL) == DREAMDB_OK);
-    dreamdb_config config = bench_config(&b->store);
+    dreamdb_config config = test_config(&b->store);
     CHECK(ddb_object_env_open(test_ctx(), &config, &b->env) == DREAMDB_OK);
     CHECK(ddb_object_puts_open(test_ctx(), b->env, &b->puts) == DREAMDB_OK);
     ddb_bytes_init(&b->bytes, test_ctx());
@@ -202,6 +193,13 @@ static void bench_plan(bench *b, const plan *p)
 
 /* ---- a stupid model: all rows in a list ---- */
 typedef struct model { ddb_row *rows; size_t count, cap; } model;
+/* The end of a test: nothing of its rows, keys and model (or NULL) is left. */
+static void model_end(model *m)
+{
+    free(m ? m->rows : NULL);
+    ddb_mem_arena_free(test_ctx(), &keep);
+    CHECK_EQ_U64(test_live_bytes(), 0);
+}
 static void model_add(model *m, const ddb_row *rows, size_t count)
 {
     if (m->count + count > m->cap) {
@@ -850,9 +848,7 @@ static void reads_whole_scalar_rows(void)
         model_selections(&m, &b);
         bench_close(&b);
     }
-    free(m.rows);
-    ddb_mem_arena_free(test_ctx(), &keep);
-    CHECK_EQ_U64(test_live_bytes(), 0);
+    model_end(&m);
 }
 /* A batch far larger than the window: leaves are put as soon as they are passed. */
 static void large_scalar_batch_is_bounded(void)
@@ -870,9 +866,7 @@ static void large_scalar_batch_is_bounded(void)
     CHECK(bench_append(&b, more, 3000, p.limit) == DREAMDB_OK);
     model_check(&m, &b, NULL, NULL);
     bench_close(&b);
-    free(m.rows);
-    ddb_mem_arena_free(test_ctx(), &keep);
-    CHECK_EQ_U64(test_live_bytes(), 0);
+    model_end(&m);
 }
 static void replaces_everything(void)
 {
@@ -895,8 +889,7 @@ static void replaces_everything(void)
     bad.key = ddb_bytes_text("../x");
     CHECK(bench_append(&b, &bad, 1, p.limit) == DREAMDB_ERR_ARGUMENT);
     bench_close(&b);
-    ddb_mem_arena_free(test_ctx(), &keep);
-    CHECK_EQ_U64(test_live_bytes(), 0);
+    model_end(NULL);
 }
 
 /* The reference reads an inline list in any order and sorts it when it appends: tried with 0.0.16. */
@@ -937,8 +930,7 @@ static void sorts_what_was_not(void)
         CHECK(ddb_addr_equal(&b.addr, &want));
         bench_close(&b);
     }
-    ddb_mem_arena_free(test_ctx(), &keep);
-    CHECK_EQ_U64(test_live_bytes(), 0);
+    model_end(NULL);
 }
 static void refuses_pages_of_equal_rows(void)
 {
@@ -951,8 +943,7 @@ static void refuses_pages_of_equal_rows(void)
     CHECK(bench_append(&b, rows, 2000, p.limit) == DREAMDB_ERR_ARGUMENT);
     CHECK(bench_append(&b, rows, 300, p.limit) == DREAMDB_OK && bench_append(&b, rows, 90, p.limit) == DREAMDB_OK);
     bench_close(&b);
-    ddb_mem_arena_free(test_ctx(), &keep);
-    CHECK_EQ_U64(test_live_bytes(), 0);
+    model_end(NULL);
 }
 
 int main(int argc, char **argv)

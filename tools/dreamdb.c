@@ -47,8 +47,46 @@ typedef struct app app;
 static volatile sig_atomic_t interrupted;     /* Ctrl-C came: the verb stops at its next step; a second one kills */
 static int progress_shown;                    /* a progress line stands on the terminal: wipe it before the next message */
 
-/* Prints one line on stderr.  Bytes of foreign origin never steer the terminal. */
-PRINTF_LIKE(2, 0) static void say(const char *lead, const char *format, va_list list)
+/* The option --json was given: errors and notes are JSON objects too, one a line. */
+static int say_json;
+
+/* Length of the UTF-8 sequence that starts at data, 0 if it is not one. */
+static size_t utf8_size(const unsigned char *data, size_t size)
+{
+    unsigned char lead = data[0];
+    size_t want = lead < 0x80 ? 1 : lead >= 0xc2 && lead < 0xe0 ? 2 : (lead & 0xf0) == 0xe0 ? 3 : lead >= 0xf0 && lead < 0xf5 ? 4 : 0;
+    if (want == 0 || want > size) {
+        return 0;
+    }
+    for (size_t i = 1; i < want; i++) {
+        if ((data[i] & 0xc0) != 0x80) {
+            return 0;
+        }
+    }
+    if ((lead == 0xe0 && data[1] < 0xa0) || (lead == 0xed && data[1] >= 0xa0) || (lead == 0xf0 && data[1] < 0x90) ||
+        (lead == 0xf4 && data[1] >= 0x90)) {
+        return 0;
+    }
+    return want;
+}
+
+/* The text as the inside of a JSON string. */
+static void say_quoted(const char *text)
+{
+    size_t left = strlen(text);
+    for (const unsigned char *at = (const unsigned char *)text; left > 0;) {
+        size_t size = utf8_size(at, left);
+        if (*at == '"' || *at == '\\') {
+            (void)fputc('\\', stderr);
+        }
+        (void)fprintf(stderr, "%.*s", size > 0 ? (int)size : 1, size > 0 ? (const char *)at : "?");
+        at += size > 0 ? size : 1;
+        left -= size > 0 ? size : 1;
+    }
+}
+
+/* Prints one line on stderr.  Bytes of foreign origin never steer the terminal.  code: of an error; 0 = a note. */
+PRINTF_LIKE(2, 0) static void say(int code, const char *format, va_list list)
 {
     char text[1024];
     (void)vsnprintf(text, sizeof text, format, list);
@@ -61,7 +99,17 @@ PRINTF_LIKE(2, 0) static void say(const char *lead, const char *format, va_list 
         (void)fputs("\r\033[K", stderr);
         progress_shown = 0;
     }
-    (void)fprintf(stderr, "dreamdb: %s%s\n", lead, text);
+    if (say_json) {
+        (void)fputs(code ? "{\"error\":\"" : "{\"note\":\"", stderr);
+        say_quoted(text);
+        if (code) {
+            (void)fprintf(stderr, "\",\"exit\":%d}\n", code);
+        } else {
+            (void)fputs("\"}\n", stderr);
+        }
+    } else {
+        (void)fprintf(stderr, "dreamdb: %s%s\n", code ? "" : "note: ", text);
+    }
 }
 
 /* Prints the reason and gives the exit code back. */
@@ -69,7 +117,7 @@ PRINTF_LIKE(2, 3) static int fail(int code, const char *format, ...)
 {
     va_list list;
     va_start(list, format);
-    say("", format, list);
+    say(code, format, list);
     va_end(list);
     return code;
 }
@@ -78,7 +126,7 @@ PRINTF_LIKE(1, 2) static void note(const char *format, ...)
 {
     va_list list;
     va_start(list, format);
-    say("note: ", format, list);
+    say(EXIT_DONE, format, list);
     va_end(list);
 }
 
@@ -95,10 +143,17 @@ static int exit_of(dreamdb_status status)
     }
 }
 
-/* Prints what the library said. */
+/* Prints what the library said, in the command's words. */
 static int fail_status(dreamdb_status status, const dreamdb_error *error)
 {
+    static const char word[] = "(allow_tombstoned ";
     const char *message = error->message[0] ? error->message : dreamdb_status_name(status);
+    const char *found = strstr(message, word);
+    char own[sizeof error->message + 16];
+    if (found) {
+        (void)snprintf(own, sizeof own, "%.*s(--allow-tombstoned %s", (int)(found - message), message, found + sizeof word - 1);
+        message = own;
+    }
     if (status == DREAMDB_ERR_CANCELLED || interrupted) {
         return fail(EXIT_CANCELLED, "stopped: nothing of the unfinished step is visible");
     }
@@ -364,26 +419,6 @@ static int out_end(output *o)
     return fail(EXIT_FAILED, "%s: %s: the output is not complete", o->path, strerror(o->error));
 }
 
-/* Length of the UTF-8 sequence that starts at data, 0 if it is not one. */
-static size_t utf8_size(const unsigned char *data, size_t size)
-{
-    unsigned char lead = data[0];
-    size_t want = lead < 0x80 ? 1 : lead >= 0xc2 && lead < 0xe0 ? 2 : (lead & 0xf0) == 0xe0 ? 3 : lead >= 0xf0 && lead < 0xf5 ? 4 : 0;
-    if (want == 0 || want > size) {
-        return 0;
-    }
-    for (size_t i = 1; i < want; i++) {
-        if ((data[i] & 0xc0) != 0x80) {
-            return 0;
-        }
-    }
-    if ((lead == 0xe0 && data[1] < 0xa0) || (lead == 0xed && data[1] >= 0xa0) || (lead == 0xf0 && data[1] < 0x90) ||
-        (lead == 0xf4 && data[1] >= 0x90)) {
-        return 0;
-    }
-    return want;
-}
-
 /* A JSON string; bytes that are not UTF-8 become U+FFFD. */
 static void json_text(output *o, const void *data, size_t size)
 {
@@ -639,7 +674,8 @@ enum {
     OPT_STORE = 1, OPT_JSON, OPT_PROGRESS, OPT_SEED, OPT_NOW, OPT_NONCE, OPT_WRITER, OPT_DURABILITY, OPT_IDENTICAL, OPT_CACHE,
     OPT_THREADS, OPT_HELP, OPT_VERSION, OPT_FIELD, OPT_LAYER_OF, OPT_COLUMN, OPT_ROWS, OPT_ANCHORS, OPT_ANCHOR_START, OPT_BATCH,
     OPT_INTO, OPT_PAGE_EARLY, OPT_ALLOW_TOMBSTONED, OPT_SAMPLE, OPT_K, OPT_ITERATIONS, OPT_KEY_BITS, OPT_VECTOR, OPT_ANCHOR,
-    OPT_TOP_K, OPT_NPROBE, OPT_RECALL, OPT_PROVEN, OPT_WHERE, OPT_RERANK_POOL, OPT_RERANK_MODE, OPT_INDEX, OPT_FIELDS, OPT_EXACT, OPT_EXPLAIN, OPT_START, OPT_END, OPT_LIMIT, OPT_ORDER,
+    OPT_TOP_K, OPT_NPROBE, OPT_RECALL, OPT_PROVEN, OPT_WHERE, OPT_RERANK_POOL, OPT_RERANK_MODE, OPT_INDEX, OPT_COMPRESSOR,
+    OPT_FIELDS, OPT_EXACT, OPT_EXPLAIN, OPT_START, OPT_END, OPT_LIMIT, OPT_ORDER,
     OPT_ESTIMATE, OPT_HISTORY, OPT_REASON
 };
 
@@ -648,7 +684,7 @@ typedef struct option_row { const char *name; int id; const char *value; const c
 /* value NULL: a switch; "[X]": may follow after '=' only.  verbs NULL: every verb. */
 static const option_row options[] = {
     {"--store", OPT_STORE, "URL", NULL, "a directory path, file://PATH, or memory: (default: the environment's DREAMDB_STORE)"},
-    {"--json", OPT_JSON, NULL, NULL, "one JSON object, or one a line, instead of tables"},
+    {"--json", OPT_JSON, NULL, NULL, "one JSON object, or one a line, instead of tables; errors too (on stderr)"},
     {"--progress", OPT_PROGRESS, "[always|never|auto]", NULL, "the progress line on stderr (auto: when it is a terminal)"},
     {"--seed", OPT_SEED, "N", NULL, "seed of the training and of what else is drawn at random"},
     {"--now-ns", OPT_NOW, "N", NULL, "the clock: nanoseconds since 1970"},
@@ -677,6 +713,7 @@ static const option_row options[] = {
     {"--sample", OPT_SAMPLE, "FILE", "train", ".npy or .fvecs to train on (default: the stored vectors)"},
     {"--k", OPT_K, "N", "train", "cells; of imi k_sub (default: the square root of the sample's rows; imi: the fourth root)"},
     {"--index", OPT_INDEX, "ivf|imi", "train", "kind of the new index (default: imi where the field has it, else ivf)"},
+    {"--compressor", OPT_COMPRESSOR, NULL, "train", "new codebooks of a pq field too, from its exact vectors (rerank) or --sample"},
     {"--iterations", OPT_ITERATIONS, "N", "train", "rounds of k-means (default 10)"},
     {"--key-bits", OPT_KEY_BITS, "24|auto", "train", "width of cell keys (auto: as narrow as the reference's)"},
     {"--vector", OPT_VECTOR, "FILE|[x,...]", "query", ".npy or .fvecs with one or many query vectors, or the numbers themselves"},
@@ -1848,13 +1885,16 @@ static int source_floats(source *s, uint64_t first, size_t count, float *to)
 }
 
 /* Reads all rows (or the first most) of a file of vectors; dim 0 = any. */
-static int load_vectors(const char *path, uint64_t dim, uint64_t most, float **vectors, size_t *count, uint64_t *found)
+static int load_vectors(const char *path, uint64_t dim, uint64_t most, int single, float **vectors, size_t *count, uint64_t *found)
 {
     source s;
     int code = source_open(&s, path);
     *vectors = NULL;
     *count = 0;
-    if (!code && s.form == SOURCE_NPY && s.cols == 0 && s.rows > 0) {     /* a single vector */
+    int flat = !code && s.form == SOURCE_NPY && s.cols == 0 && s.rows > 0;
+    if (flat && !single) {
+        code = fail(EXIT_FAILED, "%s: has one dimension, a sample is [rows][dim]: reshape it", path);
+    } else if (flat) {
         s.cols = s.rows;
         s.rows = 1;
         s.row_bytes = s.cols * s.item;
@@ -1864,6 +1904,9 @@ static int load_vectors(const char *path, uint64_t dim, uint64_t most, float **v
     }
     if (!code && dim > 0 && s.cols != dim && s.rows > 0) {
         code = fail(EXIT_FAILED, "%s: has vectors of %" PRIu64 " dimensions, the field has %" PRIu64, path, s.cols, dim);
+    }
+    if (!code && s.rows == 0) {
+        code = fail(EXIT_FAILED, "%s: holds no vectors: it has no rows", path);
     }
     if (!code) {
         uint64_t rows = s.rows < most ? s.rows : most;
@@ -2172,6 +2215,10 @@ static int source_fits(column *c)
     }
     if (kind == DREAMDB_EMBEDDING) {
         wanted = s->form != SOURCE_LINES && (s->type == 'f' || s->rows == 0) ? NULL : ".npy of floats [rows][dim], or .fvecs";
+        if (!wanted && s->cols == 0 && s->rows > 0) {
+            return fail(EXIT_FAILED, "%s: has one dimension, field %s wants [rows][%" PRIu32 "]: reshape it", s->path, c->field->name,
+                        c->field->dim);
+        }
         if (!wanted && s->cols != c->field->dim && s->rows > 0) {
             return fail(EXIT_FAILED, "%s: has rows of %" PRIu64 " numbers, field %s has %" PRIu32 " dimensions", s->path, s->cols,
                         c->field->name, c->field->dim);
@@ -2576,8 +2623,8 @@ static int csv_row(rows *f, batch *b, size_t row, int *got)
     where.path = f->path;
     where.line = f->record_line;
     if (f->cells != f->name_count) {
-        return fail(EXIT_FAILED, "%s line %" PRIu64 ": has %zu cells, the header has %zu", f->path, f->record_line, f->cells,
-                    f->name_count);
+        return fail(EXIT_FAILED, "%s line %" PRIu64 ": has %zu cells, the header has %zu%s", f->path, f->record_line, f->cells,
+                    f->name_count, f->cells > f->name_count ? " (a cell with commas wants quotes: \"[1,2]\")" : "");
     }
     for (size_t i = 0; !code && i < f->cells; i++) {
         int is_empty_text = f->quoted[i] && f->owners[i] >= 0 && is_text(b->columns[f->owners[i]].field->kind);
@@ -3295,17 +3342,20 @@ static const struct kind_row { const char *name; dreamdb_kind kind; } kinds[] = 
 
 typedef enum key_id {
     KEY_DIM, KEY_INDEX, KEY_BITS, KEY_K, KEY_WIDTH, KEY_KEY_BITS, KEY_ITERATIONS, KEY_RERANK, KEY_BUCKET, KEY_TRAIN, KEY_TRAIN_ROWS,
-    KEY_EXPECT, KEY_K_SUB, KEY_COMPRESSOR, KEY_BITS_PER_DIM, KEY_FACTORS, KEY_M, KEY_PQ_K, KEY_COMPRESSOR_SEED, KEY_MIME, KEY_CHUNK, KEY_PACK, KEY_MODALITY, KEY_VALUE, KEY_FILE, KEY_OPTIONAL, KEY_REQUIRED
+    KEY_EXPECT, KEY_K_SUB, KEY_COMPRESSOR, KEY_BITS_PER_DIM, KEY_FACTORS, KEY_M, KEY_PQ_K, KEY_COMPRESSOR_SEED,
+    KEY_MIME, KEY_CHUNK, KEY_PACK, KEY_MODALITY, KEY_VALUE, KEY_FILE, KEY_OPTIONAL, KEY_REQUIRED
 } key_id;
 
-/* form: t text, u u32, z size in bytes, w word without a value, s switch (with no value, or 0 or 1). kinds: e embedding, m media, s scalar, c constant. */
+/* form: t text, u u32, z size in bytes, w word without a value, s switch (with no value, or 0 or 1).
+   kinds: e embedding, m media, s scalar, c constant. */
 static const struct key_row { const char *name; key_id id; char form; const char *kinds; } keys[] = {
     {"dim", KEY_DIM, 'u', "e"}, {"index", KEY_INDEX, 't', "e"}, {"bits", KEY_BITS, 'u', "e"}, {"k", KEY_K, 'u', "e"},
     {"width", KEY_WIDTH, 't', "e"}, {"key_bits", KEY_KEY_BITS, 't', "e"}, {"iterations", KEY_ITERATIONS, 'u', "e"},
     {"rerank", KEY_RERANK, 'w', "e"}, {"bucket_max_bytes", KEY_BUCKET, 'z', "e"}, {"train", KEY_TRAIN, 't', "e"},
     {"train_rows", KEY_TRAIN_ROWS, 'u', "e"}, {"rows", KEY_EXPECT, 'u', "e"}, {"k_sub", KEY_K_SUB, 'u', "e"},
     {"compressor", KEY_COMPRESSOR, 't', "e"}, {"bits_per_dim", KEY_BITS_PER_DIM, 'u', "e"}, {"factors", KEY_FACTORS, 's', "e"},
-    {"m", KEY_M, 'u', "e"}, {"pq_k", KEY_PQ_K, 'u', "e"}, {"compressor_seed", KEY_COMPRESSOR_SEED, 't', "e"}, {"mime", KEY_MIME, 't', "m"}, {"chunk", KEY_CHUNK, 'z', "m"},
+    {"m", KEY_M, 'u', "e"}, {"pq_k", KEY_PQ_K, 'u', "e"}, {"compressor_seed", KEY_COMPRESSOR_SEED, 't', "e"},
+    {"mime", KEY_MIME, 't', "m"}, {"chunk", KEY_CHUNK, 'z', "m"},
     {"pack", KEY_PACK, 'u', "m"}, {"modality", KEY_MODALITY, 't', "c"}, {"value", KEY_VALUE, 't', "c"}, {"file", KEY_FILE, 't', "c"},
     {"optional", KEY_OPTIONAL, 'w', "ems"}, {"required", KEY_REQUIRED, 'w', "ems"}};
 
@@ -3315,6 +3365,7 @@ typedef struct spec {
     char  *text;                              /* a copy of the option, cut into pieces */
     float *train_data;
     const char *train; uint32_t train_rows, expect;
+    int     advise;                           /* no sample: the index is LSH */
     uint8_t compressor_seed[32];
     buffer  file;                              /* a constant's value */
 } spec;
@@ -3475,7 +3526,8 @@ static int spec_pair(spec *s, char *pair)
     }
     const char *value = equals ? equals + 1 : "";
     if (row->form == 'u' && (!parse_u64(value, strlen(value), &number) || number < 1 || number > UINT32_MAX - 1)) {
-        return fail(EXIT_USAGE, "field %s: %s=%s: is no number from 1 on", s->field.name, row->name, value);
+        return fail(EXIT_USAGE, "field %s: %s=%s: is no number from 1 to %" PRIu32, s->field.name, row->name, value,
+                    UINT32_MAX - 1);
     }
     if (row->form == 'z' && !parse_size(value, &number)) {
         return fail(EXIT_USAGE, "field %s: %s=%s: is no size such as 64k", s->field.name, row->name, value);
@@ -3530,7 +3582,7 @@ static int spec_index(const app *a, spec *s)
     }
     if (s->train) {
         uint64_t dim = f->dim;
-        int code = load_vectors(s->train, f->dim, s->train_rows > 0 ? s->train_rows : UINT64_MAX, &s->train_data, &f->train_count, &dim);
+        int code = load_vectors(s->train, f->dim, s->train_rows > 0 ? s->train_rows : UINT64_MAX, 0, &s->train_data, &f->train_count, &dim);
         if (code) {
             return code;
         }
@@ -3538,12 +3590,8 @@ static int spec_index(const app *a, spec *s)
         f->index = f->index == DREAMDB_INDEX_DEFAULT ? DREAMDB_INDEX_IVF : f->index;
         f->dim = (uint32_t)dim;
         f->seed = option_is(a, OPT_SEED) ? a->random_state : 0;
-        if (f->train_count == 0) {
-            return fail(EXIT_FAILED, "%s: holds no vectors to train on", s->train);
-        }
     } else if (f->index == DREAMDB_INDEX_DEFAULT) {
-        note("field %s gets an LSH index%s; a trained one finds more in less time: add train=FILE.npy", f->name,
-             s->expect > 0 ? "" : " of 20 bits (rows=N chooses bits for N rows)");
+        s->advise = 1;
     }
     if (s->expect > 0 && f->bits == 0) {
         f->bits = expected_bits(s->expect);
@@ -3592,6 +3640,18 @@ static int spec_parse(const app *a, spec *s, const char *text)
                     s->field.name);
     }
     return code || s->field.kind != DREAMDB_EMBEDDING ? code : spec_index(a, s);
+}
+
+/* What a field might have been made better with: said when it is made. */
+static void specs_advise(const spec *specs, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const dreamdb_field *f = &specs[i].field;
+        if (specs[i].advise) {
+            note("field %s has an LSH index%s; a trained one finds more in less time: add train=FILE.npy", f->name,
+                 f->bits > 0 ? "" : " of 20 bits (rows=N chooses bits for N rows)");
+        }
+    }
 }
 
 /* All --field options. */
@@ -3945,6 +4005,9 @@ static int verb_create(app *a)
         dreamdb_status status = dreamdb_create(&a->config, a->operands[0], &desc, &a->db, &a->error);
         code = status ? fail_usage(status, &a->error) : renew_view(a);
     }
+    if (!code) {
+        specs_advise(specs, count);
+    }
     free(list);
     specs_free(specs, count);
     return code ? code : print_state(a);
@@ -4273,6 +4336,9 @@ static int verb_add_field(app *a)
         status = dreamdb_add_field(a->db, &specs[i].field, layer.parent ? &layer : NULL, &a->error);
     }
     code = code ? code : status ? fail_usage(status, &a->error) : renew_view(a);
+    if (!code) {
+        specs_advise(specs, count);
+    }
     specs_free(specs, count);
     job_close(&j);
     return code ? code : print_state(a);
@@ -4303,12 +4369,13 @@ static int verb_train(app *a)
         code = fail(EXIT_USAGE, "train: field %s is of kind %s: only embeddings have a trained index", field->name, field->kind_text);
     }
     if (!code && sample) {
-        code = load_vectors(sample, field->dim, UINT64_MAX, &vectors, &desc.sample_count, &dim);
+        code = load_vectors(sample, field->dim, UINT64_MAX, 0, &vectors, &desc.sample_count, &dim);
     }
     if (!code) {
         desc.field = field->name;
         desc.sample = vectors;
         desc.seed = option_is(a, OPT_SEED) ? a->random_state : 0;
+        desc.compressor = option_is(a, OPT_COMPRESSOR);
         dreamdb_status status = dreamdb_train(a->db, &desc, &a->error);
         code = status ? fail_status(status, &a->error) : renew_view(a);
     }
@@ -4605,8 +4672,9 @@ static int verb_delete(app *a)
     }
     dreamdb_address_text(report.manifest, address);
     if (a->json) {
-        out_format(&a->o, "{\"deleted\":%" PRIu64 ",\"again\":%" PRIu64 ",\"objects\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"manifest\":\"%s\"}\n",
-                   report.anchors - report.again, report.again, report.objects, report.bytes, address);
+        out_format(&a->o, "{\"deleted\":%" PRIu64 ",\"again\":%" PRIu64 ",\"objects\":%" PRIu64 ",\"bytes\":%" PRIu64,
+                   report.anchors - report.again, report.again, report.objects, report.bytes);
+        out_format(&a->o, ",\"manifest\":\"%s\"}\n", address);
     } else if (report.anchors == 0) {
         out_text(&a->o, "no row meets the predicate: nothing is deleted\n");
     } else {
@@ -4743,7 +4811,7 @@ static int query_vectors(app *a, const dreamdb_field_info *field, float **vector
         return stored_vectors(a, field, vectors, count);
     }
     if (text[0] != '[') {
-        return load_vectors(text, field->dim, UINT64_MAX, vectors, count, &dim);
+        return load_vectors(text, field->dim, UINT64_MAX, 1, vectors, count, &dim);
     }
     *count = 1;
     *vectors = (float *)grow_array(NULL, field->dim, sizeof(float));
@@ -4843,11 +4911,8 @@ static int query_run(app *a, dreamdb_query *query, const float *vectors, size_t 
     enum { GROUP = 1024 };
     dreamdb_result sum, *found = NULL;
     table t;
-    int code = EXIT_DONE;
+    int code = EXIT_DONE, heads = 0;          /* heads: the table has its first line */
     memset(&sum, 0, sizeof sum);
-    if (!a->json) {
-        table_fields(&t, &a->o, ">query|>rank|>score|>anchor", list);
-    }
     for (size_t done = 0; done < count && !code && !a->o.error; done += query->count) {
         query->vectors = vectors + done * dim;
         query->count = count - done < GROUP ? count - done : GROUP;
@@ -4858,6 +4923,10 @@ static int query_run(app *a, dreamdb_query *query, const float *vectors, size_t 
             code = fail_status(status, &a->error);
             break;
         }
+        if (!a->json && done == 0) {
+            table_fields(&t, &a->o, ">query|>rank|>score|>anchor", list);
+        }
+        heads = 1;
         for (size_t q = 0; q < found->query_count; q++) {
             print_hits(a, found, q, done + q, list, &t);
         }
@@ -4865,7 +4934,7 @@ static int query_run(app *a, dreamdb_query *query, const float *vectors, size_t 
         dreamdb_result_free(found);
         code = report(a, "query", done + query->count, count, "queries") ? stopped() : EXIT_DONE;
     }
-    if (!a->json) {
+    if (!a->json && heads) {
         table_end(&t);
     }
     if (!code && option_is(a, OPT_EXPLAIN)) {
@@ -5518,7 +5587,8 @@ static int print_ref(void *user, const char *ref, const uint8_t *address, int is
     output *o = &l->a->o;
     char text[DREAMDB_ADDRESS_TEXT];
     if (!address) {
-        (void)fail(EXIT_CORRUPT, "refs/%s is malformed, neither an address nor a snapshot tag: `dreamdb delete-ref '%s'` removes it", ref, ref);
+        (void)fail(EXIT_CORRUPT, "refs/%s is malformed, neither an address nor a snapshot tag: `dreamdb delete-ref '%s'` removes it",
+                   ref, ref);
         l->bad++;
         return o->error != 0;
     }
@@ -5747,8 +5817,8 @@ static const verb_row verbs[] = {
      "  dreamdb --store my.ddb create main --field emb:embedding,train=vectors.npy --field label:categorical,optional\n"},
     {"add-field", verb_add_field, 1, 1, "REF", "adds fields to a dataset that exists",
      "The new field is optional: older rows have no value in it.  --layer-of FIELD ties it to a field; --column with --anchors or\n"
-     "--anchor-start gives the layer's first rows, more come by `append --into`.  An embedding can only be added as a layer, and a layer of\n"
-     "vectors is always compressed.\n\n"
+     "--anchor-start gives the layer's first rows, more come by `append --into`.  An embedding can only be added as a layer, and a layer\n"
+     "of vectors is always compressed.\n\n"
      "  dreamdb --store my.ddb add-field main --field small:embedding,train=b.npy,compressor=rabitq,bits_per_dim=4 --layer-of emb \\\n"
      "          --column small=b.npy --anchor-start 0\n"},
     {"append", verb_append, 1, 1, "REF", "appends rows",
@@ -5757,7 +5827,8 @@ static const verb_row verbs[] = {
      "Every --batch is one commit.  Without anchors the rows get the clock's nanoseconds.\n\n"
      "  dreamdb --store my.ddb append main --column emb=vectors.npy --column label=labels.txt --anchor-start 0\n"},
     {"train", verb_train, 2, 2, "REF FIELD", "trains a new ivf or imi index and places every stored vector anew",
-     "Codes of a compressed field stay as they are.\n"},
+     "Codes of a compressed field stay as they are, and so does its compressor; --compressor trains the codebooks of pq anew and codes\n"
+     "every row again.  That wants exact vectors (a field with rerank): codes are never made from codes.\n"},
     {"query", verb_query, 2, 2, "REF FIELD", "finds the nearest rows",
      "score: the cosine (high is near), or the squared distance for lsh-l2 (low is near).\n\n"
      "  dreamdb --store my.ddb query main emb --vector q.npy --top-k 5 --fields label --where 'label=cat or label=dog'\n"},
@@ -5765,8 +5836,8 @@ static const verb_row verbs[] = {
     {"scan", verb_scan, 1, 1, "REF", "prints rows", ""},
     {"count", verb_count, 1, 2, "REF [FIELD]", "counts live anchors", ""},
     {"delete", verb_delete, 1, SIZE_MAX, "REF [ANCHOR...]", "deletes rows, in all fields",
-     "Older states keep them; their bytes stay until no kept state holds them.  There is no undelete: a row that is appended later under a\n"
-     "deleted anchor stays hidden, so append refuses it.  Anchors that have no row yet are deleted all the same.\n\n"
+     "Older states keep them; their bytes stay until no kept state holds them.  There is no undelete: a row that is appended later\n"
+     "under a deleted anchor stays hidden, so append refuses it.  Anchors that have no row yet are deleted all the same.\n\n"
      "  dreamdb --store my.ddb delete main 17 18 --reason 'asked by the owner'\n"
      "  dreamdb --store my.ddb delete main --where 'label=cat'\n"},
     {"export", verb_export, 1, 1, "REF", "writes columns to files",
@@ -5820,6 +5891,10 @@ static void print_options(output *o, const char *verb)
             } else {
                 (void)snprintf(left, sizeof left, "%s %s", row->name, row->value ? row->value : "");
             }
+            if (strlen(left) > 34) {                 /* a long one has a line of its own */
+                out_format(o, "  %s\n", left);
+                left[0] = 0;
+            }
             out_format(o, "  %-34s %s\n", left, row->help);
         }
     }
@@ -5872,6 +5947,9 @@ static int parse_line(app *a, int argc, char **argv)
     int only_operands = 0;
     a->given = (given *)grow_array(NULL, (size_t)argc, sizeof *a->given);
     a->operands = (const char **)grow_array(NULL, (size_t)argc, sizeof *a->operands);
+    for (int at = 1; at < argc && strcmp(argv[at], "--") != 0; at++) {
+        say_json = say_json || strcmp(argv[at], "--json") == 0;              /* also for what is wrong before it */
+    }
     for (int at = 1; at < argc; at++) {
         if (!only_operands && strcmp(argv[at], "--") == 0) {
             only_operands = 1;

@@ -10,7 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The head of target `name`: libFuzzer's one function, or in all.c one function of many. */
+#if defined(FUZZ_ALL)
+  #define FUZZ(name) static int fuzz_ ## name
+#else
+  #define FUZZ(name) int LLVMFuzzerTestOneInput
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#endif
 typedef struct fuzz_target { const char *name; int (*run)(const uint8_t *data, size_t size); } fuzz_target;
 extern const fuzz_target fuzz_targets[];         /* all.c; ends with a NULL name */
 

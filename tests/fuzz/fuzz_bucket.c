@@ -1,7 +1,7 @@
 /* Buckets and sidecars: sizes are proven before a record is read; every record of what opens can be read. */
 #include "fuzz.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+FUZZ(bucket)(const uint8_t *data, size_t size)
 {
     static const uint64_t dims[] = { 0, 1, 4, 5, 8 };
     ddb_ctx ctx = fuzz_ctx();

@@ -1,7 +1,7 @@
 /* Any bytes: the strict reader takes them or not, and what it takes the map helpers can walk. */
 #include "fuzz.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+FUZZ(cbor)(const uint8_t *data, size_t size)
 {
     ddb_ctx ctx = fuzz_ctx();
     ddb_slice all = ddb_bytes_slice(data, size), key = ddb_bytes_slice(NULL, 0), previous = ddb_bytes_slice(NULL, 0), raw, value;

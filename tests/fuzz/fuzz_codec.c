@@ -1,7 +1,7 @@
 /* VectorCompressor objects: decoded or refused; what decodes can score and decode any code that it calls valid. */
 #include "fuzz.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+FUZZ(codec)(const uint8_t *data, size_t size)
 {
     ddb_ctx ctx = fuzz_ctx();
     ddb_codec *codec = NULL;

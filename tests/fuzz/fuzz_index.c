@@ -1,7 +1,7 @@
 /* Spatial index objects: decoded or refused; what decodes can give a key or say why not. */
 #include "fuzz.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+FUZZ(index)(const uint8_t *data, size_t size)
 {
     ddb_ctx ctx = fuzz_ctx();
     ddb_index *index = NULL;

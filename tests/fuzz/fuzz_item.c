@@ -1,7 +1,7 @@
 /* ItemManifests: the chunks of what decodes add up to its size, one after the other. */
 #include "fuzz.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+FUZZ(item)(const uint8_t *data, size_t size)
 {
     static const uint64_t totals[] = { 0, 5, 16, 17, 32, 1000, UINT64_MAX };
     ddb_ctx ctx = fuzz_ctx();

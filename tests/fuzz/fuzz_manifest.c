@@ -1,7 +1,7 @@
 /* Manifests: decoded or refused; what was decoded is written again byte for byte; the schema in it too. */
 #include "fuzz.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+FUZZ(manifest)(const uint8_t *data, size_t size)
 {
     ddb_ctx ctx = fuzz_ctx();
     ddb_arena arena;

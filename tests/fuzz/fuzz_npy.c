@@ -5,7 +5,7 @@
 #undef main
 #include <unistd.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+FUZZ(npy)(const uint8_t *data, size_t size)
 {
     static char path[64];
     static int null = -1, messages = -1;
@@ -24,7 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     (void)fwrite(data, 1, size, f);
     (void)fclose(f);
     (void)dup2(null, 2);
-    if (load_vectors(path, 0, 1 << 16, &vectors, &count, &cols) != 0) { count = 0; }
+    if (load_vectors(path, 0, 1 << 16, 1, &vectors, &count, &cols) != 0) { count = 0; }
     free(vectors);
     if (open_anchors(&s, path) == 0 && s.rows > 0) {
         lines = s.rows;

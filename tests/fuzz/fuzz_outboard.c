@@ -2,7 +2,7 @@
    The first byte says which chunks are looked at, the second whether the subject itself is bent. */
 #include "fuzz.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+FUZZ(outboard)(const uint8_t *data, size_t size)
 {
     enum { SUBJECT = 5000 };
     ddb_ctx ctx = fuzz_ctx();

@@ -1,7 +1,7 @@
 /* Index pages of every kind of tree, as a root of some level and as a child. */
 #include "fuzz.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+FUZZ(page)(const uint8_t *data, size_t size)
 {
     static const char *const modalities[] = { "image.jpeg", "embedding.f32.dim=6.bucketed", "scalar.i64.field=i", "", "scalar.cat.field=c" };
     static const char *const algorithms[] = { "dreamdb.btree-int64", "dreamdb.btree-float64", "dreamdb.btree-string" };

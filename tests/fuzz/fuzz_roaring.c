@@ -1,7 +1,7 @@
 /* Postings: what decodes is sorted, is counted right, and comes back from the writer. */
 #include "fuzz.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+FUZZ(roaring)(const uint8_t *data, size_t size)
 {
     ddb_ctx ctx = fuzz_ctx();
     ddb_slice blob = ddb_bytes_slice(data, size);

@@ -1,7 +1,7 @@
 /* Tracks of every class: decoded or refused; what was decoded is written again byte for byte. */
 #include "fuzz.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+FUZZ(track)(const uint8_t *data, size_t size)
 {
     ddb_ctx ctx = fuzz_ctx();
     int cls;
