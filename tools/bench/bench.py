@@ -189,6 +189,7 @@ def main():
     ap.add_argument("--work", default=os.path.join(BUILD, "bench-work"))
     ap.add_argument("--only", default="hash,kernels,ingest,coded,append,small,query,scan,size")
     ap.add_argument("--sets", default="glove,fashion,mix384", help="of part query")
+    ap.add_argument("--cells", default="1", help="of part query: multiples of the sets' numbers of cells that we and the peers may use, as 1,2,4")
     ap.add_argument("--quick", action="store_true", help="part query: only the table beside the peers")
     args = ap.parse_args()
     lib, exe = build()
