@@ -22683,6 +22683,7 @@ struct dreamdb {
     uint32_t         cpu;
     char            *ref;
     uint64_t         cells_cap;           /* bytes of search layouts a view may keep */
+    uint64_t         few_rows;            /* room query: a predicate that keeps up to so many is answered from copies of them */
     uint64_t         pass_bytes;          /* working memory of a scan, count or train pass */
     ddb_port_mutex   lock;                /* guards tip, users of views, indexes */
     ddb_port_mutex   write_lock;          /* one writer at a time */
@@ -26454,6 +26455,7 @@ DDB_FN dreamdb_status ddb_scan_media(ddb_ctx *ctx, dreamdb_snapshot *view, const
 #define DDB_QUERY_MARGIN 3.0f            /* standard deviations: see room code and tools/bench (0 or 1 of 1,000 lists differ) */
 #define DDB_QUERY_BITS 1048576u          /* anchors: a bitmap of 128 kB is made for any predicate */
 #define DDB_QUERY_FEW 8u                 /* a predicate that keeps up to so many times top_k rows is answered from every cell */
+#define DDB_QUERY_FEW_FLOATS 524288u     /* and up to db->few_rows of so many numbers from copies of them: 2 MiB, what a scan reads too */
 #define DDB_QUERY_FILTERS 4u             /* answers of predicates that a view keeps */
 #define DDB_QUERY_SPARSE 4096u           /* a longer list of cells is compared with the Track's */
 #define DDB_QUERY_WIDE 8u                /* nprobe auto by calibration looks at so many times sqrt(k) cells at most */
@@ -26480,12 +26482,22 @@ typedef struct ddb_query_field {
     size_t count, cap, code_bytes;
     uint32_t dim;
     ddb_query_lane *lanes;               /* scratch of searches that are over */
+    struct ddb_query_map *map;           /* where each anchor is: made for the first predicate that keeps few rows, stays */
 } ddb_query_field;
+
+/* Where the rows of a field stand, by anchor; cells count in key order, so that places order as the Track does.  A view never changes, and
+   a cell that is built again is the same: places hold for its life. */
+typedef struct ddb_query_place { uint64_t anchor; uint32_t cell, row; } ddb_query_place;
+typedef struct ddb_query_map { ddb_query_place *places; uint8_t *keys; size_t count, room, key_bytes; } ddb_query_map;
+
+/* Copies of the few rows that a predicate keeps, in Track order: a cell without a set. */
+typedef struct ddb_query_few { ddb_query_cell cell; uint32_t dim; size_t code_bytes; bool mixed; } ddb_query_few;
 
 /* What a predicate keeps: a view never changes, so the last few are kept. */
 typedef struct ddb_query_filter {
     struct ddb_query_filter *next;
-    ddb_buf       key;                   /* the predicate as bytes */
+    ddb_buf       key;                   /* the field searched and the predicate, as bytes */
+    ddb_query_few *few;                  /* set once */
     ddb_scan_list list;
     uint64_t     *bits;
     size_t        bit_words, users;
@@ -26545,13 +26557,34 @@ DDB_FN void ddb_query_lanes_free(ddb_ctx *ctx, ddb_query_field *field)
     }
 }
 
+DDB_FN void ddb_query_few_free(ddb_ctx *ctx, ddb_query_few *few)
+{
+    if (few) {
+        ddb_mem_drop(ctx, few->cell.anchors, uint64_t, few->cell.room);
+        ddb_mem_drop(ctx, few->cell.rows, float, few->cell.room * few->dim);
+        ddb_mem_free(ctx, few->cell.codes, few->cell.room * few->code_bytes);
+        ddb_mem_drop(ctx, few, ddb_query_few, 1);
+    }
+}
+
+DDB_FN void ddb_query_map_free(ddb_ctx *ctx, ddb_query_map *map)
+{
+    if (map) {
+        ddb_mem_drop(ctx, map->places, ddb_query_place, map->room);
+        ddb_mem_free(ctx, map->keys, map->key_bytes);
+        ddb_mem_drop(ctx, map, ddb_query_map, 1);
+    }
+}
+
 DDB_FN uint64_t ddb_query_filter_bytes(const ddb_query_filter *filter)
 {
-    return sizeof *filter + filter->key.size + (filter->list.count + filter->bit_words) * sizeof(uint64_t);
+    return sizeof *filter + filter->key.size + (filter->list.count + filter->bit_words) * sizeof(uint64_t)
+        + (filter->few ? filter->few->cell.bytes : 0);
 }
 
 DDB_FN void ddb_query_filter_free(ddb_ctx *ctx, ddb_query_filter *filter)
 {
+    ddb_query_few_free(ctx, filter->few);
     ddb_scan_list_free(ctx, &filter->list);
     ddb_mem_drop(ctx, filter->bits, uint64_t, filter->bit_words);
     ddb_bytes_free(&filter->key);
@@ -26568,6 +26601,7 @@ DDB_FN void ddb_query_cells_free(ddb_ctx *ctx, void *user)
             ddb_mem_drop(ctx, field->cells[i], ddb_query_cell, 1);
         }
         ddb_query_lanes_free(ctx, field);
+        ddb_query_map_free(ctx, field->map);
         ddb_mem_drop(ctx, field->cells, ddb_query_cell *, field->cap);
         ddb_coll_map_free(ctx, &field->keys);
     }
@@ -26614,6 +26648,7 @@ typedef struct ddb_query_run {
     ddb_query_field  *table;
     const dreamdb_query *query;
     ddb_query_filter *where;
+    const ddb_query_cell *few;           /* all that the predicate keeps, if that is little */
     const ddb_codec  *codec;             /* NULL: floats are stored */
     uint32_t          dim, top_k, pool;  /* pool: of the best codes, when their exact vectors are looked at */
     bool              l2, has_where, rerank, automatic;
@@ -27147,6 +27182,9 @@ DDB_FN dreamdb_status ddb_query_pin(ddb_ctx *ctx, ddb_query_run *run, ddb_query_
 {
     dreamdb_status status = DREAMDB_OK;
     size_t missing = 0, pinned = 0;
+    if (run->few) {                                          /* copies are the filter's, which the run holds */
+        return DREAMDB_OK;
+    }
     ddb_port_lock(&run->cells->lock);
     for (; pinned < count && status == DREAMDB_OK; pinned++) {
         status = ddb_query_slot(ctx, run->table, probes[pinned].key, &probes[pinned].slot);
@@ -27186,6 +27224,9 @@ DDB_FN dreamdb_status ddb_query_pin(ddb_ctx *ctx, ddb_query_run *run, ddb_query_
 
 DDB_FN void ddb_query_unpin(ddb_ctx *ctx, ddb_query_run *run, const ddb_query_probe *probes, size_t count)
 {
+    if (run->few) {
+        return;
+    }
     ddb_port_lock(&run->cells->lock);
     for (size_t i = 0; i < count; i++) {
         probes[i].cell->pins--;
@@ -27261,19 +27302,29 @@ DDB_FN void ddb_query_scan_l2(ddb_query_one *one, const ddb_query_cell *cell, ui
     ddb_exact_leave(&env);
 }
 
+/* Room for the scores of count rows. */
+DDB_FN dreamdb_status ddb_query_scores(ddb_ctx *ctx, ddb_query_one *one, size_t count)
+{
+    if (count > one->score_cap) {
+        ddb_mem_drop(ctx, one->scores, float, one->score_cap);
+        one->score_cap = 0;
+        one->scores = ddb_mem_new(ctx, float, count);
+        if (!one->scores) {
+            return DREAMDB_ERR_MEMORY;
+        }
+        one->score_cap = count;
+    }
+    return DREAMDB_OK;
+}
+
 /* Scores of all rows of a coded cell: by their codes, or (--exact) by the vectors themselves where there are sidecars. */
 DDB_FN dreamdb_status ddb_query_scan_coded(ddb_ctx *ctx, ddb_query_one *one, const ddb_query_cell *cell, uint64_t base,
                                            const ddb_code_keep *keep)
 {
     const ddb_query_run *run = one->run;
-    if (cell->count > one->score_cap) {
-        ddb_mem_drop(ctx, one->scores, float, one->score_cap);
-        one->score_cap = 0;
-        one->scores = ddb_mem_new(ctx, float, cell->count);
-        if (!one->scores) {
-            return DREAMDB_ERR_MEMORY;
-        }
-        one->score_cap = cell->count;
+    dreamdb_status status = ddb_query_scores(ctx, one, cell->count);
+    if (status < 0) {
+        return status;
     }
     if (run->query->exact && !cell->rows && run->query->rerank == DREAMDB_RERANK_EXACT) {
         return ddb_mem_fail_at(ctx, DREAMDB_ERR_ARGUMENT, run->view->path, "query requires exact ranking, but field `%s` has records "
@@ -27577,6 +27628,35 @@ DDB_FN dreamdb_status ddb_query_one_end(ddb_ctx *ctx, ddb_query_one *one, ddb_qu
     return DREAMDB_OK;
 }
 
+/* The query over the copies of the rows that the predicate keeps: folds of them all. */
+DDB_FN dreamdb_status ddb_query_one_few(ddb_ctx *ctx, ddb_query_one *one, ddb_query_found *out, size_t *count)
+{
+    ddb_arena arena = {NULL, 0};
+    ddb_query_probe probe;
+    ddb_query_cell cell = *one->run->few;
+    memset(&probe, 0, sizeof probe);
+    probe.cell = &cell;
+    dreamdb_status status = ddb_query_one_begin(ctx, one, &arena);
+    if (status == DREAMDB_OK && cell.count > 0 && one->run->l2) {
+        ddb_query_scan_l2(one, &cell, 0, NULL);
+    } else if (status == DREAMDB_OK && cell.count > 0 && one->run->codec) {
+        status = ddb_query_scan_coded(ctx, one, &cell, 0, NULL);
+    } else if (status == DREAMDB_OK && cell.count > 0) {
+        status = ddb_query_scores(ctx, one, cell.count);
+        status = status < 0 ? status : ddb_code_room(ctx, one->lane->find, cell.count);
+        if (status == DREAMDB_OK) {
+            ddb_query_folds(ctx, cell.rows, cell.count, one->lane->vector, one->run->dim, one->scores);
+            for (size_t i = 0; i < cell.count; i++) {
+                ddb_bound_offer(&one->lane->find->heap, i, one->scores[i]);
+            }
+            ddb_query_anchors(one->lane->find, &probe, 1);
+        }
+    }
+    status = status < 0 ? status : ddb_query_one_end(ctx, one, &probe, 1, out, count);
+    ddb_mem_arena_free(ctx, &arena);
+    return status;
+}
+
 /* Cells to probe first under nprobe = auto: sqrt(k), which gave recall@10 of .96 and more on the sets of peers.md; LSH keeps the format's
    32. */
 DDB_FN uint64_t ddb_query_auto(const ddb_query_run *run)
@@ -27621,6 +27701,9 @@ DDB_FN dreamdb_status ddb_query_one_run(ddb_ctx *ctx, ddb_query_one *one, ddb_qu
     dreamdb_status status = DREAMDB_OK;
     if (one->run->has_where && one->run->where->list.count == 0) {
         return DREAMDB_OK;                                     /* *count is 0 */
+    }
+    if (one->run->few) {
+        return ddb_query_one_few(ctx, one, out, count);
     }
     if (gap < 0 && ddb_index_k(one->run->field->index) > 0 && nprobe >= ddb_index_k(one->run->field->index)) {
         nprobe = 0;                                            /* all cells there can be: those of the Track are fewer */
@@ -27806,6 +27889,7 @@ DDB_FN dreamdb_status ddb_query_filter_take(ddb_ctx *ctx, ddb_query_run *run, co
         return DREAMDB_ERR_MEMORY;
     }
     ddb_bytes_init(&fresh->key, ctx);
+    ddb_bytes_put(&fresh->key, &run->field, sizeof run->field);
     ddb_query_filter_key(&fresh->key, where, depth);
     dreamdb_status status = ddb_bytes_status(&fresh->key);
     ddb_port_lock(&run->cells->lock);
@@ -27862,6 +27946,254 @@ DDB_FN void ddb_query_filter_give(ddb_ctx *ctx, ddb_query_run *run)
     ddb_port_unlock(&run->cells->lock);
 }
 
+/* ---- Predicates that keep few rows: copies of them ---- */
+
+/* Calls each(user, cell) for the pinned cells of all probes, in order. */
+typedef dreamdb_status (*ddb_query_visit_fn)(ddb_ctx *ctx, void *user, const ddb_query_probe *probe);
+DDB_FN dreamdb_status ddb_query_visit(ddb_ctx *ctx, ddb_query_run *run, ddb_query_probe *probes, size_t count, ddb_query_visit_fn each,
+                                      void *user)
+{
+    dreamdb_status status = DREAMDB_OK;
+    for (size_t from = 0; from < count && status == DREAMDB_OK; from += DDB_QUERY_CHUNK) {
+        size_t n = count - from < DDB_QUERY_CHUNK ? count - from : DDB_QUERY_CHUNK;
+        status = ddb_query_pin(ctx, run, probes + from, n, false);
+        if (status < 0) {
+            return status;
+        }
+        for (size_t i = 0; i < n && status == DREAMDB_OK; i++) {
+            status = each(ctx, user, probes + from + i);
+        }
+        ddb_query_unpin(ctx, run, probes + from, n);
+    }
+    return status;
+}
+
+DDB_FN dreamdb_status ddb_query_map_add(ddb_ctx *ctx, ddb_query_map *to, ddb_query_place place)
+{
+    if (to->count == to->room) {
+        size_t room = to->room > 0 ? to->room * 2 : 64;
+        ddb_query_place *more = (ddb_query_place *)ddb_mem_resize(ctx, to->places, to->room * sizeof *more, room * sizeof *more);
+        if (!more) {
+            return DREAMDB_ERR_MEMORY;
+        }
+        to->places = more;
+        to->room = room;
+    }
+    to->places[to->count++] = place;
+    return DREAMDB_OK;
+}
+
+/* Adds the rows of a cell; keep not NULL: those that it keeps. */
+typedef struct ddb_query_walk { ddb_query_map *map; const ddb_code_keep *keep; } ddb_query_walk;
+DDB_FN dreamdb_status ddb_query_map_cell(ddb_ctx *ctx, void *user, const ddb_query_probe *probe)
+{
+    ddb_query_walk *walk = (ddb_query_walk *)user;
+    dreamdb_status status = DREAMDB_OK;
+    ddb_code_keep keep;
+    ddb_query_place place;
+    memset(&keep, 0, sizeof keep);
+    keep = walk->keep ? *walk->keep : keep;
+    keep.anchors = probe->cell->anchors;
+    place.cell = (uint32_t)probe->rank;
+    for (size_t i = 0; i < probe->cell->count && status == DREAMDB_OK; i++) {
+        place.anchor = probe->cell->anchors[i];
+        place.row = (uint32_t)i;
+        status = !walk->keep || ddb_code_keeps(&keep, i) ? ddb_query_map_add(ctx, walk->map, place) : DREAMDB_OK;
+    }
+    return status;
+}
+
+DDB_FN int ddb_query_place_by_anchor(const void *a, const void *b, void *user)
+{
+    const ddb_query_place *x = (const ddb_query_place *)a, *y = (const ddb_query_place *)b;
+    (void)user;
+    return x->anchor < y->anchor ? -1 : x->anchor > y->anchor;
+}
+
+DDB_FN int ddb_query_place_in_order(const void *a, const void *b, void *user)
+{
+    const ddb_query_place *x = (const ddb_query_place *)a, *y = (const ddb_query_place *)b;
+    (void)user;
+    return x->cell != y->cell ? (x->cell < y->cell ? -1 : 1) : x->row < y->row ? -1 : x->row > y->row;
+}
+
+/* A map of all rows, or with keep of those that it keeps: goes over every cell of the field. */
+DDB_FN dreamdb_status ddb_query_map_make(ddb_ctx *ctx, ddb_query_run *run, const ddb_code_keep *keep, uint64_t room, ddb_query_map **out)
+{
+    size_t key_size = ddb_index_key_size(run->field->index), count = 0;
+    ddb_arena arena = {NULL, 0};
+    uint8_t *keys = NULL;
+    ddb_query_walk walk;
+    ddb_query_map *map = ddb_mem_new(ctx, ddb_query_map, 1);
+    walk.map = *out = map;
+    walk.keep = keep;
+    dreamdb_status status = map ? ddb_query_all_keys(ctx, run, &arena, &keys, &count) : DREAMDB_ERR_MEMORY;
+    ddb_query_probe *probes = status == DREAMDB_OK ? ddb_mem_arena_new(ctx, &arena, ddb_query_probe, count) : NULL;
+    if (probes) {
+        map->places = ddb_mem_new(ctx, ddb_query_place, (size_t)room);
+        map->room = map->places ? (size_t)room : 0;
+        map->keys = (uint8_t *)ddb_mem_alloc(ctx, count * key_size);
+        map->key_bytes = map->keys ? count * key_size : 0;
+    }
+    if (status == DREAMDB_OK && (!probes || !map->places || !map->keys)) {
+        status = DREAMDB_ERR_MEMORY;
+    }
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        probes[i].key = (const uint8_t *)memcpy(map->keys + i * key_size, keys + i * key_size, key_size);
+        probes[i].rank = i;
+    }
+    status = status < 0 ? status : ddb_query_visit(ctx, run, probes, count, ddb_query_map_cell, &walk);
+    status = status < 0 ? status : ddb_coll_sort(ctx, map->places, map->count, sizeof *map->places, ddb_query_place_by_anchor, NULL);
+    ddb_mem_arena_free(ctx, &arena);
+    return status;
+}
+
+/* The field's map, made once and kept, if it takes no more than a quarter of the cap; else one of this predicate's rows alone, which is
+   the caller's (*mine). */
+DDB_FN dreamdb_status ddb_query_map_of(ddb_ctx *ctx, ddb_query_run *run, ddb_query_map **out, ddb_query_map **mine)
+{
+    uint64_t most = 0;
+    ddb_port_lock(&run->cells->lock);
+    *out = run->table->map;
+    ddb_port_unlock(&run->cells->lock);
+    dreamdb_status status = *out ? DREAMDB_OK : ddb_scan_records(ctx, run->view, run->field, 0, UINT64_MAX, &most);
+    if (*out || status < 0) {
+        return status;
+    }
+    bool whole = most <= run->view->db->cells_cap / 4 / sizeof(ddb_query_place);
+    status = ddb_query_map_make(ctx, run, whole ? NULL : &run->where->keep, whole ? most : run->where->list.count, mine);
+    *out = *mine;
+    if (status < 0 || !whole) {
+        return status;
+    }
+    ddb_port_lock(&run->cells->lock);
+    if (!run->table->map) {                                  /* nobody was faster */
+        run->table->map = *mine;
+        run->cells->bytes += (*mine)->room * sizeof(ddb_query_place) + (*mine)->key_bytes;
+        *mine = NULL;
+    }
+    *out = run->table->map;
+    ddb_port_unlock(&run->cells->lock);
+    return DREAMDB_OK;
+}
+
+/* The places of the kept anchors, in order of cells and rows. */
+DDB_FN dreamdb_status ddb_query_map_pick(ddb_ctx *ctx, const ddb_query_run *run, const ddb_query_map *map, ddb_query_map *picked)
+{
+    const ddb_scan_list *list = &run->where->list;
+    dreamdb_status status = DREAMDB_OK;
+    for (size_t i = 0; i < list->count && status == DREAMDB_OK; i++) {
+        size_t from = 0, to = map->count;
+        while (from < to) {
+            size_t middle = from + (to - from) / 2;
+            from = map->places[middle].anchor < list->anchors[i] ? middle + 1 : from;
+            to = map->places[middle].anchor < list->anchors[i] ? to : middle;
+        }
+        for (; from < map->count && map->places[from].anchor == list->anchors[i] && status == DREAMDB_OK; from++) {
+            status = ddb_query_map_add(ctx, picked, map->places[from]);
+        }
+    }
+    return status < 0 ? status : ddb_coll_sort(ctx, picked->places, picked->count, sizeof *picked->places, ddb_query_place_in_order, NULL);
+}
+
+/* Copies the picked rows of a cell. */
+typedef struct ddb_query_copy { const ddb_query_map *picked; ddb_query_few *few; size_t at; } ddb_query_copy;
+DDB_FN dreamdb_status ddb_query_copy_cell(ddb_ctx *ctx, void *user, const ddb_query_probe *probe)
+{
+    ddb_query_copy *copy = (ddb_query_copy *)user;
+    ddb_query_few *few = copy->few;
+    ddb_query_cell *to = &few->cell;
+    const ddb_query_cell *cell = probe->cell;
+    const float *rows = cell->set ? cell->set->rows : cell->rows;
+    if (!to->rows && rows && to->count == 0) {
+        to->rows = ddb_mem_new(ctx, float, to->room * few->dim);
+        if (!to->rows) {
+            return DREAMDB_ERR_MEMORY;
+        }
+    }
+    few->mixed = few->mixed || (rows != NULL) != (to->rows != NULL);
+    for (; copy->at < copy->picked->count && copy->picked->places[copy->at].cell == probe->rank && !few->mixed; copy->at++) {
+        size_t row = copy->picked->places[copy->at].row;
+        to->anchors[to->count] = cell->anchors[row];
+        if (rows) {
+            memcpy(to->rows + to->count * few->dim, rows + row * few->dim, few->dim * sizeof(float));
+        }
+        if (few->code_bytes > 0) {
+            memcpy(to->codes + to->count * few->code_bytes, cell->codes + row * few->code_bytes, few->code_bytes);
+        }
+        to->count++;
+    }
+    return DREAMDB_OK;
+}
+
+/* Makes the copies of picked places. */
+DDB_FN dreamdb_status ddb_query_few_make(ddb_ctx *ctx, ddb_query_run *run, const ddb_query_map *map, const ddb_query_map *picked,
+                                         ddb_query_few *few)
+{
+    size_t key_size = ddb_index_key_size(run->field->index), count = 0;
+    ddb_arena arena = {NULL, 0};
+    ddb_query_probe *probes = ddb_mem_arena_new(ctx, &arena, ddb_query_probe, picked->count);
+    ddb_query_copy copy;
+    copy.picked = picked;
+    copy.few = few;
+    copy.at = 0;
+    few->dim = run->dim;
+    few->code_bytes = run->codec ? run->codec->code_bytes : 0;
+    few->cell.anchors = ddb_mem_new(ctx, uint64_t, picked->count);
+    few->cell.codes = few->code_bytes > 0 ? (uint8_t *)ddb_mem_array(ctx, picked->count, few->code_bytes) : NULL;
+    few->cell.room = picked->count;
+    dreamdb_status status = probes && few->cell.anchors && (few->cell.codes || few->code_bytes == 0) ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    for (size_t i = 0; i < picked->count && status == DREAMDB_OK; i++) {
+        if (i == 0 || picked->places[i].cell != picked->places[i - 1].cell) {
+            probes[count].key = map->keys + picked->places[i].cell * key_size;
+            probes[count++].rank = picked->places[i].cell;
+        }
+    }
+    status = status < 0 ? status : ddb_query_visit(ctx, run, probes, count, ddb_query_copy_cell, &copy);
+    few->cell.bytes = sizeof *few + few->cell.room * (sizeof(uint64_t) + few->code_bytes
+                                                      + (few->cell.rows ? few->dim * sizeof(float) : 0));
+    ddb_mem_arena_free(ctx, &arena);
+    return status;
+}
+
+/* Finds, or makes, the copies of what the predicate keeps, if that is little and the search is not kept to a number of cells: whether it is
+   depends on what is asked and stored alone, not on memory, so that the answer does not either. */
+DDB_FN dreamdb_status ddb_query_few_take(ddb_ctx *ctx, ddb_query_run *run)
+{
+    uint64_t kept = run->where ? run->where->list.count : 0;
+    ddb_query_map *map = NULL, *mine = NULL, picked;
+    ddb_query_few *few = NULL;
+    if (kept == 0 || kept > run->view->db->few_rows || kept * run->dim > DDB_QUERY_FEW_FLOATS
+        || !(run->query->exact || run->automatic || run->query->nprobe == 0)) {
+        return DREAMDB_OK;
+    }
+    memset(&picked, 0, sizeof picked);
+    ddb_port_lock(&run->cells->lock);
+    const ddb_query_few *there = run->where->few;
+    ddb_port_unlock(&run->cells->lock);
+    dreamdb_status status = there ? DREAMDB_OK : ddb_query_map_of(ctx, run, &map, &mine);
+    if (!there && status == DREAMDB_OK) {
+        few = ddb_mem_new(ctx, ddb_query_few, 1);
+        status = few ? ddb_query_map_pick(ctx, run, map, &picked) : DREAMDB_ERR_MEMORY;
+        status = status < 0 ? status : ddb_query_few_make(ctx, run, map, &picked, few);
+    }
+    if (!there && status == DREAMDB_OK) {
+        ddb_port_lock(&run->cells->lock);
+        if (!run->where->few) {
+            run->where->few = few;
+            run->cells->bytes += few->cell.bytes;
+            few = NULL;
+        }
+        there = run->where->few;
+        ddb_port_unlock(&run->cells->lock);
+    }
+    run->few = there && !there->mixed ? &there->cell : NULL;
+    ddb_query_few_free(ctx, few);
+    ddb_query_map_free(ctx, mine);
+    ddb_mem_drop(ctx, picked.places, ddb_query_place, picked.room);
+    return status;
+}
+
 /* What nprobe auto asks for: the gap of the wanted recall, below 0 if the index was not calibrated. */
 DDB_FN dreamdb_status ddb_query_run_recall(ddb_ctx *ctx, const dreamdb_query *query, ddb_query_run *run)
 {
@@ -27891,10 +28223,6 @@ DDB_FN dreamdb_status ddb_query_run_open(ddb_ctx *ctx, dreamdb_snapshot *view, c
     if (status == DREAMDB_OK) {
         status = ddb_query_cells_of(ctx, view, &run->cells);
     }
-    if (status == DREAMDB_OK && query->where) {
-        status = ddb_query_filter_take(ctx, run, query->where);
-        run->has_where = run->where != NULL;
-    }
     if (status < 0) {
         return status;
     }
@@ -27922,6 +28250,11 @@ DDB_FN dreamdb_status ddb_query_run_open(ddb_ctx *ctx, dreamdb_snapshot *view, c
     run->table->keys.key_size = ddb_index_key_size(run->field->index);
     ddb_port_unlock(&run->cells->lock);
     run->margin = query->exact || query->proven ? 0.0f : DDB_QUERY_MARGIN;
+    if (query->where) {
+        status = ddb_query_filter_take(ctx, run, query->where);
+        run->has_where = run->where != NULL;
+        status = status < 0 ? status : ddb_query_few_take(ctx, run);
+    }
     return status;
 }
 
@@ -29063,6 +29396,7 @@ DDB_FN dreamdb_status ddb_api_handle(ddb_ctx *ctx, const dreamdb_config *config,
     db->allocator = ctx->allocator;
     db->cpu = ctx->cpu;
     db->cells_cap = cache / 2;
+    db->few_rows = 1024;                                   /* folding them costs what a scan of some cells costs */
     db->pass_bytes = cache / 4 > ((uint64_t)64 << 10) ? cache / 4 : (uint64_t)64 << 10;      /* less would only mean more passes */
     db->ref = (char *)ddb_mem_alloc(ctx, strlen(ref) + 1);
     dreamdb_status status = db->ref ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
