@@ -26455,7 +26455,7 @@ DDB_FN dreamdb_status ddb_scan_media(ddb_ctx *ctx, dreamdb_snapshot *view, const
 #define DDB_QUERY_MARGIN 3.0f            /* standard deviations: see room code and tools/bench (0 or 1 of 1,000 lists differ) */
 #define DDB_QUERY_BITS 1048576u          /* anchors: a bitmap of 128 kB is made for any predicate */
 #define DDB_QUERY_FEW 8u                 /* a predicate that keeps up to so many times top_k rows is answered from every cell */
-#define DDB_QUERY_FEW_FLOATS 524288u     /* and up to db->few_rows of so many numbers from copies of them: 2 MiB, what a scan reads too */
+#define DDB_QUERY_FEW_FLOATS 786432u     /* and up to db->few_rows of so many numbers from copies of them: 3 MiB take about two searches */
 #define DDB_QUERY_FILTERS 4u             /* answers of predicates that a view keeps */
 #define DDB_QUERY_SPARSE 4096u           /* a longer list of cells is compared with the Track's */
 #define DDB_QUERY_WIDE 8u                /* nprobe auto by calibration looks at so many times sqrt(k) cells at most */
@@ -26483,6 +26483,7 @@ typedef struct ddb_query_field {
     uint32_t dim;
     ddb_query_lane *lanes;               /* scratch of searches that are over */
     struct ddb_query_map *map;           /* where each anchor is: made for the first predicate that keeps few rows, stays */
+    uint64_t records, cells_there;       /* of the Track, by a walk over it; 0 = not counted yet */
 } ddb_query_field;
 
 /* Where the rows of a field stand, by anchor; cells count in key order, so that places order as the Track does.  A view never changes, and
@@ -27472,6 +27473,33 @@ DDB_FN dreamdb_status ddb_query_all_keys(ddb_ctx *ctx, const ddb_query_run *run,
     return status == DREAMDB_OK && !*keys ? DREAMDB_ERR_MEMORY : status;
 }
 
+/* The records and the cells of the Track, by a walk over its rows, once a view: the total that a paged Track tells is nobody's promise. */
+DDB_FN dreamdb_status ddb_query_counted(ddb_ctx *ctx, const ddb_query_run *run, uint64_t *records, uint64_t *cells)
+{
+    size_t count = 0;
+    ddb_arena arena = {NULL, 0};
+    uint8_t *keys = NULL;
+    dreamdb_status status = DREAMDB_OK;
+    ddb_port_lock(&run->cells->lock);
+    *records = run->table->records;
+    *cells = run->table->cells_there;
+    ddb_port_unlock(&run->cells->lock);
+    if (*cells > 0) {
+        return DREAMDB_OK;
+    }
+    status = ddb_scan_records(ctx, run->view, run->field, 0, UINT64_MAX, records);
+    status = status < 0 ? status : ddb_query_all_keys(ctx, run, &arena, &keys, &count);
+    ddb_mem_arena_free(ctx, &arena);
+    *cells = count;
+    if (status == DREAMDB_OK) {
+        ddb_port_lock(&run->cells->lock);
+        run->table->records = *records;
+        run->table->cells_there = count;
+        ddb_port_unlock(&run->cells->lock);
+    }
+    return status;
+}
+
 /* Leaves only keys of cells that the Track has: a long list may name millions that hold nothing. */
 DDB_FN dreamdb_status ddb_query_only_there(ddb_ctx *ctx, const ddb_query_run *run, uint8_t *keys, size_t *count)
 {
@@ -27672,11 +27700,19 @@ DDB_FN uint64_t ddb_query_auto(const ddb_query_run *run)
 }
 
 /* The next number of cells when `tried` held too little; 0, all that there are, once asking for more is no cheaper. */
-DDB_FN uint64_t ddb_query_wider(const ddb_query_run *run, uint64_t tried)
+DDB_FN dreamdb_status ddb_query_wider(ddb_ctx *ctx, const ddb_query_run *run, uint64_t tried, uint64_t *next)
+{
+    uint64_t records = 0, cells = 0;
+    dreamdb_status status = ddb_query_counted(ctx, run, &records, &cells);
+    *next = tried >= cells / 4 ? 0 : tried * 4;
+    return status;
+}
+
+/* A first guess of the same, without a walk: whatever a Track tells, the list that follows is short. */
+DDB_FN bool ddb_query_most(const ddb_query_run *run, uint64_t nprobe)
 {
     const ddb_track *track = &run->field->track;
-    uint64_t rows = track->form == DDB_TRACK_INLINE ? track->row_count : track->total;
-    return tried >= rows / 4 ? 0 : tried * 4;
+    return nprobe / 4 >= (track->form == DDB_TRACK_INLINE ? track->row_count : track->total) / 4;
 }
 
 /* Is the list shorter than it could be, though the predicate keeps more rows? */
@@ -27696,7 +27732,7 @@ DDB_FN dreamdb_status ddb_query_one_run(ddb_ctx *ctx, ddb_query_one *one, ddb_qu
     uint64_t nprobe = query->exact || few ? 0 : automatic ? ddb_query_auto(one->run) : query->nprobe > 0 ? query->nprobe : 32;
     float gap = automatic ? one->run->gap : -1.0f;
     nprobe *= gap >= 0 ? DDB_QUERY_WIDE : 1;
-    nprobe = automatic && gap < 0 && nprobe > 0 && ddb_query_wider(one->run, nprobe / 4) == 0 ? 0 : nprobe;
+    nprobe = automatic && gap < 0 && ddb_query_most(one->run, nprobe) ? 0 : nprobe;
     uint64_t enough = (uint64_t)one->run->top_k * 4;
     dreamdb_status status = DREAMDB_OK;
     if (one->run->has_where && one->run->where->list.count == 0) {
@@ -27727,7 +27763,14 @@ DDB_FN dreamdb_status ddb_query_one_run(ddb_ctx *ctx, ddb_query_one *one, ddb_qu
         if (!more) {
             return status;
         }
-        nprobe = gap >= 0 || probe_count == nprobe ? ddb_query_wider(one->run, probe_count) : 0;       /* fewer: the list's end */
+        if (gap >= 0 || probe_count == nprobe) {
+            status = ddb_query_wider(ctx, one->run, probe_count, &nprobe);
+        } else {
+            nprobe = 0;                                        /* the list's end */
+        }
+        if (status < 0) {
+            return status;
+        }
         gap = -1.0f;
     }
 }
@@ -28052,11 +28095,11 @@ DDB_FN dreamdb_status ddb_query_map_make(ddb_ctx *ctx, ddb_query_run *run, const
    the caller's (*mine). */
 DDB_FN dreamdb_status ddb_query_map_of(ddb_ctx *ctx, ddb_query_run *run, ddb_query_map **out, ddb_query_map **mine)
 {
-    uint64_t most = 0;
+    uint64_t most = 0, cells = 0;
     ddb_port_lock(&run->cells->lock);
     *out = run->table->map;
     ddb_port_unlock(&run->cells->lock);
-    dreamdb_status status = *out ? DREAMDB_OK : ddb_scan_records(ctx, run->view, run->field, 0, UINT64_MAX, &most);
+    dreamdb_status status = *out ? DREAMDB_OK : ddb_query_counted(ctx, run, &most, &cells);
     if (*out || status < 0) {
         return status;
     }
@@ -28203,7 +28246,17 @@ DDB_FN dreamdb_status ddb_query_run_recall(ddb_ctx *ctx, const dreamdb_query *qu
     if (!(wanted >= 0 && wanted <= 1)) {
         return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "recall must be between 0 and 1 (0 = 0.95)");
     }
-    return run->automatic ? ddb_view_gap(ctx, run->view, run->field, wanted > 0 ? wanted : 0.95f, &run->gap) : DREAMDB_OK;
+    wanted = wanted > 0 ? wanted : 0.95f;
+    if (run->automatic && run->where) {                      /* the nearest that a predicate keeps lie farther off */
+        uint64_t records = 0, cells = 0;
+        dreamdb_status status = ddb_query_counted(ctx, run, &records, &cells);
+        if (status < 0) {
+            return status;
+        }
+        float least = run->where->list.count < records / 32 ? 0.999f : run->where->list.count < records / 4 ? 0.99f : 0.0f;
+        wanted = wanted < least ? least : wanted;
+    }
+    return run->automatic ? ddb_view_gap(ctx, run->view, run->field, wanted, &run->gap) : DREAMDB_OK;
 }
 
 /* Opens the run: field, Track, index, predicate, tables. */
@@ -28230,13 +28283,12 @@ DDB_FN dreamdb_status ddb_query_run_open(ddb_ctx *ctx, dreamdb_snapshot *view, c
     run->dim = (uint32_t)run->field->schema->dim;
     run->top_k = query->top_k > 0 ? query->top_k : 10;
     status = ddb_query_run_pool(ctx, query, run);
-    status = status < 0 ? status : ddb_query_run_recall(ctx, query, run);
     if (status < 0) {
         return status;
     }
     if (run->top_k > DDB_QUERY_TOP || run->pool > DDB_QUERY_TOP) {         /* memory follows the rows there are, not what was asked for */
-        uint64_t most = 0;
-        status = ddb_scan_records(ctx, view, run->field, 0, UINT64_MAX, &most);
+        uint64_t most = 0, cells = 0;
+        status = ddb_query_counted(ctx, run, &most, &cells);
         if (status < 0) {
             return status;
         }
@@ -28253,9 +28305,9 @@ DDB_FN dreamdb_status ddb_query_run_open(ddb_ctx *ctx, dreamdb_snapshot *view, c
     if (query->where) {
         status = ddb_query_filter_take(ctx, run, query->where);
         run->has_where = run->where != NULL;
-        status = status < 0 ? status : ddb_query_few_take(ctx, run);
     }
-    return status;
+    status = status < 0 ? status : ddb_query_run_recall(ctx, query, run);
+    return status < 0 ? status : ddb_query_few_take(ctx, run);
 }
 
 /* The result's own memory begins with the public struct. */
@@ -29396,7 +29448,7 @@ DDB_FN dreamdb_status ddb_api_handle(ddb_ctx *ctx, const dreamdb_config *config,
     db->allocator = ctx->allocator;
     db->cpu = ctx->cpu;
     db->cells_cap = cache / 2;
-    db->few_rows = 1024;                                   /* folding them costs what a scan of some cells costs */
+    db->few_rows = 4096;                                   /* folding them costs what a scan of some cells costs */
     db->pass_bytes = cache / 4 > ((uint64_t)64 << 10) ? cache / 4 : (uint64_t)64 << 10;      /* less would only mean more passes */
     db->ref = (char *)ddb_mem_alloc(ctx, strlen(ref) + 1);
     dreamdb_status status = db->ref ? DREAMDB_OK : DREAMDB_ERR_MEMORY;

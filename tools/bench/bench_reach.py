@@ -26,6 +26,26 @@ def told(name, what, got):
     print("%-8s %-34s %9.1f us%s" % (name, what, got["new"], "   before %9.1f   ratio %.2f" % (old, got["new"] / old) if old else ""), flush=True)
 
 
+def fresh(name, share, base, ours, at, d, rounds):
+    """A predicate that nobody asked before, each time."""
+    turn = {who: 0 for who in ours}
+    def one(who, o, i):
+        turn[who] += 1
+        o.call(at + i * d * 4, 1, 0, 0, int(len(base) * share) + turn[who] % 97)
+    told(name, "keeps %.1f%%, a new predicate each" % (share * 100), turns({who: lambda i, w=who, o=o: one(w, o, i) for who, o in ours.items()}, 19, rounds))
+
+
+def right(name, share, base, ours, at, d):
+    """How many of the ten nearest rows that the predicate keeps are found."""
+    end, o = int(len(base) * share), ours["new"]
+    want = [set(o.call(at + i * d * 4, 1, 0, 1, end)[0]) for i in range(100)]
+    text = ""
+    for what, nprobe in (("not given", 0), ("auto", 0xffffffff), ("%d" % PROBES[name], PROBES[name])):
+        got = [set(o.call(at + i * d * 4, 1, nprobe, 0, end)[0]) for i in range(100)]
+        text += "  nprobe %s %.3f" % (what, np.mean([len(a & b) / 10 for a, b in zip(want, got)]))
+    print("%-8s keeps %.1f%%: recall%s" % (name, share * 100, text), flush=True)
+
+
 def main():
     ap = argparse.ArgumentParser(description=__doc__)
     ap.add_argument("--data", default=os.path.join(bench.BUILD, "bench-data"))
@@ -55,6 +75,10 @@ def main():
                     ask("keeps %.1f%%" % (share * 100), 60, args.rounds, nprobe, 0, int(len(base) * share))
                 for share in SHARES[:3]:
                     ask("keeps %.1f%%, nprobe not given" % (share * 100), 30, args.rounds, 0, 0, int(len(base) * share))
+                for share in SHARES[:3]:
+                    fresh(name, share, base, ours, at, d, args.rounds)
+                for share in SHARES:
+                    right(name, share, base, ours, at, d)
             if "one" in args.only:
                 ask("one query, %d threads" % threads, 100, args.rounds, nprobe)
                 ask("one query, 8 x the cells, %d threads" % threads, 40, args.rounds, nprobe * 8 if name != "mix384" else 223)
