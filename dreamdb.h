@@ -26460,7 +26460,8 @@ DDB_FN dreamdb_status ddb_scan_media(ddb_ctx *ctx, dreamdb_snapshot *view, const
 #define DDB_QUERY_SPARSE 4096u           /* a longer list of cells is compared with the Track's */
 #define DDB_QUERY_WIDE 8u                /* nprobe auto by calibration looks at so many times sqrt(k) cells at most */
 #define DDB_QUERY_LANE 65536u            /* candidates or hits of a lane that is kept */
-#define DDB_QUERY_LOAD_BYTES (64u << 20) /* buckets fetched in one batch when cells are built */
+#define DDB_QUERY_LOAD_BYTES (64u << 20) /* buckets fetched in one batch from a remote store when cells are built */
+#define DDB_QUERY_LOAD_LOCAL (8u << 20)  /* and from one without latency: the next batch finds its memory warm */
 
 /* One cell ready to scan. */
 typedef struct ddb_query_cell {
@@ -26509,7 +26510,7 @@ struct ddb_query_cells {
     ddb_port_mutex lock;
     ddb_query_field *fields;
     size_t field_count;
-    uint64_t bytes, clock;
+    uint64_t bytes, pinned, clock;       /* bytes: of all that is kept; pinned: of cells with pins */
     ddb_query_filter *filters;
 };
 typedef struct ddb_query_cells ddb_query_cells;
@@ -26530,7 +26531,7 @@ DDB_FN void ddb_query_cell_drop(ddb_ctx *ctx, ddb_query_cells *all, const ddb_qu
 }
 
 /* A probed cell: its packed key, its rank among the probed in key order, its slot. */
-typedef struct ddb_query_probe { const uint8_t *key; uint64_t rank; size_t slot; ddb_query_cell *cell; } ddb_query_probe;
+typedef struct ddb_query_probe { const uint8_t *key; uint64_t rank, bytes; size_t slot; ddb_query_cell *cell; } ddb_query_probe;
 
 /* What one running query needs, kept for the next one. */
 struct ddb_query_lane {
@@ -27013,10 +27014,12 @@ DDB_FN dreamdb_status ddb_query_wish(ddb_ctx *ctx, const ddb_query_run *run, ddb
         wants[i].path = ddb_bucket_path(ctx, arena, folder, rows + i);
         wants[i].addr = rows[i].addr;
         wants[i].size = rows[i].size;
+        wants[i].flags = DDB_OBJECT_NO_CACHE;                  /* the cell is what is kept */
         if (run->codec && (rows[i].flags & DDB_ROW_SIDECAR)) {
             ddb_object_want *side = wants + (*total)++;
             side->path = ddb_bucket_sidecar_path(ctx, arena, folder, rows + i);
             side->addr = rows[i].sidecar;
+            side->flags = DDB_OBJECT_NO_CACHE;
             sidecars[i] = side;
             folder = side->path ? folder : NULL;
         }
@@ -27067,6 +27070,7 @@ DDB_FN dreamdb_status ddb_query_build_group(ddb_ctx *ctx, ddb_query_run *run, dd
         cell->pins = pins;
         cell->used = ++run->cells->clock;
         run->cells->bytes += cell->bytes;
+        run->cells->pinned += builds[k].status < 0 ? 0 : cell->bytes;
         if (builds[k].status < 0) {
             ddb_query_cell_drop(ctx, run->cells, run->table, cell);
             status = status < 0 ? status : ddb_mem_adopt(ctx, &builds[k].error);
@@ -27075,36 +27079,6 @@ DDB_FN dreamdb_status ddb_query_build_group(ddb_ctx *ctx, ddb_query_run *run, dd
     for (size_t i = 0; i < total; i++) {
         ddb_object_release(run->view->db->env, &wants[i].object);
     }
-    return status;
-}
-
-/* Builds the missing cells of a sorted list of keys: Track rows, then buckets in batches of bounded bytes. */
-DDB_FN dreamdb_status ddb_query_load(ddb_ctx *ctx, ddb_query_run *run, const ddb_slice *keys, const size_t *slots, size_t count)
-{
-    ddb_arena arena = {NULL, 0};
-    ddb_track_select select;
-    ddb_row *rows = NULL;
-    size_t row_count = 0, from = 0, key = 0;
-    memset(&select, 0, sizeof select);
-    select.keys = keys;
-    select.key_count = count;
-    dreamdb_status status = ddb_track_collect(ctx, run->view->db->env, &arena, &run->field->track, &select, &rows, &row_count);
-    while (key < count && status == DREAMDB_OK) {
-        size_t to = from, first = key;
-        uint64_t bytes = 0;
-        while (key < count && (bytes < DDB_QUERY_LOAD_BYTES || key == first)) {
-            for (; to < row_count && ddb_bytes_equal(rows[to].key, keys[key]); to++) {
-                bytes += rows[to].size;
-            }
-            key++;
-        }
-        status = ddb_query_build_group(ctx, run, &arena, rows + from, to - from, keys + first, slots + first, key - first);
-        from = to;
-    }
-    if (status == DREAMDB_OK && from != row_count) {
-        status = ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, run->view->path, "the Track gives rows of a cell that is not in its place");
-    }
-    ddb_mem_arena_free(ctx, &arena);
     return status;
 }
 
@@ -27147,42 +27121,120 @@ DDB_FN dreamdb_status ddb_query_slot(ddb_ctx *ctx, ddb_query_field *table, const
     return DREAMDB_OK;
 }
 
-/* Finds what is missing among the probes (slots set), sorted by key. */
+/* Cells to be loaded, sorted by key; ends[i]: where the Track's rows of the i-th end. */
+typedef struct ddb_query_lack { ddb_query_probe **order; ddb_slice *keys; size_t *slots, *ends, count; } ddb_query_lack;
+
+/* Finds what is missing among the probes (slots set). */
 DDB_FN dreamdb_status ddb_query_missing(ddb_ctx *ctx, ddb_query_run *run, ddb_arena *arena, ddb_query_probe *probes, size_t count,
-                                        ddb_slice **keys, size_t **slots, size_t *missing)
+                                        ddb_query_lack *lack)
 {
     size_t key_size = ddb_index_key_size(run->field->index);
-    const ddb_query_probe **order = ddb_mem_arena_new(ctx, arena, const ddb_query_probe *, count);
-    *keys = ddb_mem_arena_new(ctx, arena, ddb_slice, count);
-    *slots = ddb_mem_arena_new(ctx, arena, size_t, count);
-    *missing = 0;
-    if (!order || !*keys || !*slots) {
+    lack->order = ddb_mem_arena_new(ctx, arena, ddb_query_probe *, count);
+    lack->keys = ddb_mem_arena_new(ctx, arena, ddb_slice, count);
+    lack->slots = ddb_mem_arena_new(ctx, arena, size_t, count);
+    lack->ends = ddb_mem_arena_new(ctx, arena, size_t, count);
+    lack->count = 0;
+    if (!lack->order || !lack->keys || !lack->slots || !lack->ends) {
         return DREAMDB_ERR_MEMORY;
     }
     for (size_t i = 0; i < count; i++) {
+        probes[i].bytes = probes[i].cell->bytes;
         if (!probes[i].cell->loaded) {
-            order[(*missing)++] = probes + i;
+            lack->order[lack->count++] = probes + i;
         }
     }
-    dreamdb_status status = ddb_coll_sort(ctx, order, *missing, sizeof *order, ddb_query_probe_compare, &key_size);
-    for (size_t i = 0; i < *missing && status == DREAMDB_OK; i++) {
+    dreamdb_status status = ddb_coll_sort(ctx, lack->order, lack->count, sizeof *lack->order, ddb_query_probe_compare, &key_size);
+    for (size_t i = 0; i < lack->count && status == DREAMDB_OK; i++) {
         char *text = (char *)ddb_mem_arena_alloc(ctx, arena, (size_t)ddb_index_bits(run->field->index) + 1);
         if (!text) {
             return DREAMDB_ERR_MEMORY;
         }
-        ddb_index_key_text(run->field->index, order[i]->key, text);
-        (*keys)[i] = ddb_bytes_text(text);
-        (*slots)[i] = order[i]->slot;
+        ddb_index_key_text(run->field->index, lack->order[i]->key, text);
+        lack->keys[i] = ddb_bytes_text(text);
+        lack->slots[i] = lack->order[i]->slot;
     }
     return status;
 }
 
-/* Pins the cells of at most DDB_QUERY_CHUNK probes, loading those that are missing.  counted: they are probes of the search, for
-   --explain. */
-DDB_FN dreamdb_status ddb_query_pin(ddb_ctx *ctx, ddb_query_run *run, ddb_query_probe *probes, size_t count, bool counted)
+/* How many of the probes, from the first, can be held at once: those that others hold are not ours to count on.  One always is. */
+DDB_FN size_t ddb_query_fits(const ddb_query_run *run, const ddb_query_probe *probes, size_t count)
+{
+    uint64_t sum = run->cells->pinned, cap = run->view->db->cells_cap;
+    size_t fits = 0;
+    for (size_t i = 0; i < count; i++) {
+        sum -= probes[i].cell->pins == 1 ? probes[i].cell->bytes : 0;
+    }
+    for (; fits < count && (fits == 0 || sum + probes[fits].bytes <= cap); fits++) {
+        sum += probes[fits].bytes;
+    }
+    return fits;
+}
+
+/* Builds missing cells: Track rows, then buckets in batches of bounded bytes.  *got: how many probes, from the first, are here in the end:
+   all, or as many as there is room for. */
+DDB_FN dreamdb_status ddb_query_load(ddb_ctx *ctx, ddb_query_run *run, ddb_arena *arena, ddb_query_probe *probes, size_t count, size_t *got)
+{
+    struct dreamdb *db = run->view->db;
+    bool remote = (db->env->store.flags & (uint32_t)DREAMDB_STORE_REMOTE) != 0;
+    uint64_t most = remote ? DDB_QUERY_LOAD_BYTES : DDB_QUERY_LOAD_LOCAL, more = 0;
+    ddb_query_lack lack;
+    ddb_track_select select;
+    ddb_row *rows = NULL;
+    size_t row_count = 0, at = 0;
+    most = most < db->pass_bytes ? most : db->pass_bytes;
+    memset(&select, 0, sizeof select);
+    dreamdb_status status = ddb_query_missing(ctx, run, arena, probes, count, &lack);
+    select.keys = lack.keys;
+    select.key_count = lack.count;
+    status = status < 0 ? status : ddb_track_collect(ctx, db->env, arena, &run->field->track, &select, &rows, &row_count);
+    for (size_t k = 0; k < lack.count && status == DREAMDB_OK; k++) {
+        for (; at < row_count && ddb_bytes_equal(rows[at].key, lack.keys[k]); at++) {
+            lack.order[k]->bytes += rows[at].size + rows[at].size / 4;               /* a layout takes about 1.2 times its records */
+        }
+        lack.ends[k] = at;
+    }
+    if (status == DREAMDB_OK && at != row_count) {
+        status = ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, run->view->path, "the Track gives rows of a cell that is not in its place");
+    }
+    if (status < 0) {
+        return status;
+    }
+    *got = ddb_query_fits(run, probes, count);
+    for (size_t k = 0; k < lack.count; k++) {
+        more += lack.order[k] < probes + *got ? lack.order[k]->bytes : 0;
+    }
+    ddb_query_evict(ctx, run->cells, db->cells_cap > more ? db->cells_cap - more : 0);
+    for (size_t k = 0; k < lack.count && status == DREAMDB_OK;) {
+        size_t first = k, from = k > 0 ? lack.ends[k - 1] : 0;
+        uint64_t bytes = 0;
+        for (; k < lack.count && lack.order[k] < probes + *got && (k == first || bytes + lack.order[k]->bytes <= most); k++) {
+            bytes += lack.order[k]->bytes;
+        }
+        if (k > first) {
+            status = ddb_query_build_group(ctx, run, arena, rows + from, lack.ends[k - 1] - from, lack.keys + first, lack.slots + first,
+                                           k - first);
+        } else {
+            k++;                                                 /* no room for this one now */
+        }
+    }
+    return status;
+}
+
+/* Gives back pins; with the lock held. */
+DDB_FN void ddb_query_let_go(ddb_query_run *run, const ddb_query_probe *probes, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        run->cells->pinned -= --probes[i].cell->pins == 0 ? probes[i].cell->bytes : 0;
+    }
+}
+
+/* Pins the cells of at most DDB_QUERY_CHUNK probes, loading those that are missing; *got: of how many, from the first, which is all unless
+   they do not fit the cap together.  counted: they are probes of the search, for --explain. */
+DDB_FN dreamdb_status ddb_query_pin(ddb_ctx *ctx, ddb_query_run *run, ddb_query_probe *probes, size_t count, bool counted, size_t *got)
 {
     dreamdb_status status = DREAMDB_OK;
     size_t missing = 0, pinned = 0;
+    *got = count;
     if (run->few) {                                          /* copies are the filter's, which the run holds */
         return DREAMDB_OK;
     }
@@ -27194,30 +27246,24 @@ DDB_FN dreamdb_status ddb_query_pin(ddb_ctx *ctx, ddb_query_run *run, ddb_query_
         }
         ddb_query_cell *cell = run->table->cells[probes[pinned].slot];
         probes[pinned].cell = cell;
-        cell->pins++;
+        run->cells->pinned += cell->pins++ == 0 ? cell->bytes : 0;
         cell->used = ++run->cells->clock;
         missing += !cell->loaded;
     }
     if (status == DREAMDB_OK && missing > 0) {
         ddb_arena arena = {NULL, 0};
-        ddb_slice *keys = NULL;
-        size_t *slots = NULL;
-        status = ddb_query_missing(ctx, run, &arena, probes, count, &keys, &slots, &missing);
-        if (status == DREAMDB_OK) {
-            status = ddb_query_load(ctx, run, keys, slots, missing);
-        }
+        status = ddb_query_load(ctx, run, &arena, probes, count, got);
         ddb_mem_arena_free(ctx, &arena);
     }
     if (status == DREAMDB_OK) {
-        run->cells_probed += counted ? count : 0;
-        for (size_t i = 0; i < count && counted; i++) {
+        run->cells_probed += counted ? *got : 0;
+        for (size_t i = 0; i < *got && counted; i++) {
             run->cells_read += probes[i].cell->count > 0;
             run->candidates += probes[i].cell->count;
         }
+        ddb_query_let_go(run, probes + *got, count - *got);
     } else {
-        for (size_t i = 0; i < pinned; i++) {
-            probes[i].cell->pins--;
-        }
+        ddb_query_let_go(run, probes, pinned);
     }
     ddb_port_unlock(&run->cells->lock);
     return status;
@@ -27229,9 +27275,7 @@ DDB_FN void ddb_query_unpin(ddb_ctx *ctx, ddb_query_run *run, const ddb_query_pr
         return;
     }
     ddb_port_lock(&run->cells->lock);
-    for (size_t i = 0; i < count; i++) {
-        probes[i].cell->pins--;
-    }
+    ddb_query_let_go(run, probes, count);
     if (run->cells->bytes > run->view->db->cells_cap) {
         ddb_query_evict(ctx, run->cells, run->view->db->cells_cap);
     }
@@ -27254,7 +27298,10 @@ typedef struct ddb_query_one {
     float          *scores;              /* coded: of the rows of a cell */
     size_t          score_cap;
     uint64_t        live;                /* rows scanned that the predicate keeps */
+    struct ddb_query_saved *saved;       /* cosine: candidates of cells that had to go before the end of their chunk */
 } ddb_query_one;
+
+typedef struct ddb_query_saved { struct ddb_query_saved *next; uint64_t ordinal, anchor; } ddb_query_saved;
 
 DDB_FN void ddb_query_near_add(ddb_query_near *near, float score, uint64_t ordinal)
 {
@@ -27361,16 +27408,48 @@ DDB_FN bool ddb_query_keep(ddb_query_one *one, const ddb_query_cell *cell, ddb_c
 }
 
 /* Gives the hits that come from these cells their anchors, while the cells are pinned. */
-DDB_FN void ddb_query_anchors(ddb_code_find *find, const ddb_query_probe *probes, size_t count)
+DDB_FN void ddb_query_anchors(ddb_query_one *one, const ddb_query_probe *probes, size_t count)
 {
-    for (size_t h = 0; h < find->heap.hit_count; h++) {
-        ddb_bound_hit *hit = find->heap.hits + h;
+    ddb_bound_query *heap = &one->lane->find->heap;
+    for (size_t h = 0; h < heap->hit_count; h++) {
+        ddb_bound_hit *hit = heap->hits + h;
         for (size_t i = 0; i < count; i++) {
             if (probes[i].rank == hit->ordinal >> 32) {
                 hit->anchor = probes[i].cell->anchors[hit->ordinal & 0xffffffffu];
             }
         }
+        for (const ddb_query_saved *saved = one->saved; saved; saved = saved->next) {
+            hit->anchor = saved->ordinal == hit->ordinal ? saved->anchor : hit->anchor;
+        }
     }
+}
+
+/* Copies the candidates of cells that are about to go, so that they are folded where they would be if the cells could stay: the answer
+   must not depend on the cache. */
+DDB_FN dreamdb_status ddb_query_save(ddb_ctx *ctx, ddb_query_one *one, ddb_arena *arena, const ddb_query_probe *probes, size_t count)
+{
+    ddb_code_find *find = one->lane->find;
+    ddb_code_drop(find, ddb_bound_floor(&find->heap));
+    for (size_t w = 0; w < find->wait_count; w++) {
+        ddb_code_wait *wait = find->waits + w;
+        for (size_t i = 0; i < count; i++) {
+            if (probes[i].rank != wait->ordinal >> 32) {
+                continue;
+            }
+            ddb_query_saved *saved = ddb_mem_arena_new(ctx, arena, ddb_query_saved, 1);
+            float *row = ddb_mem_arena_new(ctx, arena, float, one->run->dim);
+            if (!saved || !row) {
+                return DREAMDB_ERR_MEMORY;
+            }
+            memcpy(row, wait->row, one->run->dim * sizeof *row);
+            wait->row = row;
+            saved->ordinal = wait->ordinal;
+            saved->anchor = probes[i].cell->anchors[wait->ordinal & 0xffffffffu];
+            saved->next = one->saved;
+            one->saved = saved;
+        }
+    }
+    return DREAMDB_OK;
 }
 
 /* Scans pinned cells. */
@@ -27395,24 +27474,30 @@ DDB_FN dreamdb_status ddb_query_scan_cells(ddb_ctx *ctx, ddb_query_one *one, con
             status = ddb_code_scan(ctx, one->lane->find, cell->set, probes[i].rank << 32, only);
         }
     }
-    if (status == DREAMDB_OK && !one->run->l2 && !one->run->codec) {
-        status = ddb_code_settle(ctx, one->lane->find);
-        ddb_query_anchors(one->lane->find, probes, count);
-    }
     return status;
 }
 
-/* Scans probes[0..count) in the order given, a chunk of cells pinned at a time. */
-DDB_FN dreamdb_status ddb_query_scan(ddb_ctx *ctx, ddb_query_one *one, ddb_query_probe *probes, size_t count)
+/* Scans probes[0..count) in the order given, a chunk of cells pinned at a time, or as much of it as the cap holds; candidates are folded at
+   the end of each chunk. */
+DDB_FN dreamdb_status ddb_query_scan(ddb_ctx *ctx, ddb_query_one *one, ddb_arena *arena, ddb_query_probe *probes, size_t count)
 {
+    bool cosine = !one->run->l2 && !one->run->codec;
     dreamdb_status status = DREAMDB_OK;
-    for (size_t from = 0; from < count && status == DREAMDB_OK; from += DDB_QUERY_CHUNK) {
-        size_t n = count - from < DDB_QUERY_CHUNK ? count - from : DDB_QUERY_CHUNK;
-        status = ddb_query_pin(ctx, one->run, probes + from, n, true);
-        if (status == DREAMDB_OK) {
-            status = ddb_query_scan_cells(ctx, one, probes + from, n);
-            ddb_query_unpin(ctx, one->run, probes + from, n);
+    for (size_t from = 0, got = 0; from < count && status == DREAMDB_OK; from += got) {
+        size_t end = from - from % DDB_QUERY_CHUNK + DDB_QUERY_CHUNK, n = (end < count ? end : count) - from;
+        status = ddb_query_pin(ctx, one->run, probes + from, n, true, &got);
+        if (status < 0) {
+            return status;
         }
+        status = ddb_query_scan_cells(ctx, one, probes + from, got);
+        if (status == DREAMDB_OK && cosine && got < n && one->run->margin > 0) {   /* a proven answer is the same wherever it is folded */
+            status = ddb_query_save(ctx, one, arena, probes + from, got);
+        } else if (status == DREAMDB_OK && cosine) {
+            status = ddb_code_settle(ctx, one->lane->find);
+            ddb_query_anchors(one, probes + from, got);
+            one->saved = NULL;
+        }
+        ddb_query_unpin(ctx, one->run, probes + from, got);
     }
     return status;
 }
@@ -27552,6 +27637,7 @@ DDB_FN dreamdb_status ddb_query_list(ddb_ctx *ctx, const ddb_query_one *one, ddb
 DDB_FN dreamdb_status ddb_query_one_begin(ddb_ctx *ctx, ddb_query_one *one, ddb_arena *arena)
 {
     one->live = 0;
+    one->saved = NULL;
     if (one->run->l2 || one->run->codec) {
         one->near.cap = one->run->rerank ? one->run->pool : one->run->top_k;
         one->near.count = 0;
@@ -27579,6 +27665,7 @@ DDB_FN dreamdb_status ddb_query_rerank(ddb_ctx *ctx, ddb_query_one *one, ddb_que
     ddb_query_near exact = one->near;
     ddb_query_run *run = one->run;
     size_t count = one->near.count;
+    size_t got = 0;
     float *scores = ddb_mem_new(ctx, float, count);
     uint64_t *places = ddb_mem_new(ctx, uint64_t, count), *ordinals = ddb_mem_new(ctx, uint64_t, count);
     dreamdb_status status = scores && places && ordinals ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
@@ -27589,7 +27676,7 @@ DDB_FN dreamdb_status ddb_query_rerank(ddb_ctx *ctx, ddb_query_one *one, ddb_que
     for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
         ddb_query_probe *probe = ddb_query_ranked(probes, probe_count, one->near.ordinals[i] >> 32);
         float score = 0;
-        status = ddb_query_pin(ctx, run, probe, 1, false);
+        status = ddb_query_pin(ctx, run, probe, 1, false, &got);
         if (status < 0) {
             break;
         }
@@ -27628,7 +27715,8 @@ DDB_FN dreamdb_status ddb_query_near_end(ddb_ctx *ctx, ddb_query_one *one, ddb_q
     *count = one->near.count < one->run->top_k ? one->near.count : one->run->top_k;
     for (size_t i = 0; i < *count; i++) {
         ddb_query_probe *probe = ddb_query_ranked(probes, probe_count, one->near.ordinals[i] >> 32);
-        status = ddb_query_pin(ctx, one->run, probe, 1, false);
+        size_t got = 0;
+        status = ddb_query_pin(ctx, one->run, probe, 1, false, &got);
         if (status < 0) {
             return status;
         }
@@ -27677,7 +27765,7 @@ DDB_FN dreamdb_status ddb_query_one_few(ddb_ctx *ctx, ddb_query_one *one, ddb_qu
             for (size_t i = 0; i < cell.count; i++) {
                 ddb_bound_offer(&one->lane->find->heap, i, one->scores[i]);
             }
-            ddb_query_anchors(one->lane->find, &probe, 1);
+            ddb_query_anchors(one, &probe, 1);
         }
     }
     status = status < 0 ? status : ddb_query_one_end(ctx, one, &probe, 1, out, count);
@@ -27753,7 +27841,7 @@ DDB_FN dreamdb_status ddb_query_one_run(ddb_ctx *ctx, ddb_query_one *one, ddb_qu
             status = ddb_query_one_begin(ctx, one, &arena);
         }
         if (status == DREAMDB_OK) {
-            status = ddb_query_scan(ctx, one, probes, probe_count);
+            status = ddb_query_scan(ctx, one, &arena, probes, probe_count);
         }
         bool more = status == DREAMDB_OK && nprobe > 0 && ((automatic && one->live < enough) || (widens && ddb_query_short(one)));
         if (status == DREAMDB_OK && !more) {
@@ -27997,9 +28085,9 @@ DDB_FN dreamdb_status ddb_query_visit(ddb_ctx *ctx, ddb_query_run *run, ddb_quer
                                       void *user)
 {
     dreamdb_status status = DREAMDB_OK;
-    for (size_t from = 0; from < count && status == DREAMDB_OK; from += DDB_QUERY_CHUNK) {
-        size_t n = count - from < DDB_QUERY_CHUNK ? count - from : DDB_QUERY_CHUNK;
-        status = ddb_query_pin(ctx, run, probes + from, n, false);
+    for (size_t from = 0, n = 0; from < count && status == DREAMDB_OK; from += n) {
+        n = count - from < DDB_QUERY_CHUNK ? count - from : DDB_QUERY_CHUNK;
+        status = ddb_query_pin(ctx, run, probes + from, n, false, &n);
         if (status < 0) {
             return status;
         }
