@@ -28074,6 +28074,7 @@ DDB_FN void ddb_query_filter_give(ddb_ctx *ctx, ddb_query_run *run)
             at++;
         }
     }
+    ddb_query_evict(ctx, run->cells, run->view->db->cells_cap);
     ddb_port_unlock(&run->cells->lock);
 }
 
