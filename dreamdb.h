@@ -22683,6 +22683,7 @@ struct dreamdb {
     uint32_t         cpu;
     char            *ref;
     uint64_t         cells_cap;           /* bytes of search layouts a view may keep */
+    uint64_t         part_work;           /* room query: rows times (dim + 64) of a proven search from which it goes to threads */
     uint64_t         few_rows;            /* room query: a predicate that keeps up to so many is answered from copies of them */
     uint64_t         pass_bytes;          /* working memory of a scan, count or train pass */
     ddb_port_mutex   lock;                /* guards tip, users of views, indexes */
@@ -26452,6 +26453,8 @@ DDB_FN dreamdb_status ddb_scan_media(ddb_ctx *ctx, dreamdb_snapshot *view, const
 
 #define DDB_QUERY_TOP 1024u              /* a longer list is first cut to the records there are */
 #define DDB_QUERY_CHUNK 64u              /* cells pinned at once by one query: bounds what a search holds beyond the cap */
+#define DDB_QUERY_CHUNK_SURE 256u         /* the same of a proven search, whose answer does not depend on where candidates are folded */
+#define DDB_QUERY_PARTS 8u               /* threads that one proven search uses at most */
 #define DDB_QUERY_MARGIN 3.0f            /* standard deviations: see room code and tools/bench (0 or 1 of 1,000 lists differ) */
 #define DDB_QUERY_BITS 1048576u          /* anchors: a bitmap of 128 kB is made for any predicate */
 #define DDB_QUERY_FEW 8u                 /* a predicate that keeps up to so many times top_k rows is answered from every cell */
@@ -27477,19 +27480,185 @@ DDB_FN dreamdb_status ddb_query_scan_cells(ddb_ctx *ctx, ddb_query_one *one, con
     return status;
 }
 
+/* ---- One proven search on several threads ---- */
+
+/* A lane of the field, made if all are in use. */
+DDB_FN dreamdb_status ddb_query_lane_take(ddb_ctx *ctx, ddb_query_run *run, ddb_query_lane **out)
+{
+    ddb_port_lock(&run->cells->lock);
+    ddb_query_lane *lane = run->table->lanes;
+    run->table->lanes = lane ? lane->next : NULL;
+    ddb_port_unlock(&run->cells->lock);
+    *out = lane;
+    if (lane) {
+        return DREAMDB_OK;
+    }
+    lane = ddb_mem_new(ctx, ddb_query_lane, 1);
+    if (!lane) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    lane->dim = run->dim;
+    lane->vector = ddb_mem_new(ctx, float, run->dim);
+    dreamdb_status status = lane->vector ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    if (status == DREAMDB_OK && !run->l2) {
+        status = ddb_code_find_open(ctx, ddb_index_turn(run->field->index), &lane->find);
+    }
+    if (status < 0) {
+        ddb_query_lane_free(ctx, lane);
+        return status;
+    }
+    *out = lane;
+    return DREAMDB_OK;
+}
+
+/* Gives a lane back; one that has grown a lot is freed. */
+DDB_FN void ddb_query_lane_give(ddb_ctx *ctx, ddb_query_run *run, ddb_query_lane *lane)
+{
+    if (lane->find && (lane->find->wait_cap > DDB_QUERY_LANE || lane->find->heap.hit_cap > DDB_QUERY_LANE)) {
+        ddb_query_lane_free(ctx, lane);
+        return;
+    }
+    ddb_port_lock(&run->cells->lock);
+    lane->next = run->table->lanes;
+    run->table->lanes = lane;
+    ddb_port_unlock(&run->cells->lock);
+}
+
+/* Every step-th of some pinned cells, for a thread; it keeps a list of its own over all chunks. */
+typedef struct ddb_query_part {
+    ddb_query_one one;
+    const ddb_query_probe *probes;
+    size_t count, first, step;
+    dreamdb_error error;
+    dreamdb_status status;
+    dreamdb_allocator allocator;
+    uint32_t cpu;
+} ddb_query_part;
+
+DDB_FN void ddb_query_part_task(void *user, uint32_t index)
+{
+    ddb_query_part *part = (ddb_query_part *)user + index;
+    ddb_ctx ctx;
+    memset(&ctx, 0, sizeof ctx);
+    memset(&part->error, 0, sizeof part->error);
+    ctx.allocator = part->allocator;
+    ctx.cpu = part->cpu;
+    ctx.error = &part->error;
+    part->status = DREAMDB_OK;
+    for (size_t i = part->first; i < part->count && part->status == DREAMDB_OK; i += part->step) {
+        part->status = ddb_query_scan_cells(&ctx, &part->one, part->probes + i, 1);
+    }
+    if (part->status == DREAMDB_OK) {
+        part->status = ddb_code_settle(&ctx, part->one.lane->find);
+        ddb_query_anchors(&part->one, part->probes, part->count);
+    }
+}
+
+/* Is there work for threads in these cells?  The answer is the same in parts: only proven bounds are, whatever the order. */
+DDB_FN bool ddb_query_parts_pay(const ddb_query_one *one, const ddb_query_probe *probes, size_t count)
+{
+    const ddb_query_run *run = one->run;
+    uint64_t work = 0;
+    for (size_t i = 0; i < count; i++) {
+        work += (uint64_t)probes[i].cell->count * (run->dim + 64);
+    }
+    return run->query->count <= 1 && ddb_pool_width(run->view->db->env->pool) > 1 && work >= run->view->db->part_work;
+}
+
+/* Scans pinned cells on the pool's threads; *parts are made at the first call, with a lane each. */
+DDB_FN dreamdb_status ddb_query_parts_scan(ddb_ctx *ctx, ddb_query_one *one, ddb_arena *arena, const ddb_query_probe *probes, size_t count,
+                                           ddb_query_part **parts, size_t *part_count)
+{
+    size_t width = ddb_kern_least_of(ddb_pool_width(one->run->view->db->env->pool), DDB_QUERY_PARTS);
+    dreamdb_status status = DREAMDB_OK;
+    *parts = *parts ? *parts : ddb_mem_arena_new(ctx, arena, ddb_query_part, width);
+    for (; *parts && *part_count < width && status == DREAMDB_OK; ) {
+        ddb_query_part *part = *parts + *part_count;
+        part->one.run = one->run;
+        status = ddb_query_lane_take(ctx, one->run, &part->one.lane);
+        if (status == DREAMDB_OK) {
+            memcpy(part->one.lane->vector, one->lane->vector, one->run->dim * sizeof(float));
+            ddb_code_find_start(ctx, part->one.lane->find, part->one.lane->vector);
+            ddb_code_find_again(part->one.lane->find, one->run->top_k, one->run->margin);
+            *part_count += 1;
+        }
+    }
+    for (size_t i = 0; *parts && i < width && status == DREAMDB_OK; i++) {
+        (*parts)[i].probes = probes;
+        (*parts)[i].count = count;
+        (*parts)[i].first = i;
+        (*parts)[i].step = width;
+        (*parts)[i].allocator = ctx->allocator;
+        (*parts)[i].cpu = ctx->cpu;
+    }
+    if (!*parts || status < 0) {
+        return status < 0 ? status : DREAMDB_ERR_MEMORY;
+    }
+    ddb_pool_run(one->run->view->db->env->pool, ddb_query_part_task, *parts, (uint32_t)width);
+    for (size_t i = 0; i < width && status == DREAMDB_OK; i++) {
+        status = (*parts)[i].status < 0 ? ddb_mem_adopt(ctx, &(*parts)[i].error) : DREAMDB_OK;
+    }
+    return status;
+}
+
+DDB_FN int ddb_query_hit_compare(const void *a, const void *b, void *user)
+{
+    const ddb_bound_hit *x = (const ddb_bound_hit *)a, *y = (const ddb_bound_hit *)b;
+    (void)user;
+    return ddb_bound_worse(x, y) ? -1 : ddb_bound_worse(y, x);
+}
+
+/* Joins the lists of the parts with the query's own and gives the lanes back. */
+DDB_FN dreamdb_status ddb_query_parts_end(ddb_ctx *ctx, ddb_query_one *one, ddb_query_part *parts, size_t part_count, dreamdb_status status)
+{
+    ddb_bound_query *heap = &one->lane->find->heap;
+    size_t total = heap->hit_count, at = 0;
+    for (size_t i = 0; i < part_count; i++) {
+        total += parts[i].one.lane->find->heap.hit_count;
+    }
+    ddb_bound_hit *all = status == DREAMDB_OK ? ddb_mem_new(ctx, ddb_bound_hit, total) : NULL;
+    status = status == DREAMDB_OK && !all ? DREAMDB_ERR_MEMORY : status;
+    for (size_t i = 0; i <= part_count && all; i++) {
+        const ddb_bound_query *from = i < part_count ? &parts[i].one.lane->find->heap : heap;
+        if (from->hit_count > 0) {
+            memcpy(all + at, from->hits, from->hit_count * sizeof *all);
+        }
+        at += from->hit_count;
+        one->live += i < part_count ? parts[i].one.live : 0;
+    }
+    if (all) {
+        status = ddb_coll_sort(ctx, all, total, sizeof *all, ddb_query_hit_compare, NULL);
+        status = status < 0 ? status : ddb_code_room(ctx, one->lane->find, total);
+    }
+    if (all && status == DREAMDB_OK && total > 0) {          /* worst first, which is a heap */
+        heap->hit_count = ddb_kern_least_of(total, heap->top_k);
+        memcpy(heap->hits, all + (total - heap->hit_count), heap->hit_count * sizeof *all);
+        ddb_bound_floor_start(heap);
+    }
+    ddb_mem_drop(ctx, all, ddb_bound_hit, total);
+    for (size_t i = 0; i < part_count; i++) {
+        ddb_query_lane_give(ctx, one->run, parts[i].one.lane);
+    }
+    return status;
+}
+
 /* Scans probes[0..count) in the order given, a chunk of cells pinned at a time, or as much of it as the cap holds; candidates are folded at
    the end of each chunk. */
 DDB_FN dreamdb_status ddb_query_scan(ddb_ctx *ctx, ddb_query_one *one, ddb_arena *arena, ddb_query_probe *probes, size_t count)
 {
-    bool cosine = !one->run->l2 && !one->run->codec;
+    bool cosine = !one->run->l2 && !one->run->codec, sure = cosine && !(one->run->margin > 0);
+    size_t chunk = sure ? DDB_QUERY_CHUNK_SURE : DDB_QUERY_CHUNK, part_count = 0;
+    ddb_query_part *parts = NULL;
     dreamdb_status status = DREAMDB_OK;
     for (size_t from = 0, got = 0; from < count && status == DREAMDB_OK; from += got) {
-        size_t end = from - from % DDB_QUERY_CHUNK + DDB_QUERY_CHUNK, n = (end < count ? end : count) - from;
+        size_t end = from - from % chunk + chunk, n = (end < count ? end : count) - from;
         status = ddb_query_pin(ctx, one->run, probes + from, n, true, &got);
         if (status < 0) {
-            return status;
+            break;
         }
-        status = ddb_query_scan_cells(ctx, one, probes + from, got);
+        status = sure && ddb_query_parts_pay(one, probes + from, got)
+            ? ddb_query_parts_scan(ctx, one, arena, probes + from, got, &parts, &part_count)
+            : ddb_query_scan_cells(ctx, one, probes + from, got);
         if (status == DREAMDB_OK && cosine && got < n && one->run->margin > 0) {   /* a proven answer is the same wherever it is folded */
             status = ddb_query_save(ctx, one, arena, probes + from, got);
         } else if (status == DREAMDB_OK && cosine) {
@@ -27499,7 +27668,7 @@ DDB_FN dreamdb_status ddb_query_scan(ddb_ctx *ctx, ddb_query_one *one, ddb_arena
         }
         ddb_query_unpin(ctx, one->run, probes + from, got);
     }
-    return status;
+    return part_count > 0 ? ddb_query_parts_end(ctx, one, parts, part_count, status) : status;
 }
 
 /* Ranks in key order, so that ordinals follow the Track: a short key is its own rank. */
@@ -27873,48 +28042,6 @@ typedef struct ddb_query_task {
     dreamdb_allocator allocator;
     uint32_t        cpu;
 } ddb_query_task;
-
-/* A lane of the field, made if all are in use. */
-DDB_FN dreamdb_status ddb_query_lane_take(ddb_ctx *ctx, ddb_query_run *run, ddb_query_lane **out)
-{
-    ddb_port_lock(&run->cells->lock);
-    ddb_query_lane *lane = run->table->lanes;
-    run->table->lanes = lane ? lane->next : NULL;
-    ddb_port_unlock(&run->cells->lock);
-    *out = lane;
-    if (lane) {
-        return DREAMDB_OK;
-    }
-    lane = ddb_mem_new(ctx, ddb_query_lane, 1);
-    if (!lane) {
-        return DREAMDB_ERR_MEMORY;
-    }
-    lane->dim = run->dim;
-    lane->vector = ddb_mem_new(ctx, float, run->dim);
-    dreamdb_status status = lane->vector ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
-    if (status == DREAMDB_OK && !run->l2) {
-        status = ddb_code_find_open(ctx, ddb_index_turn(run->field->index), &lane->find);
-    }
-    if (status < 0) {
-        ddb_query_lane_free(ctx, lane);
-        return status;
-    }
-    *out = lane;
-    return DREAMDB_OK;
-}
-
-/* Gives a lane back; one that has grown a lot is freed. */
-DDB_FN void ddb_query_lane_give(ddb_ctx *ctx, ddb_query_run *run, ddb_query_lane *lane)
-{
-    if (lane->find && (lane->find->wait_cap > DDB_QUERY_LANE || lane->find->heap.hit_cap > DDB_QUERY_LANE)) {
-        ddb_query_lane_free(ctx, lane);
-        return;
-    }
-    ddb_port_lock(&run->cells->lock);
-    lane->next = run->table->lanes;
-    run->table->lanes = lane;
-    ddb_port_unlock(&run->cells->lock);
-}
 
 DDB_FN dreamdb_status ddb_query_task_one(ddb_ctx *ctx, ddb_query_task *task, uint32_t index)
 {
@@ -29537,6 +29664,7 @@ DDB_FN dreamdb_status ddb_api_handle(ddb_ctx *ctx, const dreamdb_config *config,
     db->allocator = ctx->allocator;
     db->cpu = ctx->cpu;
     db->cells_cap = cache / 2;
+    db->part_work = 40000000;                              /* 1.5 ms: on busy cores less is over before the other thread is */
     db->few_rows = 4096;                                   /* folding them costs what a scan of some cells costs */
     db->pass_bytes = cache / 4 > ((uint64_t)64 << 10) ? cache / 4 : (uint64_t)64 << 10;      /* less would only mean more passes */
     db->ref = (char *)ddb_mem_alloc(ctx, strlen(ref) + 1);
