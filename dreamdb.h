@@ -538,7 +538,8 @@ typedef struct dreamdb_query {
     size_t       count;                        /* 0 = 1 */
     uint32_t     top_k;                        /* 0 = 10 */
     uint32_t     nprobe;                       /* N: so many cells, whatever they hold; 0: 32, and more while a predicate leaves fewer than
-                                                  top_k hits (every cell at once when it keeps at most 8 * top_k rows);
+                                                  top_k hits (of a predicate that keeps few rows, some thousands, or 8 * top_k: the best of
+                                                  them all, exactly);
                                                   DREAMDB_NPROBE_AUTO: as many as recall asks for */
     float        recall;                       /* under DREAMDB_NPROBE_AUTO: share of the ten nearest rows to be found; 0 = 0.95.  What it
                                                   takes is measured when IVF is trained; other indexes take sqrt(k) cells, LSH 32 */
