@@ -570,7 +570,8 @@ typedef struct dreamdb_query {
     size_t       count;                        /* 0 = 1 */
     uint32_t     top_k;                        /* 0 = 10 */
     uint32_t     nprobe;                       /* N: so many cells, whatever they hold; 0: 32, and more while a predicate leaves fewer than
-                                                  top_k hits (every cell at once when it keeps at most 8 * top_k rows);
+                                                  top_k hits (of a predicate that keeps few rows, some thousands, or 8 * top_k: the best of
+                                                  them all, exactly);
                                                   DREAMDB_NPROBE_AUTO: as many as recall asks for */
     float        recall;                       /* under DREAMDB_NPROBE_AUTO: share of the ten nearest rows to be found; 0 = 0.95.  What it
                                                   takes is measured when IVF is trained; other indexes take sqrt(k) cells, LSH 32 */
@@ -22897,6 +22898,8 @@ struct dreamdb {
     uint32_t         cpu;
     char            *ref;
     uint64_t         cells_cap;           /* bytes of search layouts a view may keep */
+    uint64_t         part_work;           /* room query: rows times (dim + 64) of a proven search from which it goes to threads */
+    uint64_t         few_rows;            /* room query: a predicate that keeps up to so many is answered from copies of them */
     uint64_t         pass_bytes;          /* working memory of a scan, count or train pass */
     ddb_port_mutex   lock;                /* guards tip, users of views, indexes */
     ddb_port_mutex   write_lock;          /* one writer at a time */
@@ -26795,14 +26798,18 @@ DDB_FN dreamdb_status ddb_erase_rows(ddb_ctx *ctx, struct dreamdb *db, const dre
 
 #define DDB_QUERY_TOP 1024u              /* a longer list is first cut to the records there are */
 #define DDB_QUERY_CHUNK 64u              /* cells pinned at once by one query: bounds what a search holds beyond the cap */
+#define DDB_QUERY_CHUNK_SURE 256u         /* the same of a proven search, whose answer does not depend on where candidates are folded */
+#define DDB_QUERY_PARTS 8u               /* threads that one proven search uses at most */
 #define DDB_QUERY_MARGIN 3.0f            /* standard deviations: see room code and tools/bench (0 or 1 of 1,000 lists differ) */
 #define DDB_QUERY_BITS 1048576u          /* anchors: a bitmap of 128 kB is made for any predicate */
 #define DDB_QUERY_FEW 8u                 /* a predicate that keeps up to so many times top_k rows is answered from every cell */
+#define DDB_QUERY_FEW_FLOATS 786432u     /* and up to db->few_rows of so many numbers from copies of them: 3 MiB take about two searches */
 #define DDB_QUERY_FILTERS 4u             /* answers of predicates that a view keeps */
 #define DDB_QUERY_SPARSE 4096u           /* a longer list of cells is compared with the Track's */
 #define DDB_QUERY_WIDE 8u                /* nprobe auto by calibration looks at so many times sqrt(k) cells at most */
 #define DDB_QUERY_LANE 65536u            /* candidates or hits of a lane that is kept */
-#define DDB_QUERY_LOAD_BYTES (64u << 20) /* buckets fetched in one batch when cells are built */
+#define DDB_QUERY_LOAD_BYTES (64u << 20) /* buckets fetched in one batch from a remote store when cells are built */
+#define DDB_QUERY_LOAD_LOCAL (8u << 20)  /* and from one without latency: the next batch finds its memory warm */
 
 /* One cell ready to scan. */
 typedef struct ddb_query_cell {
@@ -26824,12 +26831,23 @@ typedef struct ddb_query_field {
     size_t count, cap, code_bytes;
     uint32_t dim;
     ddb_query_lane *lanes;               /* scratch of searches that are over */
+    struct ddb_query_map *map;           /* where each anchor is: made for the first predicate that keeps few rows, stays */
+    uint64_t records, cells_there;       /* of the Track, by a walk over it; 0 = not counted yet */
 } ddb_query_field;
+
+/* Where the rows of a field stand, by anchor; cells count in key order, so that places order as the Track does.  A view never changes, and
+   a cell that is built again is the same: places hold for its life. */
+typedef struct ddb_query_place { uint64_t anchor; uint32_t cell, row; } ddb_query_place;
+typedef struct ddb_query_map { ddb_query_place *places; uint8_t *keys; size_t count, room, key_bytes; } ddb_query_map;
+
+/* Copies of the few rows that a predicate keeps, in Track order: a cell without a set. */
+typedef struct ddb_query_few { ddb_query_cell cell; uint32_t dim; size_t code_bytes; bool mixed; } ddb_query_few;
 
 /* What a predicate keeps: a view never changes, so the last few are kept. */
 typedef struct ddb_query_filter {
     struct ddb_query_filter *next;
-    ddb_buf       key;                   /* the predicate as bytes */
+    ddb_buf       key;                   /* the field searched and the predicate, as bytes */
+    ddb_query_few *few;                  /* set once */
     ddb_scan_list list;
     uint64_t     *bits;
     size_t        bit_words, users;
@@ -26840,7 +26858,7 @@ struct ddb_query_cells {
     ddb_port_mutex lock;
     ddb_query_field *fields;
     size_t field_count;
-    uint64_t bytes, clock;
+    uint64_t bytes, pinned, clock;       /* bytes: of all that is kept; pinned: of cells with pins */
     ddb_query_filter *filters;
 };
 typedef struct ddb_query_cells ddb_query_cells;
@@ -26861,7 +26879,7 @@ DDB_FN void ddb_query_cell_drop(ddb_ctx *ctx, ddb_query_cells *all, const ddb_qu
 }
 
 /* A probed cell: its packed key, its rank among the probed in key order, its slot. */
-typedef struct ddb_query_probe { const uint8_t *key; uint64_t rank; size_t slot; ddb_query_cell *cell; } ddb_query_probe;
+typedef struct ddb_query_probe { const uint8_t *key; uint64_t rank, bytes; size_t slot; ddb_query_cell *cell; } ddb_query_probe;
 
 /* What one running query needs, kept for the next one. */
 struct ddb_query_lane {
@@ -26889,13 +26907,34 @@ DDB_FN void ddb_query_lanes_free(ddb_ctx *ctx, ddb_query_field *field)
     }
 }
 
+DDB_FN void ddb_query_few_free(ddb_ctx *ctx, ddb_query_few *few)
+{
+    if (few) {
+        ddb_mem_drop(ctx, few->cell.anchors, uint64_t, few->cell.room);
+        ddb_mem_drop(ctx, few->cell.rows, float, few->cell.room * few->dim);
+        ddb_mem_free(ctx, few->cell.codes, few->cell.room * few->code_bytes);
+        ddb_mem_drop(ctx, few, ddb_query_few, 1);
+    }
+}
+
+DDB_FN void ddb_query_map_free(ddb_ctx *ctx, ddb_query_map *map)
+{
+    if (map) {
+        ddb_mem_drop(ctx, map->places, ddb_query_place, map->room);
+        ddb_mem_free(ctx, map->keys, map->key_bytes);
+        ddb_mem_drop(ctx, map, ddb_query_map, 1);
+    }
+}
+
 DDB_FN uint64_t ddb_query_filter_bytes(const ddb_query_filter *filter)
 {
-    return sizeof *filter + filter->key.size + (filter->list.count + filter->bit_words) * sizeof(uint64_t);
+    return sizeof *filter + filter->key.size + (filter->list.count + filter->bit_words) * sizeof(uint64_t)
+        + (filter->few ? filter->few->cell.bytes : 0);
 }
 
 DDB_FN void ddb_query_filter_free(ddb_ctx *ctx, ddb_query_filter *filter)
 {
+    ddb_query_few_free(ctx, filter->few);
     ddb_scan_list_free(ctx, &filter->list);
     ddb_mem_drop(ctx, filter->bits, uint64_t, filter->bit_words);
     ddb_bytes_free(&filter->key);
@@ -26912,6 +26951,7 @@ DDB_FN void ddb_query_cells_free(ddb_ctx *ctx, void *user)
             ddb_mem_drop(ctx, field->cells[i], ddb_query_cell, 1);
         }
         ddb_query_lanes_free(ctx, field);
+        ddb_query_map_free(ctx, field->map);
         ddb_mem_drop(ctx, field->cells, ddb_query_cell *, field->cap);
         ddb_coll_map_free(ctx, &field->keys);
     }
@@ -26958,6 +26998,7 @@ typedef struct ddb_query_run {
     ddb_query_field  *table;
     const dreamdb_query *query;
     ddb_query_filter *where;
+    const ddb_query_cell *few;           /* all that the predicate keeps, if that is little */
     const ddb_codec  *codec;             /* NULL: floats are stored */
     uint32_t          dim, top_k, pool;  /* pool: of the best codes, when their exact vectors are looked at */
     bool              l2, has_where, rerank, automatic;
@@ -27321,10 +27362,12 @@ DDB_FN dreamdb_status ddb_query_wish(ddb_ctx *ctx, const ddb_query_run *run, ddb
         wants[i].path = ddb_bucket_path(ctx, arena, folder, rows + i);
         wants[i].addr = rows[i].addr;
         wants[i].size = rows[i].size;
+        wants[i].flags = DDB_OBJECT_NO_CACHE;                  /* the cell is what is kept */
         if (run->codec && (rows[i].flags & DDB_ROW_SIDECAR)) {
             ddb_object_want *side = wants + (*total)++;
             side->path = ddb_bucket_sidecar_path(ctx, arena, folder, rows + i);
             side->addr = rows[i].sidecar;
+            side->flags = DDB_OBJECT_NO_CACHE;
             sidecars[i] = side;
             folder = side->path ? folder : NULL;
         }
@@ -27375,6 +27418,7 @@ DDB_FN dreamdb_status ddb_query_build_group(ddb_ctx *ctx, ddb_query_run *run, dd
         cell->pins = pins;
         cell->used = ++run->cells->clock;
         run->cells->bytes += cell->bytes;
+        run->cells->pinned += builds[k].status < 0 ? 0 : cell->bytes;
         if (builds[k].status < 0) {
             ddb_query_cell_drop(ctx, run->cells, run->table, cell);
             status = status < 0 ? status : ddb_mem_adopt(ctx, &builds[k].error);
@@ -27383,36 +27427,6 @@ DDB_FN dreamdb_status ddb_query_build_group(ddb_ctx *ctx, ddb_query_run *run, dd
     for (size_t i = 0; i < total; i++) {
         ddb_object_release(run->view->db->env, &wants[i].object);
     }
-    return status;
-}
-
-/* Builds the missing cells of a sorted list of keys: Track rows, then buckets in batches of bounded bytes. */
-DDB_FN dreamdb_status ddb_query_load(ddb_ctx *ctx, ddb_query_run *run, const ddb_slice *keys, const size_t *slots, size_t count)
-{
-    ddb_arena arena = {NULL, 0};
-    ddb_track_select select;
-    ddb_row *rows = NULL;
-    size_t row_count = 0, from = 0, key = 0;
-    memset(&select, 0, sizeof select);
-    select.keys = keys;
-    select.key_count = count;
-    dreamdb_status status = ddb_track_collect(ctx, run->view->db->env, &arena, &run->field->track, &select, &rows, &row_count);
-    while (key < count && status == DREAMDB_OK) {
-        size_t to = from, first = key;
-        uint64_t bytes = 0;
-        while (key < count && (bytes < DDB_QUERY_LOAD_BYTES || key == first)) {
-            for (; to < row_count && ddb_bytes_equal(rows[to].key, keys[key]); to++) {
-                bytes += rows[to].size;
-            }
-            key++;
-        }
-        status = ddb_query_build_group(ctx, run, &arena, rows + from, to - from, keys + first, slots + first, key - first);
-        from = to;
-    }
-    if (status == DREAMDB_OK && from != row_count) {
-        status = ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, run->view->path, "the Track gives rows of a cell that is not in its place");
-    }
-    ddb_mem_arena_free(ctx, &arena);
     return status;
 }
 
@@ -27455,42 +27469,123 @@ DDB_FN dreamdb_status ddb_query_slot(ddb_ctx *ctx, ddb_query_field *table, const
     return DREAMDB_OK;
 }
 
-/* Finds what is missing among the probes (slots set), sorted by key. */
+/* Cells to be loaded, sorted by key; ends[i]: where the Track's rows of the i-th end. */
+typedef struct ddb_query_lack { ddb_query_probe **order; ddb_slice *keys; size_t *slots, *ends, count; } ddb_query_lack;
+
+/* Finds what is missing among the probes (slots set). */
 DDB_FN dreamdb_status ddb_query_missing(ddb_ctx *ctx, ddb_query_run *run, ddb_arena *arena, ddb_query_probe *probes, size_t count,
-                                        ddb_slice **keys, size_t **slots, size_t *missing)
+                                        ddb_query_lack *lack)
 {
     size_t key_size = ddb_index_key_size(run->field->index);
-    const ddb_query_probe **order = ddb_mem_arena_new(ctx, arena, const ddb_query_probe *, count);
-    *keys = ddb_mem_arena_new(ctx, arena, ddb_slice, count);
-    *slots = ddb_mem_arena_new(ctx, arena, size_t, count);
-    *missing = 0;
-    if (!order || !*keys || !*slots) {
+    lack->order = ddb_mem_arena_new(ctx, arena, ddb_query_probe *, count);
+    lack->keys = ddb_mem_arena_new(ctx, arena, ddb_slice, count);
+    lack->slots = ddb_mem_arena_new(ctx, arena, size_t, count);
+    lack->ends = ddb_mem_arena_new(ctx, arena, size_t, count);
+    lack->count = 0;
+    if (!lack->order || !lack->keys || !lack->slots || !lack->ends) {
         return DREAMDB_ERR_MEMORY;
     }
     for (size_t i = 0; i < count; i++) {
+        probes[i].bytes = probes[i].cell->bytes;
         if (!probes[i].cell->loaded) {
-            order[(*missing)++] = probes + i;
+            lack->order[lack->count++] = probes + i;
         }
     }
-    dreamdb_status status = ddb_coll_sort(ctx, order, *missing, sizeof *order, ddb_query_probe_compare, &key_size);
-    for (size_t i = 0; i < *missing && status == DREAMDB_OK; i++) {
+    dreamdb_status status = ddb_coll_sort(ctx, lack->order, lack->count, sizeof *lack->order, ddb_query_probe_compare, &key_size);
+    for (size_t i = 0; i < lack->count && status == DREAMDB_OK; i++) {
         char *text = (char *)ddb_mem_arena_alloc(ctx, arena, (size_t)ddb_index_bits(run->field->index) + 1);
         if (!text) {
             return DREAMDB_ERR_MEMORY;
         }
-        ddb_index_key_text(run->field->index, order[i]->key, text);
-        (*keys)[i] = ddb_bytes_text(text);
-        (*slots)[i] = order[i]->slot;
+        ddb_index_key_text(run->field->index, lack->order[i]->key, text);
+        lack->keys[i] = ddb_bytes_text(text);
+        lack->slots[i] = lack->order[i]->slot;
     }
     return status;
 }
 
-/* Pins the cells of at most DDB_QUERY_CHUNK probes, loading those that are missing.  counted: they are probes of the search, for
-   --explain. */
-DDB_FN dreamdb_status ddb_query_pin(ddb_ctx *ctx, ddb_query_run *run, ddb_query_probe *probes, size_t count, bool counted)
+/* How many of the probes, from the first, can be held at once: those that others hold are not ours to count on.  One always is. */
+DDB_FN size_t ddb_query_fits(const ddb_query_run *run, const ddb_query_probe *probes, size_t count)
+{
+    uint64_t sum = run->cells->pinned, cap = run->view->db->cells_cap;
+    size_t fits = 0;
+    for (size_t i = 0; i < count; i++) {
+        sum -= probes[i].cell->pins == 1 ? probes[i].cell->bytes : 0;
+    }
+    for (; fits < count && (fits == 0 || sum + probes[fits].bytes <= cap); fits++) {
+        sum += probes[fits].bytes;
+    }
+    return fits;
+}
+
+/* Builds missing cells: Track rows, then buckets in batches of bounded bytes.  *got: how many probes, from the first, are here in the end:
+   all, or as many as there is room for. */
+DDB_FN dreamdb_status ddb_query_load(ddb_ctx *ctx, ddb_query_run *run, ddb_arena *arena, ddb_query_probe *probes, size_t count, size_t *got)
+{
+    struct dreamdb *db = run->view->db;
+    bool remote = (db->env->store.flags & (uint32_t)DREAMDB_STORE_REMOTE) != 0;
+    uint64_t most = remote ? DDB_QUERY_LOAD_BYTES : DDB_QUERY_LOAD_LOCAL, more = 0;
+    ddb_query_lack lack;
+    ddb_track_select select;
+    ddb_row *rows = NULL;
+    size_t row_count = 0, at = 0;
+    most = most < db->pass_bytes ? most : db->pass_bytes;
+    memset(&select, 0, sizeof select);
+    dreamdb_status status = ddb_query_missing(ctx, run, arena, probes, count, &lack);
+    select.keys = lack.keys;
+    select.key_count = lack.count;
+    status = status < 0 ? status : ddb_track_collect(ctx, db->env, arena, &run->field->track, &select, &rows, &row_count);
+    for (size_t k = 0; k < lack.count && status == DREAMDB_OK; k++) {
+        for (; at < row_count && ddb_bytes_equal(rows[at].key, lack.keys[k]); at++) {
+            lack.order[k]->bytes += rows[at].size + rows[at].size / 4;               /* a layout takes about 1.2 times its records */
+        }
+        lack.ends[k] = at;
+    }
+    if (status == DREAMDB_OK && at != row_count) {
+        status = ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, run->view->path, "the Track gives rows of a cell that is not in its place");
+    }
+    if (status < 0) {
+        return status;
+    }
+    *got = ddb_query_fits(run, probes, count);
+    for (size_t k = 0; k < lack.count; k++) {
+        more += lack.order[k] < probes + *got ? lack.order[k]->bytes : 0;
+    }
+    ddb_query_evict(ctx, run->cells, db->cells_cap > more ? db->cells_cap - more : 0);
+    for (size_t k = 0; k < lack.count && status == DREAMDB_OK;) {
+        size_t first = k, from = k > 0 ? lack.ends[k - 1] : 0;
+        uint64_t bytes = 0;
+        for (; k < lack.count && lack.order[k] < probes + *got && (k == first || bytes + lack.order[k]->bytes <= most); k++) {
+            bytes += lack.order[k]->bytes;
+        }
+        if (k > first) {
+            status = ddb_query_build_group(ctx, run, arena, rows + from, lack.ends[k - 1] - from, lack.keys + first, lack.slots + first,
+                                           k - first);
+        } else {
+            k++;                                                 /* no room for this one now */
+        }
+    }
+    return status;
+}
+
+/* Gives back pins; with the lock held. */
+DDB_FN void ddb_query_let_go(ddb_query_run *run, const ddb_query_probe *probes, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        run->cells->pinned -= --probes[i].cell->pins == 0 ? probes[i].cell->bytes : 0;
+    }
+}
+
+/* Pins the cells of at most DDB_QUERY_CHUNK probes, loading those that are missing; *got: of how many, from the first, which is all unless
+   they do not fit the cap together.  counted: they are probes of the search, for --explain. */
+DDB_FN dreamdb_status ddb_query_pin(ddb_ctx *ctx, ddb_query_run *run, ddb_query_probe *probes, size_t count, bool counted, size_t *got)
 {
     dreamdb_status status = DREAMDB_OK;
     size_t missing = 0, pinned = 0;
+    *got = count;
+    if (run->few) {                                          /* copies are the filter's, which the run holds */
+        return DREAMDB_OK;
+    }
     ddb_port_lock(&run->cells->lock);
     for (; pinned < count && status == DREAMDB_OK; pinned++) {
         status = ddb_query_slot(ctx, run->table, probes[pinned].key, &probes[pinned].slot);
@@ -27499,30 +27594,24 @@ DDB_FN dreamdb_status ddb_query_pin(ddb_ctx *ctx, ddb_query_run *run, ddb_query_
         }
         ddb_query_cell *cell = run->table->cells[probes[pinned].slot];
         probes[pinned].cell = cell;
-        cell->pins++;
+        run->cells->pinned += cell->pins++ == 0 ? cell->bytes : 0;
         cell->used = ++run->cells->clock;
         missing += !cell->loaded;
     }
     if (status == DREAMDB_OK && missing > 0) {
         ddb_arena arena = {NULL, 0};
-        ddb_slice *keys = NULL;
-        size_t *slots = NULL;
-        status = ddb_query_missing(ctx, run, &arena, probes, count, &keys, &slots, &missing);
-        if (status == DREAMDB_OK) {
-            status = ddb_query_load(ctx, run, keys, slots, missing);
-        }
+        status = ddb_query_load(ctx, run, &arena, probes, count, got);
         ddb_mem_arena_free(ctx, &arena);
     }
     if (status == DREAMDB_OK) {
-        run->cells_probed += counted ? count : 0;
-        for (size_t i = 0; i < count && counted; i++) {
+        run->cells_probed += counted ? *got : 0;
+        for (size_t i = 0; i < *got && counted; i++) {
             run->cells_read += probes[i].cell->count > 0;
             run->candidates += probes[i].cell->count;
         }
+        ddb_query_let_go(run, probes + *got, count - *got);
     } else {
-        for (size_t i = 0; i < pinned; i++) {
-            probes[i].cell->pins--;
-        }
+        ddb_query_let_go(run, probes, pinned);
     }
     ddb_port_unlock(&run->cells->lock);
     return status;
@@ -27530,10 +27619,11 @@ DDB_FN dreamdb_status ddb_query_pin(ddb_ctx *ctx, ddb_query_run *run, ddb_query_
 
 DDB_FN void ddb_query_unpin(ddb_ctx *ctx, ddb_query_run *run, const ddb_query_probe *probes, size_t count)
 {
-    ddb_port_lock(&run->cells->lock);
-    for (size_t i = 0; i < count; i++) {
-        probes[i].cell->pins--;
+    if (run->few) {
+        return;
     }
+    ddb_port_lock(&run->cells->lock);
+    ddb_query_let_go(run, probes, count);
     if (run->cells->bytes > run->view->db->cells_cap) {
         ddb_query_evict(ctx, run->cells, run->view->db->cells_cap);
     }
@@ -27556,7 +27646,10 @@ typedef struct ddb_query_one {
     float          *scores;              /* coded: of the rows of a cell */
     size_t          score_cap;
     uint64_t        live;                /* rows scanned that the predicate keeps */
+    struct ddb_query_saved *saved;       /* cosine: candidates of cells that had to go before the end of their chunk */
 } ddb_query_one;
+
+typedef struct ddb_query_saved { struct ddb_query_saved *next; uint64_t ordinal, anchor; } ddb_query_saved;
 
 DDB_FN void ddb_query_near_add(ddb_query_near *near, float score, uint64_t ordinal)
 {
@@ -27605,19 +27698,29 @@ DDB_FN void ddb_query_scan_l2(ddb_query_one *one, const ddb_query_cell *cell, ui
     ddb_exact_leave(&env);
 }
 
+/* Room for the scores of count rows. */
+DDB_FN dreamdb_status ddb_query_scores(ddb_ctx *ctx, ddb_query_one *one, size_t count)
+{
+    if (count > one->score_cap) {
+        ddb_mem_drop(ctx, one->scores, float, one->score_cap);
+        one->score_cap = 0;
+        one->scores = ddb_mem_new(ctx, float, count);
+        if (!one->scores) {
+            return DREAMDB_ERR_MEMORY;
+        }
+        one->score_cap = count;
+    }
+    return DREAMDB_OK;
+}
+
 /* Scores of all rows of a coded cell: by their codes, or (--exact) by the vectors themselves where there are sidecars. */
 DDB_FN dreamdb_status ddb_query_scan_coded(ddb_ctx *ctx, ddb_query_one *one, const ddb_query_cell *cell, uint64_t base,
                                            const ddb_code_keep *keep)
 {
     const ddb_query_run *run = one->run;
-    if (cell->count > one->score_cap) {
-        ddb_mem_drop(ctx, one->scores, float, one->score_cap);
-        one->score_cap = 0;
-        one->scores = ddb_mem_new(ctx, float, cell->count);
-        if (!one->scores) {
-            return DREAMDB_ERR_MEMORY;
-        }
-        one->score_cap = cell->count;
+    dreamdb_status status = ddb_query_scores(ctx, one, cell->count);
+    if (status < 0) {
+        return status;
     }
     if (run->query->exact && !cell->rows && run->query->rerank == DREAMDB_RERANK_EXACT) {
         return ddb_mem_fail_at(ctx, DREAMDB_ERR_ARGUMENT, run->view->path, "query requires exact ranking, but field `%s` has records "
@@ -27653,16 +27756,48 @@ DDB_FN bool ddb_query_keep(ddb_query_one *one, const ddb_query_cell *cell, ddb_c
 }
 
 /* Gives the hits that come from these cells their anchors, while the cells are pinned. */
-DDB_FN void ddb_query_anchors(ddb_code_find *find, const ddb_query_probe *probes, size_t count)
+DDB_FN void ddb_query_anchors(ddb_query_one *one, const ddb_query_probe *probes, size_t count)
 {
-    for (size_t h = 0; h < find->heap.hit_count; h++) {
-        ddb_bound_hit *hit = find->heap.hits + h;
+    ddb_bound_query *heap = &one->lane->find->heap;
+    for (size_t h = 0; h < heap->hit_count; h++) {
+        ddb_bound_hit *hit = heap->hits + h;
         for (size_t i = 0; i < count; i++) {
             if (probes[i].rank == hit->ordinal >> 32) {
                 hit->anchor = probes[i].cell->anchors[hit->ordinal & 0xffffffffu];
             }
         }
+        for (const ddb_query_saved *saved = one->saved; saved; saved = saved->next) {
+            hit->anchor = saved->ordinal == hit->ordinal ? saved->anchor : hit->anchor;
+        }
     }
+}
+
+/* Copies the candidates of cells that are about to go, so that they are folded where they would be if the cells could stay: the answer
+   must not depend on the cache. */
+DDB_FN dreamdb_status ddb_query_save(ddb_ctx *ctx, ddb_query_one *one, ddb_arena *arena, const ddb_query_probe *probes, size_t count)
+{
+    ddb_code_find *find = one->lane->find;
+    ddb_code_drop(find, ddb_bound_floor(&find->heap));
+    for (size_t w = 0; w < find->wait_count; w++) {
+        ddb_code_wait *wait = find->waits + w;
+        for (size_t i = 0; i < count; i++) {
+            if (probes[i].rank != wait->ordinal >> 32) {
+                continue;
+            }
+            ddb_query_saved *saved = ddb_mem_arena_new(ctx, arena, ddb_query_saved, 1);
+            float *row = ddb_mem_arena_new(ctx, arena, float, one->run->dim);
+            if (!saved || !row) {
+                return DREAMDB_ERR_MEMORY;
+            }
+            memcpy(row, wait->row, one->run->dim * sizeof *row);
+            wait->row = row;
+            saved->ordinal = wait->ordinal;
+            saved->anchor = probes[i].cell->anchors[wait->ordinal & 0xffffffffu];
+            saved->next = one->saved;
+            one->saved = saved;
+        }
+    }
+    return DREAMDB_OK;
 }
 
 /* Scans pinned cells. */
@@ -27690,26 +27825,198 @@ DDB_FN dreamdb_status ddb_query_scan_cells(ddb_ctx *ctx, ddb_query_one *one, con
             status = ddb_code_scan(ctx, one->lane->find, cell->set, probes[i].rank << 32, only);
         }
     }
-    if (status == DREAMDB_OK && !one->run->l2 && !one->run->codec) {
-        status = ddb_code_settle(ctx, one->lane->find);
-        ddb_query_anchors(one->lane->find, probes, count);
+    return status;
+}
+
+/* ---- One proven search on several threads ---- */
+
+/* A lane of the field, made if all are in use. */
+DDB_FN dreamdb_status ddb_query_lane_take(ddb_ctx *ctx, ddb_query_run *run, ddb_query_lane **out)
+{
+    ddb_port_lock(&run->cells->lock);
+    ddb_query_lane *lane = run->table->lanes;
+    run->table->lanes = lane ? lane->next : NULL;
+    ddb_port_unlock(&run->cells->lock);
+    *out = lane;
+    if (lane) {
+        return DREAMDB_OK;
+    }
+    lane = ddb_mem_new(ctx, ddb_query_lane, 1);
+    if (!lane) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    lane->dim = run->dim;
+    lane->vector = ddb_mem_new(ctx, float, run->dim);
+    dreamdb_status status = lane->vector ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    if (status == DREAMDB_OK && !run->l2) {
+        status = ddb_code_find_open(ctx, ddb_index_turn(run->field->index), &lane->find);
+    }
+    if (status < 0) {
+        ddb_query_lane_free(ctx, lane);
+        return status;
+    }
+    *out = lane;
+    return DREAMDB_OK;
+}
+
+/* Gives a lane back; one that has grown a lot is freed. */
+DDB_FN void ddb_query_lane_give(ddb_ctx *ctx, ddb_query_run *run, ddb_query_lane *lane)
+{
+    if (lane->find && (lane->find->wait_cap > DDB_QUERY_LANE || lane->find->heap.hit_cap > DDB_QUERY_LANE)) {
+        ddb_query_lane_free(ctx, lane);
+        return;
+    }
+    ddb_port_lock(&run->cells->lock);
+    lane->next = run->table->lanes;
+    run->table->lanes = lane;
+    ddb_port_unlock(&run->cells->lock);
+}
+
+/* Every step-th of some pinned cells, for a thread; it keeps a list of its own over all chunks. */
+typedef struct ddb_query_part {
+    ddb_query_one one;
+    const ddb_query_probe *probes;
+    size_t count, first, step;
+    dreamdb_error error;
+    dreamdb_status status;
+    dreamdb_allocator allocator;
+    uint32_t cpu;
+} ddb_query_part;
+
+DDB_FN void ddb_query_part_task(void *user, uint32_t index)
+{
+    ddb_query_part *part = (ddb_query_part *)user + index;
+    ddb_ctx ctx;
+    memset(&ctx, 0, sizeof ctx);
+    memset(&part->error, 0, sizeof part->error);
+    ctx.allocator = part->allocator;
+    ctx.cpu = part->cpu;
+    ctx.error = &part->error;
+    part->status = DREAMDB_OK;
+    for (size_t i = part->first; i < part->count && part->status == DREAMDB_OK; i += part->step) {
+        part->status = ddb_query_scan_cells(&ctx, &part->one, part->probes + i, 1);
+    }
+    if (part->status == DREAMDB_OK) {
+        part->status = ddb_code_settle(&ctx, part->one.lane->find);
+        ddb_query_anchors(&part->one, part->probes, part->count);
+    }
+}
+
+/* Is there work for threads in these cells?  The answer is the same in parts: only proven bounds are, whatever the order. */
+DDB_FN bool ddb_query_parts_pay(const ddb_query_one *one, const ddb_query_probe *probes, size_t count)
+{
+    const ddb_query_run *run = one->run;
+    uint64_t work = 0;
+    for (size_t i = 0; i < count; i++) {
+        work += (uint64_t)probes[i].cell->count * (run->dim + 64);
+    }
+    return run->query->count <= 1 && ddb_pool_width(run->view->db->env->pool) > 1 && work >= run->view->db->part_work;
+}
+
+/* Scans pinned cells on the pool's threads; *parts are made at the first call, with a lane each. */
+DDB_FN dreamdb_status ddb_query_parts_scan(ddb_ctx *ctx, ddb_query_one *one, ddb_arena *arena, const ddb_query_probe *probes, size_t count,
+                                           ddb_query_part **parts, size_t *part_count)
+{
+    size_t width = ddb_kern_least_of(ddb_pool_width(one->run->view->db->env->pool), DDB_QUERY_PARTS);
+    dreamdb_status status = DREAMDB_OK;
+    *parts = *parts ? *parts : ddb_mem_arena_new(ctx, arena, ddb_query_part, width);
+    for (; *parts && *part_count < width && status == DREAMDB_OK; ) {
+        ddb_query_part *part = *parts + *part_count;
+        part->one.run = one->run;
+        status = ddb_query_lane_take(ctx, one->run, &part->one.lane);
+        if (status == DREAMDB_OK) {
+            memcpy(part->one.lane->vector, one->lane->vector, one->run->dim * sizeof(float));
+            ddb_code_find_start(ctx, part->one.lane->find, part->one.lane->vector);
+            ddb_code_find_again(part->one.lane->find, one->run->top_k, one->run->margin);
+            *part_count += 1;
+        }
+    }
+    for (size_t i = 0; *parts && i < width && status == DREAMDB_OK; i++) {
+        (*parts)[i].probes = probes;
+        (*parts)[i].count = count;
+        (*parts)[i].first = i;
+        (*parts)[i].step = width;
+        (*parts)[i].allocator = ctx->allocator;
+        (*parts)[i].cpu = ctx->cpu;
+    }
+    if (!*parts || status < 0) {
+        return status < 0 ? status : DREAMDB_ERR_MEMORY;
+    }
+    ddb_pool_run(one->run->view->db->env->pool, ddb_query_part_task, *parts, (uint32_t)width);
+    for (size_t i = 0; i < width && status == DREAMDB_OK; i++) {
+        status = (*parts)[i].status < 0 ? ddb_mem_adopt(ctx, &(*parts)[i].error) : DREAMDB_OK;
     }
     return status;
 }
 
-/* Scans probes[0..count) in the order given, a chunk of cells pinned at a time. */
-DDB_FN dreamdb_status ddb_query_scan(ddb_ctx *ctx, ddb_query_one *one, ddb_query_probe *probes, size_t count)
+DDB_FN int ddb_query_hit_compare(const void *a, const void *b, void *user)
 {
-    dreamdb_status status = DREAMDB_OK;
-    for (size_t from = 0; from < count && status == DREAMDB_OK; from += DDB_QUERY_CHUNK) {
-        size_t n = count - from < DDB_QUERY_CHUNK ? count - from : DDB_QUERY_CHUNK;
-        status = ddb_query_pin(ctx, one->run, probes + from, n, true);
-        if (status == DREAMDB_OK) {
-            status = ddb_query_scan_cells(ctx, one, probes + from, n);
-            ddb_query_unpin(ctx, one->run, probes + from, n);
+    const ddb_bound_hit *x = (const ddb_bound_hit *)a, *y = (const ddb_bound_hit *)b;
+    (void)user;
+    return ddb_bound_worse(x, y) ? -1 : ddb_bound_worse(y, x);
+}
+
+/* Joins the lists of the parts with the query's own and gives the lanes back. */
+DDB_FN dreamdb_status ddb_query_parts_end(ddb_ctx *ctx, ddb_query_one *one, ddb_query_part *parts, size_t part_count, dreamdb_status status)
+{
+    ddb_bound_query *heap = &one->lane->find->heap;
+    size_t total = heap->hit_count, at = 0;
+    for (size_t i = 0; i < part_count; i++) {
+        total += parts[i].one.lane->find->heap.hit_count;
+    }
+    ddb_bound_hit *all = status == DREAMDB_OK ? ddb_mem_new(ctx, ddb_bound_hit, total) : NULL;
+    status = status == DREAMDB_OK && !all ? DREAMDB_ERR_MEMORY : status;
+    for (size_t i = 0; i <= part_count && all; i++) {
+        const ddb_bound_query *from = i < part_count ? &parts[i].one.lane->find->heap : heap;
+        if (from->hit_count > 0) {
+            memcpy(all + at, from->hits, from->hit_count * sizeof *all);
         }
+        at += from->hit_count;
+        one->live += i < part_count ? parts[i].one.live : 0;
+    }
+    if (all) {
+        status = ddb_coll_sort(ctx, all, total, sizeof *all, ddb_query_hit_compare, NULL);
+        status = status < 0 ? status : ddb_code_room(ctx, one->lane->find, total);
+    }
+    if (all && status == DREAMDB_OK && total > 0) {          /* worst first, which is a heap */
+        heap->hit_count = ddb_kern_least_of(total, heap->top_k);
+        memcpy(heap->hits, all + (total - heap->hit_count), heap->hit_count * sizeof *all);
+        ddb_bound_floor_start(heap);
+    }
+    ddb_mem_drop(ctx, all, ddb_bound_hit, total);
+    for (size_t i = 0; i < part_count; i++) {
+        ddb_query_lane_give(ctx, one->run, parts[i].one.lane);
     }
     return status;
+}
+
+/* Scans probes[0..count) in the order given, a chunk of cells pinned at a time, or as much of it as the cap holds; candidates are folded at
+   the end of each chunk. */
+DDB_FN dreamdb_status ddb_query_scan(ddb_ctx *ctx, ddb_query_one *one, ddb_arena *arena, ddb_query_probe *probes, size_t count)
+{
+    bool cosine = !one->run->l2 && !one->run->codec, sure = cosine && !(one->run->margin > 0);
+    size_t chunk = sure ? DDB_QUERY_CHUNK_SURE : DDB_QUERY_CHUNK, part_count = 0;
+    ddb_query_part *parts = NULL;
+    dreamdb_status status = DREAMDB_OK;
+    for (size_t from = 0, got = 0; from < count && status == DREAMDB_OK; from += got) {
+        size_t end = from - from % chunk + chunk, n = (end < count ? end : count) - from;
+        status = ddb_query_pin(ctx, one->run, probes + from, n, true, &got);
+        if (status < 0) {
+            break;
+        }
+        status = sure && ddb_query_parts_pay(one, probes + from, got)
+            ? ddb_query_parts_scan(ctx, one, arena, probes + from, got, &parts, &part_count)
+            : ddb_query_scan_cells(ctx, one, probes + from, got);
+        if (status == DREAMDB_OK && cosine && got < n && one->run->margin > 0) {   /* a proven answer is the same wherever it is folded */
+            status = ddb_query_save(ctx, one, arena, probes + from, got);
+        } else if (status == DREAMDB_OK && cosine) {
+            status = ddb_code_settle(ctx, one->lane->find);
+            ddb_query_anchors(one, probes + from, got);
+            one->saved = NULL;
+        }
+        ddb_query_unpin(ctx, one->run, probes + from, got);
+    }
+    return part_count > 0 ? ddb_query_parts_end(ctx, one, parts, part_count, status) : status;
 }
 
 /* Ranks in key order, so that ordinals follow the Track: a short key is its own rank. */
@@ -27768,6 +28075,33 @@ DDB_FN dreamdb_status ddb_query_all_keys(ddb_ctx *ctx, const ddb_query_run *run,
     return status == DREAMDB_OK && !*keys ? DREAMDB_ERR_MEMORY : status;
 }
 
+/* The records and the cells of the Track, by a walk over its rows, once a view: the total that a paged Track tells is nobody's promise. */
+DDB_FN dreamdb_status ddb_query_counted(ddb_ctx *ctx, const ddb_query_run *run, uint64_t *records, uint64_t *cells)
+{
+    size_t count = 0;
+    ddb_arena arena = {NULL, 0};
+    uint8_t *keys = NULL;
+    dreamdb_status status = DREAMDB_OK;
+    ddb_port_lock(&run->cells->lock);
+    *records = run->table->records;
+    *cells = run->table->cells_there;
+    ddb_port_unlock(&run->cells->lock);
+    if (*cells > 0) {
+        return DREAMDB_OK;
+    }
+    status = ddb_scan_records(ctx, run->view, run->field, 0, UINT64_MAX, records);
+    status = status < 0 ? status : ddb_query_all_keys(ctx, run, &arena, &keys, &count);
+    ddb_mem_arena_free(ctx, &arena);
+    *cells = count;
+    if (status == DREAMDB_OK) {
+        ddb_port_lock(&run->cells->lock);
+        run->table->records = *records;
+        run->table->cells_there = count;
+        ddb_port_unlock(&run->cells->lock);
+    }
+    return status;
+}
+
 /* Leaves only keys of cells that the Track has: a long list may name millions that hold nothing. */
 DDB_FN dreamdb_status ddb_query_only_there(ddb_ctx *ctx, const ddb_query_run *run, uint8_t *keys, size_t *count)
 {
@@ -27820,6 +28154,7 @@ DDB_FN dreamdb_status ddb_query_list(ddb_ctx *ctx, const ddb_query_one *one, ddb
 DDB_FN dreamdb_status ddb_query_one_begin(ddb_ctx *ctx, ddb_query_one *one, ddb_arena *arena)
 {
     one->live = 0;
+    one->saved = NULL;
     if (one->run->l2 || one->run->codec) {
         one->near.cap = one->run->rerank ? one->run->pool : one->run->top_k;
         one->near.count = 0;
@@ -27847,6 +28182,7 @@ DDB_FN dreamdb_status ddb_query_rerank(ddb_ctx *ctx, ddb_query_one *one, ddb_que
     ddb_query_near exact = one->near;
     ddb_query_run *run = one->run;
     size_t count = one->near.count;
+    size_t got = 0;
     float *scores = ddb_mem_new(ctx, float, count);
     uint64_t *places = ddb_mem_new(ctx, uint64_t, count), *ordinals = ddb_mem_new(ctx, uint64_t, count);
     dreamdb_status status = scores && places && ordinals ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
@@ -27857,7 +28193,7 @@ DDB_FN dreamdb_status ddb_query_rerank(ddb_ctx *ctx, ddb_query_one *one, ddb_que
     for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
         ddb_query_probe *probe = ddb_query_ranked(probes, probe_count, one->near.ordinals[i] >> 32);
         float score = 0;
-        status = ddb_query_pin(ctx, run, probe, 1, false);
+        status = ddb_query_pin(ctx, run, probe, 1, false, &got);
         if (status < 0) {
             break;
         }
@@ -27896,7 +28232,8 @@ DDB_FN dreamdb_status ddb_query_near_end(ddb_ctx *ctx, ddb_query_one *one, ddb_q
     *count = one->near.count < one->run->top_k ? one->near.count : one->run->top_k;
     for (size_t i = 0; i < *count; i++) {
         ddb_query_probe *probe = ddb_query_ranked(probes, probe_count, one->near.ordinals[i] >> 32);
-        status = ddb_query_pin(ctx, one->run, probe, 1, false);
+        size_t got = 0;
+        status = ddb_query_pin(ctx, one->run, probe, 1, false, &got);
         if (status < 0) {
             return status;
         }
@@ -27924,6 +28261,35 @@ DDB_FN dreamdb_status ddb_query_one_end(ddb_ctx *ctx, ddb_query_one *one, ddb_qu
     return DREAMDB_OK;
 }
 
+/* The query over the copies of the rows that the predicate keeps: folds of them all. */
+DDB_FN dreamdb_status ddb_query_one_few(ddb_ctx *ctx, ddb_query_one *one, ddb_query_found *out, size_t *count)
+{
+    ddb_arena arena = {NULL, 0};
+    ddb_query_probe probe;
+    ddb_query_cell cell = *one->run->few;
+    memset(&probe, 0, sizeof probe);
+    probe.cell = &cell;
+    dreamdb_status status = ddb_query_one_begin(ctx, one, &arena);
+    if (status == DREAMDB_OK && cell.count > 0 && one->run->l2) {
+        ddb_query_scan_l2(one, &cell, 0, NULL);
+    } else if (status == DREAMDB_OK && cell.count > 0 && one->run->codec) {
+        status = ddb_query_scan_coded(ctx, one, &cell, 0, NULL);
+    } else if (status == DREAMDB_OK && cell.count > 0) {
+        status = ddb_query_scores(ctx, one, cell.count);
+        status = status < 0 ? status : ddb_code_room(ctx, one->lane->find, cell.count);
+        if (status == DREAMDB_OK) {
+            ddb_query_folds(ctx, cell.rows, cell.count, one->lane->vector, one->run->dim, one->scores);
+            for (size_t i = 0; i < cell.count; i++) {
+                ddb_bound_offer(&one->lane->find->heap, i, one->scores[i]);
+            }
+            ddb_query_anchors(one, &probe, 1);
+        }
+    }
+    status = status < 0 ? status : ddb_query_one_end(ctx, one, &probe, 1, out, count);
+    ddb_mem_arena_free(ctx, &arena);
+    return status;
+}
+
 /* Cells to probe first under nprobe = auto: sqrt(k), which gave recall@10 of .96 and more on the sets of peers.md; LSH keeps the format's
    32. */
 DDB_FN uint64_t ddb_query_auto(const ddb_query_run *run)
@@ -27939,11 +28305,19 @@ DDB_FN uint64_t ddb_query_auto(const ddb_query_run *run)
 }
 
 /* The next number of cells when `tried` held too little; 0, all that there are, once asking for more is no cheaper. */
-DDB_FN uint64_t ddb_query_wider(const ddb_query_run *run, uint64_t tried)
+DDB_FN dreamdb_status ddb_query_wider(ddb_ctx *ctx, const ddb_query_run *run, uint64_t tried, uint64_t *next)
+{
+    uint64_t records = 0, cells = 0;
+    dreamdb_status status = ddb_query_counted(ctx, run, &records, &cells);
+    *next = tried >= cells / 4 ? 0 : tried * 4;
+    return status;
+}
+
+/* A first guess of the same, without a walk: whatever a Track tells, the list that follows is short. */
+DDB_FN bool ddb_query_most(const ddb_query_run *run, uint64_t nprobe)
 {
     const ddb_track *track = &run->field->track;
-    uint64_t rows = track->form == DDB_TRACK_INLINE ? track->row_count : track->total;
-    return tried >= rows / 4 ? 0 : tried * 4;
+    return nprobe / 4 >= (track->form == DDB_TRACK_INLINE ? track->row_count : track->total) / 4;
 }
 
 /* Is the list shorter than it could be, though the predicate keeps more rows? */
@@ -27963,11 +28337,14 @@ DDB_FN dreamdb_status ddb_query_one_run(ddb_ctx *ctx, ddb_query_one *one, ddb_qu
     uint64_t nprobe = query->exact || few ? 0 : automatic ? ddb_query_auto(one->run) : query->nprobe > 0 ? query->nprobe : 32;
     float gap = automatic ? one->run->gap : -1.0f;
     nprobe *= gap >= 0 ? DDB_QUERY_WIDE : 1;
-    nprobe = automatic && gap < 0 && nprobe > 0 && ddb_query_wider(one->run, nprobe / 4) == 0 ? 0 : nprobe;
+    nprobe = automatic && gap < 0 && ddb_query_most(one->run, nprobe) ? 0 : nprobe;
     uint64_t enough = (uint64_t)one->run->top_k * 4;
     dreamdb_status status = DREAMDB_OK;
     if (one->run->has_where && one->run->where->list.count == 0) {
         return DREAMDB_OK;                                     /* *count is 0 */
+    }
+    if (one->run->few) {
+        return ddb_query_one_few(ctx, one, out, count);
     }
     if (gap < 0 && ddb_index_k(one->run->field->index) > 0 && nprobe >= ddb_index_k(one->run->field->index)) {
         nprobe = 0;                                            /* all cells there can be: those of the Track are fewer */
@@ -27981,7 +28358,7 @@ DDB_FN dreamdb_status ddb_query_one_run(ddb_ctx *ctx, ddb_query_one *one, ddb_qu
             status = ddb_query_one_begin(ctx, one, &arena);
         }
         if (status == DREAMDB_OK) {
-            status = ddb_query_scan(ctx, one, probes, probe_count);
+            status = ddb_query_scan(ctx, one, &arena, probes, probe_count);
         }
         bool more = status == DREAMDB_OK && nprobe > 0 && ((automatic && one->live < enough) || (widens && ddb_query_short(one)));
         if (status == DREAMDB_OK && !more) {
@@ -27991,7 +28368,14 @@ DDB_FN dreamdb_status ddb_query_one_run(ddb_ctx *ctx, ddb_query_one *one, ddb_qu
         if (!more) {
             return status;
         }
-        nprobe = gap >= 0 || probe_count == nprobe ? ddb_query_wider(one->run, probe_count) : 0;       /* fewer: the list's end */
+        if (gap >= 0 || probe_count == nprobe) {
+            status = ddb_query_wider(ctx, one->run, probe_count, &nprobe);
+        } else {
+            nprobe = 0;                                        /* the list's end */
+        }
+        if (status < 0) {
+            return status;
+        }
         gap = -1.0f;
     }
 }
@@ -28006,48 +28390,6 @@ typedef struct ddb_query_task {
     dreamdb_allocator allocator;
     uint32_t        cpu;
 } ddb_query_task;
-
-/* A lane of the field, made if all are in use. */
-DDB_FN dreamdb_status ddb_query_lane_take(ddb_ctx *ctx, ddb_query_run *run, ddb_query_lane **out)
-{
-    ddb_port_lock(&run->cells->lock);
-    ddb_query_lane *lane = run->table->lanes;
-    run->table->lanes = lane ? lane->next : NULL;
-    ddb_port_unlock(&run->cells->lock);
-    *out = lane;
-    if (lane) {
-        return DREAMDB_OK;
-    }
-    lane = ddb_mem_new(ctx, ddb_query_lane, 1);
-    if (!lane) {
-        return DREAMDB_ERR_MEMORY;
-    }
-    lane->dim = run->dim;
-    lane->vector = ddb_mem_new(ctx, float, run->dim);
-    dreamdb_status status = lane->vector ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
-    if (status == DREAMDB_OK && !run->l2) {
-        status = ddb_code_find_open(ctx, ddb_index_turn(run->field->index), &lane->find);
-    }
-    if (status < 0) {
-        ddb_query_lane_free(ctx, lane);
-        return status;
-    }
-    *out = lane;
-    return DREAMDB_OK;
-}
-
-/* Gives a lane back; one that has grown a lot is freed. */
-DDB_FN void ddb_query_lane_give(ddb_ctx *ctx, ddb_query_run *run, ddb_query_lane *lane)
-{
-    if (lane->find && (lane->find->wait_cap > DDB_QUERY_LANE || lane->find->heap.hit_cap > DDB_QUERY_LANE)) {
-        ddb_query_lane_free(ctx, lane);
-        return;
-    }
-    ddb_port_lock(&run->cells->lock);
-    lane->next = run->table->lanes;
-    run->table->lanes = lane;
-    ddb_port_unlock(&run->cells->lock);
-}
 
 DDB_FN dreamdb_status ddb_query_task_one(ddb_ctx *ctx, ddb_query_task *task, uint32_t index)
 {
@@ -28153,6 +28495,7 @@ DDB_FN dreamdb_status ddb_query_filter_take(ddb_ctx *ctx, ddb_query_run *run, co
         return DREAMDB_ERR_MEMORY;
     }
     ddb_bytes_init(&fresh->key, ctx);
+    ddb_bytes_put(&fresh->key, &run->field, sizeof run->field);
     ddb_query_filter_key(&fresh->key, where, depth);
     dreamdb_status status = ddb_bytes_status(&fresh->key);
     ddb_port_lock(&run->cells->lock);
@@ -28206,7 +28549,256 @@ DDB_FN void ddb_query_filter_give(ddb_ctx *ctx, ddb_query_run *run)
             at++;
         }
     }
+    ddb_query_evict(ctx, run->cells, run->view->db->cells_cap);
     ddb_port_unlock(&run->cells->lock);
+}
+
+/* ---- Predicates that keep few rows: copies of them ---- */
+
+/* Calls each(user, cell) for the pinned cells of all probes, in order. */
+typedef dreamdb_status (*ddb_query_visit_fn)(ddb_ctx *ctx, void *user, const ddb_query_probe *probe);
+DDB_FN dreamdb_status ddb_query_visit(ddb_ctx *ctx, ddb_query_run *run, ddb_query_probe *probes, size_t count, ddb_query_visit_fn each,
+                                      void *user)
+{
+    dreamdb_status status = DREAMDB_OK;
+    for (size_t from = 0, n = 0; from < count && status == DREAMDB_OK; from += n) {
+        n = count - from < DDB_QUERY_CHUNK ? count - from : DDB_QUERY_CHUNK;
+        status = ddb_query_pin(ctx, run, probes + from, n, false, &n);
+        if (status < 0) {
+            return status;
+        }
+        for (size_t i = 0; i < n && status == DREAMDB_OK; i++) {
+            status = each(ctx, user, probes + from + i);
+        }
+        ddb_query_unpin(ctx, run, probes + from, n);
+    }
+    return status;
+}
+
+DDB_FN dreamdb_status ddb_query_map_add(ddb_ctx *ctx, ddb_query_map *to, ddb_query_place place)
+{
+    if (to->count == to->room) {
+        size_t room = to->room > 0 ? to->room * 2 : 64;
+        ddb_query_place *more = (ddb_query_place *)ddb_mem_resize(ctx, to->places, to->room * sizeof *more, room * sizeof *more);
+        if (!more) {
+            return DREAMDB_ERR_MEMORY;
+        }
+        to->places = more;
+        to->room = room;
+    }
+    to->places[to->count++] = place;
+    return DREAMDB_OK;
+}
+
+/* Adds the rows of a cell; keep not NULL: those that it keeps. */
+typedef struct ddb_query_walk { ddb_query_map *map; const ddb_code_keep *keep; } ddb_query_walk;
+DDB_FN dreamdb_status ddb_query_map_cell(ddb_ctx *ctx, void *user, const ddb_query_probe *probe)
+{
+    ddb_query_walk *walk = (ddb_query_walk *)user;
+    dreamdb_status status = DREAMDB_OK;
+    ddb_code_keep keep;
+    ddb_query_place place;
+    memset(&keep, 0, sizeof keep);
+    keep = walk->keep ? *walk->keep : keep;
+    keep.anchors = probe->cell->anchors;
+    place.cell = (uint32_t)probe->rank;
+    for (size_t i = 0; i < probe->cell->count && status == DREAMDB_OK; i++) {
+        place.anchor = probe->cell->anchors[i];
+        place.row = (uint32_t)i;
+        status = !walk->keep || ddb_code_keeps(&keep, i) ? ddb_query_map_add(ctx, walk->map, place) : DREAMDB_OK;
+    }
+    return status;
+}
+
+DDB_FN int ddb_query_place_by_anchor(const void *a, const void *b, void *user)
+{
+    const ddb_query_place *x = (const ddb_query_place *)a, *y = (const ddb_query_place *)b;
+    (void)user;
+    return x->anchor < y->anchor ? -1 : x->anchor > y->anchor;
+}
+
+DDB_FN int ddb_query_place_in_order(const void *a, const void *b, void *user)
+{
+    const ddb_query_place *x = (const ddb_query_place *)a, *y = (const ddb_query_place *)b;
+    (void)user;
+    return x->cell != y->cell ? (x->cell < y->cell ? -1 : 1) : x->row < y->row ? -1 : x->row > y->row;
+}
+
+/* A map of all rows, or with keep of those that it keeps: goes over every cell of the field. */
+DDB_FN dreamdb_status ddb_query_map_make(ddb_ctx *ctx, ddb_query_run *run, const ddb_code_keep *keep, uint64_t room, ddb_query_map **out)
+{
+    size_t key_size = ddb_index_key_size(run->field->index), count = 0;
+    ddb_arena arena = {NULL, 0};
+    uint8_t *keys = NULL;
+    ddb_query_walk walk;
+    ddb_query_map *map = ddb_mem_new(ctx, ddb_query_map, 1);
+    walk.map = *out = map;
+    walk.keep = keep;
+    dreamdb_status status = map ? ddb_query_all_keys(ctx, run, &arena, &keys, &count) : DREAMDB_ERR_MEMORY;
+    ddb_query_probe *probes = status == DREAMDB_OK ? ddb_mem_arena_new(ctx, &arena, ddb_query_probe, count) : NULL;
+    if (probes) {
+        map->places = ddb_mem_new(ctx, ddb_query_place, (size_t)room);
+        map->room = map->places ? (size_t)room : 0;
+        map->keys = (uint8_t *)ddb_mem_alloc(ctx, count * key_size);
+        map->key_bytes = map->keys ? count * key_size : 0;
+    }
+    if (status == DREAMDB_OK && (!probes || !map->places || !map->keys)) {
+        status = DREAMDB_ERR_MEMORY;
+    }
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        probes[i].key = (const uint8_t *)memcpy(map->keys + i * key_size, keys + i * key_size, key_size);
+        probes[i].rank = i;
+    }
+    status = status < 0 ? status : ddb_query_visit(ctx, run, probes, count, ddb_query_map_cell, &walk);
+    status = status < 0 ? status : ddb_coll_sort(ctx, map->places, map->count, sizeof *map->places, ddb_query_place_by_anchor, NULL);
+    ddb_mem_arena_free(ctx, &arena);
+    return status;
+}
+
+/* The field's map, made once and kept, if it takes no more than a quarter of the cap; else one of this predicate's rows alone, which is
+   the caller's (*mine). */
+DDB_FN dreamdb_status ddb_query_map_of(ddb_ctx *ctx, ddb_query_run *run, ddb_query_map **out, ddb_query_map **mine)
+{
+    uint64_t most = 0, cells = 0;
+    ddb_port_lock(&run->cells->lock);
+    *out = run->table->map;
+    ddb_port_unlock(&run->cells->lock);
+    dreamdb_status status = *out ? DREAMDB_OK : ddb_query_counted(ctx, run, &most, &cells);
+    if (*out || status < 0) {
+        return status;
+    }
+    bool whole = most <= run->view->db->cells_cap / 4 / sizeof(ddb_query_place);
+    status = ddb_query_map_make(ctx, run, whole ? NULL : &run->where->keep, whole ? most : run->where->list.count, mine);
+    *out = *mine;
+    if (status < 0 || !whole) {
+        return status;
+    }
+    ddb_port_lock(&run->cells->lock);
+    if (!run->table->map) {                                  /* nobody was faster */
+        run->table->map = *mine;
+        run->cells->bytes += (*mine)->room * sizeof(ddb_query_place) + (*mine)->key_bytes;
+        *mine = NULL;
+    }
+    *out = run->table->map;
+    ddb_port_unlock(&run->cells->lock);
+    return DREAMDB_OK;
+}
+
+/* The places of the kept anchors, in order of cells and rows. */
+DDB_FN dreamdb_status ddb_query_map_pick(ddb_ctx *ctx, const ddb_query_run *run, const ddb_query_map *map, ddb_query_map *picked)
+{
+    const ddb_scan_list *list = &run->where->list;
+    dreamdb_status status = DREAMDB_OK;
+    for (size_t i = 0; i < list->count && status == DREAMDB_OK; i++) {
+        size_t from = 0, to = map->count;
+        while (from < to) {
+            size_t middle = from + (to - from) / 2;
+            from = map->places[middle].anchor < list->anchors[i] ? middle + 1 : from;
+            to = map->places[middle].anchor < list->anchors[i] ? to : middle;
+        }
+        for (; from < map->count && map->places[from].anchor == list->anchors[i] && status == DREAMDB_OK; from++) {
+            status = ddb_query_map_add(ctx, picked, map->places[from]);
+        }
+    }
+    return status < 0 ? status : ddb_coll_sort(ctx, picked->places, picked->count, sizeof *picked->places, ddb_query_place_in_order, NULL);
+}
+
+/* Copies the picked rows of a cell. */
+typedef struct ddb_query_copy { const ddb_query_map *picked; ddb_query_few *few; size_t at; } ddb_query_copy;
+DDB_FN dreamdb_status ddb_query_copy_cell(ddb_ctx *ctx, void *user, const ddb_query_probe *probe)
+{
+    ddb_query_copy *copy = (ddb_query_copy *)user;
+    ddb_query_few *few = copy->few;
+    ddb_query_cell *to = &few->cell;
+    const ddb_query_cell *cell = probe->cell;
+    const float *rows = cell->set ? cell->set->rows : cell->rows;
+    if (!to->rows && rows && to->count == 0) {
+        to->rows = ddb_mem_new(ctx, float, to->room * few->dim);
+        if (!to->rows) {
+            return DREAMDB_ERR_MEMORY;
+        }
+    }
+    few->mixed = few->mixed || (rows != NULL) != (to->rows != NULL);
+    for (; copy->at < copy->picked->count && copy->picked->places[copy->at].cell == probe->rank && !few->mixed; copy->at++) {
+        size_t row = copy->picked->places[copy->at].row;
+        to->anchors[to->count] = cell->anchors[row];
+        if (rows) {
+            memcpy(to->rows + to->count * few->dim, rows + row * few->dim, few->dim * sizeof(float));
+        }
+        if (few->code_bytes > 0) {
+            memcpy(to->codes + to->count * few->code_bytes, cell->codes + row * few->code_bytes, few->code_bytes);
+        }
+        to->count++;
+    }
+    return DREAMDB_OK;
+}
+
+/* Makes the copies of picked places. */
+DDB_FN dreamdb_status ddb_query_few_make(ddb_ctx *ctx, ddb_query_run *run, const ddb_query_map *map, const ddb_query_map *picked,
+                                         ddb_query_few *few)
+{
+    size_t key_size = ddb_index_key_size(run->field->index), count = 0;
+    ddb_arena arena = {NULL, 0};
+    ddb_query_probe *probes = ddb_mem_arena_new(ctx, &arena, ddb_query_probe, picked->count);
+    ddb_query_copy copy;
+    copy.picked = picked;
+    copy.few = few;
+    copy.at = 0;
+    few->dim = run->dim;
+    few->code_bytes = run->codec ? run->codec->code_bytes : 0;
+    few->cell.anchors = ddb_mem_new(ctx, uint64_t, picked->count);
+    few->cell.codes = few->code_bytes > 0 ? (uint8_t *)ddb_mem_array(ctx, picked->count, few->code_bytes) : NULL;
+    few->cell.room = picked->count;
+    dreamdb_status status = probes && few->cell.anchors && (few->cell.codes || few->code_bytes == 0) ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    for (size_t i = 0; i < picked->count && status == DREAMDB_OK; i++) {
+        if (i == 0 || picked->places[i].cell != picked->places[i - 1].cell) {
+            probes[count].key = map->keys + picked->places[i].cell * key_size;
+            probes[count++].rank = picked->places[i].cell;
+        }
+    }
+    status = status < 0 ? status : ddb_query_visit(ctx, run, probes, count, ddb_query_copy_cell, &copy);
+    few->cell.bytes = sizeof *few + few->cell.room * (sizeof(uint64_t) + few->code_bytes
+                                                      + (few->cell.rows ? few->dim * sizeof(float) : 0));
+    ddb_mem_arena_free(ctx, &arena);
+    return status;
+}
+
+/* Finds, or makes, the copies of what the predicate keeps, if that is little and the search is not kept to a number of cells: whether it is
+   depends on what is asked and stored alone, not on memory, so that the answer does not either. */
+DDB_FN dreamdb_status ddb_query_few_take(ddb_ctx *ctx, ddb_query_run *run)
+{
+    uint64_t kept = run->where ? run->where->list.count : 0;
+    ddb_query_map *map = NULL, *mine = NULL, picked;
+    ddb_query_few *few = NULL;
+    if (kept == 0 || kept > run->view->db->few_rows || kept * run->dim > DDB_QUERY_FEW_FLOATS
+        || !(run->query->exact || run->automatic || run->query->nprobe == 0)) {
+        return DREAMDB_OK;
+    }
+    memset(&picked, 0, sizeof picked);
+    ddb_port_lock(&run->cells->lock);
+    const ddb_query_few *there = run->where->few;
+    ddb_port_unlock(&run->cells->lock);
+    dreamdb_status status = there ? DREAMDB_OK : ddb_query_map_of(ctx, run, &map, &mine);
+    if (!there && status == DREAMDB_OK) {
+        few = ddb_mem_new(ctx, ddb_query_few, 1);
+        status = few ? ddb_query_map_pick(ctx, run, map, &picked) : DREAMDB_ERR_MEMORY;
+        status = status < 0 ? status : ddb_query_few_make(ctx, run, map, &picked, few);
+    }
+    if (!there && status == DREAMDB_OK) {
+        ddb_port_lock(&run->cells->lock);
+        if (!run->where->few) {
+            run->where->few = few;
+            run->cells->bytes += few->cell.bytes;
+            few = NULL;
+        }
+        there = run->where->few;
+        ddb_port_unlock(&run->cells->lock);
+    }
+    run->few = there && !there->mixed ? &there->cell : NULL;
+    ddb_query_few_free(ctx, few);
+    ddb_query_map_free(ctx, mine);
+    ddb_mem_drop(ctx, picked.places, ddb_query_place, picked.room);
+    return status;
 }
 
 /* What nprobe auto asks for: the gap of the wanted recall, below 0 if the index was not calibrated. */
@@ -28218,7 +28810,17 @@ DDB_FN dreamdb_status ddb_query_run_recall(ddb_ctx *ctx, const dreamdb_query *qu
     if (!(wanted >= 0 && wanted <= 1)) {
         return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "recall must be between 0 and 1 (0 = 0.95)");
     }
-    return run->automatic ? ddb_view_gap(ctx, run->view, run->field, wanted > 0 ? wanted : 0.95f, &run->gap) : DREAMDB_OK;
+    wanted = wanted > 0 ? wanted : 0.95f;
+    if (run->automatic && run->where) {                      /* the nearest that a predicate keeps lie farther off */
+        uint64_t records = 0, cells = 0;
+        dreamdb_status status = ddb_query_counted(ctx, run, &records, &cells);
+        if (status < 0) {
+            return status;
+        }
+        float least = run->where->list.count < records / 32 ? 0.999f : run->where->list.count < records / 4 ? 0.99f : 0.0f;
+        wanted = wanted < least ? least : wanted;
+    }
+    return run->automatic ? ddb_view_gap(ctx, run->view, run->field, wanted, &run->gap) : DREAMDB_OK;
 }
 
 /* Opens the run: field, Track, index, predicate, tables. */
@@ -28238,10 +28840,6 @@ DDB_FN dreamdb_status ddb_query_run_open(ddb_ctx *ctx, dreamdb_snapshot *view, c
     if (status == DREAMDB_OK) {
         status = ddb_query_cells_of(ctx, view, &run->cells);
     }
-    if (status == DREAMDB_OK && query->where) {
-        status = ddb_query_filter_take(ctx, run, query->where);
-        run->has_where = run->where != NULL;
-    }
     if (status < 0) {
         return status;
     }
@@ -28249,13 +28847,12 @@ DDB_FN dreamdb_status ddb_query_run_open(ddb_ctx *ctx, dreamdb_snapshot *view, c
     run->dim = (uint32_t)run->field->schema->dim;
     run->top_k = query->top_k > 0 ? query->top_k : 10;
     status = ddb_query_run_pool(ctx, query, run);
-    status = status < 0 ? status : ddb_query_run_recall(ctx, query, run);
     if (status < 0) {
         return status;
     }
     if (run->top_k > DDB_QUERY_TOP || run->pool > DDB_QUERY_TOP) {         /* memory follows the rows there are, not what was asked for */
-        uint64_t most = 0;
-        status = ddb_scan_records(ctx, view, run->field, 0, UINT64_MAX, &most);
+        uint64_t most = 0, cells = 0;
+        status = ddb_query_counted(ctx, run, &most, &cells);
         if (status < 0) {
             return status;
         }
@@ -28269,7 +28866,12 @@ DDB_FN dreamdb_status ddb_query_run_open(ddb_ctx *ctx, dreamdb_snapshot *view, c
     run->table->keys.key_size = ddb_index_key_size(run->field->index);
     ddb_port_unlock(&run->cells->lock);
     run->margin = query->exact || query->proven ? 0.0f : DDB_QUERY_MARGIN;
-    return status;
+    if (query->where) {
+        status = ddb_query_filter_take(ctx, run, query->where);
+        run->has_where = run->where != NULL;
+    }
+    status = status < 0 ? status : ddb_query_run_recall(ctx, query, run);
+    return status < 0 ? status : ddb_query_few_take(ctx, run);
 }
 
 /* The result's own memory begins with the public struct. */
@@ -29500,6 +30102,8 @@ DDB_FN dreamdb_status ddb_api_handle(ddb_ctx *ctx, const dreamdb_config *config,
     db->allocator = ctx->allocator;
     db->cpu = ctx->cpu;
     db->cells_cap = cache / 2;
+    db->part_work = 40000000;                              /* 1.5 ms: on busy cores less is over before the other thread is */
+    db->few_rows = 4096;                                   /* folding them costs what a scan of some cells costs */
     db->pass_bytes = cache / 4 > ((uint64_t)64 << 10) ? cache / 4 : (uint64_t)64 << 10;      /* less would only mean more passes */
     db->ref = (char *)ddb_mem_alloc(ctx, strlen(ref) + 1);
     dreamdb_status status = db->ref ? DREAMDB_OK : DREAMDB_ERR_MEMORY;

@@ -12,6 +12,7 @@ static dreamdb_store data_inner, data_store;     /* memory, and faults in front 
 static dreamdb_fault data_plan;
 static dreamdb_error data_error;
 static uint64_t data_clock;
+static int data_page_early;                      /* 1: Tracks in pages from the first row */
 static const char *const data_names[DATA_FIELDS] = { "b", "c", "e", "f", "m", "n", "s", "t" };
 
 static uint64_t data_now(void *user) { (void)user; return data_clock += 1000; }
@@ -103,7 +104,7 @@ static dreamdb_status data_append(dreamdb *db, size_t first, size_t count, dream
     columns[1].values = c; columns[1].present = has_c; columns[1].stride = 0;
     columns[4].values = m; columns[4].stride = 0;
     columns[6].values = s; columns[6].present = has_s; columns[6].stride = 0;
-    desc.columns = columns; desc.column_count = DATA_FIELDS; desc.count = count; desc.anchors = anchors;
+    desc.columns = columns; desc.column_count = DATA_FIELDS; desc.count = count; desc.anchors = anchors; desc.page_early = data_page_early;
     return dreamdb_append(db, &desc, report, &data_error);
 }
 

@@ -79,6 +79,7 @@ static void one_dataset(dreamdb_index_kind index, uint32_t cells, size_t rows, u
     data_open();
     data_fill(rows, anchors);
     dreamdb *db = data_make(&data_inner, index, cells, rows);
+    db->few_rows = test_rand() % 2 * 4096;                 /* predicates by copies of what they keep, or by scans */
     CHECK(dreamdb_snapshot_open(db, NULL, &view, NULL) == DREAMDB_OK);
     deleted_count = 0;
     for (uint64_t a = 2; test_rand() % 2 && deleted_count < 20; a += 1 + test_rand() % 9) { deleted[deleted_count++] = a; }
@@ -122,6 +123,59 @@ static void against_brute_force(void)
         size_t rows = 6 + test_rand() % (i % 6 == 0 ? 300 : 60);
         dreamdb_index_kind index = i % 3 == 0 ? DREAMDB_INDEX_IVF : i % 3 == 1 ? DREAMDB_INDEX_LSH : DREAMDB_INDEX_LSH_L2;
         one_dataset(index, 1 + i % 7, rows, i % 4 == 3 ? 25 : 0);
+    }
+    data_dim = 4;
+}
+
+/* A predicate that keeps few rows: their copies give what a scan of every cell gives, bit for bit, whatever the cache holds; one
+   predicate of two fields has two answers; a map that the cache has no room for is done without. */
+static void few_rows_kept(void)
+{
+    static data_tree tree;
+    for (int trial = 0; trial < 40 && test_ok; trial++) {
+        dreamdb_index_kind index = trial % 3 == 0 ? DREAMDB_INDEX_IVF : trial % 3 == 1 ? DREAMDB_INDEX_LSH : DREAMDB_INDEX_LSH_L2;
+        size_t rows = 20 + test_rand() % 400;
+        dreamdb_query query;
+        data_dim = 1 + (uint32_t)(test_rand() % DATA_DIM);
+        data_open();
+        data_fill(rows, trial % 4 == 3 ? 60 : 0);
+        dreamdb_close(data_make(&data_inner, index, 1 + (uint32_t)trial % 7, rows));
+        memset(&query, 0, sizeof query);
+        query.field = "e"; query.vectors = data_rows[0].v; query.count = 2; query.top_k = 1 + (uint32_t)(test_rand() % 30);
+        for (int round = 0; round < 4; round++) {
+            dreamdb_result *found[4] = { NULL, NULL, NULL, NULL };
+            dreamdb *db[4];
+            dreamdb_snapshot *view[4];
+            float vectors[2 * DATA_DIM];
+            for (size_t i = 0; i < 2 * data_dim; i++) { vectors[i] = test_randf(); }
+            query.vectors = vectors;
+            tree.node_count = 1; tree.operand_count = 0;
+            query.where = data_where(&tree, 0, 2);
+            for (int way = 0; way < 4; way++) {              /* scans; copies by a map; by a walk, nothing being kept; again, few cells asked */
+                dreamdb_config config = data_config(&data_inner);
+                config.cache_bytes = way == 2 ? 2000 : 0;
+                CHECK(dreamdb_open(&config, "main", db + way, NULL) == DREAMDB_OK);
+                db[way]->few_rows = way > 0 ? 4096 : 0;
+                CHECK(dreamdb_snapshot_open(db[way], NULL, view + way, NULL) == DREAMDB_OK);
+                query.exact = way < 3 && round % 2 == 0;
+                query.proven = 1;
+                query.nprobe = query.exact || way == 0 ? 0 : way == 1 ? DREAMDB_NPROBE_AUTO : 0;
+                if (way == 0) { query.exact = 1; }
+                CHECK(dreamdb_search(view[way], &query, &found[way], &data_error) == DREAMDB_OK && found[way]);
+                if (way > 0 && found[0] && found[way]) {
+                    const ddb_query_cells *cells = (const ddb_query_cells *)view[way]->cells;
+                    CHECK_EQ_U64(found[way]->count, found[0]->count);
+                    CHECK(found[way]->ends[0] == found[0]->ends[0]);
+                    for (size_t i = 0; i < found[0]->count && i < found[way]->count; i++) {
+                        CHECK(found[way]->hits[i].anchor == found[0]->hits[i].anchor);
+                        CHECK(bits(found[way]->hits[i].score) == bits(found[0]->hits[i].score));
+                    }
+                    CHECK(way == 2 ? cells->bytes <= db[way]->cells_cap : found[0]->count == 0 || cells->fields[2].map != NULL);
+                }
+            }
+            for (int way = 0; way < 4; way++) { dreamdb_result_free(found[way]); dreamdb_snapshot_close(view[way]); dreamdb_close(db[way]); }
+        }
+        data_close();
     }
     data_dim = 4;
 }
@@ -313,7 +367,88 @@ static void failures_at_every_step(void)
     data_close();
 }
 
+/* A paged Track that tells a wrong number of rows is refused by name where its pages are read; nobody works longer for it. */
+static void a_track_that_lies(void)
+{
+    static const uint64_t lies[] = { 0, 1, 5000, (uint64_t)1 << 40, UINT64_MAX };
+    data_dim = 12;
+    data_open();
+    data_fill(DATA_MOST, 0);
+    data_page_early = 1;
+    dreamdb_close(data_make(&data_inner, DREAMDB_INDEX_LSH, 12, DATA_MOST));
+    data_page_early = 0;
+    for (size_t lie = 0; lie < 5; lie++) {
+        static data_tree tree;
+        dreamdb_config config = data_config(&data_inner);
+        dreamdb *db = NULL;
+        dreamdb_snapshot *view = NULL;
+        dreamdb_query query;
+        dreamdb_result *want = NULL, *found = NULL;
+        memset(&query, 0, sizeof query); memset(&tree, 0, sizeof tree);
+        tree.nodes[0].op = DREAMDB_EQ; tree.nodes[0].field = "n";
+        tree.nodes[0].operands = tree.operands; tree.nodes[0].operand_count = 1;
+        query.field = "e"; query.vectors = data_rows[7].v; query.exact = 1; query.top_k = 50;
+        CHECK(dreamdb_open(&config, "main", &db, NULL) == DREAMDB_OK && dreamdb_snapshot_open(db, NULL, &view, NULL) == DREAMDB_OK);
+        db->few_rows = 0;
+        CHECK(dreamdb_search(view, &query, &want, &data_error) == DREAMDB_OK);
+        CHECK(view->fields[2].track.form == DDB_TRACK_PAGED);
+        CHECK(view->fields[2].track.total > 20);
+        view->fields[2].track.total = lies[lie];
+        query.exact = 0;
+        for (int way = 0; way < 4; way++) {
+            query.nprobe = way % 2 ? DREAMDB_NPROBE_AUTO : 0;
+            query.where = way / 2 ? tree.nodes : NULL;
+            dreamdb_status status = dreamdb_search(view, &query, &found, &data_error);
+            CHECK(status == DREAMDB_OK || (status == DREAMDB_ERR_CORRUPT && strstr(data_error.message, "rows")));
+            CHECK(found || status < 0);
+            for (size_t i = 0; found && i < found->count; i++) { CHECK(found->hits[i].score <= want->hits[0].score); }
+            dreamdb_result_free(found);
+            found = NULL;
+        }
+        dreamdb_result_free(want);
+        dreamdb_snapshot_close(view);
+        dreamdb_close(db);
+    }
+    data_close();
+    data_dim = 4;
+}
+
 #ifndef DREAMDB_NO_THREADS
+/* A proven search in parts: what one thread finds, ties and few cells at a time included. */
+static void parts_agree(void)
+{
+    for (int trial = 0; trial < 12; trial++) {
+        dreamdb_result *want = NULL, *found[4] = { NULL, NULL, NULL, NULL };
+        dreamdb_query query;
+        dreamdb *db[4];
+        dreamdb_snapshot *view[4];
+        float vector[DATA_DIM];
+        data_dim = 1 + (uint32_t)(test_rand() % DATA_DIM);
+        data_open();
+        data_fill(400, trial % 3 == 2 ? 90 : 0);
+        dreamdb_close(data_make(&data_inner, trial % 2 ? DREAMDB_INDEX_IVF : DREAMDB_INDEX_LSH, 9, 400));
+        for (size_t i = 0; i < data_dim; i++) { vector[i] = trial % 4 == 3 ? data_rows[9].v[i] : test_randf(); }
+        memset(&query, 0, sizeof query);
+        query.field = "e"; query.vectors = vector; query.top_k = 1 + (uint32_t)trial * 40; query.exact = trial % 2; query.proven = 1; query.nprobe = 400;
+        for (uint32_t i = 0; i < 4; i++) {
+            dreamdb_config config = data_config(&data_inner);
+            config.threads = i == 0 ? 1 : 1 + i;
+            config.cache_bytes = i == 3 ? 20000 : 0;
+            CHECK(dreamdb_open(&config, "main", db + i, NULL) == DREAMDB_OK && dreamdb_snapshot_open(db[i], NULL, view + i, NULL) == DREAMDB_OK);
+            db[i]->part_work = 1;
+            CHECK(dreamdb_search(view[i], &query, found + i, &data_error) == DREAMDB_OK && found[i]);
+            want = found[0];
+            CHECK_EQ_U64(found[i]->count, want->count);
+            for (size_t h = 0; h < want->count; h++) {
+                CHECK(found[i]->hits[h].anchor == want->hits[h].anchor && bits(found[i]->hits[h].score) == bits(want->hits[h].score));
+            }
+        }
+        for (int i = 0; i < 4; i++) { dreamdb_result_free(found[i]); dreamdb_snapshot_close(view[i]); dreamdb_close(db[i]); }
+        data_close();
+    }
+    data_dim = 4;
+}
+
 typedef struct job { dreamdb_snapshot *view; const dreamdb_query *query; const dreamdb_result *want; int bad; } job;
 static void *searches(void *user)
 {
@@ -370,12 +505,15 @@ static void threads_agree(void)
 int main(void)
 {
     RUN(against_brute_force);
+    RUN(few_rows_kept);
     RUN(ties_by_place);
     RUN(columns_of_hits);
     RUN(bad_queries);
     RUN(a_damaged_cell_is_named);
     RUN(failures_at_every_step);
+    RUN(a_track_that_lies);
 #ifndef DREAMDB_NO_THREADS
+    RUN(parts_agree);
     RUN(threads_agree);
 #endif
     data_unused();

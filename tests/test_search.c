@@ -171,6 +171,78 @@ static void one_answer_everywhere(void)
     CHECK_EQ_U64(test_live_bytes(), 0);
 }
 
+/* An allocator that keeps the high-water mark, and a store that hands out copies made by it, as a directory does. */
+static size_t peak;
+static void *peak_resize(void *user, void *p, size_t old_size, size_t new_size)
+{
+    void *out = test_resize(user, p, old_size, new_size);
+    peak = test_live_bytes() > peak ? test_live_bytes() : peak;
+    return out;
+}
+static dreamdb_store whole;
+static void copied_release(void *user, const void *data, uint64_t size) { (void)user; (void)test_resize(NULL, (void *)(uintptr_t)data, (size_t)size, 0); }
+static int copied_get(void *user, const char *path, uint64_t offset, uint64_t size, dreamdb_blob *out)
+{
+    dreamdb_blob lent;
+    int status = whole.get(user, path, offset, size, &lent);
+    if (status != DREAMDB_OK) { *out = lent; return status; }
+    *out = lent;
+    out->data = memcpy(peak_resize(NULL, NULL, 0, (size_t)lent.size > 0 ? (size_t)lent.size : 1), lent.data, (size_t)lent.size);
+    out->release = copied_release;
+    out->release_user = NULL;
+    if (lent.release) { lent.release(lent.release_user, lent.data, lent.size); }
+    return status;
+}
+
+/* What searches allocate stays under the cap: half of cache_bytes for layouts, a quarter for objects, a quarter for the buckets on their
+   way, and a constant: one cell as bucket and as layout (each search holds one whatever the cap says), and 64 KiB for lists and copies. */
+static void memory_is_bounded(void)
+{
+    static const uint64_t caches[] = { 16 << 20, 2 << 20, 1 << 20, 500000, 200000, 50000, 1 };
+    enum { DIM = MOST_DIM, CELL = 120 * (MOST_DIM * 4 + 8) };
+    answer now, want;
+    memset(&want, 0, sizeof want);
+    make(&whole, DIM, ROWS);
+    for (size_t c = 0; c < sizeof caches / sizeof *caches; c++) {
+        dreamdb_store outer = whole;
+        dreamdb_config config;
+        dreamdb *db = NULL;
+        dreamdb_snapshot *view = NULL;
+        outer.get = copied_get;
+        outer.batch = NULL;
+        config = config_of(&outer, 1, caches[c]);
+        config.allocator.resize = peak_resize;
+        CHECK(dreamdb_open(&config, "main", &db, &why) == DREAMDB_OK && dreamdb_snapshot_open(db, NULL, &view, &why) == DREAMDB_OK);
+        CHECK(ask(view, 1, 0, 0, -1, &now) == DREAMDB_OK);              /* Track and index are here now; they stand in no cap */
+        ddb_query_cells *cells = (ddb_query_cells *)view->cells;
+        size_t before = test_live_bytes() - (size_t)cells->bytes;
+        peak = test_live_bytes();
+        for (int way = 0; way < 4; way++) {
+            CHECK(ask(view, 30, way % 2, 1, -1, &now) == DREAMDB_OK);
+            CHECK(cells->bytes <= db->cells_cap && cells->pinned == 0);
+            if (way == 0 && c == 0) { want = now; }
+            if (way == 0) { CHECK_BYTES(&now, &want, sizeof now); }
+        }
+        size_t most = caches[c] + 2 * CELL + 65536;
+        if (peak - before > most) { printf("cache %llu: peak %zu over %zu\n", (unsigned long long)caches[c], peak - before, most); }
+        CHECK(peak - before <= most);
+        CHECK(ask(view, 30, 0, 0, -1, &now) == DREAMDB_OK);             /* copies of candidates of cells that had to go: many, of rows so alike */
+        CHECK(peak - before <= most + 2 * ROWS * (DIM * 4 + 64));
+        CHECK_BYTES(&now, &want, sizeof now);
+        for (int64_t tag = 0; tag < 6; tag++) {                         /* a predicate takes up to 1 MiB for a moment (room scalar) */
+            CHECK(ask(view, tag % 2 ? 30 : 0, 0, 1, tag, &now) == DREAMDB_OK);
+            CHECK(cells->bytes <= db->cells_cap && peak - before <= most + 2 * ROWS * (DIM * 4 + 64) + 1200000);
+        }
+        if (c == 0) {                                                   /* served from memory: little but the layouts */
+            CHECK(cells->bytes > (uint64_t)ROWS * DIM * 4 && test_live_bytes() - before < cells->bytes + cells->bytes / 10);
+        }
+        dreamdb_snapshot_close(view);
+        dreamdb_close(db);
+    }
+    dreamdb_store_close(&whole);
+    CHECK_EQ_U64(test_live_bytes(), 0);
+}
+
 /* A store that bends a byte of one object on its way out. */
 static struct bent { int (*get)(void *, const char *, uint64_t, uint64_t, dreamdb_blob *); int armed; char path[512]; } bent;
 static int bent_get(void *user, const char *path, uint64_t offset, uint64_t size, dreamdb_blob *out)
@@ -270,6 +342,7 @@ static void threads_share_a_view(void)
 int main(void)
 {
     RUN(one_answer_everywhere);
+    RUN(memory_is_bounded);
     RUN(a_bad_cell_is_named);
 #if !defined(DREAMDB_NO_THREADS)
     RUN(threads_share_a_view);
