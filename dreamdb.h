@@ -27511,11 +27511,15 @@ DDB_FN dreamdb_status ddb_merge_twice(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_
     return status;
 }
 
-/* versioning.md 2.5: what ours kept or added, then what theirs added; of equal rows the first. */
+/* versioning.md 2.5: what ours kept or added, then what theirs added; of equal rows the first.  Under identical scalar rows of the base that
+   one side compacted away come back, as the reference has it: postings are sets, so that costs space and nothing else. */
 DDB_FN dreamdb_status ddb_merge_fuse_rows(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_field *field, ddb_merge_trio *rows)
 {
     ddb_arena *arena = &merge->write.arena;
     size_t most = 0, count = 0;
+    if (merge->write.env->identical && field->cls != DDB_TRACK_SPATIAL && field->cls != DDB_TRACK_ITEM) {
+        rows->base.count = 0;
+    }
     dreamdb_status status = ddb_merge_rows_sort(ctx, arena, &rows->ours);
     status = status < 0 ? status : ddb_merge_rows_sort(ctx, arena, &rows->theirs);
     status = status < 0 ? status : ddb_merge_rows_sort(ctx, arena, &rows->base);

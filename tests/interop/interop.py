@@ -546,12 +546,6 @@ def run_merge(case, ours, root):
         except (RuntimeError, ValueError) as e:
             refused = str(e)
         ours.begin(threads=1, identical=True)
-        if refused is None and ref.tip() not in (tip, other):
-            m = ref.manifest()
-            ours.begin(m['ts'], m['writer'], identical=True)
-            head = m['registry'].get('dreamdb.tombstones')
-            if head:
-                ours.send('set first %d' % (ref.tombstones(m)['issued_at'] * 1000000))
         ours.open(case['ref'])
         try:
             ours.send('merge %s dry' % text(side))
@@ -559,7 +553,8 @@ def run_merge(case, ours, root):
             if refused is None and ref.tip() not in (tip, other):
                 m = ref.manifest()
                 ours.begin(m['ts'], m['writer'], identical=True)
-                if m['registry'].get('dreamdb.tombstones'):
+                heads = [x['registry'].get('dreamdb.tombstones') for x in (ref.manifest(tip), ref.manifest(other), m)]
+                if heads[2] not in heads[:2]:
                     ours.send('set first %d' % (ref.tombstones(m)['issued_at'] * 1000000))
                 ours.open(case['ref'])
             ours.send('merge %s' % text(side))
