@@ -145,9 +145,9 @@ def tree(folder):
 
 # ---- Tests: the command line -----------------------------------------------------------------------------------------
 
-VERBS = ('create add-field append train query get scan count delete export log refs branch snapshot delete-ref set-meta inspect verify '
+VERBS = ('create add-field append train query get scan count delete export log refs branch snapshot merge merge-many delete-ref set-meta inspect verify '
          'stats version help').split()
-LATER = ('merge merge-many diff erase-report compact flush-hot ada-ivf-status ada-ivf-step rebuild-ivf gc recommendations watch').split()
+LATER = ('diff erase-report compact flush-hot ada-ivf-status ada-ivf-step rebuild-ivf gc recommendations watch').split()
 
 
 def test_usage():

@@ -637,7 +637,7 @@ def main():
         jobs.append(('plain', o.first + i, 'identical' if (o.first + i - 1) % 5 < 3 else 'mixed', o))
     jobs += [('coded', o.first + i, 'identical' if (o.first + i) % 2 else 'mixed', o) for i in range(o.coded)]
     if not o.no_big:
-        jobs += [(k, 1, how, o) for k in cases.BIG for how in ('identical', 'mixed')]
+        jobs += [(k, 1, how, o) for k in cases.BIG for how in ('identical', 'mixed', 'merge')]
     jobs += [(kind, o.first + i, 'merge', o) for kind, n in (('plain', o.cases // 2), ('coded', o.coded // 2)) for i in range(n)]
     jobs = [j for j in jobs if not o.only or j[2] == o.only]
     passed = failed = objects = 0
