@@ -14451,7 +14451,8 @@ DDB_FN dreamdb_status ddb_page_merge(ddb_ctx *ctx, const ddb_page_edit *edit, dd
         old[old_count] = row;
         old_count += !drop;
     }
-    if (touch->page.unsorted && ddb_coll_sort(ctx, old, old_count, sizeof *old, ddb_page_row_compare_at, &tree) < 0) {
+    bool leaf_stays = edit->puts && edit->cell_count > 0;      /* Replace in a tree leaves the order of the other cells as it is: tried */
+    if (touch->page.unsorted && !leaf_stays && ddb_coll_sort(ctx, old, old_count, sizeof *old, ddb_page_row_compare_at, &tree) < 0) {
         return DREAMDB_ERR_MEMORY;
     }
     for (size_t i = 0; i < old_count; i++) {
@@ -27409,6 +27410,35 @@ DDB_FN dreamdb_status ddb_merge_tracks(ddb_ctx *ctx, ddb_merge *merge)
     return status;
 }
 
+/* Reads the roots of all trees that will be walked, in one batch, so that the walks find them in the cache: a merge of small trees takes one
+   wave more, not one a tree. */
+DDB_FN dreamdb_status ddb_merge_roots(ddb_ctx *ctx, ddb_merge *merge)
+{
+    ddb_arena *arena = &merge->write.arena;
+    size_t count = 0;
+    dreamdb_status status = DREAMDB_OK;
+    ddb_object_want *wants = ddb_mem_arena_new(ctx, arena, ddb_object_want, merge->want_count);
+    for (size_t i = 0; wants && i < merge->field_count && status == DREAMDB_OK; i++) {
+        ddb_merge_field *field = merge->fields + i;
+        for (size_t s = 0; field->choice == DDB_MERGE_FUSE && s < merge->state_count && status == DREAMDB_OK; s++) {
+            const ddb_track *track = &field->sides[s].track;
+            if (!field->sides[s].binding || (track->form != DDB_TRACK_SCALAR_TREE && track->form != DDB_TRACK_PAGED)) {
+                continue;
+            }
+            const char *folder = ddb_addr_folder(ctx, arena, &track->timeline, track->modality, "index");
+            wants[count].addr = track->root;
+            wants[count].path = folder ? ddb_addr_path(ctx, arena, folder, &track->root) : NULL;
+            wants[count].flags = DDB_OBJECT_METADATA;
+            status = wants[count++].path ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+        }
+    }
+    status = !wants ? DREAMDB_ERR_MEMORY : status == DREAMDB_OK && count > 0 ? ddb_object_get_many(ctx, merge->write.env, wants, count) : status;
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        ddb_object_release(merge->write.env, &wants[i].object);
+    }
+    return status;
+}
+
 /* One order of everything a row says, cells and times first: rows of a cell, or of a t_start, stand together. */
 DDB_FN int ddb_merge_row_compare(const ddb_row *a, const ddb_row *b)
 {
@@ -28107,6 +28137,7 @@ DDB_FN dreamdb_status ddb_merge_decide_all(ddb_ctx *ctx, ddb_merge *merge)
     }
     status = status < 0 ? status : ddb_merge_modalities(ctx, merge);
     status = status < 0 ? status : ddb_merge_tracks(ctx, merge);
+    status = status < 0 ? status : ddb_merge_roots(ctx, merge);
     for (size_t i = 0; i < merge->field_count && status == DREAMDB_OK; i++) {
         ddb_merge_field *field = merge->fields + i;
         merge->report.taken += field->choice == DDB_MERGE_TAKE_THEIRS || (field->choice == DDB_MERGE_DROP && field->sides[0].binding);
