@@ -27410,8 +27410,8 @@ DDB_FN dreamdb_status ddb_merge_tracks(ddb_ctx *ctx, ddb_merge *merge)
     return status;
 }
 
-/* Reads the roots of all trees that will be walked, in one batch, so that the walks find them in the cache: a merge of small trees takes one
-   wave more, not one a tree. */
+/* Reads the roots of all trees that will be walked, in one batch, so that the walks find them in the cache: a merge of small trees takes
+   one wave more, not one a tree. */
 DDB_FN dreamdb_status ddb_merge_roots(ddb_ctx *ctx, ddb_merge *merge)
 {
     ddb_arena *arena = &merge->write.arena;
@@ -27432,7 +27432,8 @@ DDB_FN dreamdb_status ddb_merge_roots(ddb_ctx *ctx, ddb_merge *merge)
             status = wants[count++].path ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
         }
     }
-    status = !wants ? DREAMDB_ERR_MEMORY : status == DREAMDB_OK && count > 0 ? ddb_object_get_many(ctx, merge->write.env, wants, count) : status;
+    status = !wants ? DREAMDB_ERR_MEMORY : status;
+    status = status == DREAMDB_OK && count > 0 ? ddb_object_get_many(ctx, merge->write.env, wants, count) : status;
     for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
         ddb_object_release(merge->write.env, &wants[i].object);
     }
@@ -27541,8 +27542,8 @@ DDB_FN dreamdb_status ddb_merge_twice(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_
     return status;
 }
 
-/* versioning.md 2.5: what ours kept or added, then what theirs added; of equal rows the first.  Under identical scalar rows of the base that
-   one side compacted away come back, as the reference has it: postings are sets, so that costs space and nothing else. */
+/* versioning.md 2.5: what ours kept or added, then what theirs added; of equal rows the first.  Under identical scalar rows of the base
+   that one side compacted away come back, as the reference has it: postings are sets, so that costs space and nothing else. */
 DDB_FN dreamdb_status ddb_merge_fuse_rows(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_field *field, ddb_merge_trio *rows)
 {
     ddb_arena *arena = &merge->write.arena;
@@ -27993,9 +27994,12 @@ DDB_FN dreamdb_status ddb_merge_key(ddb_ctx *ctx, ddb_merge *merge, bool registr
         *out = NULL;
         return DREAMDB_OK;
     }
-    return registry && ddb_merge_told(merge, key) ? DREAMDB_OK
-        : ddb_merge_conflict(ctx, merge, ddb_merge_no_key(), key, keyed
-                             ? "the two sides have different entity keys, which this version does not merge" : "both sides changed this key since the base, differently", NULL, NULL);
+    if (registry && ddb_merge_told(merge, key)) {
+        return DREAMDB_OK;
+    }
+    return ddb_merge_conflict(ctx, merge, ddb_merge_no_key(), key, keyed
+                              ? "the two sides have different entity keys, which this version does not merge"
+                              : "both sides changed this key since the base, differently", NULL, NULL);
 }
 
 /* Three-way over the keys of the registry, or of what else stands at the top of a Manifest. */
@@ -28197,7 +28201,8 @@ DDB_FN dreamdb_status ddb_merge_run(ddb_ctx *ctx, ddb_merge *merge, const ddb_ad
     status = ddb_merge_decide_all(ctx, merge);
     if (status == DREAMDB_OK && merge->report.conflicts > 0) {
         return ddb_mem_fail(ctx, DREAMDB_ERR_DIVERGED, "`%.60s` cannot be merged: %llu conflict%s, nothing is written: %s",
-                            merge->desc->other, (unsigned long long)merge->report.conflicts, merge->report.conflicts == 1 ? "" : "s", merge->first);
+                            merge->desc->other, (unsigned long long)merge->report.conflicts, merge->report.conflicts == 1 ? "" : "s",
+                            merge->first);
     }
     merge->report.outcome = DREAMDB_MERGE_MADE;
     if (status == DREAMDB_OK && merge->desc->dry_run) {
