@@ -3,10 +3,13 @@
 
   identical  both write the same case; with nonce, clock and writer taken from the reference's files every object file is compared byte
              for byte after every operation (the Ref) and at the end (the tree); then all reads are compared.
-  mixed      ours writes with its defaults, the reference opens, reads, appends; ours reads and appends again; the reference
-             branches, union-merges, deletes, collects; both read the same after every step, and ours verifies.
+  mixed      ours writes with its defaults, the reference opens, reads, appends; ours reads and appends again; either branches,
+             union-merges, deletes; the reference collects; both read the same after every step, and ours verifies.
+  merge      two-branch histories of the reference (appends, deletions, compactions); it merges one copy of the files, ours another with
+             nonce, clock and writer of the reference: the Manifest, so every Track, lineage and edge, is equal.  What the reference
+             refuses and ours merges is read by both and verified.
 
-usage: interop.py [--driver PROGRAM] [--cases N] [--first SEED] [--jobs N] [--big] [--keep DIR] [--only identical|mixed]"""
+usage: interop.py [--driver PROGRAM] [--cases N] [--first SEED] [--jobs N] [--big] [--keep DIR] [--only identical|mixed|merge]"""
 import argparse
 import contextlib
 import multiprocessing
@@ -468,7 +471,7 @@ def retrain(case, ours, d, st, r):
 
 
 def merge(case, ours, d, st, g, r):
-    """The reference branches from what we wrote, both sides append (either writer), and it merges them."""
+    """A branch from what we wrote, both sides append (either writer), and either merges them; the other goes on."""
     ref = Reference(d)
     ref.open(case['ref'])
     ref.ds.branch('side-branch')
@@ -484,7 +487,12 @@ def merge(case, ours, d, st, g, r):
             target.open(case['ref'] if where == 'trunk' else 'side-branch')
             target.append(op)
     ref.open(case['ref'])
-    ref.ds.merge('side-branch', 'union-tracks')
+    if r.random() < .5:
+        ref.ds.merge('side-branch', 'union-tracks')
+    else:
+        ours.begin()
+        ours.open(case['ref'])
+        ours.send('merge ' + text('side-branch'))
     step_reads(ours, d, case, st, 'after a union merge')
     ref.open(case['ref'])
     ref.ds.delete_ref('side-branch')
