@@ -515,7 +515,7 @@ typedef struct dreamdb_merge_report {          /* filled in on failure too */
  * Costs   reads the Manifests back to the base and the Tracks that both sides moved (of paged embedding Tracks only the pages that
  *         differ, and inner ones); writes those Tracks and a Manifest; no bucket is read or written.  Memory: about 500 bytes for each
  *         row of a Track that both sides moved.
- * Format  FORMAT.md, "Merging". */
+ * Format  FORMAT.md, section 19, "Merging". */
 DREAMDB_API dreamdb_status dreamdb_merge(dreamdb *db, const dreamdb_merge_desc *desc, dreamdb_merge_report *report, dreamdb_error *error);
 
 typedef struct dreamdb_train_desc {
