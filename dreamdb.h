@@ -28136,6 +28136,11 @@ DDB_FN dreamdb_status ddb_merge_decide_all(ddb_ctx *ctx, ddb_merge *merge)
         status = ddb_merge_conflict(ctx, merge, ddb_merge_no_key(), ddb_bytes_text("timelines"), "the two sides have different timelines",
                                     NULL, NULL);
     }
+    for (size_t s = 0; s < 2 && status == DREAMDB_OK; s++) {             /* each field has its binding: then these are all */
+        status = merge->states[s]->manifest.active_count == merge->states[s]->schema.count ? DREAMDB_OK
+            : ddb_merge_conflict(ctx, merge, ddb_merge_no_key(), ddb_bytes_text("bindings"),
+                                 "a side has active Tracks that are no field of its schema: this version does not merge them", NULL, NULL);
+    }
     for (size_t i = 0; i < merge->field_count && status == DREAMDB_OK; i++) {
         status = ddb_merge_decide(ctx, merge, merge->fields + i);
     }

@@ -339,8 +339,15 @@ static void outcomes_and_arguments(void)
     CHECK(data_append(side, 40, 5, NULL) == DREAMDB_OK);
     tip_text("side", b);
     CHECK(merge_with(db, b, 0, &report) == DREAMDB_OK && report.taken == 8 && rows_of(db) == 45);           /* by address; ahead: two parents */
+    dreamdb_config small = data_config(&data_inner);
+    dreamdb *bounded = NULL;
+    small.limits.history = 2;
+    CHECK(dreamdb_open(&small, "main", &bounded, NULL) == DREAMDB_OK);
+    CHECK(data_append(side, 59, 1, NULL) == DREAMDB_OK && !dreamdb_set_meta(db, "dreamdb.x", "1", NULL));
+    CHECK(merge_with(bounded, "side", 0, &report) == DREAMDB_ERR_LIMIT && strstr(data_error.message, "limits.history"));
+    dreamdb_close(bounded);
     /* gc took a Manifest that the way to the base needs */
-    CHECK(data_append(side, 45, 5, NULL) == DREAMDB_OK && data_append(side, 50, 5, NULL) == DREAMDB_OK && data_append(db, 55, 5, NULL) == DREAMDB_OK);
+    CHECK(data_append(side, 45, 5, NULL) == DREAMDB_OK && data_append(side, 50, 5, NULL) == DREAMDB_OK && data_append(db, 55, 4, NULL) == DREAMDB_OK);
     dreamdb_close(side);
     side = merge_open(&data_inner, "side");
     dreamdb_snapshot *view = NULL;
@@ -353,7 +360,7 @@ static void outcomes_and_arguments(void)
     dreamdb_close(db);
     db = merge_open(&data_inner, "main");
     CHECK(merge_with(db, "side", 0, &report) == DREAMDB_ERR_NOT_FOUND && strstr(data_error.message, b) && strstr(data_error.message, "gc"));
-    CHECK(rows_of(db) == 50);
+    CHECK(rows_of(db) == 49);
     dreamdb_close(db); dreamdb_close(side);
     data_close();
 }
@@ -376,10 +383,23 @@ static dreamdb_status train(dreamdb *db, uint32_t k)
     return dreamdb_train(db, &desc, &data_error);
 }
 
+/* Puts a member into the registry entry of a key (member NULL: the entry itself), as a writer of another version might. */
+static void put_entry(dreamdb *db, const char *key, const char *member)
+{
+    static const uint8_t value[3] = { 0x62, 'h', 'i' };
+    ddb_write write;
+    ddb_slice name = ddb_bytes_text(key), text = ddb_bytes_slice(value, sizeof value);
+    CHECK(ddb_write_open(test_ctx(), db, true, &write) == DREAMDB_OK);
+    CHECK((member ? ddb_manifest_set_member(test_ctx(), &write.arena, &write.manifest, name, member, text)
+                  : ddb_manifest_set_entry(test_ctx(), &write.arena, &write.manifest, name, text)) == DREAMDB_OK);
+    CHECK(ddb_write_publish(test_ctx(), &write, "test") == DREAMDB_OK);
+    ddb_write_close(test_ctx(), &write);
+}
+
 static void conflicts(void)
 {
-    static const char *const words[] = { "tt|", "dreamdb.a", "e|index", "e|index", "late|", "modality", "" };
-    for (int which = 0; which < 6; which++) {
+    static const char *const words[] = { "tt|", "dreamdb.a", "e|index", "e|index", "late|", "modality", "hot shard", "entity keys" };
+    for (int which = 0; which < 8; which++) {
         dreamdb *db = NULL, *side = NULL;
         data_open();
         data_fill(60, 0);
@@ -390,6 +410,8 @@ static void conflicts(void)
         case 2: CHECK(!train(db, 3) && !train(side, 4)); break;
         case 3: CHECK(!train(side, 3)); break;                       /* it descends, but both sides have new rows */
         case 4: CHECK(!add(db, "late", DREAMDB_STRING, "") && !add(side, "late", DREAMDB_INT, "")); break;
+        case 6: put_entry(side, "embedding.f32.dim=4.bucketed", "hot_shard"); break;
+        case 7: put_entry(side, "dreamdb.entity_keys", NULL); break;
         default: CHECK(!add(db, "t1", DREAMDB_CONSTANT, "one") && !add(side, "t2", DREAMDB_CONSTANT, "one")); break;
         }
         refused(db, "side", 1, words[which]);
