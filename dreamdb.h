@@ -80,9 +80,10 @@
      ROOM 34 write      Every verb that makes a new Manifest
      ROOM 35 scan       Rows out of Tracks
      ROOM 36 erase      Deleting rows: which anchors a call means, and what still holds their bytes
-     ROOM 37 query      Vector search over the cells of one view
-     ROOM 38 check      What a view is made of, and whether it is whole
-     ROOM 39 api        The public functions
+     ROOM 37 merge      Three-way merge of a state into the handle's Ref (versioning.md 2, evolution.md 1.7 and 2)
+     ROOM 38 query      Vector search over the cells of one view
+     ROOM 39 check      What a view is made of, and whether it is whole
+     ROOM 40 api        The public functions
 */
 #if defined(DREAMDB_IMPLEMENTATION) && defined(__linux__) && !defined(_GNU_SOURCE)
   #define _GNU_SOURCE 1                       /* syncfs; room port alone uses it */
@@ -134,7 +135,8 @@ typedef enum dreamdb_status {
     DREAMDB_ERR_FORMAT      =  -8,   /* valid bytes of a version or form this library does not know */
     DREAMDB_ERR_UNSUPPORTED =  -9,   /* a known feature that this version does not have yet */
     DREAMDB_ERR_LIMIT       = -10,   /* a limit of the config or of the format was reached */
-    DREAMDB_ERR_CANCELLED   = -11    /* the progress callback asked to stop */
+    DREAMDB_ERR_CANCELLED   = -11,   /* the progress callback asked to stop */
+    DREAMDB_ERR_DIVERGED    = -12    /* two histories cannot be merged as asked; a retry does not cure it: see the conflicts */
 } dreamdb_status;
 
 /* What went wrong, in the caller's memory.  message is one line of UTF-8: what, where, what to do. */
@@ -464,6 +466,57 @@ typedef struct dreamdb_delete_report {
  * Format  FORMAT.md, "Tombstones". */
 DREAMDB_API dreamdb_status dreamdb_delete(dreamdb *db, const dreamdb_delete_desc *desc, dreamdb_delete_report *report,
                                           dreamdb_error *error);
+
+typedef enum dreamdb_merge_strategy {
+    DREAMDB_MERGE_UNION = 0,                   /* a Manifest with two parents: the rows of both sides */
+    DREAMDB_MERGE_FAST_FORWARD                 /* only moves the Ref, where the other state descends from the tip */
+} dreamdb_merge_strategy;
+typedef enum dreamdb_merge_outcome {
+    DREAMDB_MERGE_NOTHING = 0,                 /* both are one state already */
+    DREAMDB_MERGE_MOVED, DREAMDB_MERGE_MADE    /* fast-forward; union */
+} dreamdb_merge_outcome;
+
+/* What both sides changed, differently.  Lives for the call. */
+typedef struct dreamdb_merge_conflict {
+    const char *field;                         /* "" when it is no field's */
+    const char *key;                           /* cell, anchor, "index", "compressor" or registry key; "" = the field as a whole */
+    const char *why;                           /* and the way out */
+    const uint8_t *ours, *theirs;              /* [33] objects that each side has there; NULL = none */
+} dreamdb_merge_conflict;
+
+typedef struct dreamdb_merge_desc {
+    const char *other;                         /* required: a ref ("br", "br@label", "br~2"), "@label" or "~2" of the handle's ref, or a
+                                                  Manifest address */
+    dreamdb_merge_strategy strategy;
+    int dry_run;                               /* 1: finds conflicts and tells what would be done; writes nothing */
+    int (*conflict)(void *user, const dreamdb_merge_conflict *conflict);   /* each conflict; not 0 stops with CANCELLED; may be NULL */
+    void *conflict_user;
+} dreamdb_merge_desc;
+
+typedef struct dreamdb_merge_report {          /* filled in on failure too */
+    dreamdb_merge_outcome outcome;
+    uint64_t conflicts;
+    uint64_t taken, fused;                     /* fields: of theirs as they are; rows of both */
+    uint64_t bases;                            /* best common ancestors: 1, or more after criss-cross merges */
+    uint64_t objects, bytes;                   /* put */
+    uint8_t  ours[DREAMDB_ADDRESS_SIZE], theirs[DREAMDB_ADDRESS_SIZE], base[DREAMDB_ADDRESS_SIZE];   /* base: the first */
+    uint8_t  manifest[DREAMDB_ADDRESS_SIZE];   /* the tip afterwards */
+} dreamdb_merge_report;
+
+/* Merges another state into the handle's Ref: field by field, against the newest common ancestors over all parents.  The other ref stays.
+ * What one side changed since then is taken; Tracks that both changed get the rows of both; deletions of either side hold.  Rows of one
+ * anchor on both sides stay both: see "An anchor with several rows" of dreamdb_scan_open.
+ *
+ * report  out, may be NULL.
+ * Returns OK; DIVERGED (conflicts, no common ancestor, or no fast-forward: nothing is written); NOT_FOUND (no such ref, or gc has
+ *         removed a Manifest that is needed to find the base: the message names it); CONFLICT, as dreamdb_append; ARGUMENT, STORE, MEMORY,
+ *         CORRUPT, LIMIT (no base within limits.history), CANCELLED.
+ * Threads as dreamdb_append.
+ * Costs   reads the Manifests back to the base and the Tracks that both sides moved (of paged embedding Tracks only the pages that
+ *         differ, and inner ones); writes those Tracks and a Manifest; no bucket is read or written.  Memory: about 500 bytes for each
+ *         row of a Track that both sides moved.
+ * Format  FORMAT.md, section 19, "Merging". */
+DREAMDB_API dreamdb_status dreamdb_merge(dreamdb *db, const dreamdb_merge_desc *desc, dreamdb_merge_report *report, dreamdb_error *error);
 
 typedef struct dreamdb_train_desc {
     const char  *field;                        /* required: an embedding field of the cosine metric */
@@ -14445,7 +14498,8 @@ DDB_FN dreamdb_status ddb_page_merge(ddb_ctx *ctx, const ddb_page_edit *edit, dd
         old[old_count] = row;
         old_count += !drop;
     }
-    if (touch->page.unsorted && ddb_coll_sort(ctx, old, old_count, sizeof *old, ddb_page_row_compare_at, &tree) < 0) {
+    bool leaf_stays = edit->puts && edit->cell_count > 0;      /* Replace in a tree leaves the order of the other cells as it is: tried */
+    if (touch->page.unsorted && !leaf_stays && ddb_coll_sort(ctx, old, old_count, sizeof *old, ddb_page_row_compare_at, &tree) < 0) {
         return DREAMDB_ERR_MEMORY;
     }
     for (size_t i = 0; i < old_count; i++) {
@@ -23558,6 +23612,7 @@ typedef struct ddb_write {
     ddb_puts         *puts;
     ddb_manifest      manifest;           /* the new one; slices point into the view or the arena */
     uint64_t          page_limit;
+    const ddb_addr   *other;              /* merge: the second parent of the new Manifest */
     ddb_addr          address;            /* of the new Manifest once published */
 } ddb_write;
 
@@ -23593,13 +23648,18 @@ DDB_FN dreamdb_status ddb_write_publish(ddb_ctx *ctx, ddb_write *write, const ch
 {
     ddb_buf bytes;
     char writer[160];
+    ddb_addr parents[2];
     ddb_manifest *m = &write->manifest;
     (void)snprintf(writer, sizeof writer, "dreamdb.h/%s;operation=%s", DREAMDB_VERSION, operation);
     m->ts = ddb_object_now(write->env);
     m->writer = ddb_bytes_text(write->env->writer ? write->env->writer : writer);
     m->form = ddb_bytes_text("lineage-v1");
-    m->parents = write->view ? &write->view->address : NULL;
-    m->parent_count = write->view ? 1 : 0;
+    if (write->view) {
+        parents[0] = write->view->address;
+        parents[1] = write->other ? *write->other : parents[0];
+    }
+    m->parents = parents;
+    m->parent_count = !write->view ? 0 : write->other ? 2 : 1;
     ddb_bytes_init(&bytes, ctx);
     dreamdb_status status = ddb_manifest_encode_fit(ctx, &write->arena, &bytes, m, write->env->identical);
     if (status == DREAMDB_OK) {
@@ -23616,6 +23676,8 @@ DDB_FN dreamdb_status ddb_write_publish(ddb_ctx *ctx, ddb_write *write, const ch
         status = write->view ? ddb_ref_swap(ctx, write->env, write->db->ref, write->tag, &write->address)
                              : ddb_ref_create(ctx, write->env, write->db->ref, &write->address);
     }
+    m->parents = NULL;                    /* they were of this call */
+    m->parent_count = 0;
     return status;
 }
 
@@ -26790,7 +26852,1526 @@ DDB_FN dreamdb_status ddb_erase_rows(ddb_ctx *ctx, struct dreamdb *db, const dre
     return status;
 }
 
-/* ==== ROOM 37 query | prefix ddb_query_ | uses port mem bytes coll exact kern bound code pool addr object page track tomb index bucket view scan ==== */
+/* ==== ROOM 37 merge | prefix ddb_merge_ | uses port mem bytes coll cbor addr object schema page track manifest ref tomb index view write ==== */
+/* Three-way merge of a state into the handle's Ref (versioning.md 2, evolution.md 1.7 and 2).  The base is what both sides had: the newest
+   common ancestors over all parents; several of them (criss-cross) count by the union of their rows.  Fields are compared by Track address,
+   registry and schema key by key; where both sides moved a Track their rows are fused, and no bucket is read or written.
+   Invariant: everything is planned before the first put; a conflict or a case that is not known here is told by name, and then nothing is
+   written.  Must never lose a row of either side, nor choose between two answers. */
+
+enum { DDB_MERGE_OURS = 1, DDB_MERGE_THEIRS = 2, DDB_MERGE_BOTH = 3, DDB_MERGE_STALE = 4, DDB_MERGE_RESULT = 8, DDB_MERGE_QUEUED = 16,
+       DDB_MERGE_WAVE = 64 };                  /* Manifests read together */
+#define DDB_MERGE_NONE SIZE_MAX
+
+/* ---- History: a graph of Manifests, read as far as it is needed ---- */
+
+typedef struct ddb_merge_node {
+    ddb_addr addr;
+    uint64_t ts;
+    size_t  *parents, parent_count;
+    uint32_t marks;
+    bool     loaded, missing;
+} ddb_merge_node;
+
+typedef struct ddb_merge_history {
+    ddb_env        *env;
+    ddb_arena       arena;
+    ddb_map         places;                    /* address -> node */
+    ddb_merge_node *nodes; size_t count, cap;
+    size_t         *heap;  size_t heap_count, heap_cap;      /* newest first */
+    size_t          live;                      /* queued ones that are not stale */
+} ddb_merge_history;
+
+DDB_FN void ddb_merge_history_free(ddb_ctx *ctx, ddb_merge_history *h)
+{
+    ddb_coll_map_free(ctx, &h->places);
+    ddb_mem_drop(ctx, h->nodes, ddb_merge_node, h->cap);
+    ddb_mem_drop(ctx, h->heap, size_t, h->heap_cap);
+    ddb_mem_arena_free(ctx, &h->arena);
+}
+
+/* The node of an address, made if it is new. */
+DDB_FN dreamdb_status ddb_merge_meet(ddb_ctx *ctx, ddb_merge_history *h, const ddb_addr *addr, size_t *out)
+{
+    uint64_t *slot = NULL;
+    bool fresh = false;
+    dreamdb_status status = ddb_coll_map_put(ctx, &h->places, addr->bytes, h->count, &slot, &fresh);
+    if (status < 0 || !fresh) {
+        *out = status < 0 ? 0 : (size_t)*slot;
+        return status;
+    }
+    if (h->count >= h->env->limits.history) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_LIMIT, "merge: no common ancestor within %u Manifests (limits.history)",
+                            (unsigned)h->env->limits.history);
+    }
+    if (h->count == h->cap) {
+        size_t cap = h->cap > 0 ? h->cap * 2 : 64;
+        ddb_merge_node *more = (ddb_merge_node *)ddb_mem_resize(ctx, h->nodes, h->cap * sizeof *more, cap * sizeof *more);
+        if (!more) {
+            return DREAMDB_ERR_MEMORY;
+        }
+        h->nodes = more;
+        h->cap = cap;
+    }
+    memset(h->nodes + h->count, 0, sizeof *h->nodes);
+    h->nodes[h->count].addr = *addr;
+    *out = h->count++;
+    return DREAMDB_OK;
+}
+
+/* What a Manifest says of time and parents. */
+DDB_FN dreamdb_status ddb_merge_learn(ddb_ctx *ctx, ddb_merge_history *h, size_t at, ddb_slice bytes, const char *path)
+{
+    ddb_arena scratch = { NULL, 0 };
+    ddb_manifest m;
+    dreamdb_status status = ddb_manifest_decode(ctx, &scratch, bytes, path, &m);
+    size_t *parents = status < 0 ? NULL : ddb_mem_arena_new(ctx, &h->arena, size_t, m.parent_count);
+    status = status < 0 ? status : parents ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    for (size_t i = 0; status == DREAMDB_OK && i < m.parent_count; i++) {
+        status = ddb_merge_meet(ctx, h, m.parents + i, parents + i);
+    }
+    if (status == DREAMDB_OK) {
+        h->nodes[at].ts = m.ts;
+        h->nodes[at].parents = parents;
+        h->nodes[at].parent_count = m.parent_count;
+        h->nodes[at].loaded = true;
+    }
+    ddb_mem_arena_free(ctx, &scratch);
+    return status;
+}
+
+/* Reads these nodes in one batch.  A Manifest that is gone is noted: it matters only if the walk comes to it. */
+DDB_FN dreamdb_status ddb_merge_load(ddb_ctx *ctx, ddb_merge_history *h, const size_t *list, size_t count)
+{
+    ddb_object_want wants[DDB_MERGE_WAVE];
+    ddb_arena scratch = { NULL, 0 };
+    dreamdb_status status = DREAMDB_OK;
+    memset(wants, 0, sizeof wants);
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        wants[i].addr = h->nodes[list[i]].addr;
+        wants[i].path = ddb_addr_path(ctx, &scratch, "manifests", &wants[i].addr);
+        wants[i].flags = DDB_OBJECT_METADATA;
+        status = wants[i].path ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    }
+    bool asked = status == DREAMDB_OK && count > 0;
+    status = asked ? ddb_object_get_each(ctx, h->env, wants, count) : status;
+    for (size_t i = 0; asked && i < count; i++) {
+        if (status == DREAMDB_OK && wants[i].status == DREAMDB_ERR_NOT_FOUND) {
+            h->nodes[list[i]].loaded = h->nodes[list[i]].missing = true;
+        } else if (status == DREAMDB_OK && wants[i].status < 0) {
+            status = ddb_object_explain(ctx, h->env, wants + i);
+        } else if (status == DREAMDB_OK) {
+            status = ddb_merge_learn(ctx, h, list[i], ddb_bytes_slice(wants[i].object.data, wants[i].object.size), wants[i].path);
+        }
+        if (wants[i].object.data) {
+            ddb_object_release(h->env, &wants[i].object);
+        }
+    }
+    ddb_mem_arena_free(ctx, &scratch);
+    return status;
+}
+
+/* Adds the parents of a node that are not read yet. */
+DDB_FN size_t ddb_merge_unread(const ddb_merge_history *h, size_t node, size_t *list, size_t count)
+{
+    const ddb_merge_node *n = h->nodes + node;
+    for (size_t i = 0; i < n->parent_count && count < (size_t)DDB_MERGE_WAVE; i++) {
+        bool fresh = !h->nodes[n->parents[i]].loaded;
+        for (size_t j = 0; j < count && fresh; j++) {
+            fresh = list[j] != n->parents[i];
+        }
+        list[count] = n->parents[i];
+        count += fresh;
+    }
+    return count;
+}
+
+/* Reads the parents of a node, and in the same batch those of the other live ones that wait. */
+DDB_FN dreamdb_status ddb_merge_parents(ddb_ctx *ctx, ddb_merge_history *h, size_t node)
+{
+    size_t list[DDB_MERGE_WAVE];
+    dreamdb_status status = DREAMDB_OK;
+    size_t count = ddb_merge_unread(h, node, list, 0);
+    while (count > 0 && status == DREAMDB_OK) {
+        for (size_t i = 0; i < h->heap_count && count < (size_t)DDB_MERGE_WAVE; i++) {
+            count = h->nodes[h->heap[i]].marks & DDB_MERGE_STALE ? count : ddb_merge_unread(h, h->heap[i], list, count);
+        }
+        status = ddb_merge_load(ctx, h, list, count);
+        count = status < 0 ? 0 : ddb_merge_unread(h, node, list, 0);
+    }
+    return status;
+}
+
+/* Newer first; of one time the one met first. */
+DDB_FN bool ddb_merge_before(const ddb_merge_history *h, size_t a, size_t b)
+{
+    return h->nodes[a].ts != h->nodes[b].ts ? h->nodes[a].ts > h->nodes[b].ts : a < b;
+}
+
+/* Gives a node more marks, and queues it so that its parents get them too. */
+DDB_FN dreamdb_status ddb_merge_paint(ddb_ctx *ctx, ddb_merge_history *h, size_t node, uint32_t marks)
+{
+    ddb_merge_node *n = h->nodes + node;
+    if ((n->marks & marks) == marks) {
+        return DREAMDB_OK;
+    }
+    bool was_queued = (n->marks & DDB_MERGE_QUEUED) != 0, was_stale = (n->marks & DDB_MERGE_STALE) != 0;
+    if (!was_queued && h->heap_count == h->heap_cap) {
+        size_t cap = h->heap_cap > 0 ? h->heap_cap * 2 : 64;
+        size_t *more = (size_t *)ddb_mem_resize(ctx, h->heap, h->heap_cap * sizeof *more, cap * sizeof *more);
+        if (!more) {
+            return DREAMDB_ERR_MEMORY;
+        }
+        h->heap = more;
+        h->heap_cap = cap;
+    }
+    n->marks |= marks | DDB_MERGE_QUEUED;
+    bool is_live = !(n->marks & DDB_MERGE_STALE);
+    h->live += !was_queued && is_live;
+    h->live -= was_queued && !was_stale && !is_live;
+    if (was_queued) {
+        return DREAMDB_OK;
+    }
+    size_t at = h->heap_count++;
+    for (; at > 0 && ddb_merge_before(h, node, h->heap[(at - 1) / 2]); at = (at - 1) / 2) {
+        h->heap[at] = h->heap[(at - 1) / 2];
+    }
+    h->heap[at] = node;
+    return DREAMDB_OK;
+}
+
+/* Takes the newest of the queue. */
+DDB_FN size_t ddb_merge_pop(ddb_merge_history *h)
+{
+    size_t top = h->heap[0], last = h->heap[--h->heap_count], at = 0;
+    while (at * 2 + 1 < h->heap_count) {
+        size_t child = at * 2 + 1;
+        child += child + 1 < h->heap_count && ddb_merge_before(h, h->heap[child + 1], h->heap[child]);
+        if (!ddb_merge_before(h, h->heap[child], last)) {
+            break;
+        }
+        h->heap[at] = h->heap[child];
+        at = child;
+    }
+    h->heap[at] = last;
+    h->live -= !(h->nodes[top].marks & DDB_MERGE_STALE);
+    h->nodes[top].marks &= ~(uint32_t)DDB_MERGE_QUEUED;
+    return top;
+}
+
+DDB_FN dreamdb_status ddb_merge_gone(ddb_ctx *ctx, const ddb_merge_node *node)
+{
+    char text[DREAMDB_ADDRESS_TEXT];
+    ddb_addr_text(&node->addr, text);
+    return ddb_mem_fail(ctx, DREAMDB_ERR_NOT_FOUND, "merge base: manifests/%s, of the history of one side, is not in the store: gc has "
+                        "removed it, so what both sides had cannot be known; restore it from a copy", text);
+}
+
+/* Marks what side reaches with OURS, what others reach with THEIRS, until only ancestors of common ancestors wait.  Then each best common
+   ancestor has RESULT and not STALE; where clocks went wrong some others may have, too. */
+DDB_FN dreamdb_status ddb_merge_walk(ddb_ctx *ctx, ddb_merge_history *h, size_t side, const size_t *others, size_t other_count)
+{
+    dreamdb_status status = DREAMDB_OK;
+    for (size_t i = 0; i < h->count; i++) {
+        h->nodes[i].marks = 0;
+    }
+    h->heap_count = h->live = 0;
+    status = ddb_merge_paint(ctx, h, side, DDB_MERGE_OURS);
+    for (size_t i = 0; i < other_count && status == DREAMDB_OK; i++) {
+        status = others[i] == side ? DREAMDB_OK : ddb_merge_paint(ctx, h, others[i], DDB_MERGE_THEIRS);
+    }
+    while (h->live > 0 && status == DREAMDB_OK) {
+        size_t at = ddb_merge_pop(h);
+        if (h->nodes[at].missing) {
+            return ddb_merge_gone(ctx, h->nodes + at);
+        }
+        uint32_t marks = h->nodes[at].marks & (uint32_t)(DDB_MERGE_BOTH | DDB_MERGE_STALE);
+        if (marks == DDB_MERGE_BOTH) {
+            h->nodes[at].marks |= DDB_MERGE_RESULT;
+            marks |= DDB_MERGE_STALE;
+        }
+        status = ddb_merge_parents(ctx, h, at);
+        for (size_t i = 0; status == DREAMDB_OK && i < h->nodes[at].parent_count; i++) {
+            status = ddb_merge_paint(ctx, h, h->nodes[at].parents[i], marks);
+        }
+    }
+    return status;
+}
+
+/* The best common ancestors of two states, in the arena: none of them is an ancestor of another. */
+DDB_FN dreamdb_status ddb_merge_bases(ddb_ctx *ctx, ddb_arena *arena, ddb_merge_history *h, size_t ours, size_t theirs, ddb_addr **out,
+                                      size_t *count)
+{
+    size_t found = 0, kept = 0;
+    dreamdb_status status = ddb_merge_walk(ctx, h, ours, &theirs, 1);
+    size_t *list = status < 0 ? NULL : ddb_mem_arena_new(ctx, arena, size_t, h->count);
+    if (!list) {
+        return status < 0 ? status : DREAMDB_ERR_MEMORY;
+    }
+    for (size_t i = 0; i < h->count; i++) {
+        list[found] = i;
+        found += (h->nodes[i].marks & (uint32_t)(DDB_MERGE_RESULT | DDB_MERGE_STALE)) == DDB_MERGE_RESULT;
+    }
+    *out = ddb_mem_arena_new(ctx, arena, ddb_addr, found);
+    status = *out ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    for (size_t i = 0; i < found && status == DREAMDB_OK; i++) {
+        bool best = true;
+        if (found > 1) {
+            status = ddb_merge_walk(ctx, h, list[i], list, found);
+            best = !(h->nodes[list[i]].marks & DDB_MERGE_THEIRS);
+        }
+        (*out)[kept] = h->nodes[list[i]].addr;
+        kept += best;
+    }
+    *count = kept;
+    return status;
+}
+
+/* ---- A merge under way ---- */
+
+typedef enum ddb_merge_choice {
+    DDB_MERGE_DROP = 0, DDB_MERGE_TAKE_OURS, DDB_MERGE_TAKE_THEIRS, DDB_MERGE_FUSE, DDB_MERGE_REFUSED
+} ddb_merge_choice;
+
+/* One field in one state; binding NULL: the state has no such field. */
+typedef struct ddb_merge_side {
+    const ddb_field   *schema;
+    const ddb_binding *binding;
+    ddb_slice          registry;               /* entry of its modality, raw; size 0 = none */
+    ddb_track          track;                  /* of FUSE: decoded */
+} ddb_merge_side;
+
+typedef struct ddb_merge_field {
+    ddb_slice        name;
+    ddb_merge_side  *sides;                    /* [state_count]: ours, theirs, bases */
+    ddb_merge_choice choice;
+    ddb_track_class  cls;
+    bool             one_base, edged;          /* one_base: all bases agree; edged: a fused layer, with an edge to parent */
+    ddb_end          parent;
+    /* the plan of FUSE: rows of a fresh Track, or rows of cells to be replaced in a side's tree */
+    const ddb_track *tree;
+    ddb_row         *rows;  size_t row_count;
+    ddb_slice       *cells; size_t cell_count;
+    ddb_binding      fused;
+} ddb_merge_field;
+
+typedef struct ddb_merge {
+    ddb_write            write;
+    const dreamdb_merge_desc *desc;
+    dreamdb_merge_report report;
+    dreamdb_snapshot    *other;
+    dreamdb_snapshot   **states;               /* ours, theirs, bases */
+    size_t               state_count;
+    ddb_merge_field     *fields; size_t field_count;
+    ddb_object_want     *wants;  size_t want_count;          /* Tracks that are being fused */
+    bool                 stopped;
+    char                 first[200];           /* the first conflict */
+} ddb_merge;
+
+/* Tells one conflict; addresses may be NULL. */
+DDB_FN dreamdb_status ddb_merge_conflict(ddb_ctx *ctx, ddb_merge *merge, ddb_slice field, ddb_slice key, const char *why,
+                                         const ddb_addr *ours, const ddb_addr *theirs)
+{
+    dreamdb_merge_conflict told;
+    ddb_addr_shown shown, shown_key;
+    memset(&told, 0, sizeof told);
+    told.field = ddb_mem_arena_copy(ctx, &merge->write.arena, field.data, field.size);
+    told.key = ddb_mem_arena_copy(ctx, &merge->write.arena, key.data, key.size);
+    told.why = why;
+    told.ours = ours ? ours->bytes : NULL;
+    told.theirs = theirs ? theirs->bytes : NULL;
+    if (!told.field || !told.key) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    if (merge->report.conflicts++ == 0) {
+        (void)snprintf(merge->first, sizeof merge->first, "%s%s%s%s: %s", field.size > 0 ? "field " : "", ddb_addr_show(field, &shown),
+                       field.size > 0 && key.size > 0 ? ", " : "", ddb_addr_show(key, &shown_key), why);
+    }
+    merge->stopped = merge->stopped || (merge->desc->conflict && merge->desc->conflict(merge->desc->conflict_user, &told) != 0);
+    return merge->stopped ? ddb_mem_fail(ctx, DREAMDB_ERR_CANCELLED, "stopped by the caller") : DREAMDB_OK;
+}
+
+DDB_FN dreamdb_status ddb_merge_refuse_field(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_field *field, const char *why)
+{
+    const ddb_binding *ours = field->sides[0].binding, *theirs = field->sides[1].binding;
+    field->choice = DDB_MERGE_REFUSED;
+    return ddb_merge_conflict(ctx, merge, field->name, ddb_bytes_slice(NULL, 0), why, ours ? &ours->address : NULL,
+                              theirs ? &theirs->address : NULL);
+}
+
+/* ---- States ---- */
+
+/* A state by name: a Manifest address, "@label" and "~n" of the handle, or a ref with or without "~n". */
+DDB_FN dreamdb_status ddb_merge_find(ddb_ctx *ctx, ddb_merge *merge, const char *name, ddb_addr *out)
+{
+    struct dreamdb *db = merge->write.db;
+    const char *tilde = strchr(name, '~');
+    uint64_t back = 0;
+    if (ddb_addr_parse(ddb_bytes_text(name), out)) {
+        return DREAMDB_OK;
+    }
+    if (tilde && (!ddb_view_number(tilde + 1, &back) || back > merge->write.env->limits.history)) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "`%.200s` names no state: write NAME~N", name);
+    }
+    size_t size = tilde ? (size_t)(tilde - name) : strlen(name), own = strlen(db->ref);
+    bool label = name[0] == '@' || size == 0;
+    char *ref = (char *)ddb_mem_arena_alloc(ctx, &merge->write.arena, own + size + 1);
+    if (!ref) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    own = label ? own : 0;
+    memcpy(ref, db->ref, own);
+    memcpy(ref + own, name, size);
+    ref[own + size] = 0;
+    dreamdb_status status = ddb_ref_read(ctx, db->env, ref, out, NULL);
+    return status < 0 || back == 0 ? status : ddb_view_ancestor(ctx, db, *out, back, out);
+}
+
+/* Reads the history as far as it takes to find the bases, and all states. */
+DDB_FN dreamdb_status ddb_merge_states(ddb_ctx *ctx, ddb_merge *merge, const ddb_addr *other)
+{
+    ddb_write *write = &merge->write;
+    ddb_merge_history history;
+    ddb_addr *bases = NULL;
+    size_t ours = 0, count = 0, list[DDB_MERGE_WAVE];
+    memset(&history, 0, sizeof history);
+    memset(list, 0, sizeof list);
+    history.env = write->env;
+    history.places.key_size = sizeof(ddb_addr);
+    dreamdb_status status = ddb_merge_meet(ctx, &history, &write->view->address, &ours);
+    status = status < 0 ? status : ddb_merge_learn(ctx, &history, ours, ddb_bytes_slice(write->view->object.data, write->view->object.size),
+                                                   write->view->path);
+    status = status < 0 ? status : ddb_merge_meet(ctx, &history, other, list);
+    if (status == DREAMDB_OK) {                /* the other tip and our parents, together */
+        status = ddb_merge_load(ctx, &history, list, history.nodes[list[0]].loaded ? 0 : ddb_merge_unread(&history, ours, list, 1));
+    }
+    status = status < 0 ? status : ddb_merge_bases(ctx, &write->arena, &history, ours, list[0], &bases, &count);
+    ddb_merge_history_free(ctx, &history);
+    merge->states = status < 0 ? NULL : ddb_mem_arena_new(ctx, &write->arena, dreamdb_snapshot *, 2 + count);
+    if (!merge->states) {
+        return status < 0 ? status : DREAMDB_ERR_MEMORY;
+    }
+    if (count == 0) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_DIVERGED, "`%.80s` and `%.80s` have no common ancestor: they are two datasets", write->db->ref,
+                            merge->desc->other);
+    }
+    status = ddb_view_load_of(ctx, write->db, merge->desc->other, other, &merge->other);
+    merge->states[0] = write->view;
+    merge->states[1] = merge->other;
+    merge->state_count = 2;
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        status = ddb_view_load(ctx, write->db, write->db->ref, bases + i, merge->states + 2 + i);
+        merge->state_count += status == DREAMDB_OK;
+    }
+    merge->report.bases = count;
+    memcpy(merge->report.base, bases[0].bytes, sizeof merge->report.base);
+    return status;
+}
+
+DDB_FN int ddb_merge_by_name(const void *a, const void *b, void *user)
+{
+    (void)user;
+    return ddb_bytes_compare(((const ddb_merge_field *)a)->name, ((const ddb_merge_field *)b)->name);
+}
+
+/* Every field of any state, with what each state says of it. */
+DDB_FN dreamdb_status ddb_merge_list(ddb_ctx *ctx, ddb_merge *merge)
+{
+    size_t most = 0, count = 0;
+    for (size_t s = 0; s < merge->state_count; s++) {
+        most += merge->states[s]->schema.count;
+    }
+    merge->fields = ddb_mem_arena_new(ctx, &merge->write.arena, ddb_merge_field, most);
+    if (!merge->fields) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    for (size_t s = 0; s < merge->state_count; s++) {
+        for (size_t i = 0; i < merge->states[s]->schema.count; i++) {
+            merge->fields[count++].name = merge->states[s]->schema.fields[i].name;
+        }
+    }
+    dreamdb_status status = ddb_coll_sort(ctx, merge->fields, count, sizeof *merge->fields, ddb_merge_by_name, NULL);
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        ddb_merge_field *field = merge->fields + merge->field_count;
+        if (merge->field_count > 0 && ddb_bytes_equal(field[-1].name, merge->fields[i].name)) {
+            continue;
+        }
+        field->name = merge->fields[i].name;
+        field->sides = ddb_mem_arena_new(ctx, &merge->write.arena, ddb_merge_side, merge->state_count);
+        status = field->sides ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+        for (size_t s = 0; s < merge->state_count && status == DREAMDB_OK; s++) {
+            const ddb_view_field *view = ddb_view_find(merge->states[s], field->name);
+            const ddb_entry *entry = view ? ddb_manifest_entry(&merge->states[s]->manifest, view->binding->modality) : NULL;
+            field->sides[s].schema = view ? view->schema : NULL;
+            field->sides[s].binding = view ? view->binding : NULL;
+            field->sides[s].registry = entry ? entry->value : ddb_bytes_slice(NULL, 0);
+        }
+        merge->field_count++;
+    }
+    return status;
+}
+
+/* ---- What becomes of a field ---- */
+
+/* The same field but for the state of its Track. */
+DDB_FN bool ddb_merge_alike(const ddb_merge_side *a, const ddb_merge_side *b)
+{
+    return ddb_bytes_equal(a->schema->raw, b->schema->raw) && ddb_bytes_equal(a->registry, b->registry)
+        && ddb_bytes_equal(a->binding->modality, b->binding->modality) && ddb_bytes_equal(a->binding->kind, b->binding->kind)
+        && ddb_bytes_equal(a->binding->role, b->binding->role) && ddb_addr_equal(&a->binding->timeline, &b->binding->timeline);
+}
+
+DDB_FN bool ddb_merge_same(const ddb_merge_side *a, const ddb_merge_side *b)
+{
+    return !a->binding || !b->binding ? a->binding == b->binding
+        : ddb_merge_alike(a, b) && ddb_addr_equal(&a->binding->address, &b->binding->address);
+}
+
+/* Does the registry entry speak of rows that stand outside the Track? */
+DDB_FN bool ddb_merge_hot(const ddb_merge_side *side)
+{
+    ddb_slice value;
+    return side->binding && side->registry.size > 0 && ddb_cbor_map_find(side->registry, "hot_shard", &value);
+}
+
+/* Is the index of state a among the ancestors of that of state b?  What cannot be read says no. */
+DDB_FN bool ddb_merge_descends(ddb_ctx *ctx, ddb_merge *merge, const ddb_merge_field *field, size_t a, size_t b)
+{
+    dreamdb_error quiet;
+    ddb_ctx look = ddb_mem_fork(ctx, &quiet);
+    ddb_view_field *older = ddb_view_find(merge->states[a], field->name), *newer = ddb_view_find(merge->states[b], field->name);
+    size_t count = 0;
+    if (!older->has_registry || ddb_view_need(&look, merge->states[b], &newer, 1, DDB_VIEW_INDEX) < 0 || !newer->index) {
+        return false;
+    }
+    const ddb_addr *parents = ddb_index_parents(newer->index, &count);
+    for (size_t i = 0; i < count; i++) {
+        if (ddb_addr_equal(parents + i, &older->registry.index)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Both sides changed the field, and not only its Track: why that cannot be. */
+DDB_FN dreamdb_status ddb_merge_unlike(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_field *field)
+{
+    ddb_view_field *ours = ddb_view_find(merge->states[0], field->name), *theirs = ddb_view_find(merge->states[1], field->name);
+    const ddb_merge_side *t = field->sides, *r = field->sides + 1;
+    ddb_addr *addrs = ddb_mem_arena_new(ctx, &merge->write.arena, ddb_addr, 2);
+    if (!addrs) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    if (!ddb_bytes_equal(t->binding->role, r->binding->role)) {
+        return ddb_merge_refuse_field(ctx, merge, field, "the two sides made it a layer of different parents, or only one of them a layer");
+    }
+    bool indexed = ours->has_registry && theirs->has_registry;
+    if (indexed && !ddb_addr_equal(&ours->registry.index, &theirs->registry.index)) {
+        bool down = ddb_merge_descends(ctx, merge, field, 0, 1), up = ddb_merge_descends(ctx, merge, field, 1, 0);
+        addrs[0] = ours->registry.index;
+        addrs[1] = theirs->registry.index;
+        field->choice = DDB_MERGE_REFUSED;
+        return ddb_merge_conflict(ctx, merge, field->name, ddb_bytes_text("index"), down || up
+            ? "one side's index descends from the other's, and both sides have new rows: placing them anew is not in this version; merge "
+              "before training"
+            : "the two sides have different indexes, and neither descends from the other: train one of them again after the merge", addrs,
+            addrs + 1);
+    }
+    if (indexed && (ours->registry.has_compressor != theirs->registry.has_compressor
+                    || (ours->registry.has_compressor && !ddb_addr_equal(&ours->registry.compressor, &theirs->registry.compressor)))) {
+        addrs[0] = ours->registry.compressor;
+        addrs[1] = theirs->registry.compressor;
+        field->choice = DDB_MERGE_REFUSED;
+        return ddb_merge_conflict(ctx, merge, field->name, ddb_bytes_text("compressor"), "the two sides have different compressors", addrs,
+                                  addrs + 1);
+    }
+    return ddb_merge_refuse_field(ctx, merge, field, "the two sides define the field differently");
+}
+
+/* Both sides have it, differently, and neither is as the base was. */
+DDB_FN dreamdb_status ddb_merge_both_moved(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_field *field)
+{
+    const ddb_merge_side *t = field->sides, *r = field->sides + 1, *b = field->sides + 2;
+    if (ddb_merge_hot(t) || ddb_merge_hot(r)) {
+        return ddb_merge_refuse_field(ctx, merge, field, "it has a hot shard: flush it on both sides before the merge");
+    }
+    if (!ddb_merge_alike(t, r)) {
+        return ddb_merge_unlike(ctx, merge, field);
+    }
+    if (field->one_base && b->binding && ddb_bytes_equal(b->binding->modality, t->binding->modality)) {
+        if (ddb_addr_equal(&t->binding->address, &b->binding->address) || ddb_addr_equal(&r->binding->address, &b->binding->address)) {
+            field->choice = ddb_addr_equal(&t->binding->address, &b->binding->address) ? DDB_MERGE_TAKE_THEIRS : DDB_MERGE_TAKE_OURS;
+            return DREAMDB_OK;
+        }
+    }
+    field->cls = ddb_track_class_of(t->schema->kind);
+    if (field->cls == DDB_TRACK_CONSTANT) {
+        return ddb_merge_refuse_field(ctx, merge, field, "the two sides set the constant to different values");
+    }
+    if (field->cls == DDB_TRACK_OTHER) {
+        return ddb_merge_refuse_field(ctx, merge, field, "both sides changed a field of a kind that this version keeps but does not merge");
+    }
+    field->choice = DDB_MERGE_FUSE;
+    return DREAMDB_OK;
+}
+
+DDB_FN dreamdb_status ddb_merge_decide(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_field *field)
+{
+    const ddb_merge_side *t = field->sides, *r = field->sides + 1, *b = field->sides + 2;
+    field->one_base = true;
+    for (size_t s = 3; s < merge->state_count; s++) {
+        field->one_base = field->one_base && ddb_merge_same(b, field->sides + s);
+    }
+    if (ddb_merge_same(t, r) || (field->one_base && ddb_merge_same(r, b))) {
+        field->choice = t->binding ? DDB_MERGE_TAKE_OURS : DDB_MERGE_DROP;
+        return DREAMDB_OK;
+    }
+    if (field->one_base && ddb_merge_same(t, b)) {
+        field->choice = r->binding ? DDB_MERGE_TAKE_THEIRS : DDB_MERGE_DROP;
+        return DREAMDB_OK;
+    }
+    if (!t->binding || !r->binding) {
+        return ddb_merge_refuse_field(ctx, merge, field, t->binding ? "they removed the field, and we changed it"
+                                                                    : "we removed the field, and they changed it");
+    }
+    return ddb_merge_both_moved(ctx, merge, field);
+}
+
+/* Fields with rows under cells, and constants, are told apart by their modality alone: two sides may not have given one to two fields. */
+DDB_FN dreamdb_status ddb_merge_modalities(ddb_ctx *ctx, ddb_merge *merge)
+{
+    dreamdb_status status = DREAMDB_OK;
+    for (size_t i = 0; i < merge->field_count && status == DREAMDB_OK; i++) {
+        ddb_merge_field *a = merge->fields + i;
+        const ddb_merge_side *x = a->choice == DDB_MERGE_TAKE_THEIRS ? a->sides + 1 : a->sides;
+        for (size_t j = i + 1; j < merge->field_count && status == DREAMDB_OK && a->choice != DDB_MERGE_DROP; j++) {
+            ddb_merge_field *b = merge->fields + j;
+            const ddb_merge_side *y = b->choice == DDB_MERGE_TAKE_THEIRS ? b->sides + 1 : b->sides;
+            if (a->choice == DDB_MERGE_REFUSED || b->choice == DDB_MERGE_REFUSED || b->choice == DDB_MERGE_DROP
+                || !ddb_bytes_equal(x->binding->modality, y->binding->modality)
+                || (x->schema->kind != DREAMDB_EMBEDDING && x->schema->kind != DREAMDB_CONSTANT)
+                || (a->sides[0].binding && b->sides[0].binding) || (a->sides[1].binding && b->sides[1].binding)) {
+                continue;
+            }
+            b->choice = DDB_MERGE_REFUSED;
+            status = ddb_merge_conflict(ctx, merge, b->name, a->name, "the two sides gave one modality to two new fields",
+                                        &y->binding->address, &x->binding->address);
+        }
+    }
+    return status;
+}
+
+/* ---- Fusing rows ---- */
+
+/* Wishes for the Track of a side. */
+DDB_FN dreamdb_status ddb_merge_wish(ddb_ctx *ctx, ddb_merge *merge, const ddb_merge_side *side)
+{
+    ddb_arena *arena = &merge->write.arena;
+    ddb_object_want *want = merge->wants + merge->want_count++;
+    const char *folder = ddb_addr_folder(ctx, arena, &side->binding->timeline, side->binding->modality, "track");
+    want->addr = side->binding->address;
+    want->path = folder ? ddb_addr_path(ctx, arena, folder, &want->addr) : NULL;
+    want->flags = DDB_OBJECT_METADATA;
+    return want->path ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+}
+
+/* Decodes a Track; one whose rows cannot be read here is a conflict. */
+DDB_FN dreamdb_status ddb_merge_take(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_field *field, ddb_merge_side *side,
+                                     const ddb_object_want *want)
+{
+    dreamdb_status status = ddb_track_decode(ctx, &merge->write.arena, field->cls, ddb_bytes_slice(want->object.data, want->object.size),
+                                             want->path, &side->track);
+    if (status == DREAMDB_OK && (!ddb_bytes_equal(side->track.modality, side->binding->modality)
+                                 || !ddb_addr_equal(&side->track.timeline, &side->binding->timeline)
+                                 || side->track.t_min != side->binding->t_min || side->track.t_max != side->binding->t_max)) {
+        status = ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, want->path,
+                                 "Track says another modality, timeline or coverage than the manifest");
+    }
+    return status == DREAMDB_OK && side->track.form == DDB_TRACK_UNKNOWN && field->choice == DDB_MERGE_FUSE
+        ? ddb_merge_refuse_field(ctx, merge, field, "its Track has a form that this version does not read (a hot shard: flush it first)")
+        : status;
+}
+
+/* Reads all Tracks of the fields that are fused, in one batch. */
+DDB_FN dreamdb_status ddb_merge_tracks(ddb_ctx *ctx, ddb_merge *merge)
+{
+    size_t at = 0;
+    dreamdb_status status = DREAMDB_OK;
+    merge->wants = ddb_mem_arena_new(ctx, &merge->write.arena, ddb_object_want, merge->field_count * merge->state_count);
+    if (!merge->wants) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    for (size_t i = 0; i < merge->field_count && status == DREAMDB_OK; i++) {
+        for (size_t s = 0; merge->fields[i].choice == DDB_MERGE_FUSE && s < merge->state_count && status == DREAMDB_OK; s++) {
+            status = merge->fields[i].sides[s].binding ? ddb_merge_wish(ctx, merge, merge->fields[i].sides + s) : DREAMDB_OK;
+        }
+    }
+    if (status == DREAMDB_OK && merge->want_count > 0) {
+        status = ddb_object_get_many(ctx, merge->write.env, merge->wants, merge->want_count);
+    }
+    for (size_t i = 0; i < merge->field_count && status == DREAMDB_OK; i++) {
+        ddb_merge_field *field = merge->fields + i;
+        bool fuse = field->choice == DDB_MERGE_FUSE;
+        for (size_t s = 0; fuse && s < merge->state_count && status == DREAMDB_OK; s++) {
+            status = field->sides[s].binding ? ddb_merge_take(ctx, merge, field, field->sides + s, merge->wants + at++) : DREAMDB_OK;
+        }
+    }
+    return status;
+}
+
+/* Reads the roots of all trees that will be walked, in one batch, so that the walks find them in the cache: a merge of small trees takes
+   one wave more, not one a tree. */
+DDB_FN dreamdb_status ddb_merge_roots(ddb_ctx *ctx, ddb_merge *merge)
+{
+    ddb_arena *arena = &merge->write.arena;
+    size_t count = 0;
+    dreamdb_status status = DREAMDB_OK;
+    ddb_object_want *wants = ddb_mem_arena_new(ctx, arena, ddb_object_want, merge->want_count);
+    for (size_t i = 0; wants && i < merge->field_count && status == DREAMDB_OK; i++) {
+        ddb_merge_field *field = merge->fields + i;
+        for (size_t s = 0; field->choice == DDB_MERGE_FUSE && s < merge->state_count && status == DREAMDB_OK; s++) {
+            const ddb_track *track = &field->sides[s].track;
+            if (!field->sides[s].binding || (track->form != DDB_TRACK_SCALAR_TREE && track->form != DDB_TRACK_PAGED)) {
+                continue;
+            }
+            const char *folder = ddb_addr_folder(ctx, arena, &track->timeline, track->modality, "index");
+            wants[count].addr = track->root;
+            wants[count].path = folder ? ddb_addr_path(ctx, arena, folder, &track->root) : NULL;
+            wants[count].flags = DDB_OBJECT_METADATA;
+            status = wants[count++].path ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+        }
+    }
+    status = !wants ? DREAMDB_ERR_MEMORY : status;
+    status = status == DREAMDB_OK && count > 0 ? ddb_object_get_many(ctx, merge->write.env, wants, count) : status;
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        ddb_object_release(merge->write.env, &wants[i].object);
+    }
+    return status;
+}
+
+/* One order of everything a row says, cells and times first: rows of a cell, or of a t_start, stand together. */
+DDB_FN int ddb_merge_row_compare(const ddb_row *a, const ddb_row *b)
+{
+    int order = ddb_bytes_compare(a->key, b->key);
+    const uint64_t x[7] = { a->t_start, a->t_end, a->size, a->offset, a->table, a->flags, 0 };
+    const uint64_t y[7] = { b->t_start, b->t_end, b->size, b->offset, b->table, b->flags, 0 };
+    for (size_t i = 0; i < 6 && order == 0; i++) {
+        order = x[i] < y[i] ? -1 : x[i] > y[i];
+    }
+    order = order != 0 ? order : ddb_addr_compare(&a->addr, &b->addr);
+    return order != 0 || !(a->flags & DDB_ROW_SIDECAR) ? order : ddb_addr_compare(&a->sidecar, &b->sidecar);
+}
+
+DDB_FN int ddb_merge_row_compare_at(const void *a, const void *b, void *user)
+{
+    (void)user;
+    return ddb_merge_row_compare(*(const ddb_row *const *)a, *(const ddb_row *const *)b);
+}
+
+/* Rows as they stand, and sorted; equal ones keep their order. */
+typedef struct ddb_merge_rows { ddb_row *rows; const ddb_row **sorted; size_t count; } ddb_merge_rows;
+
+DDB_FN dreamdb_status ddb_merge_rows_sort(ddb_ctx *ctx, ddb_arena *arena, ddb_merge_rows *set)
+{
+    set->sorted = ddb_mem_arena_new(ctx, arena, const ddb_row *, set->count);
+    for (size_t i = 0; set->sorted && i < set->count; i++) {
+        set->sorted[i] = set->rows + i;
+    }
+    return set->sorted ? ddb_coll_sort(ctx, set->sorted, set->count, sizeof *set->sorted, ddb_merge_row_compare_at, NULL)
+                       : DREAMDB_ERR_MEMORY;
+}
+
+/* The first row equal to this one, or NULL. */
+DDB_FN const ddb_row *ddb_merge_rows_find(const ddb_merge_rows *set, const ddb_row *row)
+{
+    size_t low = 0, high = set->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (ddb_merge_row_compare(set->sorted[middle], row) < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low < set->count && ddb_merge_row_compare(set->sorted[low], row) == 0 ? set->sorted[low] : NULL;
+}
+
+/* The rows of the three: ours, theirs, and the union of the bases'. */
+typedef struct ddb_merge_trio { ddb_merge_rows ours, theirs, base; } ddb_merge_trio;
+
+/* A row of this cell (of an item: of its t_start) that meets the row's time, that the bases have not, and the other side has or has not. */
+DDB_FN const ddb_row *ddb_merge_replaced(const ddb_merge_rows *side, const ddb_merge_rows *other, const ddb_merge_rows *base,
+                                         const ddb_row *row, bool both)
+{
+    size_t low = 0, high = side->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        const ddb_row *at = side->sorted[middle];
+        int order = ddb_bytes_compare(at->key, row->key);
+        if (order < 0 || (order == 0 && row->key.size == 0 && at->t_start < row->t_start)) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    for (; low < side->count && ddb_bytes_equal(side->sorted[low]->key, row->key) && side->sorted[low]->t_start < row->t_end; low++) {
+        const ddb_row *here = side->sorted[low];
+        if (here->t_end > row->t_start && (ddb_merge_rows_find(other, here) != NULL) == both && !ddb_merge_rows_find(base, here)) {
+            return here;
+        }
+    }
+    return NULL;
+}
+
+/* Cells (or items) that both sides wrote anew since the base, differently: each new row holds what the old ones held, so both together
+   would hold it twice. */
+DDB_FN dreamdb_status ddb_merge_twice(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_field *field, const ddb_merge_trio *rows)
+{
+    dreamdb_status status = DREAMDB_OK;
+    const ddb_row *told = NULL;
+    char anchor[32];
+    for (size_t i = 0; i < rows->base.count && status == DREAMDB_OK; i++) {
+        const ddb_row *row = rows->base.sorted[i];
+        if ((told && ddb_bytes_equal(told->key, row->key) && (row->key.size > 0 || told->t_start == row->t_start))
+            || ddb_merge_rows_find(&rows->ours, row) || ddb_merge_rows_find(&rows->theirs, row)
+            || ddb_merge_replaced(&rows->ours, &rows->theirs, &rows->base, row, true)) {
+            continue;
+        }
+        const ddb_row *ours = ddb_merge_replaced(&rows->ours, &rows->theirs, &rows->base, row, false);
+        const ddb_row *theirs = ddb_merge_replaced(&rows->theirs, &rows->ours, &rows->base, row, false);
+        if (ours && theirs) {
+            (void)snprintf(anchor, sizeof anchor, "%llu", (unsigned long long)row->t_start);
+            told = row;
+            field->choice = DDB_MERGE_REFUSED;
+            status = ddb_merge_conflict(ctx, merge, field->name, row->key.size > 0 ? row->key : ddb_bytes_text(anchor),
+                                        "both sides compacted it since the base, differently: merge before compacting it on both sides",
+                                        &ours->addr, &theirs->addr);
+        }
+    }
+    return status;
+}
+
+/* versioning.md 2.5: what ours kept or added, then what theirs added; of equal rows the first.  Under identical scalar rows of the base
+   that one side compacted away come back, as the reference has it: postings are sets, so that costs space and nothing else. */
+DDB_FN dreamdb_status ddb_merge_fuse_rows(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_field *field, ddb_merge_trio *rows)
+{
+    ddb_arena *arena = &merge->write.arena;
+    size_t most = 0, count = 0;
+    if (merge->write.env->identical && field->cls != DDB_TRACK_SPATIAL && field->cls != DDB_TRACK_ITEM) {
+        rows->base.count = 0;
+    }
+    dreamdb_status status = ddb_merge_rows_sort(ctx, arena, &rows->ours);
+    status = status < 0 ? status : ddb_merge_rows_sort(ctx, arena, &rows->theirs);
+    status = status < 0 ? status : ddb_merge_rows_sort(ctx, arena, &rows->base);
+    if (status == DREAMDB_OK && !ddb_mem_add(rows->ours.count, rows->theirs.count, &most)) {
+        status = DREAMDB_ERR_LIMIT;
+    }
+    if (status == DREAMDB_OK && (field->cls == DDB_TRACK_SPATIAL || field->cls == DDB_TRACK_ITEM)) {
+        status = ddb_merge_twice(ctx, merge, field, rows);
+    }
+    field->rows = status < 0 ? NULL : ddb_mem_arena_new(ctx, arena, ddb_row, most);
+    if (!field->rows) {
+        return status < 0 ? status : DREAMDB_ERR_MEMORY;
+    }
+    for (size_t i = 0; i < rows->ours.count; i++) {
+        const ddb_row *row = rows->ours.rows + i;
+        bool keep = ddb_merge_rows_find(&rows->ours, row) == row
+            && (ddb_merge_rows_find(&rows->theirs, row) || !ddb_merge_rows_find(&rows->base, row));
+        field->rows[count] = *row;
+        count += keep;
+    }
+    for (size_t i = 0; i < rows->theirs.count; i++) {
+        const ddb_row *row = rows->theirs.rows + i;
+        bool keep = ddb_merge_rows_find(&rows->theirs, row) == row
+            && !ddb_merge_rows_find(&rows->ours, row) && !ddb_merge_rows_find(&rows->base, row);
+        field->rows[count] = *row;
+        count += keep;
+    }
+    field->row_count = count;
+    return DREAMDB_OK;
+}
+
+/* Rows of ours, theirs and all bases; keys NULL: all of them. */
+DDB_FN dreamdb_status ddb_merge_collect(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_field *field, const ddb_slice *keys, size_t key_count,
+                                        ddb_merge_trio *out)
+{
+    ddb_arena *arena = &merge->write.arena;
+    ddb_track_select select;
+    dreamdb_status status = DREAMDB_OK;
+    memset(&select, 0, sizeof select);
+    memset(out, 0, sizeof *out);
+    select.keys = keys;
+    select.key_count = key_count;
+    for (size_t s = 0; s < merge->state_count && status == DREAMDB_OK; s++) {
+        ddb_merge_rows *into = s == 0 ? &out->ours : s == 1 ? &out->theirs : &out->base;
+        ddb_row *rows = NULL, *all = NULL;
+        size_t count = 0;
+        if (!field->sides[s].binding) {
+            continue;
+        }
+        status = ddb_track_collect(ctx, merge->write.env, arena, &field->sides[s].track, &select, &rows, &count);
+        if (status == DREAMDB_OK && into->count > 0) {         /* a further base: its rows behind those of the others */
+            all = ddb_mem_arena_new(ctx, arena, ddb_row, into->count + count);
+            status = all ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+        }
+        if (status == DREAMDB_OK && all) {
+            memcpy(all, into->rows, into->count * sizeof *all);
+            memcpy(all + into->count, rows, count * sizeof *all);
+            rows = all;
+            count += into->count;
+        }
+        into->rows = rows;
+        into->count = count;
+    }
+    return status;
+}
+
+/* ---- Paged spatial Tracks: only the cells that differ are looked at ---- */
+
+/* What one Track has in pages that another has not. */
+typedef struct ddb_merge_pages { ddb_map known; ddb_buf keys; ddb_arena *arena; bool inner_only; } ddb_merge_pages;
+
+DDB_FN bool ddb_merge_note_page(void *user, const ddb_page_child *child)
+{
+    ddb_merge_pages *pages = (ddb_merge_pages *)user;
+    if (pages->inner_only) {                   /* all pages are noted, leaves are not read */
+        dreamdb_status status = pages->keys.failed ? DREAMDB_ERR_MEMORY
+            : ddb_coll_map_put(pages->keys.ctx, &pages->known, child->addr.bytes, 1, NULL, NULL);
+        pages->keys.failed = pages->keys.failed || status < 0;
+        return child->level > 0;
+    }
+    return !ddb_coll_map_get(&pages->known, child->addr.bytes);
+}
+
+/* Adds the cells of rows to pages->keys. */
+DDB_FN dreamdb_status ddb_merge_note_rows(ddb_ctx *ctx, ddb_merge_pages *pages, const ddb_row *rows, size_t count)
+{
+    ddb_slice last = { NULL, 0 };
+    for (size_t i = 0; i < count; i++) {
+        if (last.data && ddb_bytes_equal(last, rows[i].key)) {
+            continue;
+        }
+        const char *copy = ddb_mem_arena_copy(ctx, pages->arena, rows[i].key.data, rows[i].key.size);
+        if (!copy) {
+            return DREAMDB_ERR_MEMORY;
+        }
+        last = ddb_bytes_slice(copy, rows[i].key.size);
+        ddb_bytes_put(&pages->keys, &last, sizeof last);
+    }
+    return ddb_bytes_status(&pages->keys);
+}
+
+DDB_FN dreamdb_status ddb_merge_note_leaf(ddb_ctx *ctx, void *user, const ddb_page *page)
+{
+    return ddb_merge_note_rows(ctx, (ddb_merge_pages *)user, page->rows, page->count);
+}
+
+DDB_FN dreamdb_status ddb_merge_gather(ddb_ctx *ctx, ddb_merge *merge, const ddb_track *track, ddb_merge_pages *pages)
+{
+    ddb_page_visit visit;
+    ddb_track_filter filter;
+    memset(&visit, 0, sizeof visit);
+    if (track->form == DDB_TRACK_INLINE) {
+        return pages->inner_only ? DREAMDB_OK : ddb_merge_note_rows(ctx, pages, track->rows, track->row_count);
+    }
+    ddb_page_root root = ddb_track_root(track);
+    dreamdb_status status = ddb_track_filter_init(ctx, &merge->write.arena, track, NULL, &filter);
+    visit.user = pages;
+    visit.want = ddb_merge_note_page;
+    visit.leaf = pages->inner_only ? NULL : ddb_merge_note_leaf;
+    bool want = ddb_merge_note_page(pages, &root.child);
+    status = status == DREAMDB_OK && want ? ddb_page_gather(ctx, merge->write.env, &filter.tree, &root.child, &visit) : status;
+    return status < 0 ? status : pages->keys.failed ? DREAMDB_ERR_MEMORY : DREAMDB_OK;
+}
+
+/* Adds to keys the cells of all leaves of a that are not leaves of b too. */
+DDB_FN dreamdb_status ddb_merge_beside(ddb_ctx *ctx, ddb_merge *merge, const ddb_track *a, const ddb_track *b, ddb_buf *keys)
+{
+    ddb_merge_pages pages;
+    memset(&pages, 0, sizeof pages);
+    pages.known.key_size = sizeof(ddb_addr);
+    pages.keys = *keys;
+    pages.arena = &merge->write.arena;
+    pages.inner_only = true;
+    dreamdb_status status = b ? ddb_merge_gather(ctx, merge, b, &pages) : DREAMDB_OK;
+    pages.inner_only = false;
+    status = status < 0 ? status : ddb_merge_gather(ctx, merge, a, &pages);
+    *keys = pages.keys;
+    ddb_coll_map_free(ctx, &pages.known);
+    return status;
+}
+
+/* Cells of keys where the side differs from a base, each once, sorted: field->cells. */
+DDB_FN dreamdb_status ddb_merge_cells_of(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_field *field, ddb_slice *keys, size_t count, size_t side)
+{
+    ddb_merge_trio rows;
+    ddb_buf moved;
+    size_t unique = 0;
+    field->cells = ddb_mem_arena_new(ctx, &merge->write.arena, ddb_slice, 1);
+    if (count == 0 || !field->cells) {
+        return field->cells ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    }
+    dreamdb_status status = ddb_coll_sort(ctx, keys, count, sizeof *keys, ddb_track_compare_cells, NULL);
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        keys[unique] = keys[i];
+        unique += unique == 0 || !ddb_bytes_equal(keys[unique - 1], keys[i]);
+    }
+    status = status < 0 ? status : ddb_merge_collect(ctx, merge, field, keys, unique, &rows);
+    status = status < 0 ? status : ddb_merge_rows_sort(ctx, &merge->write.arena, side == 0 ? &rows.ours : &rows.theirs);
+    status = status < 0 ? status : ddb_merge_rows_sort(ctx, &merge->write.arena, &rows.base);
+    if (status < 0) {
+        return status;
+    }
+    const ddb_merge_rows *sets[2] = { side == 0 ? &rows.ours : &rows.theirs, &rows.base };
+    ddb_bytes_init(&moved, ctx);
+    for (size_t k = 0; k < 2; k++) {
+        for (size_t i = 0; i < sets[k]->count; i++) {
+            if (!ddb_merge_rows_find(sets[1 - k], sets[k]->sorted[i])) {
+                ddb_bytes_put(&moved, &sets[k]->sorted[i]->key, sizeof(ddb_slice));
+            }
+        }
+    }
+    ddb_slice *cells = (ddb_slice *)(void *)ddb_mem_arena_copy(ctx, &merge->write.arena, moved.data, moved.size);
+    count = moved.size / sizeof *cells;
+    status = ddb_bytes_status(&moved) < 0 || !cells ? DREAMDB_ERR_MEMORY
+        : ddb_coll_sort(ctx, cells, count, sizeof *cells, ddb_track_compare_cells, NULL);
+    ddb_bytes_free(&moved);
+    field->cells = cells;
+    field->cell_count = 0;
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        cells[field->cell_count] = cells[i];
+        field->cell_count += field->cell_count == 0 || !ddb_bytes_equal(cells[field->cell_count - 1], cells[i]);
+    }
+    return status;
+}
+
+/* Where a side is a tree: the other one's changed cells are put into it, fused (evolution.md 2).  Leaves that nobody changed are not
+   read. */
+DDB_FN dreamdb_status ddb_merge_fuse_tree(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_field *field)
+{
+    size_t from = field->sides[0].track.form == DDB_TRACK_PAGED ? 0 : 1, side = 1 - from;
+    const ddb_track *track = &field->sides[side].track;
+    ddb_merge_trio rows;
+    ddb_buf keys;
+    dreamdb_status status = DREAMDB_OK;
+    field->tree = &field->sides[from].track;
+    ddb_bytes_init(&keys, ctx);
+    for (size_t s = 2; s < merge->state_count && status == DREAMDB_OK; s++) {
+        const ddb_track *base = field->sides[s].binding ? &field->sides[s].track : NULL;
+        status = ddb_merge_beside(ctx, merge, track, base, &keys);
+        status = status == DREAMDB_OK && base ? ddb_merge_beside(ctx, merge, base, track, &keys) : status;
+    }
+    if (status == DREAMDB_OK) {
+        status = ddb_merge_cells_of(ctx, merge, field, (ddb_slice *)(void *)keys.data, keys.size / sizeof(ddb_slice), side);
+    }
+    ddb_bytes_free(&keys);
+    status = status < 0 ? status : ddb_merge_collect(ctx, merge, field, field->cells, field->cell_count, &rows);
+    return status < 0 ? status : ddb_merge_fuse_rows(ctx, merge, field, &rows);
+}
+
+/* Plans the fused Track of a field: its rows, and where it needs one the edge of its layer. */
+DDB_FN dreamdb_status ddb_merge_plan(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_field *field)
+{
+    ddb_merge_trio rows;
+    bool tree = field->cls == DDB_TRACK_SPATIAL
+        && (field->sides[0].track.form == DDB_TRACK_PAGED || field->sides[1].track.form == DDB_TRACK_PAGED);
+    if (tree) {
+        return ddb_merge_fuse_tree(ctx, merge, field);
+    }
+    dreamdb_status status = ddb_merge_collect(ctx, merge, field, NULL, 0, &rows);
+    return status < 0 ? status : ddb_merge_fuse_rows(ctx, merge, field, &rows);
+}
+
+/* Makes the fused Track.  One that is a side's own is not new: that side is taken. */
+DDB_FN dreamdb_status ddb_merge_make(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_field *field)
+{
+    ddb_write *write = &merge->write;
+    const ddb_merge_side *ours = field->sides;
+    ddb_track track = ours->track;
+    uint64_t limit = field->cls == DDB_TRACK_ITEM ? DDB_TRACK_PAGE_LIMIT : UINT64_MAX;
+    dreamdb_status status = field->tree
+        ? ddb_track_replace(ctx, write->env, &write->arena, field->tree, field->cells, field->cell_count, field->rows, field->row_count,
+                            write->puts, &track)
+        : ddb_track_build(ctx, write->env, &write->arena, &track, field->rows, field->row_count, limit, write->puts);
+    field->fused = *ours->binding;
+    status = status < 0 ? status : ddb_track_put(ctx, write->puts, &write->arena, &track, &field->fused.address);
+    field->fused.t_min = track.t_min;
+    field->fused.t_max = track.t_max;
+    for (size_t s = 0; s < 2 && status == DREAMDB_OK; s++) {
+        if (ddb_addr_equal(&field->fused.address, &field->sides[s].binding->address)) {
+            field->choice = s == 0 ? DDB_MERGE_TAKE_OURS : DDB_MERGE_TAKE_THEIRS;
+        }
+    }
+    merge->report.fused += field->choice == DDB_MERGE_FUSE;
+    return status;
+}
+
+/* ---- Lineage ---- */
+
+DDB_FN ddb_slice ddb_merge_no_key(void) { return ddb_bytes_slice(NULL, 0); }
+
+/* The Track that a fused layer's edge goes to: under identical the exact parent that both have, else the nearest ancestor of both. */
+DDB_FN dreamdb_status ddb_merge_layer(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_field *field)
+{
+    ddb_manifest_graph graphs[2];
+    const ddb_manifest *m[2] = { &merge->states[0]->manifest, &merge->states[1]->manifest };
+    size_t nodes[2] = { DDB_MERGE_NONE, DDB_MERGE_NONE };
+    const char *why = NULL;
+    ddb_addr role;
+    dreamdb_status status = DREAMDB_OK;
+    if (!ddb_manifest_layer_of(field->sides[0].binding, &role)) {
+        return DREAMDB_OK;
+    }
+    memset(graphs, 0, sizeof graphs);
+    for (size_t s = 0; s < 2 && status == DREAMDB_OK; s++) {
+        ddb_end end = ddb_manifest_end(field->sides[s].binding);
+        status = ddb_manifest_graph_make(ctx, m[s], graphs + s, &why);
+        nodes[s] = status < 0 ? DDB_MERGE_NONE : graphs[s].up[ddb_manifest_node_of(m[s], &end)];
+    }
+    for (size_t a = nodes[0]; status == DREAMDB_OK && a != DDB_MERGE_NONE && !field->edged; a = graphs[0].up[a]) {
+        field->parent = ddb_manifest_end(ddb_manifest_node(m[0], a));
+        for (size_t b = nodes[1]; b != DDB_MERGE_NONE && !field->edged; b = graphs[1].up[b]) {
+            ddb_end end = ddb_manifest_end(ddb_manifest_node(m[1], b));
+            field->edged = ddb_manifest_compare_end(&end, &field->parent) == 0
+                && (!merge->write.env->identical || (a == nodes[0] && b == nodes[1]));
+        }
+    }
+    ddb_manifest_graph_free(ctx, graphs);
+    ddb_manifest_graph_free(ctx, graphs + 1);
+    return status < 0 || field->edged ? status
+        : ddb_merge_refuse_field(ctx, merge, field, "the two layers name different exact parents");
+}
+
+/* Where both sides know a Track, do they know the same parent of it?  Asked under identical only: else ours holds. */
+DDB_FN dreamdb_status ddb_merge_edges_agree(ddb_ctx *ctx, ddb_merge *merge)
+{
+    const ddb_manifest *t = &merge->states[0]->manifest, *r = &merge->states[1]->manifest;
+    dreamdb_status status = DREAMDB_OK;
+    size_t j = 0;
+    for (size_t i = 0; i < t->edge_count && merge->write.env->identical && status == DREAMDB_OK; i++) {
+        while (j < r->edge_count && ddb_manifest_compare_end(&r->edges[j].child, &t->edges[i].child) < 0) {
+            j++;
+        }
+        if (j < r->edge_count && ddb_manifest_compare_end(&r->edges[j].child, &t->edges[i].child) == 0
+            && ddb_manifest_compare_end(&r->edges[j].parent, &t->edges[i].parent) != 0) {
+            status = ddb_merge_conflict(ctx, merge, t->edges[i].child.field, ddb_bytes_text("lineage"),
+                                        "the two sides give one Track different exact parents", &t->edges[i].parent.address,
+                                        &r->edges[j].parent.address);
+        }
+    }
+    return status;
+}
+
+DDB_FN const ddb_binding *ddb_merge_chosen(const ddb_merge_field *field)
+{
+    return field->choice == DDB_MERGE_TAKE_OURS ? field->sides[0].binding : field->choice == DDB_MERGE_TAKE_THEIRS ? field->sides[1].binding
+        : field->choice == DDB_MERGE_FUSE ? &field->fused : NULL;
+}
+
+/* Sorts bindings, keeps of equal ones the first, leaves out those that stand in the other list. */
+DDB_FN dreamdb_status ddb_merge_settle(ddb_ctx *ctx, ddb_binding *list, size_t *count, const ddb_binding *without, size_t without_count)
+{
+    size_t kept = 0;
+    dreamdb_status status = ddb_coll_sort(ctx, list, *count, sizeof *list, ddb_manifest_sort_binding, NULL);
+    for (size_t i = 0; i < *count && status == DREAMDB_OK; i++) {
+        ddb_end end = ddb_manifest_end(list + i);
+        bool fresh = (kept == 0 || ddb_manifest_compare(list + kept - 1, list + i) != 0)
+            && ddb_manifest_find(without, without_count, &end) == without_count;
+        list[kept] = list[i];
+        kept += fresh;
+    }
+    *count = kept;
+    return status;
+}
+
+/* active as chosen; lineage and edges: what both tips know of the ancestry of the active ones, and one edge for each fused layer. */
+DDB_FN dreamdb_status ddb_merge_bindings(ddb_ctx *ctx, ddb_merge *merge)
+{
+    ddb_manifest *m = &merge->write.manifest;
+    const ddb_manifest *sides[2] = { &merge->states[0]->manifest, &merge->states[1]->manifest };
+    ddb_arena *arena = &merge->write.arena;
+    size_t nodes = 0, edges = 0, kept = 0;
+    ddb_binding *active = ddb_mem_arena_new(ctx, arena, ddb_binding, merge->field_count);
+    ddb_binding *lineage = ddb_mem_arena_new(ctx, arena, ddb_binding, sides[0]->active_count + sides[0]->lineage_count
+                                             + sides[1]->active_count + sides[1]->lineage_count);
+    ddb_edge *list = ddb_mem_arena_new(ctx, arena, ddb_edge, sides[0]->edge_count + sides[1]->edge_count + merge->field_count);
+    if (!active || !lineage || !list) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    m->active = active;
+    m->active_count = 0;
+    for (size_t s = 0; s < 2; s++) {
+        memcpy(lineage + nodes, sides[s]->active, sides[s]->active_count * sizeof *lineage);
+        nodes += sides[s]->active_count;
+        memcpy(lineage + nodes, sides[s]->lineage, sides[s]->lineage_count * sizeof *lineage);
+        nodes += sides[s]->lineage_count;
+        memcpy(list + edges, sides[s]->edges, sides[s]->edge_count * sizeof *list);
+        edges += sides[s]->edge_count;
+    }
+    for (size_t i = 0; i < merge->field_count; i++) {
+        const ddb_merge_field *field = merge->fields + i;
+        const ddb_binding *binding = ddb_merge_chosen(field);
+        if (binding) {
+            active[m->active_count++] = *binding;
+        }
+        if (field->choice == DDB_MERGE_FUSE && field->edged) {
+            list[edges].child = ddb_manifest_end(&field->fused);
+            list[edges++].parent = field->parent;
+        }
+    }
+    dreamdb_status status = ddb_merge_settle(ctx, active, &m->active_count, NULL, 0);
+    status = status < 0 ? status : ddb_merge_settle(ctx, lineage, &nodes, active, m->active_count);
+    status = status < 0 ? status : ddb_coll_sort(ctx, list, edges, sizeof *list, ddb_manifest_sort_edge, NULL);
+    for (size_t i = 0; i < edges && status == DREAMDB_OK; i++) {          /* two sides' edges of one Track: they agree, or ours holds */
+        bool again = kept > 0 && ddb_manifest_compare_end(&list[kept - 1].child, &list[i].child) == 0;
+        bool ours = false;
+        for (size_t e = 0; again && e < sides[0]->edge_count && !ours; e++) {
+            ours = ddb_manifest_compare_edge(sides[0]->edges + e, list + i) == 0;
+        }
+        kept -= again && ours;
+        list[kept] = list[i];
+        kept += !again || ours;
+    }
+    m->lineage = lineage;
+    m->lineage_count = nodes;
+    m->edges = list;
+    m->edge_count = kept;
+    return status < 0 ? status : ddb_manifest_prune(ctx, arena, m);
+}
+
+/* ---- Registry ---- */
+
+/* What can be made anew from the rest: two different ones are dropped, and are no conflict. */
+DDB_FN bool ddb_merge_derived(ddb_slice key)
+{
+    return ddb_bytes_starts(key, DDB_VIEW_CALIBRATION) || ddb_bytes_is(key, "dreamdb.balance")
+        || ddb_bytes_starts(key, "dreamdb.balance.") || ddb_bytes_is(key, "dreamdb.recommendations")
+        || ddb_bytes_starts(key, "dreamdb.recommendations.");
+}
+
+DDB_FN const ddb_entry *ddb_merge_entry(const ddb_manifest *m, bool registry, ddb_slice key)
+{
+    const ddb_entry *list = registry ? m->registry : m->extra;
+    size_t count = registry ? m->registry_count : m->extra_count;
+    for (size_t i = 0; i < count; i++) {
+        if (ddb_bytes_equal(list[i].key, key)) {
+            return list + i;
+        }
+    }
+    return NULL;
+}
+
+DDB_FN bool ddb_merge_entry_same(const ddb_entry *a, const ddb_entry *b)
+{
+    return a && b ? ddb_bytes_equal(a->value, b->value) : a == b;
+}
+
+/* Is the key an entry of a field whose conflict is told already? */
+DDB_FN bool ddb_merge_told(const ddb_merge *merge, ddb_slice key)
+{
+    for (size_t i = 0; i < merge->field_count; i++) {
+        for (size_t s = 0; s < 2 && merge->fields[i].choice == DDB_MERGE_REFUSED; s++) {
+            const ddb_binding *binding = merge->fields[i].sides[s].binding;
+            if (binding && ddb_bytes_equal(binding->modality, key)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* What becomes of one key; *out NULL: it goes. */
+DDB_FN dreamdb_status ddb_merge_key(ddb_ctx *ctx, ddb_merge *merge, bool registry, ddb_slice key, const ddb_entry **out)
+{
+    const ddb_entry *t = ddb_merge_entry(&merge->states[0]->manifest, registry, key);
+    const ddb_entry *r = ddb_merge_entry(&merge->states[1]->manifest, registry, key);
+    const ddb_entry *b = ddb_merge_entry(&merge->states[2]->manifest, registry, key);
+    bool one_base = true, keyed = ddb_bytes_is(key, DDB_MANIFEST_ENTITY_KEYS);
+    for (size_t s = 3; s < merge->state_count; s++) {
+        one_base = one_base && ddb_merge_entry_same(b, ddb_merge_entry(&merge->states[s]->manifest, registry, key));
+    }
+    *out = t ? t : r;
+    bool own_rule = registry && (ddb_bytes_is(key, DDB_MANIFEST_SCHEMA) || ddb_bytes_is(key, DDB_MANIFEST_TOMBSTONES));
+    if (own_rule || ddb_merge_entry_same(t, r)) {
+        return DREAMDB_OK;
+    }
+    if (one_base && !keyed && (ddb_merge_entry_same(t, b) || ddb_merge_entry_same(r, b))) {
+        *out = ddb_merge_entry_same(t, b) ? r : t;
+        return DREAMDB_OK;
+    }
+    if (registry && ddb_merge_derived(key)) {
+        *out = NULL;
+        return DREAMDB_OK;
+    }
+    if (registry && ddb_merge_told(merge, key)) {
+        return DREAMDB_OK;
+    }
+    return ddb_merge_conflict(ctx, merge, ddb_merge_no_key(), key, keyed
+                              ? "the two sides have different entity keys, which this version does not merge"
+                              : "both sides changed this key since the base, differently", NULL, NULL);
+}
+
+/* Three-way over the keys of the registry, or of what else stands at the top of a Manifest. */
+DDB_FN dreamdb_status ddb_merge_entries(ddb_ctx *ctx, ddb_merge *merge, bool registry)
+{
+    const ddb_manifest *t = &merge->states[0]->manifest, *r = &merge->states[1]->manifest;
+    const ddb_entry *a = registry ? t->registry : t->extra, *b = registry ? r->registry : r->extra;
+    size_t a_count = registry ? t->registry_count : t->extra_count, b_count = registry ? r->registry_count : r->extra_count;
+    size_t i = 0, j = 0, count = 0;
+    dreamdb_status status = DREAMDB_OK;
+    ddb_entry *list = ddb_mem_arena_new(ctx, &merge->write.arena, ddb_entry, a_count + b_count);
+    while (list && status == DREAMDB_OK && (i < a_count || j < b_count)) {
+        int order = i == a_count ? 1 : j == b_count ? -1 : ddb_cbor_key_compare(a[i].key, b[j].key);
+        const ddb_entry *chosen = NULL;
+        status = ddb_merge_key(ctx, merge, registry, order <= 0 ? a[i].key : b[j].key, &chosen);
+        if (chosen) {
+            list[count++] = *chosen;
+        }
+        i += order <= 0;
+        j += order >= 0;
+    }
+    if (registry) {
+        merge->write.manifest.registry = list;
+        merge->write.manifest.registry_count = count;
+    } else {
+        merge->write.manifest.extra = list;
+        merge->write.manifest.extra_count = count;
+    }
+    return list ? status : DREAMDB_ERR_MEMORY;
+}
+
+/* The entry of a field's modality must be the one of the side its Track comes from: an index and its rows belong together. */
+DDB_FN dreamdb_status ddb_merge_entries_fit(ddb_ctx *ctx, ddb_merge *merge)
+{
+    dreamdb_status status = DREAMDB_OK;
+    for (size_t i = 0; i < merge->field_count && status == DREAMDB_OK; i++) {
+        ddb_merge_field *field = merge->fields + i;
+        const ddb_merge_side *side = field->sides + (field->choice == DDB_MERGE_TAKE_THEIRS);
+        if (field->choice == DDB_MERGE_DROP || field->choice == DDB_MERGE_REFUSED) {
+            continue;
+        }
+        const ddb_entry *entry = ddb_manifest_entry(&merge->write.manifest, side->binding->modality);
+        if (!ddb_bytes_equal(entry ? entry->value : ddb_merge_no_key(), side->registry)) {
+            status = ddb_merge_refuse_field(ctx, merge, field, "the two sides changed the registry entry of its modality, and its Track");
+        }
+    }
+    return status;
+}
+
+/* dreamdb.schema, field by field.  A side's own bytes where its fields are what comes out. */
+DDB_FN dreamdb_status ddb_merge_schema(ddb_ctx *ctx, ddb_merge *merge)
+{
+    const ddb_schema *sides[2] = { &merge->states[0]->schema, &merge->states[1]->schema };
+    ddb_schema schema = *sides[0];
+    bool whole[2] = { true, true };
+    schema.raw = ddb_merge_no_key();
+    schema.count = 0;
+    schema.fields = ddb_mem_arena_new(ctx, &merge->write.arena, ddb_field, merge->field_count);
+    if (!schema.fields) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    for (size_t i = 0; i < merge->field_count; i++) {
+        const ddb_merge_field *field = merge->fields + i;
+        if (field->choice == DDB_MERGE_DROP || field->choice == DDB_MERGE_REFUSED) {
+            continue;
+        }
+        schema.fields[schema.count] = *field->sides[field->choice == DDB_MERGE_TAKE_THEIRS].schema;
+        for (size_t s = 0; s < 2; s++) {
+            const ddb_field *own = field->sides[s].schema;
+            whole[s] = whole[s] && own && ddb_bytes_equal(own->raw, schema.fields[schema.count].raw);
+        }
+        schema.count++;
+    }
+    whole[0] = whole[0] && schema.count == sides[0]->count;
+    whole[1] = whole[1] && schema.count == sides[1]->count;
+    if (whole[0] || whole[1]) {
+        return ddb_manifest_set_schema(ctx, &merge->write.arena, &merge->write.manifest, sides[whole[0] ? 0 : 1]);
+    }
+    if (sides[0]->version != sides[1]->version || !ddb_bytes_equal(sides[0]->specs, sides[1]->specs)) {
+        return ddb_merge_conflict(ctx, merge, ddb_merge_no_key(), ddb_bytes_text(DDB_MANIFEST_SCHEMA),
+                                  "the two sides have schemas of different versions or specs", NULL, NULL);
+    }
+    return ddb_manifest_set_schema(ctx, &merge->write.arena, &merge->write.manifest, &schema);
+}
+
+/* The deleted anchors of both.  A head that only one side moved is taken; else a new one over both (versioning.md 2.4), always under
+   identical. */
+DDB_FN dreamdb_status ddb_merge_tombs(ddb_ctx *ctx, ddb_merge *merge)
+{
+    ddb_addr heads[3], fresh;
+    bool has[3], one_base = !merge->write.env->identical;
+    ddb_tomb *opened = NULL;
+    dreamdb_status status = DREAMDB_OK;
+    memset(heads, 0, sizeof heads);
+    memset(has, 0, sizeof has);
+    for (size_t s = 0; s < merge->state_count && status == DREAMDB_OK; s++) {
+        size_t at = s < 2 ? s : 2;
+        ddb_addr before = heads[at];
+        bool had = has[at];
+        status = ddb_manifest_tombstones(ctx, &merge->states[s]->manifest, merge->states[s]->path, has + at, heads + at);
+        one_base = one_base && (s < 3 || (had == has[at] && ddb_addr_equal(&before, heads + at)));
+    }
+    if (status < 0 || !has[0] || !has[1] || ddb_addr_equal(heads, heads + 1)) {
+        return status;
+    }
+    if (one_base && has[2] && ddb_addr_equal(heads + 1, heads + 2)) {
+        return DREAMDB_OK;
+    }
+    if (one_base && has[2] && ddb_addr_equal(heads, heads + 2)) {
+        return ddb_manifest_set_tombstones(ctx, &merge->write.arena, &merge->write.manifest, heads + 1);
+    }
+    for (size_t s = 0; s < 2 && status == DREAMDB_OK; s++) {             /* a head that cannot be read must not come under a new one */
+        status = ddb_view_tomb(ctx, merge->states[s], &opened);
+    }
+    if (ddb_addr_compare(heads, heads + 1) > 0) {
+        heads[2] = heads[0];
+        heads[0] = heads[1];
+        heads[1] = heads[2];
+    }
+    status = status < 0 ? status : ddb_tomb_index_put(ctx, merge->write.puts, opened, NULL, heads, 2,
+                                                      ddb_object_now(merge->write.env) / 1000000, &fresh);
+    return status < 0 ? status : ddb_manifest_set_tombstones(ctx, &merge->write.arena, &merge->write.manifest, &fresh);
+}
+
+/* ---- The verb ---- */
+
+/* Phase one: what becomes of every field and key; reads Tracks, puts nothing. */
+DDB_FN dreamdb_status ddb_merge_decide_all(ddb_ctx *ctx, ddb_merge *merge)
+{
+    const ddb_manifest *t = &merge->states[0]->manifest, *r = &merge->states[1]->manifest;
+    dreamdb_status status = ddb_merge_list(ctx, merge);
+    if (status == DREAMDB_OK && (t->timeline_count != r->timeline_count
+                                 || memcmp(t->timelines, r->timelines, t->timeline_count * sizeof *t->timelines) != 0)) {
+        status = ddb_merge_conflict(ctx, merge, ddb_merge_no_key(), ddb_bytes_text("timelines"), "the two sides have different timelines",
+                                    NULL, NULL);
+    }
+    for (size_t s = 0; s < 2 && status == DREAMDB_OK; s++) {             /* each field has its binding: then these are all */
+        status = merge->states[s]->manifest.active_count == merge->states[s]->schema.count ? DREAMDB_OK
+            : ddb_merge_conflict(ctx, merge, ddb_merge_no_key(), ddb_bytes_text("bindings"),
+                                 "a side has active Tracks that are no field of its schema: this version does not merge them", NULL, NULL);
+    }
+    for (size_t i = 0; i < merge->field_count && status == DREAMDB_OK; i++) {
+        status = ddb_merge_decide(ctx, merge, merge->fields + i);
+    }
+    status = status < 0 ? status : ddb_merge_modalities(ctx, merge);
+    status = status < 0 ? status : ddb_merge_tracks(ctx, merge);
+    status = status < 0 ? status : ddb_merge_roots(ctx, merge);
+    for (size_t i = 0; i < merge->field_count && status == DREAMDB_OK; i++) {
+        ddb_merge_field *field = merge->fields + i;
+        merge->report.taken += field->choice == DDB_MERGE_TAKE_THEIRS || (field->choice == DDB_MERGE_DROP && field->sides[0].binding);
+        if (field->choice == DDB_MERGE_FUSE) {
+            status = ddb_merge_layer(ctx, merge, field);
+        }
+        if (field->choice == DDB_MERGE_FUSE && status == DREAMDB_OK) {
+            status = ddb_merge_plan(ctx, merge, field);
+        }
+        status = status < 0 ? status : ddb_object_progress(ctx, merge->write.env, "merge", i + 1, merge->field_count, "fields");
+    }
+    status = status < 0 ? status : ddb_merge_edges_agree(ctx, merge);
+    status = status < 0 ? status : ddb_merge_entries(ctx, merge, true);
+    status = status < 0 ? status : ddb_merge_entries(ctx, merge, false);
+    status = status < 0 ? status : ddb_merge_entries_fit(ctx, merge);
+    return status < 0 ? status : ddb_merge_schema(ctx, merge);
+}
+
+/* Phase two: puts Tracks, pages, tombstones, and the Manifest with two parents, once it reads back as one. */
+DDB_FN dreamdb_status ddb_merge_publish(ddb_ctx *ctx, ddb_merge *merge)
+{
+    ddb_schema schema;
+    ddb_write *write = &merge->write;
+    dreamdb_status status = DREAMDB_OK;
+    for (size_t i = 0; i < merge->field_count && status == DREAMDB_OK; i++) {
+        status = merge->fields[i].choice == DDB_MERGE_FUSE ? ddb_merge_make(ctx, merge, merge->fields + i) : DREAMDB_OK;
+    }
+    status = status < 0 ? status : ddb_merge_tombs(ctx, merge);
+    status = status < 0 ? status : ddb_merge_bindings(ctx, merge);
+    status = status < 0 ? status : ddb_manifest_check(ctx, &write->manifest, "the merged Manifest");
+    status = status < 0 ? status : ddb_manifest_schema(ctx, &write->arena, &write->manifest, "the merged Manifest", &schema);
+    write->other = &merge->other->address;
+    return status < 0 ? status : ddb_write_publish(ctx, write, "union-merge");
+}
+
+/* Moves the Ref to the other tip, if that descends from ours. */
+DDB_FN dreamdb_status ddb_merge_forward(ddb_ctx *ctx, ddb_merge *merge)
+{
+    ddb_write *write = &merge->write;
+    bool ahead = merge->report.bases == 1 && memcmp(merge->report.base, write->view->address.bytes, sizeof merge->report.base) == 0;
+    if (!ahead) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_DIVERGED, "fast-forward is not possible: `%.80s` does not descend from the tip of `%.80s` "
+                            "(it is older, or both have moved); merge by union", merge->desc->other, write->db->ref);
+    }
+    write->address = merge->other->address;
+    merge->report.outcome = DREAMDB_MERGE_MOVED;
+    return merge->desc->dry_run ? DREAMDB_OK : ddb_ref_swap(ctx, write->env, write->db->ref, write->tag, &write->address);
+}
+
+/* With the write open and the other tip known to be another one. */
+DDB_FN dreamdb_status ddb_merge_run(ddb_ctx *ctx, ddb_merge *merge, const ddb_addr *other)
+{
+    dreamdb_status status = ddb_merge_states(ctx, merge, other);
+    if (status < 0 || merge->desc->strategy == DREAMDB_MERGE_FAST_FORWARD) {
+        return status < 0 ? status : ddb_merge_forward(ctx, merge);
+    }
+    status = ddb_merge_decide_all(ctx, merge);
+    if (status == DREAMDB_OK && merge->report.conflicts > 0) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_DIVERGED, "`%.60s` cannot be merged: %llu conflict%s, nothing is written: %s",
+                            merge->desc->other, (unsigned long long)merge->report.conflicts, merge->report.conflicts == 1 ? "" : "s",
+                            merge->first);
+    }
+    merge->report.outcome = DREAMDB_MERGE_MADE;
+    if (status == DREAMDB_OK && merge->desc->dry_run) {
+        for (size_t i = 0; i < merge->field_count; i++) {
+            merge->report.fused += merge->fields[i].choice == DDB_MERGE_FUSE;
+        }
+        merge->write.address = merge->write.view->address;
+        return DREAMDB_OK;
+    }
+    return status < 0 ? status : ddb_merge_publish(ctx, merge);
+}
+
+DDB_FN void ddb_merge_close(ddb_ctx *ctx, ddb_merge *merge)
+{
+    for (size_t s = 2; s < merge->state_count; s++) {
+        ddb_view_release(ctx, merge->states[s]);
+    }
+    for (size_t i = 0; i < merge->want_count; i++) {
+        if (merge->wants[i].object.data) {
+            ddb_object_release(merge->write.env, &merge->wants[i].object);
+        }
+    }
+    ddb_view_release(ctx, merge->other);
+    ddb_write_close(ctx, &merge->write);
+}
+
+DDB_FN dreamdb_status ddb_merge_one(ddb_ctx *ctx, struct dreamdb *db, const dreamdb_merge_desc *desc, dreamdb_merge_report *report)
+{
+    ddb_merge merge;
+    ddb_addr other;
+    memset(&merge, 0, sizeof merge);
+    merge.desc = desc;
+    dreamdb_status status = ddb_write_open(ctx, db, true, &merge.write);
+    status = status < 0 ? status : ddb_merge_find(ctx, &merge, desc->other, &other);
+    if (status == DREAMDB_OK) {
+        memcpy(merge.report.ours, merge.write.view->address.bytes, sizeof merge.report.ours);
+        memcpy(merge.report.theirs, other.bytes, sizeof merge.report.theirs);
+        merge.write.address = merge.write.view->address;
+        if (!ddb_addr_equal(&other, &merge.write.view->address)) {
+            status = ddb_merge_run(ctx, &merge, &other);
+        }
+    }
+    if (merge.write.puts) {
+        merge.report.objects = merge.write.puts->objects;
+        merge.report.bytes = merge.write.puts->bytes;
+    }
+    memcpy(merge.report.manifest, merge.write.address.bytes, sizeof merge.report.manifest);
+    if (report) {
+        *report = merge.report;
+    }
+    ddb_merge_close(ctx, &merge);
+    return status;
+}
+
+/* ==== ROOM 38 query | prefix ddb_query_ | uses port mem bytes coll exact kern bound code pool addr object page track tomb index bucket view scan ==== */
 /* Vector search over the cells of one view.  Each probed cell is read once, verified, and kept in a layout made for the scan (unit rows,
    4-bit codes: room code) under db->cells_cap; scores are the exact left fold of the format, and the answer is the same for every SIMD
    level, thread count and cache size, ties by place in the Track.  Deleted rows are left out when a cell is built (a view never
@@ -29012,7 +30593,7 @@ DDB_FN dreamdb_status ddb_query_search(ddb_ctx *ctx, dreamdb_snapshot *view, con
     return DREAMDB_OK;
 }
 
-/* ==== ROOM 38 check | prefix ddb_check_ | uses port mem bytes coll hash cbor addr store object schema roaring page track manifest tomb index bucket item view ==== */
+/* ==== ROOM 39 check | prefix ddb_check_ | uses port mem bytes coll hash cbor addr store object schema roaring page track manifest tomb index bucket item view ==== */
 /* What a view is made of, and whether it is whole: info, log, stats, and verify, which walks and hashes everything and names each fault.
    Must never trust what it checks, and never stop at the first fault. */
 
@@ -30030,7 +31611,7 @@ DDB_FN dreamdb_status ddb_check_stats(ddb_ctx *ctx, dreamdb_snapshot *view, cons
     return status;
 }
 
-/* ==== ROOM 39 api | prefix ddb_api_ | uses port mem bytes cpu hash addr object ref view write scan erase query check ==== */
+/* ==== ROOM 40 api | prefix ddb_api_ | uses port mem bytes cpu hash addr object ref view write scan erase query merge check ==== */
 /* The public functions: check the arguments, call one room.  Nothing else lives here. */
 
 /* The allocator of a config, or libc. */
@@ -30213,6 +31794,15 @@ DREAMDB_API dreamdb_status dreamdb_delete(dreamdb *db, const dreamdb_delete_desc
 {
     DDB_API_BEGIN(db, desc, "dreamdb_delete");
     return ddb_erase_rows(&ctx, db, desc, report);
+}
+
+DREAMDB_API dreamdb_status dreamdb_merge(dreamdb *db, const dreamdb_merge_desc *desc, dreamdb_merge_report *report, dreamdb_error *error)
+{
+    DDB_API_BEGIN(db, desc && desc->other && desc->other[0], "dreamdb_merge");
+    if (desc->strategy != DREAMDB_MERGE_UNION && desc->strategy != DREAMDB_MERGE_FAST_FORWARD) {
+        return ddb_mem_fail(&ctx, DREAMDB_ERR_ARGUMENT, "dreamdb_merge: no such strategy: %d", (int)desc->strategy);
+    }
+    return ddb_merge_one(&ctx, db, desc, report);
 }
 
 DREAMDB_API dreamdb_status dreamdb_train(dreamdb *db, const dreamdb_train_desc *desc, dreamdb_error *error)
@@ -30500,6 +32090,7 @@ DREAMDB_API const char *dreamdb_status_name(dreamdb_status status)
     case DREAMDB_ERR_UNSUPPORTED: return "unsupported";
     case DREAMDB_ERR_LIMIT:       return "limit";
     case DREAMDB_ERR_CANCELLED:   return "cancelled";
+    case DREAMDB_ERR_DIVERGED:    return "diverged";
     default:                      return "unknown";
     }
 }

@@ -147,9 +147,9 @@ def tree(folder):
 
 # ---- Tests: the command line -----------------------------------------------------------------------------------------
 
-VERBS = ('create add-field append train query get scan count delete export log refs branch snapshot delete-ref set-meta inspect verify '
+VERBS = ('create add-field append train query get scan count delete export log refs branch snapshot merge merge-many delete-ref set-meta inspect verify '
          'stats version help').split()
-LATER = ('merge merge-many diff erase-report compact flush-hot ada-ivf-status ada-ivf-step rebuild-ivf gc recommendations watch').split()
+LATER = ('diff erase-report compact flush-hot ada-ivf-status ada-ivf-step rebuild-ivf gc recommendations watch').split()
 
 
 def test_usage():
@@ -185,6 +185,47 @@ def test_usage():
     d = rows_of('version', store=None)[0]
     check(d['version'] and isinstance(d['features'], list), 'version --json')
     check(d['version'] in ok('--version', store=None).out, '--version')
+
+
+def test_merge():
+    csv('a.csv', ['_anchor,e,label', '1,"[1,2]",cat', '2,"[0,1]",dog'])
+    csv('b.csv', ['_anchor,e,label', '3,"[1,3]",cat'])
+    csv('c.csv', ['_anchor,e,label', '4,"[-1,3]",emu'])
+    ok('create', 'main', '--field', 'e:embedding,dim=2,index=lsh,bits=2', '--field', 'label:categorical')
+    ok('append', 'main', '--rows', 'a.csv')
+    ok('branch', 'main', 'br')
+    ok('branch', 'main', 'two')
+    ok('append', 'br', '--rows', 'b.csv')
+    moved = ok('merge', 'main', 'br', '--strategy', 'fast-forward', '--dry-run').out
+    check('would move' in moved and ok('count', 'main', '--json').json()[0]['count'] == 2, 'a dry run moves nothing')
+    check('moved' in ok('merge', 'main', 'br', '--strategy', 'ff').out and ok('count', 'main', '--json').json()[0]['count'] == 3, 'fast-forward')
+    check(ok('merge', 'main', 'br', '--json').json()[0]['outcome'] == 'nothing', 'one state')
+    ok('append', 'two', '--rows', 'c.csv')
+    bad(1, 'fast-forward is not possible', 'merge', 'main', 'two', '--strategy', 'fast-forward')
+    d = ok('merge', 'main', 'two', '--dry-run', '--json').json()[0]
+    check(d['outcome'] == 'merged' and d['dry_run'] and d['fused'] == 2 and d['objects'] == 0 and d['conflicts'] == [], 'dry run')
+    d = ok('merge', 'main', 'two', '--json').json()[0]
+    check(d['outcome'] == 'merged' and d['bases'] == 1 and ok('count', 'main', '--json').json()[0]['count'] == 4, 'union')
+    check(len(ok('log', 'main', '--json').json()[0]['parents']) == 2, 'two parents')
+    ok('merge', 'main', 'two~1')
+    for ref, value in (('main', 'x'), ('br', 'y')):
+        ok('set-meta', ref, 'dreamdb.a', value)
+    d = bad(1, '1 conflict', 'merge', 'main', 'br')
+    check('conflict: dreamdb.a' in d.out, 'conflicts are listed')
+    d = run('merge', 'main', 'br', '--json')
+    check(d.code == 1 and d.json()[0]['outcome'] == 'refused' and d.json()[0]['conflicts'][0]['key'] == 'dreamdb.a', 'conflicts as JSON')
+    ok('append', 'two', '--rows', 'b.csv')
+    d = run('merge-many', 'main', 'two', 'br')
+    check(d.code == 1 and 'go on from br' in d.err and len(ok('log', 'main', '--json').json()[0]['parents']) == 2, 'merge-many stops')
+    bad(4, 'no ref', 'merge', 'main', 'nothing')
+    bad(2, 'union or fast-forward', 'merge', 'main', 'br', '--strategy', 'theirs')
+    bad(2, 'does not change', 'merge', 'main~1', 'br')
+    check(ok('verify', 'main', '--history', 'all').out.find('no fault') > 0, 'verify')
+
+
+def csv(path, lines):
+    with open(path, 'w') as f:
+        f.write('\n'.join(lines) + '\n')
 
 
 def test_create_refuses():

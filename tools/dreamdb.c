@@ -676,7 +676,7 @@ enum {
     OPT_INTO, OPT_PAGE_EARLY, OPT_ALLOW_TOMBSTONED, OPT_SAMPLE, OPT_K, OPT_ITERATIONS, OPT_KEY_BITS, OPT_VECTOR, OPT_ANCHOR,
     OPT_TOP_K, OPT_NPROBE, OPT_RECALL, OPT_PROVEN, OPT_WHERE, OPT_RERANK_POOL, OPT_RERANK_MODE, OPT_INDEX, OPT_COMPRESSOR,
     OPT_FIELDS, OPT_EXACT, OPT_EXPLAIN, OPT_START, OPT_END, OPT_LIMIT, OPT_ORDER,
-    OPT_ESTIMATE, OPT_HISTORY, OPT_REASON
+    OPT_ESTIMATE, OPT_HISTORY, OPT_REASON, OPT_STRATEGY, OPT_DRY_RUN
 };
 
 typedef struct option_row { const char *name; int id; const char *value; const char *verbs; const char *help; } option_row;
@@ -734,17 +734,19 @@ static const option_row options[] = {
     {"--limit", OPT_LIMIT, "N", "scan log", "at most N rows"},
     {"--order", OPT_ORDER, "anchor|storage", "scan export", "rows by anchor, or as they are stored (one field only; faster)"},
     {"--estimate", OPT_ESTIMATE, NULL, "count", "rows of the Track at once, duplicates and deleted ones included"},
+    {"--strategy", OPT_STRATEGY, "union|fast-forward", "merge merge-many", "how (default union: a Manifest with both as parents)"},
+    {"--dry-run", OPT_DRY_RUN, NULL, "merge", "tells what would be done and every conflict; writes nothing"},
     {"--history", OPT_HISTORY, "N|all", "verify", "older Manifests too (default 0: this state)"},
 };
 
 /* What a later version brings; named so that nobody looks for a typing error. */
 static const char *const later_verbs[] = {
-    "merge", "merge-many", "diff", "erase-report", "compact", "flush-hot", "ada-ivf-status", "ada-ivf-step", "rebuild-ivf",
+    "diff", "erase-report", "compact", "flush-hot", "ada-ivf-status", "ada-ivf-step", "rebuild-ivf",
     "gc", "recommendations", "watch"};
 static const char *const later_options[] = {
     "--hot", "--pack", "--retry", "--token", "--resume", "--recommend", "--shard", "--of", "--job-id", "--orchestrate",
     "--finish",
-    "--k-max", "--max-cells", "--endpoint", "--keep-manifests", "--keep-since", "--dry-run", "--deep", "--strategy",
+    "--k-max", "--max-cells", "--endpoint", "--keep-manifests", "--keep-since", "--deep",
     "--relineage", "--allow-lossy", "--writers-paused"};
 
 typedef struct verb_row {
@@ -773,6 +775,7 @@ struct app {
     struct timespec shown;                    /* when the progress line was last written */
     int own_progress;                         /* the verb reports for itself: the library's lines are not shown */
     pthread_mutex_t lock;                     /* of the progress line: workers may report */
+    size_t conflicts;                         /* of a merge, printed so far */
 };
 
 static const char *option_value(const app *a, int id)
@@ -4399,6 +4402,113 @@ static int verb_branch(app *a)
     return EXIT_DONE;
 }
 
+/* One conflict, as a line or as an element of the JSON array that print_merge ends. */
+static int print_conflict(void *user, const dreamdb_merge_conflict *c)
+{
+    app *a = (app *)user;
+    char ours[DREAMDB_ADDRESS_TEXT], theirs[DREAMDB_ADDRESS_TEXT];
+    ours[0] = theirs[0] = 0;
+    if (c->ours) {
+        dreamdb_address_text(c->ours, ours);
+    }
+    if (c->theirs) {
+        dreamdb_address_text(c->theirs, theirs);
+    }
+    if (!a->json) {
+        out_format(&a->o, "conflict: %s%s%s%s: %s", c->field[0] ? "field " : "", c->field, c->field[0] && c->key[0] ? ", " : "",
+                   c->key, c->why);
+        if (ours[0] || theirs[0]) {
+            out_format(&a->o, " (ours %s, theirs %s)", ours[0] ? ours : "none", theirs[0] ? theirs : "none");
+        }
+        out_text(&a->o, "\n");
+        return 0;
+    }
+    out_text(&a->o, a->conflicts++ > 0 ? ",{\"field\":" : "{\"conflicts\":[{\"field\":");
+    json_string(&a->o, c->field);
+    out_text(&a->o, ",\"key\":");
+    json_string(&a->o, c->key);
+    out_text(&a->o, ",\"why\":");
+    json_string(&a->o, c->why);
+    out_format(&a->o, ",\"ours\":%s%s%s,\"theirs\":%s%s%s}", ours[0] ? "\"" : "", ours[0] ? ours : "null", ours[0] ? "\"" : "",
+               theirs[0] ? "\"" : "", theirs[0] ? theirs : "null", theirs[0] ? "\"" : "");
+    return 0;
+}
+
+/* What a merge did, or would do. */
+static void print_merge(app *a, const char *other, const dreamdb_merge_report *r, int refused, int dry)
+{
+    static const char *const outcomes[] = {"nothing", "moved", "merged"};
+    char manifest[DREAMDB_ADDRESS_TEXT], theirs[DREAMDB_ADDRESS_TEXT], base[DREAMDB_ADDRESS_TEXT];
+    dreamdb_address_text(r->manifest, manifest);
+    dreamdb_address_text(r->theirs, theirs);
+    dreamdb_address_text(r->base, base);
+    if (a->json) {
+        out_text(&a->o, a->conflicts > 0 ? "],\"other\":" : "{\"conflicts\":[],\"other\":");
+        json_string(&a->o, other);
+        out_format(&a->o, ",\"outcome\":\"%s\",\"dry_run\":%s,\"theirs\":\"%s\"", refused ? "refused" : outcomes[r->outcome],
+                   dry ? "true" : "false", theirs);
+        if (r->bases > 0) {
+            out_format(&a->o, ",\"bases\":%" PRIu64 ",\"base\":\"%s\"", r->bases, base);
+        }
+        out_format(&a->o, ",\"taken\":%" PRIu64 ",\"fused\":%" PRIu64, r->taken, r->fused);
+        out_format(&a->o, ",\"objects\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"manifest\":\"%s\"}\n", r->objects, r->bytes, manifest);
+        a->conflicts = 0;
+    } else if (refused) {
+        return;
+    } else if (r->outcome == DREAMDB_MERGE_NOTHING) {
+        out_format(&a->o, "%s and %s are one state already: nothing to do\n", a->operands[0], other);
+    } else if (r->outcome == DREAMDB_MERGE_MOVED) {
+        out_format(&a->o, "%s %s to %s\n", a->operands[0], dry ? "would move" : "moved", manifest);
+    } else {
+        out_format(&a->o, "%s %s into %s (%" PRIu64 " field%s taken, %" PRIu64 " with the rows of both)", dry ? "would merge" : "merged",
+                   other, a->operands[0], r->taken, r->taken == 1 ? "" : "s", r->fused);
+        out_format(&a->o, "%s%s\n", dry ? ": no conflict" : ": Manifest ", dry ? "" : manifest);
+    }
+}
+
+/* One merge; EXIT_FAILED for conflicts, EXIT_CONFLICT when another writer moved the ref. */
+static int merge_one(app *a, const char *other)
+{
+    dreamdb_merge_desc desc;
+    dreamdb_merge_report report;
+    const char *strategy = option_value(a, OPT_STRATEGY);
+    memset(&desc, 0, sizeof desc);
+    memset(&report, 0, sizeof report);
+    desc.other = other;
+    desc.dry_run = option_is(a, OPT_DRY_RUN);
+    desc.conflict = print_conflict;
+    desc.conflict_user = a;
+    if (strategy && strcmp(strategy, "union") && strcmp(strategy, "fast-forward") && strcmp(strategy, "ff")) {
+        return fail(EXIT_USAGE, "%s: --strategy '%s': union or fast-forward", a->verb->name, strategy);
+    }
+    desc.strategy = strategy && strategy[0] == 'f' ? DREAMDB_MERGE_FAST_FORWARD : DREAMDB_MERGE_UNION;
+    dreamdb_status status = dreamdb_merge(a->db, &desc, &report, &a->error);
+    if (!status || status == DREAMDB_ERR_DIVERGED || a->conflicts > 0) {
+        print_merge(a, other, &report, status != DREAMDB_OK, desc.dry_run);
+    }
+    return status ? fail_usage(status, &a->error) : EXIT_DONE;
+}
+
+static int verb_merge(app *a)
+{
+    int code = open_view(a, WRITE);
+    return code ? code : merge_one(a, a->operands[1]);
+}
+
+static int verb_merge_many(app *a)
+{
+    int code = open_view(a, WRITE);
+    for (size_t i = 1; i < a->operand_count && !code; i++) {
+        code = merge_one(a, a->operands[i]);
+        if (code && i > 1) {
+            out_flush(&a->o);
+            (void)fprintf(stderr, "merge-many: %zu of %zu are merged and published: go on from %s\n", i - 1, a->operand_count - 1,
+                          a->operands[i]);
+        }
+    }
+    return code;
+}
+
 static int verb_snapshot(app *a)
 {
     int code = open_view(a, WRITE);
@@ -5847,6 +5957,13 @@ static const verb_row verbs[] = {
     {"refs", verb_refs, 0, 0, "", "lists branches, snapshots and tags", ""},
     {"branch", verb_branch, 2, 2, "REF NAME", "makes a branch", ""},
     {"snapshot", verb_snapshot, 2, 2, "REF LABEL", "keeps the present state as REF@LABEL", ""},
+    {"merge", verb_merge, 2, 2, "REF OTHER", "merges another branch or state into REF",
+     "Three-way: what one side changed since the newest common state is taken, Tracks that both changed get the rows of both,\n"
+     "deletions of either side hold.  OTHER stays.  What cannot be decided is listed (field, cell or key, both objects), nothing is written, exit 1.\n\n"
+     "  dreamdb --store my.ddb merge main nightly --dry-run\n"
+     "  dreamdb --store my.ddb merge main nightly\n"},
+    {"merge-many", verb_merge_many, 2, SIZE_MAX, "REF OTHER...", "merges several, one after the other",
+     "Stops at the first that fails; those before it are merged and published: go on from the one it names.\n"},
     {"delete-ref", verb_delete_ref, 1, 1, "REF", "removes a branch or a snapshot", "Its objects stay until gc.\n"},
     {"set-meta", verb_set_meta, 2, 3, "REF KEY VALUE", "sets a text in the registry", ""},
     {"inspect", verb_inspect, 1, 1, "REF", "shows fields, indexes and registry", ""},

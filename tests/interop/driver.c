@@ -954,6 +954,34 @@ static int run_reader(const char *verb)
     return 1;
 }
 
+static int told(void *user, const dreamdb_merge_conflict *c)
+{
+    (void)user;
+    printf("conflict %s | %s | %s\n", c->field, c->key, c->why);
+    return 0;
+}
+
+/* merge xOTHER [ff] [dry]: a line for each conflict, then "merged OUTCOME CONFLICTS TAKEN FUSED BASES MANIFEST". */
+static void verb_merge(void)
+{
+    dreamdb_merge_desc desc;
+    dreamdb_merge_report report;
+    char manifest[DREAMDB_ADDRESS_TEXT];
+    memset(&desc, 0, sizeof desc);
+    desc.other = text(token(1));
+    desc.conflict = told;
+    for (size_t i = 2; i < token_count; i++) {
+        desc.strategy = strcmp(token(i), "ff") == 0 ? DREAMDB_MERGE_FAST_FORWARD : desc.strategy;
+        desc.dry_run = desc.dry_run || strcmp(token(i), "dry") == 0;
+    }
+    close_view();
+    dreamdb_status status = dreamdb_merge(db, &desc, &report, &error);
+    dreamdb_address_text(report.manifest, manifest);
+    printf("merged %d %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %s\n", (int)report.outcome, report.conflicts, report.taken, report.fused,
+           report.bases, manifest);
+    (void)answer(status);
+}
+
 static void verb_delete(void)
 {
     dreamdb_delete_desc desc;
@@ -980,6 +1008,7 @@ static int run_writer(const char *verb)
     else if (strcmp(verb, "addfield") == 0) { verb_addfield(); }
     else if (strcmp(verb, "train") == 0) { verb_train(); }
     else if (strcmp(verb, "branch") == 0) { (void)answer(dreamdb_branch(db, NULL, text(token(1)), &error)); }
+    else if (strcmp(verb, "merge") == 0) { verb_merge(); }
     else if (strcmp(verb, "keep") == 0) { (void)answer(dreamdb_keep(db, text(token(1)), &error)); }
     else if (strcmp(verb, "refdelete") == 0) { (void)answer(dreamdb_ref_delete(&config, text(token(1)), &error)); }
     else if (strcmp(verb, "delete") == 0) { verb_delete(); }

@@ -3,10 +3,13 @@
 
   identical  both write the same case; with nonce, clock and writer taken from the reference's files every object file is compared byte
              for byte after every operation (the Ref) and at the end (the tree); then all reads are compared.
-  mixed      ours writes with its defaults, the reference opens, reads, appends; ours reads and appends again; the reference
-             branches, union-merges, deletes, collects; both read the same after every step, and ours verifies.
+  mixed      ours writes with its defaults, the reference opens, reads, appends; ours reads and appends again; either branches,
+             union-merges, deletes; the reference collects; both read the same after every step, and ours verifies.
+  merge      two-branch histories of the reference (appends, deletions, compactions); it merges one copy of the files, ours another with
+             nonce, clock and writer of the reference: the Manifest, so every Track, lineage and edge, is equal.  What the reference
+             refuses and ours merges is read by both and verified.
 
-usage: interop.py [--driver PROGRAM] [--cases N] [--first SEED] [--jobs N] [--big] [--keep DIR] [--only identical|mixed]"""
+usage: interop.py [--driver PROGRAM] [--cases N] [--first SEED] [--jobs N] [--big] [--keep DIR] [--only identical|mixed|merge]"""
 import argparse
 import contextlib
 import multiprocessing
@@ -468,7 +471,7 @@ def retrain(case, ours, d, st, r):
 
 
 def merge(case, ours, d, st, g, r):
-    """The reference branches from what we wrote, both sides append (either writer), and it merges them."""
+    """A branch from what we wrote, both sides append (either writer), and either merges them; the other goes on."""
     ref = Reference(d)
     ref.open(case['ref'])
     ref.ds.branch('side-branch')
@@ -484,10 +487,106 @@ def merge(case, ours, d, st, g, r):
             target.open(case['ref'] if where == 'trunk' else 'side-branch')
             target.append(op)
     ref.open(case['ref'])
-    ref.ds.merge('side-branch', 'union-tracks')
+    if r.random() < .5:
+        ref.ds.merge('side-branch', 'union-tracks')
+    else:
+        ours.begin()
+        ours.open(case['ref'])
+        ours.send('merge ' + text('side-branch'))
     step_reads(ours, d, case, st, 'after a union merge')
     ref.open(case['ref'])
     ref.ds.delete_ref('side-branch')
+
+
+# ---- merges beside the reference's
+def walk(r, g, st, root, name, kinds, count):
+    """So many random steps of the reference on one ref: appends (also of the same rows on both sides), deletions, compactions."""
+    ref = Reference(root)
+    ref.open(name)
+    for _ in range(count):
+        roll = r.random()
+        if roll < .72 or not g.used:
+            n = r.choice([1, 2, 5, 12, 30])
+            anchors = g.fresh(n) if not g.used or r.random() < .75 else r.sample(sorted(set(g.used)), min(n, len(set(g.used))))
+            op = g.batch(len(anchors), anchors)
+            ref.append(op)
+            st.note(op)
+        elif roll < .86:
+            gone = r.sample(g.used, min(len(g.used), r.choice([1, 3])))
+            ref.ds.delete(gone, r.choice([None, 'x']))
+            st.deleted |= set(gone)
+        elif roll < .96:
+            with contextlib.suppress(RuntimeError, ValueError):
+                ref.ds.compact(None, r.choice([1, 2]))
+        elif kinds:
+            ref.ds.set_meta('dreamdb.note', r.choice(['one', 'two']))
+
+
+def run_merge(case, ours, root):
+    """Two-branch histories by the reference; it merges one copy of the files, ours the other: equal Manifests, object for object.  What it
+    refuses and ours takes is read by both."""
+    a, b = os.path.join(root, 'theirs'), os.path.join(root, 'ours')
+    os.makedirs(a)
+    r = random.Random(case['seed'] ^ 0x3e26)
+    st, g = State(case), case['generator']
+    ref = Reference(a)
+    ref.create(case['ref'], case['fields'])
+    plain = r.random() < .8
+    for op in case['ops']:
+        ref.run(op)
+        st.note(op)
+    equal = 0
+    for turn in range(r.choice([1, 1, 2])):
+        side = 'side-%d' % turn
+        ref.open(case['ref'])
+        walk(r, g, st, a, case['ref'], False, r.randrange(3))
+        ref.open(case['ref'])
+        ref.ds.branch(side)
+        walk(r, g, st, a, case['ref'], not plain, r.randrange(4))
+        walk(r, g, st, a, side, not plain, r.randrange(4))
+        shutil.rmtree(b, ignore_errors=True)
+        shutil.copytree(a, b)
+        ours.store(b)
+        ref.open(case['ref'])
+        tip, other, refused = ref.tip(), ref.tip(side), None
+        try:
+            ref.ds.merge(side, 'union-tracks')
+        except (RuntimeError, ValueError) as e:
+            refused = str(e)
+        ours.begin(threads=1, identical=True)
+        ours.open(case['ref'])
+        try:
+            ours.send('merge %s dry' % text(side))
+            ours.open(case['ref'])
+            if refused is None and ref.tip() not in (tip, other):
+                m = ref.manifest()
+                ours.begin(m['ts'], m['writer'], identical=True)
+                heads = [x['registry'].get('dreamdb.tombstones') for x in (ref.manifest(tip), ref.manifest(other), m)]
+                if heads[2] not in heads[:2]:
+                    ours.send('set first %d' % (ref.tombstones(m)['issued_at'] * 1000000))
+                ours.open(case['ref'])
+            ours.send('merge %s' % text(side))
+        except DriverError as e:
+            if refused is None:
+                raise Differs('merge: the reference takes what ours refuses: %s' % e) from None
+            if ours.tip(case['ref']) != tip:
+                raise Differs('merge: refused, and the ref has moved') from None
+            return equal
+        if refused is None:
+            check_tip(ours, ref, case['ref'], 'merge %d' % turn)
+            equal = compare_trees(a, b)
+        else:
+            MERGED_MORE.append(refused)
+            step_reads(ours, b, case, st, 'after a merge that the reference refuses (%s)' % refused[:120])
+            shutil.rmtree(a)
+            shutil.copytree(b, a)
+        faults = ours.verify()
+        if faults:
+            raise Differs('verify after a merge: ' + faults[0])
+    return equal
+
+
+MERGED_MORE = []
 
 
 def compact(case, d, r):
@@ -506,7 +605,7 @@ def one(job):
     try:
         case = cases.case(seed) if kind == 'plain' else cases.coded(seed) if kind == 'coded' else cases.big(seed, kind)
         ours = Ours(options.driver)
-        equal = (run_identical if how == 'identical' else run_mixed)(case, ours, work)
+        equal = {'identical': run_identical, 'mixed': run_mixed, 'merge': run_merge}[how](case, ours, work)
         code = ours.close()
         ours = None
         if code != 0:
@@ -536,7 +635,7 @@ def main():
     p.add_argument('--first', type=int, default=1)
     p.add_argument('--jobs', type=int, default=2)
     p.add_argument('--no-big', action='store_true')
-    p.add_argument('--only', choices=['identical', 'mixed'])
+    p.add_argument('--only', choices=['identical', 'mixed', 'merge'])
     p.add_argument('--keep')
     p.add_argument('--show', type=int, default=12)
     o = p.parse_args()
@@ -546,7 +645,8 @@ def main():
         jobs.append(('plain', o.first + i, 'identical' if (o.first + i - 1) % 5 < 3 else 'mixed', o))
     jobs += [('coded', o.first + i, 'identical' if (o.first + i) % 2 else 'mixed', o) for i in range(o.coded)]
     if not o.no_big:
-        jobs += [(k, 1, how, o) for k in cases.BIG for how in ('identical', 'mixed')]
+        jobs += [(k, 1, how, o) for k in cases.BIG for how in ('identical', 'mixed', 'merge')]
+    jobs += [(kind, o.first + i, 'merge', o) for kind, n in (('plain', o.cases // 2), ('coded', o.coded // 2)) for i in range(n)]
     jobs = [j for j in jobs if not o.only or j[2] == o.only]
     passed = failed = objects = 0
     context = multiprocessing.get_context('fork')

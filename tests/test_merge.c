@@ -1,0 +1,619 @@
+/* test_merge.c - room merge: random histories of two to four branches beside a plain model of row sets and of the graph, conflicts, what one
+   side alone changed, layers, arguments, a stop at every allocation and storage operation, how many waves a merge takes. */
+#include "dataset.h"
+
+enum { MERGE_REFS = 4, MERGE_NODES = 400 };
+static const char *const merge_refs[MERGE_REFS] = { "main", "b1", "b2", "b3" };
+
+/* ---- The model: which rows a branch has, which are deleted; and the graph of its states ---- */
+typedef struct merge_model { uint8_t has[DATA_MOST], deleted[DATA_MOST]; size_t tip; } merge_model;
+typedef struct merge_state { uint8_t address[DREAMDB_ADDRESS_SIZE]; size_t parents[2], parent_count; } merge_state;
+static merge_model merge_models[MERGE_REFS];
+static merge_state merge_states[MERGE_NODES];
+static size_t merge_state_count;
+static int merge_wild;                           /* the clock jumps */
+
+static uint64_t merge_now(void *user)
+{
+    (void)user;
+    data_clock += 1000;
+    return merge_wild ? 1 + test_rand() % 1000000 : data_clock;
+}
+
+static dreamdb *merge_open(const dreamdb_store *on, const char *ref)
+{
+    dreamdb_config config = data_config(on);
+    dreamdb *db = NULL;
+    config.now_ns = merge_now;
+    CHECK(dreamdb_open(&config, ref, &db, &data_error) == DREAMDB_OK);
+    return db;
+}
+
+/* Rows [first, first + count) of data_rows: fields e, c, n, s (some rows have none), m. */
+static dreamdb_status merge_append(dreamdb *db, size_t first, size_t count, int early, uint8_t *manifest)
+{
+    static dreamdb_slice c[DATA_MOST], s[DATA_MOST], m[DATA_MOST];
+    static uint8_t has_c[DATA_MOST], has_s[DATA_MOST];
+    static uint64_t anchors[DATA_MOST];
+    dreamdb_column columns[5];
+    dreamdb_append_desc desc;
+    dreamdb_append_report report;
+    memset(columns, 0, sizeof columns); memset(&desc, 0, sizeof desc); memset(&report, 0, sizeof report);
+    for (size_t i = 0; i < count; i++) {
+        const data_row *row = data_rows + first + i;
+        anchors[i] = row->anchor;
+        c[i].data = row->c; c[i].size = strlen(row->c); has_c[i] = row->c[0] != 0;
+        s[i].data = row->s; s[i].size = strlen(row->s); has_s[i] = row->s[0] != 0;
+        m[i].data = row->m; m[i].size = strlen(row->m);
+    }
+    columns[0].field = "e"; columns[0].data = data_rows[first].v; columns[0].stride = sizeof(data_row);
+    columns[1].field = "n"; columns[1].data = &data_rows[first].n; columns[1].stride = sizeof(data_row);
+    columns[2].field = "c"; columns[2].values = c; columns[2].present = has_c;
+    columns[3].field = "s"; columns[3].values = s; columns[3].present = has_s;
+    columns[4].field = "m"; columns[4].values = m;
+    desc.columns = columns; desc.column_count = 5; desc.count = count; desc.anchors = anchors;
+    desc.page_early = early; desc.allow_tombstoned = 1;
+    dreamdb_status status = dreamdb_append(db, &desc, &report, &data_error);
+    if (manifest) { memcpy(manifest, report.manifest, DREAMDB_ADDRESS_SIZE); }
+    return status;
+}
+
+static dreamdb_status merge_with(dreamdb *db, const char *other, int strategy, dreamdb_merge_report *report)
+{
+    dreamdb_merge_desc desc;
+    memset(&desc, 0, sizeof desc);
+    desc.other = other;
+    desc.strategy = (dreamdb_merge_strategy)strategy;
+    return dreamdb_merge(db, &desc, report, &data_error);
+}
+
+static size_t merge_note(const uint8_t *address, size_t a, size_t b)
+{
+    merge_state *state = merge_states + merge_state_count;
+    CHECK(merge_state_count < MERGE_NODES);
+    memcpy(state->address, address, DREAMDB_ADDRESS_SIZE);
+    state->parents[0] = a; state->parents[1] = b;
+    state->parent_count = a == SIZE_MAX ? 0 : b == SIZE_MAX ? 1 : 2;
+    return merge_state_count++;
+}
+
+/* Everything that the tip of a ref shows is what the model says. */
+static void merge_check(const char *ref, const merge_model *model)
+{
+    static const char *const fields[] = { "c", "e", "m", "n", "s" };
+    dreamdb *db = merge_open(&data_inner, ref);
+    dreamdb_snapshot *view = NULL;
+    dreamdb_cursor *cursor = NULL;
+    dreamdb_scan scan;
+    dreamdb_row row;
+    dreamdb_verify_report verified;
+    size_t i = 0;
+    memset(&scan, 0, sizeof scan); memset(&verified, 0, sizeof verified);
+    scan.fields = fields; scan.field_count = 5; scan.load_media = 1;
+    CHECK(dreamdb_snapshot_open(db, NULL, &view, NULL) == DREAMDB_OK && dreamdb_scan_open(view, &scan, &cursor, NULL) == DREAMDB_OK);
+    while (dreamdb_cursor_next(cursor, &row, &data_error) == DREAMDB_OK) {
+        while (i < DATA_MOST && (!model->has[i] || model->deleted[i])) { i++; }
+        CHECK(i < DATA_MOST);
+        if (i == DATA_MOST) { break; }
+        const data_row *want = data_rows + i++;
+        const dreamdb_value *v = row.values;
+        CHECK_EQ_U64(row.anchor, want->anchor);
+        CHECK(v[0].present == (want->c[0] != 0) && (!v[0].present || (v[0].size == strlen(want->c) && memcmp(v[0].data, want->c, v[0].size) == 0)));
+        CHECK(v[1].present && memcmp(v[1].data, want->v, data_dim * sizeof(float)) == 0);
+        CHECK(v[2].present && v[2].size == strlen(want->m) && memcmp(v[2].data, want->m, (size_t)v[2].size) == 0);
+        CHECK(v[3].present && v[3].integer == want->n);
+        CHECK(v[4].present == (want->s[0] != 0) && (!v[4].present || (v[4].size == strlen(want->s) && memcmp(v[4].data, want->s, v[4].size) == 0)));
+        if (!test_ok) { break; }
+    }
+    while (i < DATA_MOST && (!model->has[i] || model->deleted[i])) { i++; }
+    CHECK(i == DATA_MOST);                                   /* no row is lost */
+    CHECK(dreamdb_verify(view, 0, NULL, NULL, &verified, &data_error) == DREAMDB_OK && verified.faults == 0);
+    dreamdb_cursor_close(cursor);
+    dreamdb_snapshot_close(view);
+    dreamdb_close(db);
+}
+
+/* ---- The graph: bases beside a stupid search ---- */
+static void merge_reach(size_t at, uint8_t *seen)
+{
+    if (seen[at]) { return; }
+    seen[at] = 1;
+    for (size_t i = 0; i < merge_states[at].parent_count; i++) { merge_reach(merge_states[at].parents[i], seen); }
+}
+
+static void merge_check_bases(size_t a, size_t b)
+{
+    static uint8_t from_a[MERGE_NODES], from_b[MERGE_NODES], from_c[MERGE_NODES];
+    ddb_merge_history history;
+    ddb_arena arena;
+    ddb_addr *bases = NULL, address;
+    size_t ours = 0, theirs = 0, count = 0, want = 0;
+    dreamdb *db = merge_open(&data_inner, "main");
+    memset(&history, 0, sizeof history); memset(&arena, 0, sizeof arena);
+    memset(from_a, 0, sizeof from_a); memset(from_b, 0, sizeof from_b);
+    history.env = db->env;
+    history.places.key_size = sizeof(ddb_addr);
+    memcpy(address.bytes, merge_states[a].address, sizeof address.bytes);
+    CHECK(ddb_merge_meet(test_ctx(), &history, &address, &ours) == DREAMDB_OK);
+    memcpy(address.bytes, merge_states[b].address, sizeof address.bytes);
+    CHECK(ddb_merge_meet(test_ctx(), &history, &address, &theirs) == DREAMDB_OK);
+    CHECK(ddb_merge_load(test_ctx(), &history, &ours, 1) == DREAMDB_OK && ddb_merge_load(test_ctx(), &history, &theirs, 1) == DREAMDB_OK);
+    CHECK(ddb_merge_bases(test_ctx(), &arena, &history, ours, theirs, &bases, &count) == DREAMDB_OK);
+    merge_reach(a, from_a);
+    merge_reach(b, from_b);
+    for (size_t c = 0; c < merge_state_count; c++) {         /* a best one: common, and below no other common one */
+        bool best = from_a[c] && from_b[c], found = false;
+        for (size_t d = 0; d < merge_state_count && best; d++) {
+            memset(from_c, 0, sizeof from_c);
+            if (d != c && from_a[d] && from_b[d]) { merge_reach(d, from_c); }
+            best = !from_c[c];
+        }
+        for (size_t i = 0; i < count; i++) { found = found || memcmp(bases[i].bytes, merge_states[c].address, DREAMDB_ADDRESS_SIZE) == 0; }
+        CHECK(found == best);
+        want += best;
+    }
+    CHECK_EQ_U64(count, want);
+    ddb_merge_history_free(test_ctx(), &history);
+    ddb_mem_arena_free(test_ctx(), &arena);
+    dreamdb_close(db);
+}
+
+static void merge_step(size_t which, size_t refs, int early)
+{
+    merge_model *model = merge_models + which;
+    dreamdb *db = merge_open(&data_inner, merge_refs[which]);
+    uint64_t roll = test_rand() % 10;
+    uint8_t manifest[DREAMDB_ADDRESS_SIZE];
+    if (roll < 5) {
+        size_t first = test_rand() % (DATA_MOST - 60), count = 1 + test_rand() % 60;
+        CHECK(merge_append(db, first, count, early, manifest) == DREAMDB_OK);
+        memset(model->has + first, 1, count);
+        model->tip = merge_note(manifest, model->tip, SIZE_MAX);
+    } else if (roll < 7) {
+        uint64_t gone[3];
+        dreamdb_delete_desc desc;
+        dreamdb_delete_report report;
+        memset(&desc, 0, sizeof desc);
+        for (size_t i = 0; i < 3; i++) {
+            size_t row = test_rand() % DATA_MOST;
+            gone[i] = data_rows[row].anchor;
+            model->deleted[row] = 1;
+        }
+        desc.anchors = gone; desc.anchor_count = 3;
+        CHECK(dreamdb_delete(db, &desc, &report, &data_error) == DREAMDB_OK);
+        model->tip = merge_note(report.manifest, model->tip, SIZE_MAX);
+    } else {
+        size_t other = test_rand() % refs;
+        dreamdb_merge_report report;
+        bool same = merge_models[other].tip == model->tip;
+        if (merge_state_count % 3 == 0 && !same) { merge_check_bases(model->tip, merge_models[other].tip); }
+        dreamdb_status status = merge_with(db, merge_refs[other], DREAMDB_MERGE_UNION, &report);
+        CHECK(status == DREAMDB_OK && report.outcome == (same ? DREAMDB_MERGE_NOTHING : DREAMDB_MERGE_MADE));
+        if (status < 0) { printf("%s\n", data_error.message); }
+        for (size_t i = 0; i < DATA_MOST; i++) {
+            model->has[i] |= merge_models[other].has[i];
+            model->deleted[i] |= merge_models[other].deleted[i];
+        }
+        model->tip = same ? model->tip : merge_note(report.manifest, model->tip, merge_models[other].tip);
+        merge_check(merge_refs[which], model);
+    }
+    dreamdb_close(db);
+}
+
+/* Two to four branches, appends (also of the same rows on both), deletions, merges in any order: criss-cross comes by itself. */
+static void random_histories(void)
+{
+    for (int turn = 0; turn < 12; turn++) {
+        size_t refs = 2 + test_rand() % 3;
+        uint8_t manifest[DREAMDB_ADDRESS_SIZE];
+        dreamdb_config config = data_config(&data_inner);
+        dreamdb *db = NULL;
+        data_open();
+        data_fill(DATA_MOST, 0);
+        merge_wild = turn % 3 == 2;
+        memset(merge_models, 0, sizeof merge_models);
+        merge_state_count = 0;
+        config.now_ns = merge_now;
+        CHECK(data_create(&config, turn % 2 ? DREAMDB_INDEX_LSH : DREAMDB_INDEX_IVF, turn % 2 ? 11 : 5, &db) == DREAMDB_OK);
+        CHECK(merge_append(db, 0, 30 + test_rand() % 150, turn % 4 < 2, manifest) == DREAMDB_OK);
+        for (size_t i = 0; i < DATA_MOST && db; i++) {       /* what the first append brought */
+            dreamdb_snapshot *view = NULL;
+            uint64_t n = 0;
+            if (i == 0) {
+                CHECK(dreamdb_snapshot_open(db, NULL, &view, NULL) == DREAMDB_OK && dreamdb_count(view, NULL, NULL, 0, 0, &n, NULL) == DREAMDB_OK);
+                memset(merge_models[0].has, 1, (size_t)n);
+                dreamdb_snapshot_close(view);
+            }
+        }
+        merge_models[0].tip = merge_note(manifest, SIZE_MAX, SIZE_MAX);
+        for (size_t i = 1; i < refs; i++) {
+            CHECK(dreamdb_branch(db, NULL, merge_refs[i], &data_error) == DREAMDB_OK);
+            merge_models[i] = merge_models[0];
+        }
+        dreamdb_close(db);
+        for (int step = 0; step < 40 && test_ok; step++) { merge_step(test_rand() % refs, refs, turn % 4 < 2); }
+        for (size_t i = 0; i < refs && test_ok; i++) { merge_check(merge_refs[i], merge_models + i); }
+        if (!test_ok) { printf("turn %d\n", turn); }
+        data_close();
+        if (!test_ok) { return; }
+    }
+    merge_wild = 0;
+}
+
+/* main and side, each with rows of its own and common ones. */
+static void diverged(dreamdb **main_db, dreamdb **side)
+{
+    *main_db = data_make(&data_inner, DREAMDB_INDEX_IVF, 2, 20);
+    CHECK(dreamdb_branch(*main_db, NULL, "side", &data_error) == DREAMDB_OK);
+    *side = merge_open(&data_inner, "side");
+    CHECK(data_append(*main_db, 20, 10, NULL) == DREAMDB_OK && data_append(*side, 28, 12, NULL) == DREAMDB_OK);
+}
+
+static void tip_text(const char *ref, char out[DREAMDB_ADDRESS_TEXT])
+{
+    dreamdb *db = merge_open(&data_inner, ref);
+    dreamdb_snapshot *view = NULL;
+    const dreamdb_info *info = NULL;
+    dreamdb_verify_report report;
+    memset(&report, 0, sizeof report);
+    CHECK(dreamdb_snapshot_open(db, NULL, &view, NULL) == DREAMDB_OK && dreamdb_snapshot_info(view, &info, NULL) == DREAMDB_OK);
+    dreamdb_address_text(info->manifest, out);
+    CHECK(dreamdb_verify(view, UINT64_MAX, NULL, NULL, &report, NULL) == DREAMDB_OK && report.faults == 0);
+    dreamdb_snapshot_close(view);
+    dreamdb_close(db);
+}
+
+static uint64_t rows_of(dreamdb *db)
+{
+    dreamdb_snapshot *view = NULL;
+    uint64_t n = UINT64_MAX;
+    CHECK(dreamdb_snapshot_open(db, NULL, &view, NULL) == DREAMDB_OK && dreamdb_count(view, NULL, NULL, 0, 0, &n, NULL) == DREAMDB_OK);
+    dreamdb_snapshot_close(view);
+    return n;
+}
+
+static int told_count;
+static char told_last[200];
+static int told(void *user, const dreamdb_merge_conflict *conflict)
+{
+    told_count++;
+    (void)snprintf(told_last, sizeof told_last, "%s|%s|%s|%d%d", conflict->field, conflict->key, conflict->why, conflict->ours != NULL,
+                   conflict->theirs != NULL);
+    return *(int *)user;
+}
+
+/* Refused: told so many times, the word in the last, nothing moved. */
+static void refused(dreamdb *db, const char *other, int count, const char *word)
+{
+    dreamdb_merge_desc desc;
+    dreamdb_merge_report report;
+    char before[DREAMDB_ADDRESS_TEXT], after[DREAMDB_ADDRESS_TEXT];
+    int stop = 0;
+    memset(&desc, 0, sizeof desc);
+    desc.other = other; desc.conflict = told; desc.conflict_user = &stop;
+    tip_text("main", before);
+    data_plan.puts = 0;
+    for (desc.dry_run = 0; desc.dry_run < 2; desc.dry_run++) {
+        told_count = 0;
+        CHECK(dreamdb_merge(db, &desc, &report, &data_error) == DREAMDB_ERR_DIVERGED && data_error.status == DREAMDB_ERR_DIVERGED);
+        CHECK(told_count == count && (int)report.conflicts == count && report.objects == 0);
+        if (!strstr(told_last, word) || told_count != count) { printf("%d: %s, not %s\n", told_count, told_last, word); test_ok = 0; }
+    }
+    stop = 1;
+    CHECK(dreamdb_merge(db, &desc, NULL, &data_error) == DREAMDB_ERR_CANCELLED);
+    tip_text("main", after);
+    CHECK_STR(after, before);
+}
+
+static void outcomes_and_arguments(void)
+{
+    dreamdb *db = NULL, *side = NULL;
+    dreamdb_merge_desc desc;
+    dreamdb_merge_report report;
+    char a[DREAMDB_ADDRESS_TEXT], b[DREAMDB_ADDRESS_TEXT], path[80];
+    data_open();
+    data_fill(60, 0);
+    diverged(&db, &side);
+    memset(&desc, 0, sizeof desc);
+    CHECK(dreamdb_merge(NULL, &desc, NULL, NULL) == DREAMDB_ERR_ARGUMENT && dreamdb_merge(db, NULL, NULL, NULL) == DREAMDB_ERR_ARGUMENT);
+    CHECK(dreamdb_merge(db, &desc, NULL, NULL) == DREAMDB_ERR_ARGUMENT && merge_with(db, "", 0, NULL) == DREAMDB_ERR_ARGUMENT);
+    CHECK(merge_with(db, "side", 7, NULL) == DREAMDB_ERR_ARGUMENT && merge_with(db, "none", 0, NULL) == DREAMDB_ERR_NOT_FOUND);
+    CHECK(merge_with(db, "No", 0, NULL) == DREAMDB_ERR_ARGUMENT && merge_with(db, "side~x", 0, NULL) == DREAMDB_ERR_ARGUMENT);
+    CHECK(merge_with(db, "side~99", 0, NULL) == DREAMDB_ERR_NOT_FOUND && merge_with(db, "@gone", 0, NULL) == DREAMDB_ERR_NOT_FOUND);
+    CHECK(merge_with(db, "main", 0, &report) == DREAMDB_OK && report.outcome == DREAMDB_MERGE_NOTHING && report.objects == 0);
+    CHECK(merge_with(db, "side", DREAMDB_MERGE_FAST_FORWARD, &report) == DREAMDB_ERR_DIVERGED && strstr(data_error.message, "fast-forward"));
+    tip_text("main", a);
+    desc.other = "side"; desc.dry_run = 1;
+    CHECK(dreamdb_merge(db, &desc, &report, NULL) == DREAMDB_OK && report.outcome == DREAMDB_MERGE_MADE && report.fused == 8 && report.objects == 0);
+    tip_text("main", b);
+    CHECK_STR(a, b);
+    CHECK(merge_with(db, "side", 0, &report) == DREAMDB_OK && report.fused == 8 && report.taken == 0 && report.bases == 1 && rows_of(db) == 40);
+    CHECK(merge_with(db, "side~1", 0, &report) == DREAMDB_OK && report.outcome == DREAMDB_MERGE_MADE && report.fused == 0 && report.objects == 1);
+    CHECK(merge_with(db, "side", DREAMDB_MERGE_FAST_FORWARD, &report) == DREAMDB_ERR_DIVERGED);          /* it is older */
+    desc.other = "main"; desc.strategy = DREAMDB_MERGE_FAST_FORWARD;
+    CHECK(dreamdb_merge(side, &desc, &report, NULL) == DREAMDB_OK && report.outcome == DREAMDB_MERGE_MOVED && rows_of(side) == 32);
+    CHECK(merge_with(side, "main", DREAMDB_MERGE_FAST_FORWARD, &report) == DREAMDB_OK && rows_of(side) == 40);
+    tip_text("main", a);
+    tip_text("side", b);
+    CHECK_STR(a, b);
+    CHECK(data_append(side, 40, 5, NULL) == DREAMDB_OK);
+    tip_text("side", b);
+    CHECK(merge_with(db, b, 0, &report) == DREAMDB_OK && report.taken == 8 && rows_of(db) == 45);           /* by address; ahead: two parents */
+    dreamdb_config small = data_config(&data_inner);
+    dreamdb *bounded = NULL;
+    small.limits.history = 2;
+    CHECK(dreamdb_open(&small, "main", &bounded, NULL) == DREAMDB_OK);
+    CHECK(data_append(side, 59, 1, NULL) == DREAMDB_OK && !dreamdb_set_meta(db, "dreamdb.x", "1", NULL));
+    CHECK(merge_with(bounded, "side", 0, &report) == DREAMDB_ERR_LIMIT && strstr(data_error.message, "limits.history"));
+    dreamdb_close(bounded);
+    /* gc took a Manifest that the way to the base needs */
+    CHECK(data_append(side, 45, 5, NULL) == DREAMDB_OK && data_append(side, 50, 5, NULL) == DREAMDB_OK && data_append(db, 55, 4, NULL) == DREAMDB_OK);
+    dreamdb_close(side);
+    side = merge_open(&data_inner, "side");
+    dreamdb_snapshot *view = NULL;
+    const dreamdb_info *info = NULL;
+    CHECK(dreamdb_snapshot_open(side, NULL, &view, NULL) == DREAMDB_OK && dreamdb_snapshot_info(view, &info, NULL) == DREAMDB_OK);
+    dreamdb_address_text(info->parents, b);
+    dreamdb_snapshot_close(view);
+    (void)snprintf(path, sizeof path, "manifests/%s", b);
+    CHECK(data_inner.remove(data_inner.user, path) == DREAMDB_OK);
+    dreamdb_close(db);
+    db = merge_open(&data_inner, "main");
+    CHECK(merge_with(db, "side", 0, &report) == DREAMDB_ERR_NOT_FOUND && strstr(data_error.message, b) && strstr(data_error.message, "gc"));
+    CHECK(rows_of(db) == 49);
+    dreamdb_close(db); dreamdb_close(side);
+    data_close();
+}
+
+/* ---- What both sides changed, and what only one did ---- */
+static dreamdb_status add(dreamdb *db, const char *name, dreamdb_kind kind, const char *value)
+{
+    dreamdb_field field;
+    memset(&field, 0, sizeof field);
+    field.name = name; field.kind = kind;
+    if (kind == DREAMDB_CONSTANT) { field.modality = name[0] == 't' ? "title.text" : "other.text"; field.value = value; field.value_size = strlen(value); }
+    return dreamdb_add_field(db, &field, NULL, &data_error);
+}
+
+static dreamdb_status train(dreamdb *db, uint32_t k)
+{
+    dreamdb_train_desc desc;
+    memset(&desc, 0, sizeof desc);
+    desc.field = "e"; desc.k = k;
+    return dreamdb_train(db, &desc, &data_error);
+}
+
+/* Puts a member into the registry entry of a key (member NULL: the entry itself), as a writer of another version might. */
+static void put_entry(dreamdb *db, const char *key, const char *member)
+{
+    static const uint8_t value[3] = { 0x62, 'h', 'i' };
+    ddb_write write;
+    ddb_slice name = ddb_bytes_text(key), text = ddb_bytes_slice(value, sizeof value);
+    CHECK(ddb_write_open(test_ctx(), db, true, &write) == DREAMDB_OK);
+    CHECK((member ? ddb_manifest_set_member(test_ctx(), &write.arena, &write.manifest, name, member, text)
+                  : ddb_manifest_set_entry(test_ctx(), &write.arena, &write.manifest, name, text)) == DREAMDB_OK);
+    CHECK(ddb_write_publish(test_ctx(), &write, "test") == DREAMDB_OK);
+    ddb_write_close(test_ctx(), &write);
+}
+
+static void conflicts(void)
+{
+    static const char *const words[] = { "tt|", "dreamdb.a", "e|index", "e|index", "late|", "modality", "hot shard", "entity keys" };
+    for (int which = 0; which < 8; which++) {
+        dreamdb *db = NULL, *side = NULL;
+        data_open();
+        data_fill(60, 0);
+        diverged(&db, &side);
+        switch (which) {
+        case 0: CHECK(!add(db, "tt", DREAMDB_CONSTANT, "one") && !add(side, "tt", DREAMDB_CONSTANT, "two")); break;
+        case 1: CHECK(!dreamdb_set_meta(db, "dreamdb.a", "1", NULL) && !dreamdb_set_meta(side, "dreamdb.a", "2", NULL)); break;
+        case 2: CHECK(!train(db, 3) && !train(side, 4)); break;
+        case 3: CHECK(!train(side, 3)); break;                       /* it descends, but both sides have new rows */
+        case 4: CHECK(!add(db, "late", DREAMDB_STRING, "") && !add(side, "late", DREAMDB_INT, "")); break;
+        case 6: put_entry(side, "embedding.f32.dim=4.bucketed", "hot_shard"); break;
+        case 7: put_entry(side, "dreamdb.entity_keys", NULL); break;
+        default: CHECK(!add(db, "t1", DREAMDB_CONSTANT, "one") && !add(side, "t2", DREAMDB_CONSTANT, "one")); break;
+        }
+        refused(db, "side", 1, words[which]);
+        if (which == 3) { CHECK(strstr(told_last, "descends") && strstr(told_last, "|11")); }
+        dreamdb_close(db); dreamdb_close(side);
+        data_close();
+    }
+}
+
+static void one_sided(void)
+{
+    dreamdb *db = NULL, *side = NULL;
+    dreamdb_merge_report report;
+    dreamdb_snapshot *view = NULL;
+    const void *value = NULL;
+    size_t size = 0;
+    data_open();
+    data_fill(60, 0);
+    diverged(&db, &side);
+    CHECK(!add(db, "mine", DREAMDB_STRING, "") && !add(side, "theirs", DREAMDB_INT, "") && !add(side, "tt", DREAMDB_CONSTANT, "a title"));
+    CHECK(!add(db, "both", DREAMDB_INT, "") && !add(side, "both", DREAMDB_INT, ""));
+    CHECK(!dreamdb_set_meta(db, "dreamdb.a", "1", NULL) && !dreamdb_set_meta(side, "dreamdb.b", "2", NULL));
+    CHECK(!dreamdb_set_meta(db, "dreamdb.c", "3", NULL) && !dreamdb_set_meta(side, "dreamdb.c", "3", NULL));
+    CHECK(merge_with(db, "side", 0, &report) == DREAMDB_OK && report.taken == 2 && report.fused == 8 && rows_of(db) == 40);
+    CHECK(dreamdb_snapshot_open(db, NULL, &view, NULL) == DREAMDB_OK);
+    CHECK(view->schema.count == DATA_FIELDS + 4);
+    CHECK(dreamdb_constant(view, "tt", &value, &size, NULL) == DREAMDB_OK && size == 7 && memcmp(value, "a title", 7) == 0);
+    CHECK(ddb_manifest_entry(&view->manifest, ddb_bytes_text("dreamdb.a")) && ddb_manifest_entry(&view->manifest, ddb_bytes_text("dreamdb.b")));
+    CHECK(ddb_manifest_entry(&view->manifest, ddb_bytes_text("dreamdb.c")) != NULL);
+    dreamdb_snapshot_close(view);
+    CHECK(train(side, 3) == DREAMDB_OK);                             /* a new index of one side, no row of the other: taken with its rows */
+    CHECK(merge_with(side, "main", 0, &report) == DREAMDB_ERR_DIVERGED);
+    dreamdb_close(side);
+    CHECK(dreamdb_branch(db, NULL, "fresh", NULL) == DREAMDB_OK);
+    side = merge_open(&data_inner, "fresh");
+    CHECK(train(side, 3) == DREAMDB_OK && !dreamdb_set_meta(db, "dreamdb.d", "4", NULL));
+    CHECK(merge_with(db, "fresh", 0, &report) == DREAMDB_OK && report.taken == 1 && report.fused == 0 && rows_of(db) == 40);
+    char tip[DREAMDB_ADDRESS_TEXT];
+    tip_text("main", tip);
+    dreamdb_close(db); dreamdb_close(side);
+    data_close();
+}
+
+static dreamdb_status layer_append(dreamdb *db, uint64_t anchor, const char *text)
+{
+    dreamdb_column column;
+    dreamdb_append_desc desc;
+    dreamdb_slice value;
+    memset(&column, 0, sizeof column); memset(&desc, 0, sizeof desc);
+    value.data = text; value.size = strlen(text);
+    column.field = "lay"; column.values = &value;
+    desc.columns = &column; desc.column_count = 1; desc.count = 1; desc.anchors = &anchor; desc.into_layer = 1;
+    return dreamdb_append(db, &desc, NULL, &data_error);
+}
+
+/* A layer that both sides went on with keeps its edge, however often each did. */
+static void layers(void)
+{
+    for (int times = 1; times < 4; times++) {
+        dreamdb *db = NULL, *side = NULL;
+        dreamdb_merge_report report;
+        dreamdb_snapshot *view = NULL;
+        dreamdb_field field;
+        dreamdb_layer layer;
+        uint64_t n = 0;
+        char tip[DREAMDB_ADDRESS_TEXT];
+        data_open();
+        data_fill(60, 0);
+        db = data_make(&data_inner, DREAMDB_INDEX_LSH, 2, 20);
+        memset(&field, 0, sizeof field); memset(&layer, 0, sizeof layer);
+        field.name = "lay"; field.kind = DREAMDB_STRING; layer.parent = "m";
+        CHECK(dreamdb_add_field(db, &field, &layer, &data_error) == DREAMDB_OK && layer_append(db, 1, "root") == DREAMDB_OK);
+        CHECK(dreamdb_branch(db, NULL, "side", &data_error) == DREAMDB_OK);
+        side = merge_open(&data_inner, "side");
+        for (int i = 0; i < times; i++) {
+            CHECK(layer_append(db, 100 + (uint64_t)i, "ours") == DREAMDB_OK && data_append(db, 20 + (size_t)i, 1, NULL) == DREAMDB_OK);
+            CHECK(layer_append(side, 200 + (uint64_t)i, i % 2 ? "theirs" : "root") == DREAMDB_OK);
+        }
+        CHECK(merge_with(db, "side", 0, &report) == DREAMDB_OK && report.fused == 1 && report.taken == 0);
+        if (!test_ok) { printf("%s\n", data_error.message); }
+        CHECK(dreamdb_snapshot_open(db, NULL, &view, NULL) == DREAMDB_OK);
+        CHECK(dreamdb_count(view, "lay", NULL, 0, 0, &n, NULL) == DREAMDB_OK && n == 1 + 2 * (uint64_t)times);
+        dreamdb_snapshot_close(view);
+        tip_text("main", tip);
+        CHECK(layer_append(db, 300, "after") == DREAMDB_OK && layer_append(side, 301, "after") == DREAMDB_OK);
+        CHECK(merge_with(db, "side", 0, &report) == DREAMDB_OK && report.fused == 1);
+        tip_text("main", tip);
+        dreamdb_close(db); dreamdb_close(side);
+        data_close();
+    }
+}
+
+/* ---- Two writers, and every step stopped ---- */
+static dreamdb_store spy;
+static dreamdb *spy_other;
+static int spy_put(void *user, const char *path, const void *data, uint64_t size, const dreamdb_condition *condition)
+{
+    if (spy_other && strncmp(path, "refs/", 5) == 0) {
+        dreamdb *other = spy_other;
+        spy_other = NULL;
+        CHECK(data_append(other, 50, 5, NULL) == DREAMDB_OK);
+    }
+    return data_inner.put(user, path, data, size, condition);
+}
+
+static void a_lost_race(void)
+{
+    dreamdb *db = NULL, *side = NULL, *late = NULL;
+    dreamdb_merge_report report;
+    data_open();
+    data_fill(60, 0);
+    diverged(&db, &side);
+    spy = data_inner;
+    spy.put = spy_put;
+    spy.batch = NULL;
+    late = merge_open(&spy, "main");
+    spy_other = db;
+    CHECK(merge_with(late, "side", 0, &report) == DREAMDB_ERR_CONFLICT && rows_of(db) == 35);
+    CHECK(merge_with(late, "side", 0, &report) == DREAMDB_OK && rows_of(db) == 45);
+    spy_other = side;
+    CHECK(merge_with(late, "side", 0, &report) == DREAMDB_OK && rows_of(late) == 45);          /* the other side may move */
+    dreamdb_close(db); dreamdb_close(side); dreamdb_close(late);
+    data_close();
+}
+
+/* way 0: allocation n fails; 1: operation n fails; 2: it is done and its answer lost; 3: that one and all later ones fail. */
+static void stop_merge(int way, int forward)
+{
+    int good = 0, errors = 0;
+    for (long n = 1; n < 8000 && good < 2; n += 1 + (way == 0 ? n / 8 : 0)) {
+        char before[DREAMDB_ADDRESS_TEXT], after[DREAMDB_ADDRESS_TEXT];
+        dreamdb *db = NULL, *side = NULL;
+        data_open();
+        diverged(&db, &side);
+        const uint64_t gone = data_rows[3].anchor;
+        dreamdb_delete_desc desc;
+        memset(&desc, 0, sizeof desc);
+        desc.anchors = &gone; desc.anchor_count = 1;
+        CHECK(dreamdb_delete(side, &desc, NULL, NULL) == DREAMDB_OK && dreamdb_delete(db, &desc, NULL, NULL) == DREAMDB_OK);
+        if (forward) { CHECK(merge_with(side, "main", 0, NULL) == DREAMDB_OK); }
+        dreamdb_close(db); dreamdb_close(side);
+        tip_text("main", before);
+        db = merge_open(&data_store, "main");
+        data_plan.operations = 0;
+        data_plan.fail_at = way > 0 ? (uint64_t)n : 0;
+        data_plan.fail_after = way == 2;
+        data_plan.fail_forever = way == 3;
+        test_fail_alloc_at(way == 0 ? n : 0);
+        dreamdb_status status = merge_with(db, "side", forward, NULL);
+        test_fail_alloc_at(0);
+        memset(&data_plan, 0, sizeof data_plan);
+        CHECK(status == DREAMDB_OK || (data_error.status == status && data_error.message[0]));
+        CHECK(status == DREAMDB_OK || status == (way == 0 ? DREAMDB_ERR_MEMORY : DREAMDB_ERR_STORE));
+        tip_text("main", after);
+        CHECK(status == DREAMDB_OK ? strcmp(after, before) != 0 : way == 2 || strcmp(after, before) == 0);
+        if (status < 0 && strcmp(after, before) == 0) { CHECK(merge_with(db, "side", forward, NULL) == DREAMDB_OK); }
+        CHECK_EQ_U64(rows_of(db), 39);
+        errors += status < 0;
+        good = status < 0 ? 0 : good + 1;
+        dreamdb_close(db);
+        data_close();
+        if (!test_ok) { printf("way %d, n %ld: %d %s\n", way, n, (int)status, data_error.message); return; }
+    }
+    CHECK(good == 2 && errors > 2);
+}
+
+static void every_step_stopped(void)
+{
+    data_fill(60, 0);
+    for (int way = 0; way < 4; way++) {
+        stop_merge(way, 0);
+        stop_merge(way, 1);
+    }
+}
+
+/* 2 x 100 rows: how many rounds a store sees. */
+static void waves(void)
+{
+    dreamdb *db = NULL, *side = NULL;
+    data_open();
+    data_fill(300, 0);
+    db = data_make(&data_store, DREAMDB_INDEX_LSH, 3, 60);
+    CHECK(dreamdb_branch(db, NULL, "side", NULL) == DREAMDB_OK);
+    side = merge_open(&data_inner, "side");
+    CHECK(data_append(db, 100, 100, NULL) == DREAMDB_OK && data_append(side, 200, 100, NULL) == DREAMDB_OK);
+    data_plan.waves = 0;
+    CHECK(merge_with(db, "side", 0, NULL) == DREAMDB_OK && rows_of(side) == 160);
+    CHECK_EQ_U64(data_plan.waves, 7);        /* our Ref, theirs, their Manifest, Tracks, roots of four scalar trees, puts, our Ref */
+    dreamdb_close(db); dreamdb_close(side);
+    data_close();
+}
+
+int main(void)
+{
+    RUN(outcomes_and_arguments);
+    RUN(random_histories);
+    RUN(conflicts);
+    RUN(one_sided);
+    RUN(layers);
+    RUN(a_lost_race);
+    RUN(every_step_stopped);
+    RUN(waves);
+    data_unused();
+    return test_end("merge");
+}
