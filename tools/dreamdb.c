@@ -5959,7 +5959,8 @@ static const verb_row verbs[] = {
     {"snapshot", verb_snapshot, 2, 2, "REF LABEL", "keeps the present state as REF@LABEL", ""},
     {"merge", verb_merge, 2, 2, "REF OTHER", "merges another branch or state into REF",
      "Three-way: what one side changed since the newest common state is taken, Tracks that both changed get the rows of both,\n"
-     "deletions of either side hold.  OTHER stays.  What cannot be decided is listed (field, cell or key, both objects), nothing is written, exit 1.\n\n"
+     "deletions of either side hold.  OTHER stays.  What cannot be decided is listed (field, cell or key, both objects), nothing is\n"
+     "written, exit 1.\n\n"
      "  dreamdb --store my.ddb merge main nightly --dry-run\n"
      "  dreamdb --store my.ddb merge main nightly\n"},
     {"merge-many", verb_merge_many, 2, SIZE_MAX, "REF OTHER...", "merges several, one after the other",
