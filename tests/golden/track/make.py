@@ -58,10 +58,12 @@ def rows(case, seed, n, mode):
 TL = addr(b'timeline')
 class Side(Tree2):
     """rows with sidecars: the batch's rows of a cell stand before the older ones (seen in 0.0.16: no table number sorts before 0)"""
-    fresh = set()
-    def key(s, r): return side_key(r, s.fresh)
+    fresh, cells_only = set(), False
+    def key(s, r): return r[0].encode() if s.cells_only else side_key(r, s.fresh)
     def insert(s, new): s.fresh = set(map(id, new)); x = Tree2.insert(s, new); s.fresh = set(); return x
-    def replace(s, cells, new): s.fresh = set(map(id, new)); x = Tree2.replace(s, cells, new); s.fresh = set(); return x
+    def replace(s, cells, new):
+        """other cells of a touched leaf keep the order they have (seen in 0.0.16: a union merge of paged Tracks with sidecars)"""
+        s.cells_only = True; x = Tree2.replace(s, cells, sorted(new, key=lambda r: (r[0].encode(), r[1]))); s.cells_only = False; return x
 def side_key(r, fresh): return (r[0].encode(), len(r) > 5 and id(r) not in fresh, r[1])
 class Sim:
     """what the models say of one field"""
