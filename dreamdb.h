@@ -28024,8 +28024,8 @@ DDB_FN dreamdb_status ddb_merge_bindings(ddb_ctx *ctx, ddb_merge *merge)
     status = status < 0 ? status : ddb_coll_sort(ctx, list, edges, sizeof *list, ddb_manifest_sort_edge, NULL);
     for (size_t i = 0; i < edges && status == DREAMDB_OK; i++) {          /* two sides' edges of one Track: they agree, or ours holds */
         bool again = kept > 0 && ddb_manifest_compare_end(&list[kept - 1].child, &list[i].child) == 0;
-        bool ours = false;
-        for (size_t e = 0; again && e < sides[0]->edge_count && !ours; e++) {
+        bool ours = false, equal = again && ddb_manifest_compare_edge(list + kept - 1, list + i) == 0;
+        for (size_t e = 0; again && !equal && e < sides[0]->edge_count && !ours; e++) {
             ours = ddb_manifest_compare_edge(sides[0]->edges + e, list + i) == 0;
         }
         kept -= again && ours;

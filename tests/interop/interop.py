@@ -99,7 +99,7 @@ class State:
         self.g = case['generator']
         self.r = random.Random(case['seed'] ^ 0x5eed)
         self.kinds, self.fields, self.vectors, self.values = {}, {}, {}, {}
-        self.constants, self.deleted, self.repeated = {}, set(), {}
+        self.constants, self.deleted, self.repeated, self.compacts = {}, set(), {}, False
         for f in case['fields']:
             self.add(f)
 
@@ -505,13 +505,13 @@ def walk(r, g, st, root, name, kinds, count):
     ref.open(name)
     for _ in range(count):
         roll = r.random()
-        if roll < .72 or not g.used:
+        if roll < (.5 if st.compacts else .72) or not g.used:
             n = r.choice([1, 2, 5, 12, 30])
-            anchors = g.fresh(n) if not g.used or r.random() < .75 else r.sample(sorted(set(g.used)), min(n, len(set(g.used))))
+            anchors = g.fresh(n) if not g.used or st.compacts or r.random() < .75 else r.sample(sorted(set(g.used)), min(n, len(set(g.used))))
             op = g.batch(len(anchors), anchors)
             ref.append(op)
             st.note(op)
-        elif roll < .86:
+        elif roll < (.55 if st.compacts else .86):
             gone = r.sample(g.used, min(len(g.used), r.choice([1, 3])))
             ref.ds.delete(gone, r.choice([None, 'x']))
             st.deleted |= set(gone)
@@ -531,7 +531,7 @@ def run_merge(case, ours, root):
     st, g = State(case), case['generator']
     ref = Reference(a)
     ref.create(case['ref'], case['fields'])
-    plain = r.random() < .8
+    plain, st.compacts = r.random() < .8, r.random() < .35
     for op in case['ops']:
         ref.run(op)
         st.note(op)
