@@ -454,7 +454,8 @@ typedef struct dreamdb_delete_report {
 } dreamdb_delete_report;
 
 /* Deletes rows by their anchors, in every field: no read of the new state, search included, shows them; older states keep theirs.
- * There is no undelete: a row appended later under a deleted anchor stays hidden, and anchors that no row has yet are deleted too.
+ * There is no undelete: a row appended later under a deleted anchor stays hidden, and anchors (0 to 2^64-1) that no row has yet are
+ * deleted too.
  * The bytes stay until no kept state holds them.
  *
  * report  out, may be NULL.
@@ -469,7 +470,8 @@ DREAMDB_API dreamdb_status dreamdb_delete(dreamdb *db, const dreamdb_delete_desc
 
 typedef enum dreamdb_merge_strategy {
     DREAMDB_MERGE_UNION = 0,                   /* a Manifest with two parents: the rows of both sides */
-    DREAMDB_MERGE_FAST_FORWARD                 /* only moves the Ref, where the other state descends from the tip */
+    DREAMDB_MERGE_FAST_FORWARD                 /* only moves the Ref, where the other state descends from the tip; what it comes to is as
+                                                  durable as the other ref's writer made it */
 } dreamdb_merge_strategy;
 typedef enum dreamdb_merge_outcome {
     DREAMDB_MERGE_NOTHING = 0,                 /* both are one state already */
@@ -493,14 +495,15 @@ typedef struct dreamdb_merge_desc {
     void *conflict_user;
 } dreamdb_merge_desc;
 
-typedef struct dreamdb_merge_report {          /* filled in on failure too */
+typedef struct dreamdb_merge_report {          /* filled in on failure too, but for ARGUMENT; then outcome is NOTHING */
     dreamdb_merge_outcome outcome;
     uint64_t conflicts;
     uint64_t taken, fused;                     /* fields: of theirs as they are; rows of both */
     uint64_t bases;                            /* best common ancestors: 1, or more after criss-cross merges */
     uint64_t objects, bytes;                   /* put */
     uint8_t  ours[DREAMDB_ADDRESS_SIZE], theirs[DREAMDB_ADDRESS_SIZE], base[DREAMDB_ADDRESS_SIZE];   /* base: the first */
-    uint8_t  manifest[DREAMDB_ADDRESS_SIZE];   /* the tip afterwards */
+    uint8_t  manifest[DREAMDB_ADDRESS_SIZE];   /* the tip afterwards; of a dry fast-forward: where it would move.  An answer
+                                                  that was lost (STORE) leaves open whether the tip moved: open again */
 } dreamdb_merge_report;
 
 /* Merges another state into the handle's Ref: field by field, against the newest common ancestors over all parents.  The other ref stays.
@@ -623,8 +626,8 @@ typedef struct dreamdb_query {
     size_t       count;                        /* 0 = 1 */
     uint32_t     top_k;                        /* 0 = 10 */
     uint32_t     nprobe;                       /* N: so many cells, whatever they hold; 0: 32, and more while a predicate leaves fewer than
-                                                  top_k hits (of a predicate that keeps few rows, some thousands, or 8 * top_k: the best of
-                                                  them all, exactly);
+                                                  top_k hits (of a predicate that keeps few rows, at most 4,096 and 786,432 numbers: the
+                                                  best of them all, exactly; of codes by these, then the rerank pool);
                                                   DREAMDB_NPROBE_AUTO: as many as recall asks for */
     float        recall;                       /* under DREAMDB_NPROBE_AUTO: share of the ten nearest rows to be found; 0 = 0.95.  What it
                                                   takes is measured when IVF is trained; other indexes take sqrt(k) cells, LSH 32 */
@@ -24957,13 +24960,17 @@ DDB_FN dreamdb_status ddb_write_meta(ddb_ctx *ctx, struct dreamdb *db, const cha
 /* ---- Delete ---- */
 
 DDB_FN dreamdb_status ddb_write_delete(ddb_ctx *ctx, struct dreamdb *db, const dreamdb_delete_desc *desc, const uint64_t *given,
-                                       size_t count, dreamdb_delete_report *report)
+                                       size_t count, const ddb_addr *seen, dreamdb_delete_report *report)
 {
     ddb_write write;
     ddb_tomb *tomb = NULL;
     ddb_addr head;
     uint64_t again = 0;
     dreamdb_status status = ddb_write_open(ctx, db, true, &write);
+    if (status == DREAMDB_OK && seen && !ddb_addr_equal(seen, &write.view->address)) {
+        status = ddb_mem_fail(ctx, DREAMDB_ERR_CONFLICT, "somebody moved ref `%.80s` while its rows were looked for: nothing is deleted; "
+                              "try again", db->ref);
+    }
     uint64_t *anchors = status < 0 ? NULL : ddb_mem_arena_new(ctx, &write.arena, uint64_t, count);
     uint8_t *deleted = status < 0 ? NULL : ddb_mem_arena_new(ctx, &write.arena, uint8_t, count);
     status = status < 0 ? status : anchors && deleted ? ddb_view_tomb(ctx, write.view, &tomb) : DREAMDB_ERR_MEMORY;
@@ -26834,7 +26841,7 @@ DDB_FN dreamdb_status ddb_erase_rows(ddb_ctx *ctx, struct dreamdb *db, const dre
         return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "the reason of a deletion is UTF-8 of at most %d bytes", (int)DDB_ERASE_REASON);
     }
     if (!desc->where) {
-        return desc->anchor_count > 0 && desc->anchors ? ddb_write_delete(ctx, db, desc, desc->anchors, desc->anchor_count, report)
+        return desc->anchor_count > 0 && desc->anchors ? ddb_write_delete(ctx, db, desc, desc->anchors, desc->anchor_count, NULL, report)
             : ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "a deletion needs at least one anchor, or a predicate");
     }
     if (desc->anchor_count > 0) {
@@ -26843,7 +26850,7 @@ DDB_FN dreamdb_status ddb_erase_rows(ddb_ctx *ctx, struct dreamdb *db, const dre
     dreamdb_status status = ddb_view_state(ctx, db, NULL, &view);
     status = status < 0 ? status : ddb_scan_select(ctx, view, desc->where, &met);
     if (status == DREAMDB_OK && met.count > 0) {
-        status = ddb_write_delete(ctx, db, desc, met.anchors, met.count, report);
+        status = ddb_write_delete(ctx, db, desc, met.anchors, met.count, &view->address, report);
     } else if (status == DREAMDB_OK && report) {
         memcpy(report->manifest, view->address.bytes, sizeof report->manifest);
     }
@@ -28364,6 +28371,10 @@ DDB_FN dreamdb_status ddb_merge_one(ddb_ctx *ctx, struct dreamdb *db, const drea
         merge.report.bytes = merge.write.puts->bytes;
     }
     memcpy(merge.report.manifest, merge.write.address.bytes, sizeof merge.report.manifest);
+    if (status < 0) {                          /* no state that was not published is told */
+        merge.report.outcome = DREAMDB_MERGE_NOTHING;
+        memcpy(merge.report.manifest, merge.report.ours, sizeof merge.report.manifest);
+    }
     if (report) {
         *report = merge.report;
     }
@@ -29099,6 +29110,14 @@ DDB_FN size_t ddb_query_fits(const ddb_query_run *run, const ddb_query_probe *pr
     return fits;
 }
 
+/* Gives back pins; with the lock held. */
+DDB_FN void ddb_query_let_go(ddb_query_run *run, const ddb_query_probe *probes, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        run->cells->pinned -= --probes[i].cell->pins == 0 ? probes[i].cell->bytes : 0;
+    }
+}
+
 /* Builds missing cells: Track rows, then buckets in batches of bounded bytes.  *got: how many probes, from the first, are here in the end:
    all, or as many as there is room for. */
 DDB_FN dreamdb_status ddb_query_load(ddb_ctx *ctx, ddb_query_run *run, ddb_arena *arena, ddb_query_probe *probes, size_t count, size_t *got)
@@ -29129,6 +29148,7 @@ DDB_FN dreamdb_status ddb_query_load(ddb_ctx *ctx, ddb_query_run *run, ddb_arena
         return status;
     }
     *got = ddb_query_fits(run, probes, count);
+    ddb_query_let_go(run, probes + *got, count - *got);          /* before room is made: they may have to go */
     for (size_t k = 0; k < lack.count; k++) {
         more += lack.order[k] < probes + *got ? lack.order[k]->bytes : 0;
     }
@@ -29147,14 +29167,6 @@ DDB_FN dreamdb_status ddb_query_load(ddb_ctx *ctx, ddb_query_run *run, ddb_arena
         }
     }
     return status;
-}
-
-/* Gives back pins; with the lock held. */
-DDB_FN void ddb_query_let_go(ddb_query_run *run, const ddb_query_probe *probes, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        run->cells->pinned -= --probes[i].cell->pins == 0 ? probes[i].cell->bytes : 0;
-    }
 }
 
 /* Pins the cells of at most DDB_QUERY_CHUNK probes, loading those that are missing; *got: of how many, from the first, which is all unless
@@ -29182,6 +29194,7 @@ DDB_FN dreamdb_status ddb_query_pin(ddb_ctx *ctx, ddb_query_run *run, ddb_query_
     if (status == DREAMDB_OK && missing > 0) {
         ddb_arena arena = {NULL, 0};
         status = ddb_query_load(ctx, run, &arena, probes, count, got);
+        pinned = *got;
         ddb_mem_arena_free(ctx, &arena);
     }
     if (status == DREAMDB_OK) {
@@ -29190,7 +29203,6 @@ DDB_FN dreamdb_status ddb_query_pin(ddb_ctx *ctx, ddb_query_run *run, ddb_query_
             run->cells_read += probes[i].cell->count > 0;
             run->candidates += probes[i].cell->count;
         }
-        ddb_query_let_go(run, probes + *got, count - *got);
     } else {
         ddb_query_let_go(run, probes, pinned);
     }
@@ -31115,13 +31127,18 @@ DDB_FN dreamdb_status ddb_check_attach(ddb_ctx *ctx, ddb_check_walk *walk, ddb_c
 DDB_FN dreamdb_status ddb_check_add(ddb_ctx *ctx, ddb_check_walk *walk, ddb_check_class cls, const char *folder, const ddb_addr *addr,
                                     const ddb_row *row, uint64_t size, const ddb_view_field *field)
 {
-    bool fresh = false, pack = cls == DDB_CHECK_INDEX || (row && (cls == DDB_CHECK_POSTING || (row->flags & DDB_ROW_PACKED)));
+    bool fresh = false, pack = cls == DDB_CHECK_INDEX || walk->page || (row && (cls == DDB_CHECK_POSTING || (row->flags & DDB_ROW_PACKED)));
     uint64_t *place = NULL;
     dreamdb_status status = ddb_check_meet(ctx, walk, cls, folder, addr, &place, &fresh);
     if (status < 0 || (!fresh && !pack)) {
         return status;
     }
-    if (!fresh && *place >> 16 == walk->batch && walk->count > 0) {
+    if (!fresh && *place >> 16 == walk->batch && walk->count > 0 && walk->page) {       /* the page again, told of differently */
+        status = ddb_check_flush(ctx, walk);
+        if (status < 0) {
+            return status;
+        }
+    } else if (!fresh && *place >> 16 == walk->batch && walk->count > 0) {
         return ddb_check_attach(ctx, walk, walk->jobs + (*place & 0xffff), row, field);
     }
     if (ddb_check_rooms(ctx, walk) < 0) {
@@ -31326,8 +31343,16 @@ DDB_FN dreamdb_status ddb_check_tombs(ddb_ctx *ctx, ddb_check_walk *walk, const 
         level = walk->below;
         memset(&walk->below, 0, sizeof walk->below);
         for (size_t i = 0; i < level.count && status == DREAMDB_OK; i++) {
-            walk->page = level.items + i;
-            status = ddb_check_add(ctx, walk, DDB_CHECK_TOMBSTONE, "tombstones", &level.items[i].addr, NULL, 0, NULL);
+            const ddb_page_child *child = level.items + i;
+            char wish[100];                      /* a page is checked once against each thing that is told of it */
+            bool fresh = false;
+            (void)snprintf(wish, sizeof wish, "%llu to %llu, %llu, %u", (unsigned long long)child->low.number,
+                           (unsigned long long)child->high.number, (unsigned long long)child->rows, (unsigned)child->level);
+            status = ddb_check_meet(ctx, walk, DDB_CHECK_TOMBSTONE, wish, &child->addr, NULL, &fresh);
+            walk->page = child;
+            if (status == DREAMDB_OK && fresh) {
+                status = ddb_check_add(ctx, walk, DDB_CHECK_TOMBSTONE, "tombstones", &child->addr, NULL, 0, NULL);
+            }
             walk->page = NULL;
         }
         status = status < 0 ? status : ddb_check_flush(ctx, walk);

@@ -212,6 +212,83 @@ static void verify_reads_the_pages(void)
     data_close();
 }
 
+/* Two heads tell different things of one page: no read can open that, and verify must say so. */
+static void verify_compares_each_claim(void)
+{
+    uint64_t anchors[] = { 3, 4, 5 }, ms = 1, n = 0;
+    dreamdb_delete_desc desc;
+    dreamdb_snapshot *view = NULL;
+    dreamdb_verify_report report;
+    ddb_ctx *ctx = test_ctx();
+    ddb_tomb *tomb = NULL;
+    ddb_addr heads[2], head;
+    ddb_write write;
+    memset(&desc, 0, sizeof desc);
+    data_open();
+    data_fill(20, 0);
+    dreamdb *db = data_make(&data_inner, DREAMDB_INDEX_IVF, 3, 20);
+    desc.anchors = anchors; desc.anchor_count = 3;
+    CHECK(dreamdb_delete(db, &desc, NULL, &data_error) == DREAMDB_OK);
+    CHECK(ddb_write_open(ctx, db, true, &write) == DREAMDB_OK && ddb_view_tomb(ctx, write.view, &tomb) == DREAMDB_OK);
+    ddb_page_child lie = tomb->roots[0];
+    lie.rows++;
+    heads[0] = tomb->heads[0];
+    do {
+        CHECK(ddb_tomb_index_put(ctx, write.puts, tomb, &lie, NULL, 0, ms++, heads + 1) == DREAMDB_OK);
+    } while (ddb_addr_compare(heads, heads + 1) > 0);
+    CHECK(ddb_tomb_index_put(ctx, write.puts, tomb, NULL, heads, 2, ms, &head) == DREAMDB_OK);
+    CHECK(ddb_manifest_set_tombstones(ctx, &write.arena, &write.manifest, &head) == DREAMDB_OK);
+    CHECK(ddb_write_publish(ctx, &write, "delete") == DREAMDB_OK);
+    ddb_write_close(ctx, &write);
+    CHECK(dreamdb_snapshot_open(db, NULL, &view, &data_error) == DREAMDB_OK);
+    CHECK(dreamdb_count(view, NULL, NULL, 0, 0, &n, &data_error) == DREAMDB_ERR_CORRUPT);
+    fault_count = 0;
+    CHECK(dreamdb_verify(view, 0, note_fault, NULL, &report, &data_error) == DREAMDB_OK && report.faults == 1);
+    dreamdb_snapshot_close(view);
+    dreamdb_close(db);
+    data_close();
+}
+
+/* A store whose first read of a posting lets another writer append. */
+static dreamdb_store meddled;
+static dreamdb *meddler;
+static int meddle(void *user, const char *path, uint64_t offset, uint64_t size, dreamdb_blob *out)
+{
+    if (meddler && strstr(path, "bucket") && strstr(path, "scalar")) {
+        dreamdb *other = meddler;
+        meddler = NULL;
+        CHECK(data_append(other, 20, 5, NULL) == DREAMDB_OK);
+    }
+    return data_inner.get(user, path, offset, size, out);
+}
+
+/* The tip moved between the look for the rows and the write: nothing is deleted, and the next call sees them all. */
+static void tip_moves_under_a_predicate(void)
+{
+    static const dreamdb_operand low = { -100, 0, { NULL, 0 } };
+    static const dreamdb_where all = { DREAMDB_GE, "n", &low, 1, NULL, 0 };
+    dreamdb_delete_desc desc;
+    dreamdb_delete_report report;
+    dreamdb *db = NULL, *other = NULL;
+    memset(&desc, 0, sizeof desc);
+    data_open();
+    data_fill(25, 0);
+    dreamdb_close(data_make(&data_inner, DREAMDB_INDEX_IVF, 3, 20));
+    meddled = data_inner;
+    meddled.get = meddle;
+    meddled.batch = NULL;
+    dreamdb_config config = data_config(&meddled), plain = data_config(&data_inner);
+    CHECK(dreamdb_open(&config, "main", &db, &data_error) == DREAMDB_OK && dreamdb_open(&plain, "main", &other, &data_error) == DREAMDB_OK);
+    desc.where = &all;
+    meddler = other;
+    CHECK(dreamdb_delete(db, &desc, &report, &data_error) == DREAMDB_ERR_CONFLICT && !meddler && report.anchors == 0);
+    CHECK(dreamdb_delete(db, &desc, &report, &data_error) == DREAMDB_OK);
+    CHECK_EQ_U64(report.anchors, 25);
+    dreamdb_close(db);
+    dreamdb_close(other);
+    data_close();
+}
+
 int main(void)
 {
     data_unused();
@@ -219,5 +296,7 @@ int main(void)
     RUN(appends_after);
     RUN(bad_calls);
     RUN(verify_reads_the_pages);
+    RUN(verify_compares_each_claim);
+    RUN(tip_moves_under_a_predicate);
     return test_end("erase");
 }

@@ -530,6 +530,7 @@ static void a_lost_race(void)
     late = merge_open(&spy, "main");
     spy_other = db;
     CHECK(merge_with(late, "side", 0, &report) == DREAMDB_ERR_CONFLICT && rows_of(db) == 35);
+    CHECK(report.outcome == DREAMDB_MERGE_NOTHING && memcmp(report.manifest, report.ours, sizeof report.ours) == 0);
     CHECK(merge_with(late, "side", 0, &report) == DREAMDB_OK && rows_of(db) == 45);
     spy_other = side;
     CHECK(merge_with(late, "side", 0, &report) == DREAMDB_OK && rows_of(late) == 45);          /* the other side may move */

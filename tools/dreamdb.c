@@ -713,7 +713,7 @@ static const option_row options[] = {
     {"--sample", OPT_SAMPLE, "FILE", "train", ".npy or .fvecs to train on (default: the stored vectors)"},
     {"--k", OPT_K, "N", "train", "cells; of imi k_sub (default: the square root of the sample's rows; imi: the fourth root)"},
     {"--index", OPT_INDEX, "ivf|imi", "train", "kind of the new index (default: imi where the field has it, else ivf)"},
-    {"--compressor", OPT_COMPRESSOR, NULL, "train", "new codebooks of a pq field too, from its exact vectors (rerank) or --sample"},
+    {"--compressor", OPT_COMPRESSOR, NULL, "train", "of a pq field with rerank: new codebooks too (of --sample, or its exact vectors)"},
     {"--iterations", OPT_ITERATIONS, "N", "train", "rounds of k-means (default 10)"},
     {"--key-bits", OPT_KEY_BITS, "24|auto", "train", "width of cell keys (auto: as narrow as the reference's)"},
     {"--vector", OPT_VECTOR, "FILE|[x,...]", "query", ".npy or .fvecs with one or many query vectors, or the numbers themselves"},
