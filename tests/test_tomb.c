@@ -35,7 +35,7 @@ static char *word(char **at)
     return start;
 }
 static int compare_u64(const void *a, const void *b) { uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b; return x < y ? -1 : x > y; }
-static bool in_list(const uint64_t *list, size_t count, uint64_t x) { return bsearch(&x, list, count, sizeof x, compare_u64) != NULL; }
+static bool in_list(const uint64_t *list, size_t count, uint64_t x) { return count > 0 && bsearch(&x, list, count, sizeof x, compare_u64) != NULL; }
 
 /* The set under a head is exactly the list. */
 static void check_set(bench *b, const ddb_addr *head, const ddb_addr *timeline, const uint64_t *list, size_t count)
