@@ -18177,7 +18177,7 @@ DDB_FN dreamdb_status ddb_tomb_index_put(ddb_ctx *ctx, ddb_puts *puts, const ddb
 {
     ddb_buf buf;
     ddb_bytes_init(&buf, ctx);
-    size_t room = 512;
+    size_t room = 0;
     dreamdb_status status = ddb_mem_mul(parent_count, 35, &room) && ddb_mem_add(room, 512, &room) ? DREAMDB_OK : DREAMDB_ERR_LIMIT;
     uint8_t *start = status < 0 ? NULL : ddb_bytes_reserve(&buf, room), *at = start;
     if (start) {

@@ -263,15 +263,6 @@ static void tip_text(const char *ref, char out[DREAMDB_ADDRESS_TEXT])
     dreamdb_close(db);
 }
 
-static uint64_t rows_of(dreamdb *db)
-{
-    dreamdb_snapshot *view = NULL;
-    uint64_t n = UINT64_MAX;
-    CHECK(dreamdb_snapshot_open(db, NULL, &view, NULL) == DREAMDB_OK && dreamdb_count(view, NULL, NULL, 0, 0, &n, NULL) == DREAMDB_OK);
-    dreamdb_snapshot_close(view);
-    return n;
-}
-
 static int told_count;
 static char told_last[200];
 static int told(void *user, const dreamdb_merge_conflict *conflict)
@@ -327,18 +318,18 @@ static void outcomes_and_arguments(void)
     CHECK(dreamdb_merge(db, &desc, &report, NULL) == DREAMDB_OK && report.outcome == DREAMDB_MERGE_MADE && report.fused == 8 && report.objects == 0);
     tip_text("main", b);
     CHECK_STR(a, b);
-    CHECK(merge_with(db, "side", 0, &report) == DREAMDB_OK && report.fused == 8 && report.taken == 0 && report.bases == 1 && rows_of(db) == 40);
+    CHECK(merge_with(db, "side", 0, &report) == DREAMDB_OK && report.fused == 8 && report.taken == 0 && report.bases == 1 && data_count(db) == 40);
     CHECK(merge_with(db, "side~1", 0, &report) == DREAMDB_OK && report.outcome == DREAMDB_MERGE_MADE && report.fused == 0 && report.objects == 1);
     CHECK(merge_with(db, "side", DREAMDB_MERGE_FAST_FORWARD, &report) == DREAMDB_ERR_DIVERGED);          /* it is older */
     desc.other = "main"; desc.strategy = DREAMDB_MERGE_FAST_FORWARD;
-    CHECK(dreamdb_merge(side, &desc, &report, NULL) == DREAMDB_OK && report.outcome == DREAMDB_MERGE_MOVED && rows_of(side) == 32);
-    CHECK(merge_with(side, "main", DREAMDB_MERGE_FAST_FORWARD, &report) == DREAMDB_OK && rows_of(side) == 40);
+    CHECK(dreamdb_merge(side, &desc, &report, NULL) == DREAMDB_OK && report.outcome == DREAMDB_MERGE_MOVED && data_count(side) == 32);
+    CHECK(merge_with(side, "main", DREAMDB_MERGE_FAST_FORWARD, &report) == DREAMDB_OK && data_count(side) == 40);
     tip_text("main", a);
     tip_text("side", b);
     CHECK_STR(a, b);
     CHECK(data_append(side, 40, 5, NULL) == DREAMDB_OK);
     tip_text("side", b);
-    CHECK(merge_with(db, b, 0, &report) == DREAMDB_OK && report.taken == 8 && rows_of(db) == 45);           /* by address; ahead: two parents */
+    CHECK(merge_with(db, b, 0, &report) == DREAMDB_OK && report.taken == 8 && data_count(db) == 45);           /* by address; ahead: two parents */
     dreamdb_config small = data_config(&data_inner);
     dreamdb *bounded = NULL;
     small.limits.history = 2;
@@ -360,7 +351,7 @@ static void outcomes_and_arguments(void)
     dreamdb_close(db);
     db = merge_open(&data_inner, "main");
     CHECK(merge_with(db, "side", 0, &report) == DREAMDB_ERR_NOT_FOUND && strstr(data_error.message, b) && strstr(data_error.message, "gc"));
-    CHECK(rows_of(db) == 49);
+    CHECK(data_count(db) == 49);
     dreamdb_close(db); dreamdb_close(side);
     data_close();
 }
@@ -435,7 +426,7 @@ static void one_sided(void)
     CHECK(!add(db, "both", DREAMDB_INT, "") && !add(side, "both", DREAMDB_INT, ""));
     CHECK(!dreamdb_set_meta(db, "dreamdb.a", "1", NULL) && !dreamdb_set_meta(side, "dreamdb.b", "2", NULL));
     CHECK(!dreamdb_set_meta(db, "dreamdb.c", "3", NULL) && !dreamdb_set_meta(side, "dreamdb.c", "3", NULL));
-    CHECK(merge_with(db, "side", 0, &report) == DREAMDB_OK && report.taken == 2 && report.fused == 8 && rows_of(db) == 40);
+    CHECK(merge_with(db, "side", 0, &report) == DREAMDB_OK && report.taken == 2 && report.fused == 8 && data_count(db) == 40);
     CHECK(dreamdb_snapshot_open(db, NULL, &view, NULL) == DREAMDB_OK);
     CHECK(view->schema.count == DATA_FIELDS + 4);
     CHECK(dreamdb_constant(view, "tt", &value, &size, NULL) == DREAMDB_OK && size == 7 && memcmp(value, "a title", 7) == 0);
@@ -448,7 +439,7 @@ static void one_sided(void)
     CHECK(dreamdb_branch(db, NULL, "fresh", NULL) == DREAMDB_OK);
     side = merge_open(&data_inner, "fresh");
     CHECK(train(side, 3) == DREAMDB_OK && !dreamdb_set_meta(db, "dreamdb.d", "4", NULL));
-    CHECK(merge_with(db, "fresh", 0, &report) == DREAMDB_OK && report.taken == 1 && report.fused == 0 && rows_of(db) == 40);
+    CHECK(merge_with(db, "fresh", 0, &report) == DREAMDB_OK && report.taken == 1 && report.fused == 0 && data_count(db) == 40);
     char tip[DREAMDB_ADDRESS_TEXT];
     tip_text("main", tip);
     dreamdb_close(db); dreamdb_close(side);
@@ -529,11 +520,11 @@ static void a_lost_race(void)
     spy.batch = NULL;
     late = merge_open(&spy, "main");
     spy_other = db;
-    CHECK(merge_with(late, "side", 0, &report) == DREAMDB_ERR_CONFLICT && rows_of(db) == 35);
+    CHECK(merge_with(late, "side", 0, &report) == DREAMDB_ERR_CONFLICT && data_count(db) == 35);
     CHECK(report.outcome == DREAMDB_MERGE_NOTHING && memcmp(report.manifest, report.ours, sizeof report.ours) == 0);
-    CHECK(merge_with(late, "side", 0, &report) == DREAMDB_OK && rows_of(db) == 45);
+    CHECK(merge_with(late, "side", 0, &report) == DREAMDB_OK && data_count(db) == 45);
     spy_other = side;
-    CHECK(merge_with(late, "side", 0, &report) == DREAMDB_OK && rows_of(late) == 45);          /* the other side may move */
+    CHECK(merge_with(late, "side", 0, &report) == DREAMDB_OK && data_count(late) == 45);          /* the other side may move */
     dreamdb_close(db); dreamdb_close(side); dreamdb_close(late);
     data_close();
 }
@@ -569,7 +560,7 @@ static void stop_merge(int way, int forward)
         tip_text("main", after);
         CHECK(status == DREAMDB_OK ? strcmp(after, before) != 0 : way == 2 || strcmp(after, before) == 0);
         if (status < 0 && strcmp(after, before) == 0) { CHECK(merge_with(db, "side", forward, NULL) == DREAMDB_OK); }
-        CHECK_EQ_U64(rows_of(db), 39);
+        CHECK_EQ_U64(data_count(db), 39);
         errors += status < 0;
         good = status < 0 ? 0 : good + 1;
         dreamdb_close(db);
@@ -599,7 +590,7 @@ static void waves(void)
     side = merge_open(&data_inner, "side");
     CHECK(data_append(db, 100, 100, NULL) == DREAMDB_OK && data_append(side, 200, 100, NULL) == DREAMDB_OK);
     data_plan.waves = 0;
-    CHECK(merge_with(db, "side", 0, NULL) == DREAMDB_OK && rows_of(side) == 160);
+    CHECK(merge_with(db, "side", 0, NULL) == DREAMDB_OK && data_count(side) == 160);
     CHECK_EQ_U64(data_plan.waves, 7);        /* our Ref, theirs, their Manifest, Tracks, roots of four scalar trees, puts, our Ref */
     dreamdb_close(db); dreamdb_close(side);
     data_close();

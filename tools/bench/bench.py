@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """bench.py [--data DIR] [--work DIR] [--only a,b] : the figures of the README, remade.
 
-Parts: kernels hash ingest coded append small query scan size.  Peers (faiss-cpu, the reference wheel, BLAKE3's C library) are installed by
+Parts: kernels hash ingest coded append small query reach memory scan size.  Peers (faiss-cpu, the reference wheel, BLAKE3's C library) are installed by
 tools/bench/peers.sh; a part whose peer is missing says so and is left out.  Query ratios are interleaved: query by query, peer after peer in one
 process, best of several rounds (bench_query.py); the others run one after the other and take the minimum of several runs.  One thread unless a line says otherwise."""
 import argparse, os, shutil, subprocess, sys, time
@@ -148,6 +148,21 @@ def part_query(args, lib, exe):
     bench_query.part(args, lib, exe, line)
 
 
+def part_reach(args, lib, exe):
+    subprocess.run([sys.executable, os.path.join(HERE, "bench_reach.py"), "--only", "filter", "--data", args.data, "--work", args.work], check=True)
+
+
+def part_memory(args, lib, exe):
+    program = os.path.join(BUILD, "bench_memory")
+    subprocess.run([os.environ.get("CC", "cc"), "-O2", "-std=c99", "-o", program, os.path.join(HERE, "bench_memory.c"), os.path.join(TOP, "examples", "dreamdb.c"), "-lpthread"], check=True)
+    for name, nprobe in (("glove", 16), ("fashion", 4)):
+        base, query, _ = data_set(args.data, name)
+        raw = os.path.join(args.work, name + ".queries.f32")
+        query[:200].tofile(raw)
+        for row in run(program, os.path.join(args.work, name), raw, "200", str(base.shape[1]), str(nprobe), "4000000000", "16000000", "4000000").splitlines():
+            line("memory", name, "", row)
+
+
 def part_scan(args, lib, exe):
     for name, nprobe in (("glove", 16), ("fashion", 4)):        # recall@10 >= .95, see part query
         base, _, raw = data_set(args.data, name)
@@ -187,7 +202,7 @@ def main():
     ap = argparse.ArgumentParser(description=__doc__)
     ap.add_argument("--data", default=os.path.join(BUILD, "bench-data"))
     ap.add_argument("--work", default=os.path.join(BUILD, "bench-work"))
-    ap.add_argument("--only", default="hash,kernels,ingest,coded,append,small,query,scan,size")
+    ap.add_argument("--only", default="hash,kernels,ingest,coded,append,small,query,reach,memory,scan,size")
     ap.add_argument("--sets", default="glove,fashion,mix384", help="of part query")
     ap.add_argument("--cells", default="1", help="of part query: multiples of the sets' numbers of cells that we and the peers may use, as 1,2,4")
     ap.add_argument("--quick", action="store_true", help="part query: only the table beside the peers")

@@ -61,7 +61,7 @@ def main():
         libs["old"] = args.base
     for name in args.sets.split(","):
         base, query, _ = bench_query.load(args, name)
-        d, at, store, nprobe = base.shape[1], query.ctypes.data, bench_query.store_of(args, exe, name, base), PROBES[name]
+        d, at, store, nprobe = base.shape[1], query.ctypes.data, bench_query.store_of(args, exe, name, base, bench_query.SETS[name]), PROBES[name]
         for threads in (1, 2):
             ours = {who: bench_query.Ours(path, store, d, threads) for who, path in libs.items()}
             def ask(what, count, rounds, *given, many=1):
