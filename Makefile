@@ -1,4 +1,4 @@
-# dreamdb.h: make, make demo, make test, make check-all, make interop, make bench, make fuzz, make clean.
+# dreamdb.h: make, make demo, make test, make check-all, make interop, make bench, make fuzz, make year, make soak, make clean.
 # Needs a C compiler, GNU make and python3; check-all uses more and says what it skips.
 CC      ?= cc
 CXX     ?= c++
@@ -26,7 +26,7 @@ endif
 
 .PHONY: all demo test programs check-all interop bench fuzz clean figures \
         check-layers check-warnings check-configs check-hygiene check-asan check-tsan check-clang check-floats check-musl \
-        check-cross check-examples check-fault check-fuzz check-interop
+        check-cross check-examples check-fault check-fuzz check-interop check-year check-soak year soak
 
 # ---- What make alone does: the command, and the figures of the header
 all: $(BUILD)/dreamdb figures
@@ -88,6 +88,21 @@ programs: $(BUILD)/dreamdb $(BUILD)/driver $(TESTS) $(EXAMPLES) $(BUILD)/fuzz_re
 
 test:
 	@$(PYTHON) tests/run.py test
+
+# ---- The long runs: a year of daily work beside a model; kill -9 in the middle of every verb
+$(BUILD)/year $(BUILD)/soak: $(BUILD)/%: tests/%.c tests/year.h $(BUILD)/dreamdb.o dreamdb.h
+	@mkdir -p $(BUILD)
+	$(CC) $(STD) $(TESTOPT) $(WARN) $(EXTRA) $< $(BUILD)/dreamdb.o $(LINK) -o $@
+
+SOAK_RUNS ?= 2000
+year: $(BUILD)/year
+	@$(PYTHON) tests/year.py
+soak: $(BUILD)/soak
+	@$(BUILD)/soak --runs $(SOAK_RUNS)
+check-year: $(BUILD)/year
+	@$(PYTHON) tests/year.py --short
+check-soak: $(BUILD)/soak
+	@$(BUILD)/soak --runs 100
 
 # ---- The gate: one target each, all of them by check-all
 check-all:

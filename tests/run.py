@@ -193,7 +193,7 @@ def suite_check_all():
     else:
         print('skip check-clang: no clang')
         total[2] += 1
-    targets += ['check-asan', 'check-cross', 'check-interop']
+    targets += ['check-asan', 'check-cross', 'check-interop', 'check-year', 'check-soak']
     for step in [make(t) for t in targets]:            # each of these uses both cores itself
         step.run()
         step.tell()
