@@ -81,9 +81,10 @@
      ROOM 35 scan       Rows out of Tracks
      ROOM 36 erase      Deleting rows: which anchors a call means, and what still holds their bytes
      ROOM 37 merge      Three-way merge of a state into the handle's Ref (versioning.md 2, evolution.md 1.7 and 2)
-     ROOM 38 query      Vector search over the cells of one view
-     ROOM 39 check      What a view is made of, and whether it is whole
-     ROOM 40 api        The public functions
+     ROOM 38 compact    Fragments into whole buckets and postings
+     ROOM 39 query      Vector search over the cells of one view
+     ROOM 40 check      What a view is made of, and whether it is whole
+     ROOM 41 api        The public functions
 */
 #if defined(DREAMDB_IMPLEMENTATION) && defined(__linux__) && !defined(_GNU_SOURCE)
   #define _GNU_SOURCE 1                       /* syncfs; room port alone uses it */
@@ -520,6 +521,43 @@ typedef struct dreamdb_merge_report {          /* filled in on failure too, but 
  *         row of a Track that both sides moved.
  * Format  FORMAT.md, section 19, "Merging". */
 DREAMDB_API dreamdb_status dreamdb_merge(dreamdb *db, const dreamdb_merge_desc *desc, dreamdb_merge_report *report, dreamdb_error *error);
+
+typedef struct dreamdb_compact_desc {          /* all zero: every embedding and scalar field, wherever there are fragments */
+    const char *field;                         /* NULL = all that can be compacted */
+    uint32_t threshold;                        /* fragments (appends that met it) from which a cell or value is taken; 0 = 2.
+                                                  1: cells of one fragment too, if it holds a deleted row: to find out, those whose anchors
+                                                  lie about a deleted one are read */
+    uint64_t max_cells;                        /* stop after so many cells and values; 0 = all.  The next call goes on where this one ended */
+    int relineage;                             /* reserved: UNSUPPORTED */
+} dreamdb_compact_desc;
+
+typedef struct dreamdb_compact_report {
+    uint64_t examined, cells;                  /* cells and values that were looked at; of them written anew */
+    uint64_t fragments;                        /* rows of the Tracks that these had before */
+    uint64_t rows;                             /* records and postings' rows that stand in the new objects */
+    uint64_t deleted, losing;                  /* left out: deleted ones; those of an anchor that has a later one in its cell */
+    uint64_t objects, bytes;                   /* put */
+    uint64_t reclaimable;                      /* bytes, outboards not counted, of buckets and postings that the new tip does not reach: gc
+                                                  frees them when no kept state does */
+    int      more;                             /* 1: max_cells ended the call and there are others */
+    uint8_t  manifest[DREAMDB_ADDRESS_SIZE];   /* of the tip afterwards; nothing to do: as before, and nothing is written */
+} dreamdb_compact_report;
+
+/* Folds the fragments that appends leave: of each cell one bucket (as many as the payload cap asks for) ascending by anchor, of each scalar
+ * value one posting.  Vectors and codes are carried over bit for bit.  Deleted records are left out, and of several records of an anchor in
+ * one cell all but the last in Track order, which is the one that reads return: get and scan give the same before and after.  Scalar rows
+ * of one anchor under several values stay, as predicates find each of them.  Under config.identical it keeps deleted rows and refuses an
+ * anchor with two vectors in a cell, as the reference does.
+ *
+ * report  out, may be NULL; filled in on success.
+ * Returns OK; NOT_FOUND (no such field); ARGUMENT (the field has nothing to compact); UNSUPPORTED (buckets under an older index); CONFLICT,
+ *         as dreamdb_append; STORE, MEMORY, CORRUPT, LIMIT, CANCELLED.
+ * Threads as dreamdb_append; reads go on meanwhile.
+ * Costs   reads and writes the buckets of the cells it takes, in groups; of a paged Track the leaves of these cells and what is above
+ *         them.  Memory: a group, about config.cache_bytes / 4 or the largest cell, twice; 250 bytes a cell taken, or row of a scalar Track.
+ * Format  FORMAT.md, "Compaction". */
+DREAMDB_API dreamdb_status dreamdb_compact(dreamdb *db, const dreamdb_compact_desc *desc, dreamdb_compact_report *report,
+                                           dreamdb_error *error);
 
 typedef struct dreamdb_train_desc {
     const char  *field;                        /* required: an embedding field of the cosine metric */
@@ -28382,7 +28420,18 @@ DDB_FN dreamdb_status ddb_merge_one(ddb_ctx *ctx, struct dreamdb *db, const drea
     return status;
 }
 
-/* ==== ROOM 38 query | prefix ddb_query_ | uses port mem bytes coll exact kern bound code pool addr object page track tomb index bucket view scan ==== */
+/* ==== ROOM 38 compact | prefix ddb_compact_ | uses port mem bytes view write ==== */
+/* Fragments into whole buckets and postings (versioning.md 5). */
+
+DDB_FN dreamdb_status ddb_compact_run(ddb_ctx *ctx, struct dreamdb *db, const dreamdb_compact_desc *desc, dreamdb_compact_report *report)
+{
+    (void)db;
+    (void)desc;
+    (void)report;
+    return ddb_mem_fail(ctx, DREAMDB_ERR_UNSUPPORTED, "compact: not in this commit");
+}
+
+/* ==== ROOM 39 query | prefix ddb_query_ | uses port mem bytes coll exact kern bound code pool addr object page track tomb index bucket view scan ==== */
 /* Vector search over the cells of one view.  Each probed cell is read once, verified, and kept in a layout made for the scan (unit rows,
    4-bit codes: room code) under db->cells_cap; scores are the exact left fold of the format, and the answer is the same for every SIMD
    level, thread count and cache size, ties by place in the Track.  Deleted rows are left out when a cell is built (a view never
@@ -30605,7 +30654,7 @@ DDB_FN dreamdb_status ddb_query_search(ddb_ctx *ctx, dreamdb_snapshot *view, con
     return DREAMDB_OK;
 }
 
-/* ==== ROOM 39 check | prefix ddb_check_ | uses port mem bytes coll hash cbor addr store object schema roaring page track manifest tomb index bucket item view ==== */
+/* ==== ROOM 40 check | prefix ddb_check_ | uses port mem bytes coll hash cbor addr store object schema roaring page track manifest tomb index bucket item view ==== */
 /* What a view is made of, and whether it is whole: info, log, stats, and verify, which walks and hashes everything and names each fault.
    Must never trust what it checks, and never stop at the first fault. */
 
@@ -31636,7 +31685,7 @@ DDB_FN dreamdb_status ddb_check_stats(ddb_ctx *ctx, dreamdb_snapshot *view, cons
     return status;
 }
 
-/* ==== ROOM 40 api | prefix ddb_api_ | uses port mem bytes cpu hash addr object ref view write scan erase query merge check ==== */
+/* ==== ROOM 41 api | prefix ddb_api_ | uses port mem bytes cpu hash addr object ref view write scan erase query merge compact check ==== */
 /* The public functions: check the arguments, call one room.  Nothing else lives here. */
 
 /* The allocator of a config, or libc. */
@@ -31828,6 +31877,13 @@ DREAMDB_API dreamdb_status dreamdb_merge(dreamdb *db, const dreamdb_merge_desc *
         return ddb_mem_fail(&ctx, DREAMDB_ERR_ARGUMENT, "dreamdb_merge: no such strategy: %d", (int)desc->strategy);
     }
     return ddb_merge_one(&ctx, db, desc, report);
+}
+
+DREAMDB_API dreamdb_status dreamdb_compact(dreamdb *db, const dreamdb_compact_desc *desc, dreamdb_compact_report *report,
+                                           dreamdb_error *error)
+{
+    DDB_API_BEGIN(db, desc, "dreamdb_compact");
+    return ddb_compact_run(&ctx, db, desc, report);
 }
 
 DREAMDB_API dreamdb_status dreamdb_train(dreamdb *db, const dreamdb_train_desc *desc, dreamdb_error *error)
