@@ -81,9 +81,10 @@
      ROOM 35 scan       Rows out of Tracks
      ROOM 36 erase      Deleting rows: which anchors a call means, and what still holds their bytes
      ROOM 37 merge      Three-way merge of a state into the handle's Ref (versioning.md 2, evolution.md 1.7 and 2)
-     ROOM 38 query      Vector search over the cells of one view
-     ROOM 39 check      What a view is made of, and whether it is whole
-     ROOM 40 api        The public functions
+     ROOM 38 compact    Fragments into whole buckets and postings
+     ROOM 39 query      Vector search over the cells of one view
+     ROOM 40 check      What a view is made of, and whether it is whole
+     ROOM 41 api        The public functions
 */
 #if defined(DREAMDB_IMPLEMENTATION) && defined(__linux__) && !defined(_GNU_SOURCE)
   #define _GNU_SOURCE 1                       /* syncfs; room port alone uses it */
@@ -520,6 +521,43 @@ typedef struct dreamdb_merge_report {          /* filled in on failure too, but 
  *         row of a Track that both sides moved.
  * Format  FORMAT.md, section 19, "Merging". */
 DREAMDB_API dreamdb_status dreamdb_merge(dreamdb *db, const dreamdb_merge_desc *desc, dreamdb_merge_report *report, dreamdb_error *error);
+
+typedef struct dreamdb_compact_desc {          /* all zero: every embedding and scalar field, wherever there are fragments */
+    const char *field;                         /* NULL = all that can be compacted */
+    uint32_t threshold;                        /* fragments (appends that met it) from which a cell or value is taken; 0 = 2.
+                                                  1: cells of one fragment too, if it holds a deleted row: to find out, those whose anchors
+                                                  lie about a deleted one are read */
+    uint64_t max_cells;                        /* stop after so many cells and values; 0 = all.  The next call goes on where it ended */
+    int relineage;                             /* reserved: UNSUPPORTED */
+} dreamdb_compact_desc;
+
+typedef struct dreamdb_compact_report {
+    uint64_t examined, cells;                  /* cells and values that were looked at; of them written anew */
+    uint64_t fragments;                        /* rows of the Tracks that these had before */
+    uint64_t rows;                             /* records and postings' rows that stand in the new objects */
+    uint64_t deleted, losing;                  /* left out: deleted ones; those of an anchor that has a later one in its cell */
+    uint64_t objects, bytes;                   /* put */
+    uint64_t reclaimable;                      /* bytes, outboards not counted, of buckets and postings that the new tip does not reach: gc
+                                                  frees them when no kept state does */
+    int      more;                             /* 1: max_cells ended the call and there are others */
+    uint8_t  manifest[DREAMDB_ADDRESS_SIZE];   /* of the tip afterwards; nothing to do: as before, and nothing is written */
+} dreamdb_compact_report;
+
+/* Folds the fragments that appends leave: of each cell one bucket (as many as the payload cap asks for) ascending by anchor, of each scalar
+ * value one posting.  Vectors and codes are carried over bit for bit.  Deleted records are left out, and of several records of an anchor in
+ * one cell all but the last in Track order, which is the one that reads return: get and scan give the same before and after.  Scalar rows
+ * of one anchor under several values stay, as predicates find each of them.  Under config.identical it keeps deleted rows and refuses an
+ * anchor with two vectors in a cell, as the reference does.
+ *
+ * report  out, may be NULL; filled in on success.
+ * Returns OK; NOT_FOUND (no such field); ARGUMENT (the field has nothing to compact); UNSUPPORTED (buckets under an older index); CONFLICT,
+ *         as dreamdb_append; STORE, MEMORY, CORRUPT, LIMIT, CANCELLED.
+ * Threads as dreamdb_append; reads go on meanwhile.
+ * Costs   reads and writes the buckets of the cells it takes, in groups; of a paged Track the leaves of these cells and what is above
+ *         them.  Memory: a group, config.cache_bytes / 8 or the largest cell; 250 bytes a cell taken, or row of a scalar Track.
+ * Format  FORMAT.md, "Compaction". */
+DREAMDB_API dreamdb_status dreamdb_compact(dreamdb *db, const dreamdb_compact_desc *desc, dreamdb_compact_report *report,
+                                           dreamdb_error *error);
 
 typedef struct dreamdb_train_desc {
     const char  *field;                        /* required: an embedding field of the cosine metric */
@@ -18067,6 +18105,55 @@ DDB_FN dreamdb_status ddb_tomb_test(ddb_ctx *ctx, ddb_tomb *tomb, const uint64_t
     return status;
 }
 
+typedef struct ddb_tomb_span { uint64_t from, to; bool any; } ddb_tomb_span;
+
+/* A page that lies whole in the span answers for itself; only those at its ends are read. */
+DDB_FN bool ddb_tomb_span_wants(void *user, const ddb_page_child *child)
+{
+    ddb_tomb_span *span = (ddb_tomb_span *)user;
+    bool meets = child->low.number < span->to && child->high.number >= span->from;
+    bool inside = (child->low.number >= span->from && child->low.number < span->to)
+               || (child->high.number >= span->from && child->high.number < span->to);      /* both ends are deleted anchors */
+    span->any = span->any || inside;
+    return meets && !span->any;
+}
+
+DDB_FN dreamdb_status ddb_tomb_span_leaf(ddb_ctx *ctx, void *user, const ddb_page *page)
+{
+    ddb_tomb_span *span = (ddb_tomb_span *)user;
+    (void)ctx;
+    for (size_t i = 0; i < page->count; i++) {
+        span->any = span->any || (page->rows[i].t_start >= span->from && page->rows[i].t_start < span->to);
+    }
+    return DREAMDB_OK;
+}
+
+/* Is an anchor of [from, to) deleted? */
+DDB_FN dreamdb_status ddb_tomb_within(ddb_ctx *ctx, ddb_tomb *tomb, uint64_t from, uint64_t to, bool *any)
+{
+    ddb_tomb_span span;
+    dreamdb_status status = DREAMDB_OK;
+    span.from = from;
+    span.to = to;
+    span.any = false;
+    for (size_t i = 0; !ddb_tomb_empty(tomb) && i < tomb->list_count; i++) {
+        size_t at = ddb_coll_lower_u64(tomb->lists[i].anchors, tomb->lists[i].count, from);
+        span.any = span.any || (at < tomb->lists[i].count && tomb->lists[i].anchors[at] < to);
+    }
+    for (size_t i = 0; !ddb_tomb_empty(tomb) && i < tomb->root_count && status >= 0 && !span.any; i++) {
+        ddb_page_visit visit;
+        memset(&visit, 0, sizeof visit);
+        visit.user = &span;
+        visit.want = ddb_tomb_span_wants;
+        visit.leaf = ddb_tomb_span_leaf;
+        if (ddb_tomb_span_wants(&span, tomb->roots + i)) {
+            status = ddb_page_gather(ctx, tomb->env, &tomb->tree, tomb->roots + i, &visit);
+        }
+    }
+    *any = span.any;
+    return status;
+}
+
 typedef struct ddb_tomb_all { uint64_t *anchors; size_t count, cap; } ddb_tomb_all;
 
 DDB_FN dreamdb_status ddb_tomb_keep(ddb_ctx *ctx, ddb_tomb_all *all, uint64_t anchor)
@@ -28382,7 +28469,951 @@ DDB_FN dreamdb_status ddb_merge_one(ddb_ctx *ctx, struct dreamdb *db, const drea
     return status;
 }
 
-/* ==== ROOM 38 query | prefix ddb_query_ | uses port mem bytes coll exact kern bound code pool addr object page track tomb index bucket view scan ==== */
+/* ==== ROOM 38 compact | prefix ddb_compact_ | uses port mem bytes coll addr object roaring page track manifest tomb bucket scalar view write ==== */
+/* Folding what appends leave (versioning.md 5): the fragments of a cell into whole buckets, the rows of a scalar value into one posting.
+   Invariant: reads give the same before and after: of several records of an anchor in a cell the last in Track order stays, cells keep
+   their places, and only deleted rows go.  Payloads are copied, never decoded.  Memory: one group of cells.
+   Must never read a bucket of a cell that it does not take, but with threshold 1 where a deleted anchor may be in it. */
+
+enum {
+    DDB_COMPACT_THRESHOLD = 2,
+    DDB_COMPACT_ROWS = 4096,                  /* fragments, or rows of scalar Tracks, that are read together */
+    DDB_COMPACT_PACK = 16 << 20               /* bytes from which a pack of postings is full: a night's folding rewrites no more than one */
+};
+#define DDB_COMPACT_ALL UINT64_MAX
+
+typedef struct ddb_compact {
+    ddb_write    write;
+    dreamdb_compact_report report;
+    ddb_tomb    *tomb;                        /* NULL under identical: deleted rows stay */
+    uint64_t     threshold, left;             /* left: cells and values that may be taken */
+    bool         identical, changed;
+} ddb_compact;
+
+typedef struct ddb_compact_rows { ddb_row *items; size_t count, cap; } ddb_compact_rows;
+
+/* An array with room for one more item, or NULL. */
+DDB_FN void *ddb_compact_grow(ddb_ctx *ctx, void *items, size_t count, size_t *cap, size_t size)
+{
+    size_t more = *cap > 0 ? *cap * 2 : 64, bytes = 0;
+    if (count < *cap) {
+        return items;
+    }
+    void *out = ddb_mem_mul(more, size, &bytes) ? ddb_mem_resize(ctx, items, *cap * size, bytes) : NULL;
+    *cap = out ? more : *cap;
+    return out;
+}
+
+DDB_FN dreamdb_status ddb_compact_add(ddb_ctx *ctx, ddb_compact_rows *list, const ddb_row *row)
+{
+    ddb_row *items = (ddb_row *)ddb_compact_grow(ctx, list->items, list->count, &list->cap, sizeof *items);
+    if (!items) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    list->items = items;
+    items[list->count++] = *row;
+    return DREAMDB_OK;
+}
+
+/* Of these anchors (any order, they stay as they are) the deleted ones, sorted, in the arena. */
+DDB_FN dreamdb_status ddb_compact_deleted(ddb_ctx *ctx, ddb_arena *arena, const ddb_compact *job, uint64_t *anchors, size_t count,
+                                          uint64_t **deleted, size_t *deleted_count)
+{
+    *deleted = anchors;
+    *deleted_count = 0;
+    if (ddb_tomb_empty(job->tomb) || count == 0) {
+        return DREAMDB_OK;
+    }
+    uint8_t *marks = ddb_mem_arena_new(ctx, arena, uint8_t, count);
+    dreamdb_status status = marks ? ddb_coll_sort_u64(ctx, anchors, count) : DREAMDB_ERR_MEMORY;
+    count = status < 0 ? 0 : ddb_coll_unique_u64(anchors, count);
+    status = status < 0 ? status : ddb_tomb_test(ctx, job->tomb, anchors, count, marks);
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        anchors[*deleted_count] = anchors[i];
+        *deleted_count += marks[i];
+    }
+    return status;
+}
+
+DDB_INLINE bool ddb_compact_has(const uint64_t *sorted, size_t count, uint64_t anchor)
+{
+    size_t at = count > 0 ? ddb_coll_lower_u64(sorted, count, anchor) : count;
+    return at < count && sorted[at] == anchor;
+}
+
+/* ---- Embeddings: a group of cells ---- */
+
+/* A record of a cell: which fragment of the group, which record of it. */
+typedef struct ddb_compact_place { uint64_t anchor; uint32_t fragment, record; } ddb_compact_place;
+typedef struct ddb_compact_fragment { ddb_bucket bucket; const uint8_t *exact; size_t size; } ddb_compact_fragment;
+/* must: written anew in any case; else only if a record is left out. */
+typedef struct ddb_compact_cell { size_t first, count, start, records, kept; bool must; } ddb_compact_cell;
+
+/* One embedding field under way. */
+typedef struct ddb_compact_cells {
+    ddb_compact      *job;
+    ddb_view_field   *field;
+    size_t            record;                 /* bytes of a record; 0: the compressor is not known here */
+    uint64_t          cap;                    /* payload bytes of a bucket */
+    /* the group: rows of cells that are taken, in Track order; behind them those of the cell that is being read */
+    ddb_arena         arena;
+    ddb_compact_rows  rows;
+    ddb_compact_cell *cells; size_t cell_count, cell_cap;
+    uint64_t          bytes;
+    bool              sidecars;
+    ddb_object_want  *wants; size_t want_count;
+    ddb_compact_fragment *fragments;          /* of row */
+    ddb_compact_place *places; size_t place_count;
+    uint64_t         *deleted; size_t deleted_count;
+    /* what comes out */
+    ddb_slice        *gone; size_t gone_count, gone_cap;      /* cells that are replaced */
+    ddb_compact_rows  out;
+} ddb_compact_cells;
+
+DDB_FN size_t ddb_compact_per_bucket(const ddb_compact_cells *all)
+{
+    uint64_t per = all->record > 0 ? all->cap / all->record : 1;
+    return per > 0 ? (size_t)per : 1;
+}
+
+/* Reads the buckets of the group, and their sidecars, in one batch, and opens them. */
+DDB_FN dreamdb_status ddb_compact_fetch(ddb_ctx *ctx, ddb_compact_cells *all)
+{
+    ddb_view_field *field = all->field;
+    char *folder = ddb_view_folder(ctx, &all->arena, field, NULL);
+    size_t step = all->sidecars ? 2 : 1;
+    all->want_count = 0;
+    all->wants = ddb_mem_arena_new(ctx, &all->arena, ddb_object_want, step * all->rows.count);
+    all->fragments = ddb_mem_arena_new(ctx, &all->arena, ddb_compact_fragment, all->rows.count);
+    dreamdb_status status = folder && all->wants && all->fragments ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    for (size_t i = 0; i < all->rows.count && status == DREAMDB_OK; i++) {
+        const ddb_row *row = all->rows.items + i;
+        for (size_t side = 0; side < step; side++) {
+            ddb_object_want *want = all->wants + i * step + side;
+            want->path = side ? ddb_bucket_sidecar_path(ctx, &all->arena, folder, row) : ddb_bucket_path(ctx, &all->arena, folder, row);
+            want->addr = side ? row->sidecar : row->addr;
+            want->size = side ? 0 : row->size;
+            want->flags = DDB_OBJECT_NO_CACHE;
+            status = want->path ? status : DREAMDB_ERR_MEMORY;
+        }
+    }
+    status = status < 0 ? status : ddb_object_get_many(ctx, all->job->write.env, all->wants, step * all->rows.count);
+    all->want_count = status < 0 ? 0 : step * all->rows.count;
+    for (size_t i = 0; i < all->rows.count && status == DREAMDB_OK; i++) {
+        const ddb_object_want *want = all->wants + i * step;
+        ddb_compact_fragment *f = all->fragments + i;
+        status = ddb_view_bucket(ctx, field, ddb_bytes_slice(want->object.data, want->object.size), want->path, &f->bucket);
+        f->size = want->object.size;
+        if (status == DREAMDB_OK && !ddb_addr_equal(&f->bucket.index, &field->registry.index)) {
+            status = ddb_mem_fail_at(ctx, DREAMDB_ERR_UNSUPPORTED, want->path, "this bucket stands under another index than its field has: "
+                                     "it cannot be compacted by this version");
+        }
+        all->record = all->record > 0 ? all->record : f->bucket.record_size;
+        if (status == DREAMDB_OK && f->bucket.record_size != all->record) {
+            status = ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, want->path, "its records have %zu bytes, those of other buckets %zu",
+                                     f->bucket.record_size, all->record);
+        }
+        if (status == DREAMDB_OK && all->sidecars) {
+            f->size += want[1].object.size;
+            status = ddb_bucket_sidecar_open(ctx, ddb_bytes_slice(want[1].object.data, want[1].object.size), want[1].path,
+                                             field->schema->dim, f->bucket.count, &f->exact);
+        }
+    }
+    return status;
+}
+
+/* Lists the records of the group, cell by cell in Track order, and finds the deleted ones. */
+DDB_FN dreamdb_status ddb_compact_list(ddb_ctx *ctx, ddb_compact_cells *all)
+{
+    size_t total = 0;
+    for (size_t i = 0; i < all->rows.count; i++) {
+        total += all->fragments[i].bucket.count;
+    }
+    all->places = ddb_mem_arena_new(ctx, &all->arena, ddb_compact_place, total);
+    uint64_t *anchors = ddb_mem_arena_new(ctx, &all->arena, uint64_t, total);
+    if (!all->places || !anchors) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    all->place_count = 0;
+    for (size_t c = 0; c < all->cell_count; c++) {
+        ddb_compact_cell *cell = all->cells + c;
+        cell->start = all->place_count;
+        for (size_t i = cell->first; i < cell->first + cell->count; i++) {
+            const ddb_bucket *bucket = &all->fragments[i].bucket;
+            for (size_t r = 0; r < bucket->count; r++) {
+                ddb_compact_place *place = all->places + all->place_count;
+                anchors[all->place_count++] = place->anchor = ddb_bucket_anchor(bucket, r);
+                place->fragment = (uint32_t)i;
+                place->record = (uint32_t)r;
+            }
+        }
+        cell->records = all->place_count - cell->start;
+    }
+    return ddb_compact_deleted(ctx, &all->arena, all->job, anchors, total, &all->deleted, &all->deleted_count);
+}
+
+DDB_INLINE const uint8_t *ddb_compact_record(const ddb_compact_cells *all, const ddb_compact_place *place)
+{
+    const ddb_bucket *bucket = &all->fragments[place->fragment].bucket;
+    return bucket->records + place->record * bucket->record_size;
+}
+
+DDB_INLINE const uint8_t *ddb_compact_exact(const ddb_compact_cells *all, const ddb_compact_place *place)
+{
+    return all->fragments[place->fragment].exact + place->record * (size_t)all->field->schema->dim * 4;
+}
+
+DDB_FN bool ddb_compact_same(const ddb_compact_cells *all, const ddb_compact_place *a, const ddb_compact_place *b)
+{
+    return memcmp(ddb_compact_record(all, a), ddb_compact_record(all, b), all->record) == 0
+        && (!all->sidecars || memcmp(ddb_compact_exact(all, a), ddb_compact_exact(all, b), (size_t)all->field->schema->dim * 4) == 0);
+}
+
+DDB_FN int ddb_compact_place_compare(const void *a, const void *b, void *user)
+{
+    uint64_t x = ((const ddb_compact_place *)a)->anchor, y = ((const ddb_compact_place *)b)->anchor;
+    (void)user;
+    return x < y ? -1 : x > y;
+}
+
+/* Orders the records of a cell by anchor, the last of each staying; deleted ones go. */
+DDB_FN dreamdb_status ddb_compact_choose(ddb_ctx *ctx, ddb_compact_cells *all, ddb_compact_cell *cell)
+{
+    ddb_compact_place *places = all->places + cell->start;
+    uint64_t deleted = 0, losing = 0;
+    size_t i = 1;
+    while (i < cell->records && places[i - 1].anchor <= places[i].anchor) {
+        i++;
+    }
+    dreamdb_status status = i >= cell->records ? DREAMDB_OK
+        : ddb_coll_sort(ctx, places, cell->records, sizeof *places, ddb_compact_place_compare, NULL);
+    cell->kept = 0;
+    for (i = 0; i < cell->records && status == DREAMDB_OK; i++) {
+        bool last = i + 1 == cell->records || places[i].anchor != places[i + 1].anchor;
+        if (!last && all->job->identical && !ddb_compact_same(all, places + i, places + i + 1)) {
+            ddb_slice key = all->rows.items[cell->first].key;
+            return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "anchor %llu has different vectors in cell %.*s of field `%.*s`: `identical` "
+                                "does not choose between them", (unsigned long long)places[i].anchor, (int)key.size, (const char *)key.data,
+                                (int)all->field->schema->name.size, (const char *)all->field->schema->name.data);
+        }
+        bool dead = ddb_compact_has(all->deleted, all->deleted_count, places[i].anchor);
+        deleted += dead;
+        losing += !dead && !last;
+        places[cell->kept] = places[i];
+        cell->kept += !dead && last;
+    }
+    if (all->job->identical) {                                /* the debt of what is left decides: tried */
+        size_t per = ddb_compact_per_bucket(all), least = (cell->kept + per - 1) / per;
+        cell->must = cell->count > least && cell->count - least >= all->job->threshold - 1;
+    } else {
+        cell->must = cell->must || cell->kept < cell->records;
+    }
+    if (cell->must && status == DREAMDB_OK) {
+        all->job->report.deleted += deleted;
+        all->job->report.losing += losing;
+        all->job->report.rows += cell->kept;
+    }
+    return status;
+}
+
+/* Appends the bytes of one bucket of places, and of its sidecar. */
+DDB_FN dreamdb_status ddb_compact_bucket(const ddb_compact_cells *all, const ddb_compact_place *places, size_t n, ddb_buf *bucket,
+                                         ddb_buf *sidecar)
+{
+    const ddb_view_field *field = all->field;
+    size_t vector = (size_t)field->schema->dim * 4;
+    ddb_bucket_header(bucket, all->record, n, &field->registry.index, field->binding->modality,
+                      field->registry.has_compressor ? &field->registry.compressor : NULL);
+    uint8_t *at = ddb_bytes_reserve(bucket, n * all->record), *exact = NULL;
+    if (all->sidecars) {
+        ddb_bucket_sidecar_header(sidecar, vector, n, field->binding->modality);
+        exact = ddb_bytes_reserve(sidecar, n * vector);
+    }
+    if (!at || (all->sidecars && !exact)) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    for (size_t i = 0; i < n; i++) {
+        memcpy(at + i * all->record, ddb_compact_record(all, places + i), all->record);
+        if (exact) {
+            memcpy(exact + i * vector, ddb_compact_exact(all, places + i), vector);
+        }
+    }
+    bucket->size += n * all->record;
+    sidecar->size += exact ? n * vector : 0;
+    return DREAMDB_OK;
+}
+
+/* The new rows of a cell; their bytes go to the buffers, ends[] of rows behind `base` are set. */
+DDB_FN dreamdb_status ddb_compact_cut(ddb_ctx *ctx, ddb_compact_cells *all, const ddb_compact_cell *cell, size_t base, ddb_buf *buckets,
+                                      size_t *ends, ddb_buf *sidecars, size_t *exact_ends)
+{
+    const ddb_row *old = all->rows.items + cell->first;
+    size_t per = ddb_compact_per_bucket(all);
+    ddb_slice *gone = (ddb_slice *)ddb_compact_grow(ctx, all->gone, all->gone_count, &all->gone_cap, sizeof *gone);
+    char *key = gone ? ddb_mem_arena_copy(ctx, &all->job->write.arena, old->key.data, old->key.size) : NULL;
+    dreamdb_status status = key ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    if (gone) {
+        all->gone = gone;
+        gone[all->gone_count] = ddb_bytes_slice(key, old->key.size);
+        all->gone_count += key != NULL;
+    }
+    for (size_t from = 0; from < cell->kept && status == DREAMDB_OK; from += per) {
+        const ddb_compact_place *places = all->places + cell->start + from;
+        size_t n = cell->kept - from < per ? cell->kept - from : per, before = buckets->size;
+        ddb_row row;
+        status = ddb_compact_bucket(all, places, n, buckets, sidecars);
+        memset(&row, 0, sizeof row);
+        row.key = ddb_bytes_slice(key, old->key.size);
+        row.table = old->table;
+        row.t_start = places[0].anchor;
+        row.t_end = places[n - 1].anchor + 1;
+        row.size = buckets->size - before;
+        ends[all->out.count - base] = buckets->size;
+        exact_ends[all->out.count - base] = sidecars->size;
+        status = status < 0 ? status : ddb_compact_add(ctx, &all->out, &row);
+    }
+    return status;
+}
+
+/* Counts what of a replaced cell the new rows (from base) do not name. */
+DDB_FN void ddb_compact_reclaim(ddb_compact_cells *all, const ddb_compact_cell *cell, size_t base)
+{
+    for (size_t i = cell->first; i < cell->first + cell->count; i++) {
+        bool named = false;
+        for (size_t o = base; o < all->out.count && !named; o++) {
+            named = ddb_addr_equal(&all->out.items[o].addr, &all->rows.items[i].addr);
+        }
+        all->job->report.reclaimable += named ? 0 : all->fragments[i].size;
+    }
+    all->job->report.cells++;
+    all->job->report.fragments += cell->count;
+}
+
+/* Writes the cells of the group that change. */
+DDB_FN dreamdb_status ddb_compact_rewrite(ddb_ctx *ctx, ddb_compact_cells *all)
+{
+    ddb_write_vectors v;
+    ddb_buf buckets, sidecars;
+    size_t base = all->out.count, most = 0, per = ddb_compact_per_bucket(all);
+    for (size_t c = 0; c < all->cell_count; c++) {
+        most += (all->cells[c].kept + per - 1) / per;
+    }
+    size_t *ends = ddb_mem_arena_new(ctx, &all->arena, size_t, most), *exact_ends = ddb_mem_arena_new(ctx, &all->arena, size_t, most);
+    size_t *firsts = ddb_mem_arena_new(ctx, &all->arena, size_t, all->cell_count);
+    dreamdb_status status = ends && exact_ends && firsts ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    ddb_bytes_init(&buckets, ctx);
+    ddb_bytes_init(&sidecars, ctx);
+    for (size_t c = 0; c < all->cell_count && status == DREAMDB_OK; c++) {
+        firsts[c] = all->out.count;
+        status = all->cells[c].must ? ddb_compact_cut(ctx, all, all->cells + c, base, &buckets, ends, &sidecars, exact_ends) : DREAMDB_OK;
+    }
+    memset(&v, 0, sizeof v);
+    v.modality = all->field->binding->modality;
+    v.timeline = all->field->binding->timeline;
+    v.rerank = all->sidecars;
+    v.rows = all->out.items;
+    if (status == DREAMDB_OK && all->out.count > base) {
+        status = ddb_write_group_put(ctx, &all->job->write, &v, base, all->out.count - base, &buckets, ends, &sidecars, exact_ends);
+    }
+    for (size_t c = 0; c < all->cell_count && status == DREAMDB_OK; c++) {
+        if (all->cells[c].must) {
+            size_t count = all->out.count;
+            all->out.count = c + 1 < all->cell_count ? firsts[c + 1] : count;
+            ddb_compact_reclaim(all, all->cells + c, firsts[c]);
+            all->out.count = count;
+        } else if (all->job->left != DDB_COMPACT_ALL) {
+            all->job->left++;                              /* nothing was to be left out of it: it costs no share */
+        }
+    }
+    ddb_bytes_free(&buckets);
+    ddb_bytes_free(&sidecars);
+    return status;
+}
+
+/* Does the work of the group; rows [first, ...) of a cell that is being read become the first of the next one. */
+DDB_FN dreamdb_status ddb_compact_flush(ddb_ctx *ctx, ddb_compact_cells *all, size_t first)
+{
+    size_t count = all->rows.count;
+    dreamdb_status status = DREAMDB_OK;
+    all->rows.count = first;
+    if (all->cell_count > 0) {
+        status = ddb_compact_fetch(ctx, all);
+        status = status < 0 ? status : ddb_compact_list(ctx, all);
+        for (size_t c = 0; c < all->cell_count && status == DREAMDB_OK; c++) {
+            status = ddb_compact_choose(ctx, all, all->cells + c);
+        }
+        status = status < 0 ? status : ddb_compact_rewrite(ctx, all);
+        for (size_t i = 0; i < all->want_count; i++) {
+            ddb_object_release(all->job->write.env, &all->wants[i].object);
+        }
+    }
+    if (count > first) {
+        memmove(all->rows.items, all->rows.items + first, (count - first) * sizeof *all->rows.items);
+    }
+    all->rows.count = count - first;
+    all->cell_count = all->want_count = 0;
+    all->bytes = 0;
+    ddb_mem_arena_free(ctx, &all->arena);
+    return status;
+}
+
+/* Is the cell of rows [first, ...) to be taken?  *must as in ddb_compact_cell. */
+DDB_FN dreamdb_status ddb_compact_due(ddb_ctx *ctx, const ddb_compact_cells *all, size_t first, bool *due, bool *must)
+{
+    const ddb_row *rows = all->rows.items + first;
+    size_t count = all->rows.count - first, head = all->field->registry.has_compressor ? DDB_BUCKET_CODED : DDB_BUCKET_RAW;
+    uint64_t payload = 0, least = 1;
+    bool even = true;
+    for (size_t i = 0; i < count; i++) {
+        uint64_t size = rows[i].size > head ? rows[i].size - head : 0;
+        payload = payload > UINT64_MAX - size ? UINT64_MAX : payload + size;
+        even = even && ((rows[i].flags ^ rows[0].flags) & (uint32_t)DDB_ROW_SIDECAR) == 0 && rows[i].table == rows[0].table;
+    }
+    if (all->record > 0) {
+        uint64_t records = payload / all->record, per = ddb_compact_per_bucket(all);
+        least = records > 0 ? (records + per - 1) / per : 1;
+    } else {
+        even = even && payload <= all->cap;               /* how many buckets it takes cannot be told */
+    }
+    *must = even && count > least && count - least >= all->job->threshold - 1;
+    *due = *must || (all->job->identical && even && count > 1 && count >= all->job->threshold);
+    for (size_t i = 0; i < count && even && !*due && all->job->threshold == 1 && all->job->tomb; i++) {
+        dreamdb_status status = ddb_tomb_within(ctx, all->job->tomb, rows[i].t_start, rows[i].t_end, due);
+        if (status < 0) {
+            return status;
+        }
+    }
+    return DREAMDB_OK;
+}
+
+/* All rows of a cell were seen: takes it or forgets it.  *stop: max_cells is reached. */
+DDB_FN dreamdb_status ddb_compact_close_cell(ddb_ctx *ctx, ddb_compact_cells *all, size_t first, ddb_slice key, bool *stop)
+{
+    ddb_compact *job = all->job;
+    bool due = false, must = false;
+    dreamdb_status status = ddb_compact_due(ctx, all, first, &due, &must);
+    job->report.examined++;
+    if (status < 0 || !due) {
+        all->rows.count = first;
+        return status;
+    }
+    bool sidecars = (all->rows.items[first].flags & (uint32_t)DDB_ROW_SIDECAR) != 0;
+    if (all->cell_count > 0 && (job->left == 0 || sidecars != all->sidecars)) {
+        status = ddb_compact_flush(ctx, all, first);
+        first = 0;
+    }
+    if (status < 0 || job->left == 0) {
+        *stop = job->left == 0;
+        job->report.more = status < 0 ? 0 : 1;
+        all->rows.count = first;
+        return status;
+    }
+    ddb_compact_cell *cells = (ddb_compact_cell *)ddb_compact_grow(ctx, all->cells, all->cell_count, &all->cell_cap, sizeof *cells);
+    const char *copy = cells ? ddb_mem_arena_copy(ctx, &all->arena, key.data, key.size) : NULL;
+    all->cells = cells ? cells : all->cells;
+    if (!copy) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    memset(cells + all->cell_count, 0, sizeof *cells);
+    cells[all->cell_count].first = first;
+    cells[all->cell_count].count = all->rows.count - first;
+    cells[all->cell_count++].must = must;
+    all->sidecars = sidecars;
+    job->left -= job->left != DDB_COMPACT_ALL;
+    for (size_t i = first; i < all->rows.count; i++) {
+        all->rows.items[i].key = ddb_bytes_slice(copy, key.size);
+        uint64_t size = all->rows.items[i].size + (sidecars ? all->rows.items[i].size : 0);
+        all->bytes = size > UINT64_MAX - all->bytes ? UINT64_MAX : all->bytes + size;
+    }
+    bool full = all->bytes >= job->write.db->pass_bytes / 4 || all->rows.count >= (size_t)DDB_COMPACT_ROWS;
+    return full ? ddb_compact_flush(ctx, all, all->rows.count) : DREAMDB_OK;
+}
+
+/* Walks the Track, cell by cell. */
+DDB_FN dreamdb_status ddb_compact_walk(ddb_ctx *ctx, ddb_compact_cells *all, const ddb_track *track)
+{
+    ddb_track_cursor *cursor = NULL;
+    const ddb_row *row = NULL;
+    uint8_t key[256];
+    size_t key_size = 0, first = 0;
+    uint64_t seen = 0, total = track->form == DDB_TRACK_INLINE ? track->row_count : track->total;
+    bool ended = false, stop = false, open = false;
+    dreamdb_status status = ddb_track_open(ctx, all->job->write.env, track, NULL, &cursor);
+    while (status == DREAMDB_OK && !ended && !stop) {
+        status = ddb_track_next(ctx, cursor, &row);
+        ended = status == DREAMDB_DONE;
+        status = ended ? DREAMDB_OK : status;
+        bool fresh = status == DREAMDB_OK && (ended || !ddb_bytes_equal(row->key, ddb_bytes_slice(key, key_size)));
+        if (fresh && open) {
+            status = ddb_compact_close_cell(ctx, all, first, ddb_bytes_slice(key, key_size), &stop);
+            open = false;
+        }
+        if (status < 0 || ended || stop) {
+            continue;
+        }
+        if (!open) {
+            DREAMDB_ASSERT(ddb_page_cell_valid(row->key));
+            first = all->rows.count;
+            key_size = row->key.size;
+            memcpy(key, row->key.data, key_size);
+            open = true;
+        }
+        status = ddb_compact_add(ctx, &all->rows, row);
+        if (++seen % 4096 == 0 && status == DREAMDB_OK) {
+            status = ddb_object_progress(ctx, all->job->write.env, "compact", seen, total, "rows");
+        }
+    }
+    if (cursor) {
+        ddb_track_close(ctx, cursor);
+    }
+    return status < 0 ? status : ddb_compact_flush(ctx, all, all->rows.count);
+}
+
+DDB_FN int ddb_compact_key_compare(const void *a, const void *b, void *user)
+{
+    (void)user;
+    return ddb_bytes_compare(((const ddb_row *)a)->key, ((const ddb_row *)b)->key);
+}
+
+/* The Track as it is to be walked and changed: an inline list that is out of order gets its cells together (each keeps the order of its
+   rows); and where only rows within a cell are out of order, the others stay as they are. */
+DDB_FN dreamdb_status ddb_compact_order(ddb_ctx *ctx, ddb_compact *job, const ddb_track *track, ddb_track *walk, ddb_track *base)
+{
+    bool apart = false;
+    *walk = *base = *track;
+    for (size_t i = 1; track->form == DDB_TRACK_INLINE && track->unsorted && i < track->row_count; i++) {
+        apart = apart || ddb_bytes_compare(track->rows[i - 1].key, track->rows[i].key) > 0;
+    }
+    base->unsorted = track->unsorted && (apart || job->identical);
+    if (!apart) {
+        return DREAMDB_OK;
+    }
+    walk->rows = ddb_mem_arena_new(ctx, &job->write.arena, ddb_row, track->row_count);
+    if (!walk->rows) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    memcpy(walk->rows, track->rows, track->row_count * sizeof *walk->rows);
+    return ddb_coll_sort(ctx, walk->rows, walk->row_count, sizeof *walk->rows, ddb_compact_key_compare, NULL);
+}
+
+/* Binds a field's new Track. */
+DDB_FN dreamdb_status ddb_compact_bind(ddb_ctx *ctx, ddb_compact *job, const ddb_view_field *field, const ddb_track *track)
+{
+    ddb_addr address;
+    dreamdb_status status = ddb_track_put(ctx, job->write.puts, &job->write.arena, track, &address);
+    if (status < 0 || ddb_addr_equal(&address, &field->binding->address)) {
+        return status;
+    }
+    job->changed = true;
+    return ddb_manifest_advance(ctx, &job->write.arena, &job->write.manifest, field->schema->name, &address, track->t_min, track->t_max,
+                                job->identical);
+}
+
+DDB_FN dreamdb_status ddb_compact_embedding(ddb_ctx *ctx, ddb_compact *job, ddb_view_field *field)
+{
+    ddb_compact_cells all;
+    ddb_track walk, base, made;
+    memset(&all, 0, sizeof all);
+    all.job = job;
+    all.field = field;
+    all.cap = field->schema->has_bucket_max ? field->schema->bucket_max_bytes : DDB_WRITE_BUCKET_MAX;
+    dreamdb_status status = ddb_view_try_codec(ctx, job->write.view, field);
+    size_t code = ddb_view_code_bytes(field);
+    all.record = !field->registry.has_compressor ? 8 + (size_t)field->schema->dim * 4 : code > 0 ? 8 + code : 0;
+    status = status < 0 ? status : ddb_compact_order(ctx, job, &field->track, &walk, &base);
+    status = status < 0 ? status : ddb_compact_walk(ctx, &all, &walk);
+    if (status == DREAMDB_OK && all.gone_count > 0) {
+        status = ddb_track_replace(ctx, job->write.env, &job->write.arena, &base, all.gone, all.gone_count, all.out.items, all.out.count,
+                                   job->write.puts, &made);
+        status = status < 0 ? status : ddb_compact_bind(ctx, job, field, &made);
+    }
+    ddb_mem_arena_free(ctx, &all.arena);
+    ddb_mem_drop(ctx, all.rows.items, ddb_row, all.rows.cap);
+    ddb_mem_drop(ctx, all.out.items, ddb_row, all.out.cap);
+    ddb_mem_drop(ctx, all.cells, ddb_compact_cell, all.cell_cap);
+    ddb_mem_drop(ctx, all.gone, ddb_slice, all.gone_cap);
+    return status;
+}
+
+/* ---- Scalars: the rows of a field ---- */
+
+enum { DDB_COMPACT_STAY = 0, DDB_COMPACT_MAY, DDB_COMPACT_MUST };          /* MAY: written anew if an anchor is left out */
+
+/* A value: its rows stand together. */
+typedef struct ddb_compact_value { size_t first, count; int take; } ddb_compact_value;
+
+/* One scalar field under way. */
+typedef struct ddb_compact_scalars {
+    ddb_compact       *job;
+    ddb_view_field    *field;
+    ddb_arena          arena;
+    ddb_row           *rows; size_t count;    /* of the Track, by the bytes of their values */
+    ddb_compact_value *values; size_t value_count;
+    ddb_map            packs;                 /* address -> bytes of the postings that rows name there */
+    ddb_compact_rows   out;
+    const char        *folder;
+    ddb_buf            pack; size_t pack_first;           /* the open pack, and its first row of out */
+    ddb_scalar_list    anchors; size_t *ends; size_t end_count;   /* of the rows being read */
+    ddb_ctx           *ctx;
+} ddb_compact_scalars;
+
+/* Rows into values, and what each pack holds. */
+DDB_FN dreamdb_status ddb_compact_values(ddb_ctx *ctx, ddb_compact_scalars *all)
+{
+    dreamdb_status status = ddb_coll_sort(ctx, all->rows, all->count, sizeof *all->rows, ddb_compact_key_compare, NULL);
+    all->values = status < 0 ? NULL : ddb_mem_arena_new(ctx, &all->arena, ddb_compact_value, all->count);
+    status = status < 0 || all->values ? status : DREAMDB_ERR_MEMORY;
+    for (size_t i = 0; i < all->count && status == DREAMDB_OK; i++) {
+        uint64_t *bytes = NULL;
+        bool fresh = false;
+        if (i == 0 || !ddb_bytes_equal(all->rows[i - 1].key, all->rows[i].key)) {
+            all->values[all->value_count].count = 0;
+            all->values[all->value_count++].first = i;
+        }
+        all->values[all->value_count - 1].count++;
+        status = ddb_coll_map_put(ctx, &all->packs, &all->rows[i].addr, 0, &bytes, &fresh);
+        if (status == DREAMDB_OK) {
+            *bytes += all->rows[i].size < UINT64_MAX - *bytes ? all->rows[i].size : 0;
+        }
+    }
+    return status;
+}
+
+DDB_FN bool ddb_compact_small(const ddb_compact_scalars *all, const ddb_row *row)
+{
+    const uint64_t *bytes = ddb_coll_map_get(&all->packs, &row->addr);
+    return bytes && *bytes < (uint64_t)DDB_COMPACT_PACK / 2;
+}
+
+/* How many packs are less than half full. */
+DDB_FN dreamdb_status ddb_compact_count_small(ddb_ctx *ctx, const ddb_compact_scalars *all, uint64_t *count)
+{
+    ddb_map seen;
+    dreamdb_status status = DREAMDB_OK;
+    memset(&seen, 0, sizeof seen);
+    seen.key_size = sizeof(ddb_addr);
+    *count = 0;
+    for (size_t i = 0; i < all->count && status == DREAMDB_OK; i++) {
+        bool fresh = false;
+        if (ddb_compact_small(all, all->rows + i)) {
+            status = ddb_coll_map_put(ctx, &seen, &all->rows[i].addr, 1, NULL, &fresh);
+            *count += fresh;
+        }
+    }
+    ddb_coll_map_free(ctx, &seen);
+    return status;
+}
+
+/* Which values are taken: those of several rows; those in packs that are less than half full, if there are several of these; with threshold
+   1 those about a deleted anchor.  As the reference does it: all, where there is more than one pack. */
+DDB_FN dreamdb_status ddb_compact_take(ddb_ctx *ctx, ddb_compact_scalars *all)
+{
+    ddb_compact *job = all->job;
+    uint64_t few = job->threshold > 2 ? job->threshold : 2, small = 0;
+    bool bounded = job->left != DDB_COMPACT_ALL;
+    dreamdb_status status = job->identical ? DREAMDB_OK : ddb_compact_count_small(ctx, all, &small);
+    for (size_t v = 0; v < all->value_count && status == DREAMDB_OK; v++) {
+        ddb_compact_value *value = all->values + v;
+        bool must = job->identical ? all->packs.count > 1 : value->count >= few, may = false;
+        for (size_t i = value->first; i < value->first + value->count && !job->identical && !must; i++) {
+            must = !bounded && small >= few && ddb_compact_small(all, all->rows + i);
+        }
+        for (size_t i = value->first; i < value->first + value->count && job->threshold == 1 && job->tomb && !must && !may; i++) {
+            status = status < 0 ? status : ddb_tomb_within(ctx, job->tomb, all->rows[i].t_start, all->rows[i].t_end, &may);
+        }
+        job->report.examined++;
+        if ((must || may) && job->left == 0) {
+            job->report.more = 1;
+            break;
+        }
+        value->take = must ? DDB_COMPACT_MUST : may ? DDB_COMPACT_MAY : DDB_COMPACT_STAY;
+        job->left -= bounded && (must || may);
+    }
+    return status;
+}
+
+/* Puts the open pack; its rows get the address. */
+DDB_FN dreamdb_status ddb_compact_pack_put(ddb_ctx *ctx, ddb_compact_scalars *all)
+{
+    ddb_addr address;
+    if (all->pack.size == 0) {
+        return ddb_bytes_status(&all->pack);
+    }
+    dreamdb_status status = ddb_bytes_status(&all->pack);
+    status = status < 0 ? status : ddb_object_put(ctx, all->job->write.puts, all->folder, ddb_bytes_of(&all->pack), DDB_PUT_OUTBOARD,
+                                                  &address);
+    for (size_t i = all->pack_first; i < all->out.count && status == DREAMDB_OK; i++) {
+        if (all->out.items[i].flags & (uint32_t)DDB_ROW_PACKED) {           /* it waits for this address */
+            all->out.items[i].flags = 0;
+            all->out.items[i].addr = address;
+        }
+    }
+    all->pack_first = all->out.count;
+    ddb_bytes_clear(&all->pack);
+    return status;
+}
+
+DDB_FN dreamdb_status ddb_compact_posting(void *user, size_t row, const uint64_t *anchors, size_t count)
+{
+    ddb_compact_scalars *all = (ddb_compact_scalars *)user;
+    (void)row;
+    dreamdb_status status = ddb_scalar_list_reserve(all->ctx, &all->anchors, count);
+    if (status == DREAMDB_OK) {
+        memcpy(all->anchors.anchors + all->anchors.count, anchors, count * sizeof *anchors);
+        all->anchors.count += count;
+        all->ends[all->end_count++] = all->anchors.count;
+    }
+    return status;
+}
+
+/* The rows of a value that does not change go out as they are. */
+DDB_FN dreamdb_status ddb_compact_value_stays(ddb_ctx *ctx, ddb_compact_scalars *all, const ddb_compact_value *value)
+{
+    dreamdb_status status = DREAMDB_OK;
+    for (size_t i = value->first; i < value->first + value->count && status == DREAMDB_OK; i++) {
+        status = ddb_compact_add(ctx, &all->out, all->rows + i);
+    }
+    return status;
+}
+
+/* One value, whose anchors are [from, to) of the list: its posting and its row. */
+DDB_FN dreamdb_status ddb_compact_value_write(ddb_ctx *ctx, ddb_compact_scalars *all, const ddb_compact_value *value, size_t from,
+                                              size_t to, const uint64_t *deleted, size_t deleted_count)
+{
+    ddb_compact *job = all->job;
+    uint64_t *anchors = all->anchors.anchors + from;
+    size_t kept = 0;
+    dreamdb_status status = ddb_coll_sort_u64(ctx, anchors, to - from);
+    size_t count = status < 0 ? 0 : ddb_coll_unique_u64(anchors, to - from);
+    for (size_t i = 0; i < count; i++) {
+        anchors[kept] = anchors[i];
+        kept += !ddb_compact_has(deleted, deleted_count, anchors[i]);
+    }
+    if (status < 0 || (value->take == DDB_COMPACT_MAY && kept == count)) {
+        job->left += status == DREAMDB_OK && job->left != DDB_COMPACT_ALL;
+        return status < 0 ? status : ddb_compact_value_stays(ctx, all, value);
+    }
+    job->changed = true;
+    job->report.cells++;
+    job->report.fragments += value->count;
+    job->report.deleted += count - kept;
+    job->report.rows += kept;
+    if (kept == 0) {
+        return DREAMDB_OK;
+    }
+    ddb_row row;
+    memset(&row, 0, sizeof row);
+    row.key = all->rows[value->first].key;
+    row.t_start = anchors[0];
+    row.t_end = anchors[kept - 1] + 1;
+    row.offset = all->pack.size;
+    ddb_roaring_encode(&all->pack, anchors, kept);
+    row.size = all->pack.size - row.offset;
+    row.flags = DDB_ROW_PACKED;
+    status = ddb_compact_add(ctx, &all->out, &row);
+    bool full = all->pack.size >= (size_t)DDB_COMPACT_PACK && !job->identical;
+    return status < 0 || !full ? status : ddb_compact_pack_put(ctx, all);
+}
+
+/* Values [from, to): reads the postings of those that are taken, and writes them. */
+DDB_FN dreamdb_status ddb_compact_value_batch(ddb_ctx *ctx, ddb_compact_scalars *all, size_t from, size_t to)
+{
+    ddb_arena arena = { NULL, 0 };
+    size_t rows = 0, at = 0, deleted_count = 0;
+    uint64_t *deleted = NULL;
+    for (size_t v = from; v < to; v++) {
+        rows += all->values[v].count;
+    }
+    ddb_row *wanted = ddb_mem_arena_new(ctx, &arena, ddb_row, rows);
+    all->ends = ddb_mem_arena_new(ctx, &arena, size_t, rows + 1);
+    all->anchors.count = all->end_count = rows = 0;
+    dreamdb_status status = wanted && all->ends ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    for (size_t v = from; v < to && status == DREAMDB_OK; v++) {
+        for (size_t i = 0; all->values[v].take != DDB_COMPACT_STAY && i < all->values[v].count; i++) {
+            wanted[rows++] = all->rows[all->values[v].first + i];
+        }
+    }
+    for (size_t done = 0; done < rows && status == DREAMDB_OK; done += DDB_COMPACT_ROWS) {
+        ddb_arena part = { NULL, 0 };
+        size_t n = rows - done < (size_t)DDB_COMPACT_ROWS ? rows - done : (size_t)DDB_COMPACT_ROWS;
+        status = ddb_scalar_postings(ctx, all->job->write.env, &part, all->folder, wanted + done, n, ddb_compact_posting, all);
+        ddb_mem_arena_free(ctx, &part);
+    }
+    if (status == DREAMDB_OK && !ddb_tomb_empty(all->job->tomb) && all->anchors.count > 0) {
+        uint64_t *copy = ddb_mem_arena_new(ctx, &arena, uint64_t, all->anchors.count);
+        status = copy ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+        if (copy) {
+            memcpy(copy, all->anchors.anchors, all->anchors.count * sizeof *copy);
+            status = ddb_compact_deleted(ctx, &arena, all->job, copy, all->anchors.count, &deleted, &deleted_count);
+        }
+    }
+    for (size_t v = from; v < to && status == DREAMDB_OK; v++) {
+        const ddb_compact_value *value = all->values + v;
+        if (value->take == DDB_COMPACT_STAY) {
+            status = ddb_compact_value_stays(ctx, all, value);
+            continue;
+        }
+        size_t start = at > 0 ? all->ends[at - 1] : 0;
+        at += value->count;
+        status = ddb_compact_value_write(ctx, all, value, start, all->ends[at - 1], deleted, deleted_count);
+    }
+    ddb_mem_arena_free(ctx, &arena);
+    return status;
+}
+
+/* What the new rows do not name any more. */
+DDB_FN void ddb_compact_reclaim_packs(ddb_compact_scalars *all)
+{
+    for (size_t i = 0; i < all->out.count; i++) {
+        uint64_t *bytes = ddb_coll_map_get(&all->packs, &all->out.items[i].addr);
+        if (bytes) {
+            *bytes = UINT64_MAX;
+        }
+    }
+    for (size_t i = 0; i < all->count; i++) {
+        const uint64_t *bytes = ddb_coll_map_get(&all->packs, &all->rows[i].addr);
+        all->job->report.reclaimable += bytes && *bytes == UINT64_MAX ? 0 : all->rows[i].size;
+    }
+}
+
+/* The taken values, some thousand rows at a time, and the new Track: an inline list, or a tree built anew. */
+DDB_FN dreamdb_status ddb_compact_scalar_rows(ddb_ctx *ctx, ddb_compact_scalars *all)
+{
+    ddb_compact *job = all->job;
+    const ddb_track *old = &all->field->track;
+    ddb_track made = *old;
+    dreamdb_status status = DREAMDB_OK;
+    bool changed = job->changed;
+    job->changed = false;
+    for (size_t from = 0, to = 0, rows = 0; from < all->value_count && status == DREAMDB_OK; from = to, rows = 0) {
+        while (to < all->value_count && (to == from || rows + all->values[to].count <= (size_t)DDB_COMPACT_ROWS)) {
+            rows += all->values[to++].count;
+        }
+        status = ddb_compact_value_batch(ctx, all, from, to);
+        status = status < 0 ? status : ddb_object_progress(ctx, job->write.env, "compact", to, all->value_count, "values");
+    }
+    status = status < 0 ? status : ddb_compact_pack_put(ctx, all);
+    bool mine = job->changed;
+    job->changed = changed;
+    if (status < 0 || !mine) {
+        return status;
+    }
+    ddb_compact_reclaim_packs(all);
+    status = ddb_track_build(ctx, job->write.env, &job->write.arena, &made, all->out.items, all->out.count, job->write.page_limit,
+                             job->write.puts);
+    if (all->out.count > 0) {                              /* coverage stays, as the reference has it */
+        made.t_min = old->t_min;
+        made.t_max = old->t_max;
+    }
+    return status < 0 ? status : ddb_compact_bind(ctx, job, all->field, &made);
+}
+
+DDB_FN dreamdb_status ddb_compact_scalar(ddb_ctx *ctx, ddb_compact *job, ddb_view_field *field)
+{
+    ddb_compact_scalars all;
+    memset(&all, 0, sizeof all);
+    all.job = job;
+    all.field = field;
+    all.ctx = ctx;
+    all.packs.key_size = sizeof(ddb_addr);
+    ddb_bytes_init(&all.pack, ctx);
+    all.folder = ddb_view_folder(ctx, &all.arena, field, "bucket");
+    dreamdb_status status = all.folder ? ddb_track_collect(ctx, job->write.env, &all.arena, &field->track, NULL, &all.rows, &all.count)
+        : DREAMDB_ERR_MEMORY;
+    status = status < 0 ? status : ddb_compact_values(ctx, &all);
+    status = status < 0 ? status : ddb_compact_take(ctx, &all);
+    status = status < 0 ? status : ddb_compact_scalar_rows(ctx, &all);
+    ddb_scalar_list_free(ctx, &all.anchors);
+    ddb_bytes_free(&all.pack);
+    ddb_coll_map_free(ctx, &all.packs);
+    ddb_mem_drop(ctx, all.out.items, ddb_row, all.out.cap);
+    ddb_mem_arena_free(ctx, &all.arena);
+    return status;
+}
+
+/* ---- The verb ---- */
+
+DDB_FN bool ddb_compact_folds(const ddb_view_field *field)
+{
+    return field->cls == DDB_TRACK_SPATIAL || field->cls == DDB_TRACK_BITMAP || field->cls == DDB_TRACK_BTREE;
+}
+
+DDB_FN dreamdb_status ddb_compact_field(ddb_ctx *ctx, ddb_compact *job, ddb_view_field *field)
+{
+    return field->cls == DDB_TRACK_SPATIAL ? ddb_compact_embedding(ctx, job, field) : ddb_compact_scalar(ctx, job, field);
+}
+
+DDB_FN int ddb_compact_modality_compare(const void *a, const void *b, void *user)
+{
+    (void)user;
+    return ddb_bytes_compare((*(ddb_view_field *const *)a)->schema->modality, (*(ddb_view_field *const *)b)->schema->modality);
+}
+
+/* The fields of the call, in the order of their modalities (the reference's, which max_cells shows). */
+DDB_FN dreamdb_status ddb_compact_fields(ddb_ctx *ctx, ddb_compact *job, const char *name, ddb_view_field ***out, size_t *count)
+{
+    dreamdb_snapshot *view = job->write.view;
+    ddb_view_field **list = ddb_mem_arena_new(ctx, &job->write.arena, ddb_view_field *, view->schema.count + 1);
+    *out = list;
+    *count = 0;
+    if (!list) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    if (name) {
+        dreamdb_status status = ddb_view_field_named(ctx, view, name, list);
+        if (status == DREAMDB_OK && !ddb_compact_folds(list[0])) {
+            status = ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%.80s` has nothing to compact: embeddings and scalars have", name);
+        }
+        *count = 1;
+        return status;
+    }
+    for (size_t i = 0; i < view->schema.count; i++) {
+        list[*count] = view->fields + i;
+        *count += ddb_compact_folds(view->fields + i);
+    }
+    return ddb_coll_sort(ctx, list, *count, sizeof *list, ddb_compact_modality_compare, NULL);
+}
+
+DDB_FN dreamdb_status ddb_compact_open(ddb_ctx *ctx, ddb_compact *job, const dreamdb_compact_desc *desc)
+{
+    ddb_view_field **fields = NULL;
+    size_t count = 0;
+    dreamdb_status status = ddb_compact_fields(ctx, job, desc->field, &fields, &count);
+    status = status < 0 ? status : ddb_view_need(ctx, job->write.view, fields, count, DDB_VIEW_TRACK);
+    status = status < 0 || job->identical ? status : ddb_view_tomb(ctx, job->write.view, &job->tomb);
+    for (size_t i = 0; i < count && status == DREAMDB_OK && !job->report.more; i++) {
+        status = ddb_compact_field(ctx, job, fields[i]);
+        status = status < 0 ? status : ddb_object_progress(ctx, job->write.env, "compact", i + 1, count, "fields");
+    }
+    return status < 0 || !job->changed ? status : ddb_write_publish(ctx, &job->write, "compact");
+}
+
+DDB_FN dreamdb_status ddb_compact_run(ddb_ctx *ctx, struct dreamdb *db, const dreamdb_compact_desc *desc, dreamdb_compact_report *report)
+{
+    ddb_compact job;
+    memset(&job, 0, sizeof job);
+    if (report) {
+        memset(report, 0, sizeof *report);
+    }
+    if (desc->relineage) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_UNSUPPORTED, "compact: relineage is not in this version");
+    }
+    job.threshold = desc->threshold > 0 ? desc->threshold : DDB_COMPACT_THRESHOLD;
+    job.left = desc->max_cells > 0 ? desc->max_cells : DDB_COMPACT_ALL;
+    job.identical = db->env->identical;
+    dreamdb_status status = ddb_write_open(ctx, db, true, &job.write);
+    status = status < 0 ? status : ddb_compact_open(ctx, &job, desc);
+    if (status == DREAMDB_OK && report) {
+        job.report.objects = job.write.puts->objects;
+        job.report.bytes = job.write.puts->bytes;
+        memcpy(job.report.manifest, (job.changed ? &job.write.address : &job.write.view->address)->bytes, sizeof job.report.manifest);
+        *report = job.report;
+    }
+    ddb_write_close(ctx, &job.write);
+    return status;
+}
+
+/* ==== ROOM 39 query | prefix ddb_query_ | uses port mem bytes coll exact kern bound code pool addr object page track tomb index bucket view scan ==== */
 /* Vector search over the cells of one view.  Each probed cell is read once, verified, and kept in a layout made for the scan (unit rows,
    4-bit codes: room code) under db->cells_cap; scores are the exact left fold of the format, and the answer is the same for every SIMD
    level, thread count and cache size, ties by place in the Track.  Deleted rows are left out when a cell is built (a view never
@@ -30605,7 +31636,7 @@ DDB_FN dreamdb_status ddb_query_search(ddb_ctx *ctx, dreamdb_snapshot *view, con
     return DREAMDB_OK;
 }
 
-/* ==== ROOM 39 check | prefix ddb_check_ | uses port mem bytes coll hash cbor addr store object schema roaring page track manifest tomb index bucket item view ==== */
+/* ==== ROOM 40 check | prefix ddb_check_ | uses port mem bytes coll hash cbor addr store object schema roaring page track manifest tomb index bucket item view ==== */
 /* What a view is made of, and whether it is whole: info, log, stats, and verify, which walks and hashes everything and names each fault.
    Must never trust what it checks, and never stop at the first fault. */
 
@@ -31636,7 +32667,7 @@ DDB_FN dreamdb_status ddb_check_stats(ddb_ctx *ctx, dreamdb_snapshot *view, cons
     return status;
 }
 
-/* ==== ROOM 40 api | prefix ddb_api_ | uses port mem bytes cpu hash addr object ref view write scan erase query merge check ==== */
+/* ==== ROOM 41 api | prefix ddb_api_ | uses port mem bytes cpu hash addr object ref view write scan erase query merge compact check ==== */
 /* The public functions: check the arguments, call one room.  Nothing else lives here. */
 
 /* The allocator of a config, or libc. */
@@ -31828,6 +32859,13 @@ DREAMDB_API dreamdb_status dreamdb_merge(dreamdb *db, const dreamdb_merge_desc *
         return ddb_mem_fail(&ctx, DREAMDB_ERR_ARGUMENT, "dreamdb_merge: no such strategy: %d", (int)desc->strategy);
     }
     return ddb_merge_one(&ctx, db, desc, report);
+}
+
+DREAMDB_API dreamdb_status dreamdb_compact(dreamdb *db, const dreamdb_compact_desc *desc, dreamdb_compact_report *report,
+                                           dreamdb_error *error)
+{
+    DDB_API_BEGIN(db, desc, "dreamdb_compact");
+    return ddb_compact_run(&ctx, db, desc, report);
 }
 
 DREAMDB_API dreamdb_status dreamdb_train(dreamdb *db, const dreamdb_train_desc *desc, dreamdb_error *error)

@@ -982,6 +982,23 @@ static void verb_merge(void)
     (void)answer(status);
 }
 
+/* compact xFIELD|- THRESHOLD MAX: "compacted EXAMINED CELLS FRAGMENTS ROWS DELETED LOSING MORE OBJECTS". */
+static void verb_compact(void)
+{
+    dreamdb_compact_desc desc;
+    dreamdb_compact_report r;
+    close_view();
+    memset(&desc, 0, sizeof desc);
+    memset(&r, 0, sizeof r);
+    desc.field = tokens[1][0] == '-' ? NULL : text(token(1));
+    desc.threshold = (uint32_t)number(token(2));
+    desc.max_cells = number(token(3));
+    dreamdb_status status = dreamdb_compact(db, &desc, &r, &error);
+    printf("compacted %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %d %" PRIu64 "\n", r.examined, r.cells, r.fragments, r.rows,
+           r.deleted, r.losing, r.more, r.objects);
+    (void)answer(status);
+}
+
 static void verb_delete(void)
 {
     dreamdb_delete_desc desc;
@@ -1009,6 +1026,7 @@ static int run_writer(const char *verb)
     else if (strcmp(verb, "train") == 0) { verb_train(); }
     else if (strcmp(verb, "branch") == 0) { (void)answer(dreamdb_branch(db, NULL, text(token(1)), &error)); }
     else if (strcmp(verb, "merge") == 0) { verb_merge(); }
+    else if (strcmp(verb, "compact") == 0) { verb_compact(); }
     else if (strcmp(verb, "keep") == 0) { (void)answer(dreamdb_keep(db, text(token(1)), &error)); }
     else if (strcmp(verb, "refdelete") == 0) { (void)answer(dreamdb_ref_delete(&config, text(token(1)), &error)); }
     else if (strcmp(verb, "delete") == 0) { verb_delete(); }

@@ -8,8 +8,11 @@
   merge      two-branch histories of the reference (appends, deletions, compactions); it merges one copy of the files, ours another with
              nonce, clock and writer of the reference: the Manifest, so every Track, lineage and edge, is equal.  What the reference
              refuses and ours merges is read by both and verified.
+  compact    the reference's history with compactions in it, step by step beside ours under `identical`, all fields or one, inline and (by its
+             compact_spatial_cells) paged: equal object for object, refused where it refuses.  Then ours compacts with its defaults; get is the
+             same before and after, and the reference reads it, appends, merges, compacts.
 
-usage: interop.py [--driver PROGRAM] [--cases N] [--first SEED] [--jobs N] [--big] [--keep DIR] [--only identical|mixed|merge]"""
+usage: interop.py [--driver PROGRAM] [--cases N] [--first SEED] [--jobs N] [--big] [--keep DIR] [--only identical|mixed|merge|compact]"""
 import argparse
 import contextlib
 import multiprocessing
@@ -26,7 +29,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 try:
     import numpy as np
-    import cbor2        # noqa: F401
+    import cbor2
     import dreamdb
 except ImportError as e:
     print('interop: skipped, a package is missing (%s): pip install numpy cbor2 dreamdb==0.0.16' % e)
@@ -589,6 +592,159 @@ def run_merge(case, ours, root):
 MERGED_MORE = []
 
 
+# ---- compactions beside the reference's
+LIMITS = {'max_index_page_gets': 1 << 20, 'max_index_page_bytes': 1 << 40, 'max_payload_read_requests': 1 << 30, 'max_payload_read_bytes': 1 << 40, 'max_output_bytes': 1 << 40}
+
+
+def track_of(ref, binding):
+    with open(os.path.join(ref.root, b32(binding['timeline']), binding['modality'], 'track', b32(binding['address'])), 'rb') as f:
+        return cbor2.loads(f.read())['object_index']
+
+
+def cells_below(ref, binding, index):
+    """Every cell key of a Track, paged or not."""
+    if isinstance(index, list):
+        return {row[0] for row in index}
+    out, todo = set(), [index['root']]
+    while todo:
+        with open(os.path.join(ref.root, b32(binding['timeline']), binding['modality'], 'index', b32(todo.pop())), 'rb') as f:
+            page = cbor2.loads(f.read())
+        if page['type'] == 'leaf':
+            out |= {e[0] for e in page['entries']}
+        else:
+            todo += [e[2] for e in page['entries']]
+    return out
+
+
+def compact_both(ours, ref, st, case, name, threshold, most):
+    """One compaction on both sides; name None = every field.  Returns whether the reference did it."""
+    active = {b['field']: b for b in ref.manifest()['tracks']['active']}
+    before, refused = ref.tip(), None
+    try:
+        if name is None:
+            ref.ds.compact(None, threshold, most)
+        else:
+            b, index = active[name], track_of(ref, active[name])
+            if st.kinds[name] == 'embedding' and isinstance(index, dict):
+                keys = sorted(cells_below(ref, b, index))
+                ref.ds.compact_spatial_cells(b['modality'], [(k, 0) for k in keys], threshold, **LIMITS)
+            else:
+                ref.ds.compact(b['modality'], threshold, most)
+    except (RuntimeError, ValueError) as e:
+        refused = str(e)
+    mine = ours.tip(case['ref'])
+    m = ref.manifest()
+    ours.begin(m['ts'], m['writer'], identical=True, threads=1 + case['seed'] % 3)
+    ours.open(case['ref'])
+    where = 'compact %s, threshold %d, max %d' % (name, threshold, most)
+    try:
+        said = ours.send('compact %s %d %d' % (text(name) if name is not None else '-', threshold + 1, most))
+    except DriverError as e:
+        if refused is None:
+            raise Differs('%s: ours refuses: %s' % (where, e)) from None
+        if ours.tip(case['ref']) != mine:
+            raise Differs('%s: refused, and the ref has moved' % where) from None
+        return False
+    if refused is not None:
+        if 'two edges give child' in refused and ours.tip(case['ref']) == mine:
+            return False                                          # the reference's own slip: the same values again
+        raise Differs('%s: the reference refuses (%s), ours says %s' % (where, refused[:200], said))
+    check_tip(ours, ref, case['ref'], where)
+    return ref.tip() != before
+
+
+def compact_step(ours, ref, st, case, r):
+    """A random compaction; a paged embedding Track, which the reference takes only field by field, is done so."""
+    names = [n for n, k in st.kinds.items() if k in cases.SCALARS + ('embedding',)]
+    paged = any(isinstance(track_of(ref, b), dict) for b in ref.manifest()['tracks']['active'] if st.kinds.get(b['field']) == 'embedding')
+    threshold = r.choice([1, 1, 1, 2, 3])
+    if not names:
+        return False
+    if r.random() < .5 and not paged:
+        return compact_both(ours, ref, st, case, None, threshold, 0)
+    name = r.choice(names)
+    return compact_both(ours, ref, st, case, name, threshold, 0 if paged else r.choice([0, 0, 1, 2, 5]))
+
+
+def run_compact(case, ours, root):
+    a, b = os.path.join(root, 'theirs'), os.path.join(root, 'ours')
+    os.makedirs(a)
+    os.makedirs(b)
+    ref, st, r, g = Reference(a), State(case), random.Random(case['seed'] ^ 0xc0de), case['generator']
+    ref.create(case['ref'], case['fields'])
+    ours.store(b)
+    addresses = {n: None for n in ref.indexes}
+    for f in case['fields']:
+        if f['name'] in ref.indexes:                              # the index objects are copied
+            c = ref.compressors.get(f['name'])
+            addresses[f['name']] = (b32(ref.indexes[f['name']]), c and b32(c))
+            for folder, address in zip(('spatial-index', 'vector-compressor'), addresses[f['name']]):
+                if address:
+                    os.makedirs(os.path.join(b, folder), exist_ok=True)
+                    shutil.copy(os.path.join(a, folder, address), os.path.join(b, folder))
+    m = ref.manifest()
+    ours.begin(m['ts'], m['writer'], identical=True)
+    ours.create(case['ref'], case['fields'], ref.nonce(), addresses)
+    more = [] if case['kind'] in cases.BIG else [g.batch(r.choice([3, 20, 40])) for _ in range(3)]
+    for op in case['ops'] + more:
+        ref.run(op)
+        st.note(op)
+        m = ref.manifest()
+        ours.begin(m['ts'], m['writer'], identical=True)
+        ours.open(case['ref'])
+        ours.run(dict(op, stamp=ref.tombstones(m)['issued_at']) if op['op'] == 'delete' else op, st.kinds)
+        if r.random() < .45:
+            compact_step(ours, ref, st, case, r)
+    for _ in range(2):
+        compact_step(ours, ref, st, case, r)
+    equal = compare_trees(a, b)
+    ours.begin(threads=1 + case['seed'] % 3)
+    ours.open(case['ref'])
+    compare_reads(ours, ref, st, 'after compactions')
+    compact_ours(ours, case, b, st, g, r)
+    return equal
+
+
+def compact_ours(ours, case, d, st, g, r):
+    """With our defaults on top: every row reads as before, searches of anchors with one row too, and the reference goes on from there."""
+    columns = st.columns()
+    for turn in range(2):
+        if turn:                                                  # again on what the reference has made of it
+            op = g.batch(6, g.fresh(6))
+            ref = Reference(d)
+            ref.open(case['ref'])
+            ref.ds.branch('after-compact')
+            ref.append(op)
+            st.note(op)
+            ref.open('after-compact')
+            op = g.batch(4, g.fresh(4))
+            ref.append(op)
+            st.note(op)
+            ref.open(case['ref'])
+            ref.ds.merge('after-compact', 'union-tracks')
+            ref.ds.delete_ref('after-compact')
+            ours.open(case['ref'])
+        mine = ours.table(columns)
+        most = r.choice([0, 0, 1, 3])
+        for _ in range(1000):
+            said = ours.send('compact - %d %d' % (r.choice([0, 1, 2]), most))[0].split(' ')
+            if said[7] == '0':
+                break
+        now = ours.table(columns)
+        if str(mine) != str(now) or sorted(mine) != sorted(now):
+            raise Differs('ours: get differs after a compaction: %s' % [a for a in mine if str(mine[a]) != str(now.get(a))][:4])
+        st.compacted = True
+        step_reads(ours, d, case, st, 'after our compaction')
+        faults = ours.verify(0)
+        if faults:
+            raise Differs('verify after our compaction: ' + faults[0])
+    ref = Reference(d)
+    ref.open(case['ref'])
+    with contextlib.suppress(RuntimeError, ValueError):
+        ref.ds.compact(None, 1)
+    step_reads(ours, d, case, st, 'the reference compacted after us')
+
+
 def compact(case, d, r):
     """The reference compacts what it can; it refuses anchors with two vectors and paged embedding Tracks."""
     ref = Reference(d)
@@ -605,7 +761,7 @@ def one(job):
     try:
         case = cases.case(seed) if kind == 'plain' else cases.coded(seed) if kind == 'coded' else cases.big(seed, kind)
         ours = Ours(options.driver)
-        equal = {'identical': run_identical, 'mixed': run_mixed, 'merge': run_merge}[how](case, ours, work)
+        equal = {'identical': run_identical, 'mixed': run_mixed, 'merge': run_merge, 'compact': run_compact}[how](case, ours, work)
         code = ours.close()
         ours = None
         if code != 0:
@@ -635,7 +791,7 @@ def main():
     p.add_argument('--first', type=int, default=1)
     p.add_argument('--jobs', type=int, default=2)
     p.add_argument('--no-big', action='store_true')
-    p.add_argument('--only', choices=['identical', 'mixed', 'merge'])
+    p.add_argument('--only', choices=['identical', 'mixed', 'merge', 'compact'])
     p.add_argument('--keep')
     p.add_argument('--show', type=int, default=12)
     o = p.parse_args()
@@ -645,8 +801,9 @@ def main():
         jobs.append(('plain', o.first + i, 'identical' if (o.first + i - 1) % 5 < 3 else 'mixed', o))
     jobs += [('coded', o.first + i, 'identical' if (o.first + i) % 2 else 'mixed', o) for i in range(o.coded)]
     if not o.no_big:
-        jobs += [(k, 1, how, o) for k in cases.BIG for how in ('identical', 'mixed', 'merge')]
+        jobs += [(k, 1, how, o) for k in cases.BIG for how in ('identical', 'mixed', 'merge', 'compact')]
     jobs += [(kind, o.first + i, 'merge', o) for kind, n in (('plain', o.cases // 2), ('coded', o.coded // 2)) for i in range(n)]
+    jobs += [(kind, o.first + i, 'compact', o) for kind, n in (('plain', o.cases // 2), ('coded', o.coded // 2)) for i in range(n)]
     jobs = [j for j in jobs if not o.only or j[2] == o.only]
     passed = failed = objects = 0
     context = multiprocessing.get_context('fork')
