@@ -84,7 +84,8 @@
      ROOM 38 compact    Fragments into whole buckets and postings
      ROOM 39 query      Vector search over the cells of one view
      ROOM 40 check      What a view is made of, and whether it is whole
-     ROOM 41 api        The public functions
+     ROOM 41 gc         Collecting garbage (flaws.md 8)
+     ROOM 42 api        The public functions
 */
 #if defined(DREAMDB_IMPLEMENTATION) && defined(__linux__) && !defined(_GNU_SOURCE)
   #define _GNU_SOURCE 1                       /* syncfs; room port alone uses it */
@@ -768,6 +769,53 @@ typedef struct dreamdb_stats {
 /* What the view is made of: from Tracks and, for genesis, indexes and compressors, a stat each; no payload is read.
    Memory lives as long as the snapshot. */
 DREAMDB_API dreamdb_status dreamdb_snapshot_stats(dreamdb_snapshot *snapshot, const dreamdb_stats **out, dreamdb_error *error);
+
+/* ---- Collecting garbage ------------------------------------------------------------------------------------------------ */
+
+#define DREAMDB_GC_NO_AGE UINT64_MAX           /* as keep_since_ns: objects of any age go */
+
+typedef struct dreamdb_gc_object { const char *path; uint64_t size, modified_ns; } dreamdb_gc_object;   /* lives for the call */
+
+typedef struct dreamdb_gc_desc {
+    uint64_t keep_manifests;                   /* newest states kept of each branch over all parents, its tip counts; 0 = 100.  A snapshot
+                                                  or tag keeps its own state */
+    uint64_t keep_since_ns;                    /* states and objects younger than this stay too, by the store's clock; 0 = 24 hours; less
+                                                  than one hour, and DREAMDB_GC_NO_AGE, need writers_paused */
+    int dry_run;                               /* 1: tells what would go; writes and removes nothing */
+    int writers_paused;                        /* 1: the caller sees to it that nobody writes to the store until this is over */
+    int (*each)(void *user, const dreamdb_gc_object *object);   /* each object before it goes, in any order; not 0 stops with CANCELLED */
+    void *each_user;
+} dreamdb_gc_desc;
+
+typedef struct dreamdb_gc_report {             /* filled in on failure too, as far as it came */
+    uint64_t refs;                             /* branches, snapshots and tags */
+    uint64_t manifests;                        /* states kept whole */
+    uint64_t links;                            /* Manifests kept besides, so that two branches find their common ancestor */
+    uint64_t bases;                            /* common ancestors kept for later merges: Manifest, Tracks and pages */
+    uint64_t marked;                           /* objects that kept states name, outboards not; now and then one too few */
+    uint64_t listed;                           /* objects of the store */
+    uint64_t deleted, deleted_bytes;           /* dry_run: would be */
+    uint64_t young, young_bytes;               /* reached by nothing, and kept for their age */
+    uint64_t others;                           /* names that are no object of the format (flags, jobs, refs): never touched */
+    uint64_t late;                             /* kept because the store was too slow: run again */
+} dreamdb_gc_report;
+
+/* Removes the objects of a store that no state to be kept reaches: those that compact, train, merge and deleted refs leave behind.
+ * Kept of each branch are its keep_manifests newest states and all younger than keep_since_ns; of snapshots and tags their own state; and
+ * of each pair of branches what a merge of them reads.  What is not whole stops the run before anything is removed.
+ *
+ * desc    NULL = all defaults.
+ * report  out, may be NULL.
+ * Returns OK; ARGUMENT (keep_since_ns under an hour without writers_paused, a read-only store); NOT_FOUND (no ref at all: then all would
+ *         go; or a ref names a Manifest that is not there); CORRUPT, FORMAT, UNSUPPORTED (a ref or an object that cannot be read, or is of
+ *         a kind not known here: named, and nothing was removed); STORE, MEMORY, LIMIT, CANCELLED.
+ *         What was removed before a failure in the sweep stays removed: run it again.
+ * Threads beside readers of kept states and writers of this library (also in other processes); writers of the Python package must pause.
+ * Costs   reads each kept Manifest, Track and page once, no bucket and no payload; one listing of the store; a removal each.  Memory:
+ *         two to four bytes an object that is kept, about 100 for each Manifest, Track and page.
+ * Format  FORMAT.md, "Collecting garbage". */
+DREAMDB_API dreamdb_status dreamdb_gc(const dreamdb_config *config, const dreamdb_gc_desc *desc, dreamdb_gc_report *report,
+                                      dreamdb_error *error);
 
 /* ---- Small helpers -------------------------------------------------------------------------------------------------- */
 
@@ -10505,6 +10553,7 @@ typedef struct ddb_env {
     int             (*progress)(void *user, const dreamdb_progress *progress);
     void             *progress_user;
     char             *writer;                  /* NULL = "dreamdb.h/VERSION;operation=VERB" */
+    uint64_t          gc_age, gc_wait;         /* ns: objects found there that are older are put anew; a gc at work is waited for so long */
 } ddb_env;
 
 typedef struct ddb_object { const uint8_t *data; size_t size; void *hold; } ddb_object;
@@ -10526,6 +10575,10 @@ enum { DDB_OBJECT_KEY = DREAMDB_ADDRESS_SIZE + 1, DDB_OBJECT_KEY_GOOD = 'v', DDB
        DDB_OBJECT_STREAM = 64 << 20,           /* objects from here on are hashed piece by piece when their outboard is missing */
        DDB_OBJECT_PIECE = 4 << 20,
        DDB_OBJECT_REMOTE_OUTBOARD = 256 << 10 };   /* least payload whose outboard is worth a remote put (flaws.md, last table) */
+#define DDB_OBJECT_GC_FLAGS "_gc/"             /* a flag of each gc at work (room gc), written anew every 30 s at least while it removes */
+#define DDB_OBJECT_GC_STALE (UINT64_C(300) * 1000000000)      /* a flag so old is of a run that died */
+#define DDB_OBJECT_GC_WAIT (UINT64_C(75) * 1000000000)        /* gc removes within 60 s of listing; then what was put anew since is safe */
+#define DDB_OBJECT_GC_AGE (UINT64_C(1800) * 1000000000)       /* half of what gc leaves alone at least beside writers */
 
 /* ---- The environment of a handle ---- */
 
@@ -10591,6 +10644,8 @@ DDB_FN dreamdb_status ddb_object_env_open(ddb_ctx *ctx, const dreamdb_config *co
     env->hook_user = config->hook_user;
     env->progress = config->progress;
     env->progress_user = config->progress_user;
+    env->gc_age = DDB_OBJECT_GC_AGE;
+    env->gc_wait = DDB_OBJECT_GC_WAIT;
     if (config->writer) {
         size_t size = strlen(config->writer) + 1;
         env->writer = (char *)ddb_mem_alloc(ctx, size);
@@ -11588,6 +11643,77 @@ DDB_FN dreamdb_status ddb_object_puts_batch(ddb_ctx *ctx, ddb_puts *puts, dreamd
     return status;
 }
 
+/* Is a gc at work?  It writes its flag before it reads the refs, and anew while it removes. */
+DDB_FN int ddb_object_gc_note(void *user, const char *path, const dreamdb_stat *stat)
+{
+    uint64_t now = ddb_port_now_ns();
+    (void)path;
+    if (now < stat->modified_ns || now - stat->modified_ns < DDB_OBJECT_GC_STALE) {
+        *(bool *)user = true;
+    }
+    return 0;
+}
+
+/* Waits until no gc is at work that may have listed before now what was put a moment ago. */
+DDB_FN dreamdb_status ddb_object_gc_wait(ddb_ctx *ctx, ddb_env *env)
+{
+    uint64_t waited = 0, nap = 50 * 1000000;
+    for (;;) {
+        bool busy = false;
+        (void)ddb_port_atomic_add(&env->waves, 1);
+        int given = env->store.list(env->store.user, DDB_OBJECT_GC_FLAGS, ddb_object_gc_note, &busy);
+        if (given < 0) {
+            return ddb_store_fail(ctx, &env->store, given, "listing of", DDB_OBJECT_GC_FLAGS);
+        }
+        dreamdb_status status = busy ? ddb_object_progress(ctx, env, "wait for gc", waited / 1000000000u, 0, "seconds") : DREAMDB_OK;
+        if (status < 0 || !busy || waited >= env->gc_wait) {
+            return status;
+        }
+        ddb_port_sleep_ns(nap);
+        waited += nap;
+        nap = nap < 1000000000u ? nap * 2 : nap;
+    }
+}
+
+/* Objects that were there already may be garbage that a gc is about to remove (flaws.md, gc).  Old ones are put anew: a gc that lists them
+   from now on sees that they are young.  One that listed them before is waited for; what it took is put once more.  So everything this
+   writer will name stands before its Ref moves, and no bytes need to be kept until then.  ops: the stats of all. */
+DDB_FN dreamdb_status ddb_object_puts_touch(ddb_ctx *ctx, ddb_puts *puts, dreamdb_io *ops, size_t count)
+{
+    uint64_t now = ddb_port_now_ns();
+    size_t old = 0;
+    for (size_t i = 0; i < count; i++) {       /* a clock far behind the store's tells nothing: put anew as well */
+        uint64_t modified = ops[i].stat.modified_ns;
+        bool is_young = modified == 0 || (modified > now ? modified - now < DDB_OBJECT_GC_STALE : now - modified < puts->env->gc_age);
+        if (ops[i].status == DREAMDB_OK && !is_young) {
+            ops[old] = ops[i];
+            ops[old].kind = DREAMDB_IO_PUT;
+            ops[old++].condition.kind = DREAMDB_PUT_ALWAYS;
+        }
+    }
+    dreamdb_status status = DREAMDB_OK;
+    for (size_t turn = 0; turn < 2 && old > 0 && status == DREAMDB_OK; turn++) {
+        size_t gone = 0;
+        status = ddb_object_batch(ctx, puts->env, ops, old);
+        for (size_t i = 0; i < old && status == DREAMDB_OK; i++) {
+            status = ops[i].status < 0 ? ddb_store_fail(ctx, &puts->env->store, ops[i].status, "put of", ops[i].path) : DREAMDB_OK;
+            ops[i].kind = DREAMDB_IO_STAT;
+        }
+        status = status == DREAMDB_OK && turn == 0 ? ddb_object_gc_wait(ctx, puts->env) : status;
+        status = status == DREAMDB_OK && turn == 0 ? ddb_object_batch(ctx, puts->env, ops, old) : status;
+        for (size_t i = 0; i < old && status == DREAMDB_OK && turn == 0; i++) {
+            if (ops[i].status == DREAMDB_ERR_NOT_FOUND) {
+                ops[gone] = ops[i];
+                ops[gone++].kind = DREAMDB_IO_PUT;
+            } else if (ops[i].status < 0) {
+                status = ddb_store_fail(ctx, &puts->env->store, ops[i].status, "stat of", ops[i].path);
+            }
+        }
+        old = gone;
+    }
+    return status;
+}
+
 /* Objects that were there already: a crash may have cut one short, so their sizes are looked at; what is wrong or gone is put again. */
 DDB_FN dreamdb_status ddb_object_puts_mend(ddb_ctx *ctx, ddb_puts *puts)
 {
@@ -11624,6 +11750,7 @@ DDB_FN dreamdb_status ddb_object_puts_mend(ddb_ctx *ctx, ddb_puts *puts)
     if (status == DREAMDB_OK && again > 0) {
         status = ddb_object_puts_batch(ctx, puts, puts_again, again);
     }
+    status = status == DREAMDB_OK ? ddb_object_puts_touch(ctx, puts, ops, count) : status;
     ddb_mem_drop(ctx, ops, dreamdb_io, count);
     ddb_mem_drop(ctx, puts_again, dreamdb_io, count);
     return status;
@@ -26965,6 +27092,7 @@ typedef struct ddb_merge_node {
     size_t  *parents, parent_count;
     uint32_t marks;
     bool     loaded, missing;
+    bool     popped;                           /* a merge reads it: room gc keeps it */
 } ddb_merge_node;
 
 typedef struct ddb_merge_history {
@@ -27150,6 +27278,7 @@ DDB_FN size_t ddb_merge_pop(ddb_merge_history *h)
     h->heap[at] = last;
     h->live -= !(h->nodes[top].marks & DDB_MERGE_STALE);
     h->nodes[top].marks &= ~(uint32_t)DDB_MERGE_QUEUED;
+    h->nodes[top].popped = true;
     return top;
 }
 
@@ -32667,7 +32796,1122 @@ DDB_FN dreamdb_status ddb_check_stats(ddb_ctx *ctx, dreamdb_snapshot *view, cons
     return status;
 }
 
-/* ==== ROOM 41 api | prefix ddb_api_ | uses port mem bytes cpu hash addr object ref view write scan erase query merge compact check ==== */
+/* ==== ROOM 41 gc | prefix ddb_gc_ | uses port mem bytes coll cbor addr store object page track manifest ref tomb item merge ==== */
+/* Collecting garbage (flaws.md 8): marks what the states to be kept reach, then lists the store and removes the rest.
+   Marks are addresses without folders, so an outboard, or the same bytes in another folder, lives as long as its object does.  What has to
+   be read to find more (Manifests, Tracks, pages, tombstones) stands in an exact set; leaves (buckets, payloads, postings, indexes) go
+   into a filter whose mistakes only keep garbage, and which is never asked whether something was walked already.
+   Invariant: nothing is removed before everything is marked, nor after a single doubt.  A Manifest goes before what it names, so a run that
+   was stopped leaves no Manifest with holes. */
+
+enum { DDB_GC_MANIFEST = 1, DDB_GC_TRACK = 2, DDB_GC_PAGE = 4, DDB_GC_TOMB = 8,
+       DDB_GC_OUTLINE = 16,                    /* only Track and pages were walked, not what their rows name */
+       DDB_GC_LINK = 32,                       /* a Manifest alone */
+       DDB_GC_WAVE = 8,                        /* Manifests or Tracks read together: 8 MiB, as inline Tracks and lineages end at one */
+       DDB_GC_CHUNKED = 64,                    /* ItemManifests read together */
+       DDB_GC_ITEMS = 65536,                   /* ItemManifests remembered, 8 MB; more are read again where they are met again */
+       DDB_GC_REMOVE = 1000,                   /* objects removed together */
+       DDB_GC_BLOCK = 40,                      /* addresses a block of 512 bits: 0.4% of garbage is taken for marked */
+       DDB_GC_LAYER = 65536, DDB_GC_LAYERS = 40,
+       DDB_GC_ROUNDS = 8 };                    /* times the refs are read again for new tips */
+#define DDB_GC_CACHE (UINT64_C(2) << 20)       /* what a run reads it seldom reads again */
+#define DDB_GC_SECOND UINT64_C(1000000000)
+#define DDB_GC_FRESH (30 * DDB_GC_SECOND)      /* the flag is written again after so long */
+#define DDB_GC_DEADLINE (60 * DDB_GC_SECOND)   /* what was listed longer ago than this is not removed: a writer may have taken it up */
+
+/* ---- The filter of leaves ---- */
+
+/* Layers of blocked Bloom filters, each twice the one before, so that nobody has to know how many leaves there are. */
+typedef struct ddb_gc_layer { uint64_t *bits; size_t blocks, count; } ddb_gc_layer;
+typedef struct ddb_gc_filter {
+    ddb_gc_layer layers[DDB_GC_LAYERS];
+    size_t       count;                        /* layers */
+    uint64_t     salt, keys;                   /* salt: what is mistaken in one run is not in the next */
+    bool         all;                          /* tests: everything seems to be here */
+} ddb_gc_filter;
+
+DDB_FN uint64_t ddb_gc_mix(uint64_t x)
+{
+    x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
+    return x ^ x >> 31;
+}
+
+/* Eight bits, one in each word of the block; true if all are set.  set: sets them. */
+DDB_FN bool ddb_gc_layer_bits(const ddb_gc_layer *layer, uint64_t where, uint64_t which, bool set)
+{
+    uint64_t *block = layer->bits + where % layer->blocks * 8;
+    bool found = true;
+    for (size_t i = 0; i < 8; i++, which >>= 6) {
+        uint64_t bit = (uint64_t)1 << (which & 63);
+        found = found && (block[i] & bit);
+        block[i] |= set ? bit : 0;
+    }
+    return found;
+}
+
+DDB_FN bool ddb_gc_filter_has(const ddb_gc_filter *filter, const ddb_addr *addr)
+{
+    uint64_t where = ddb_gc_mix(ddb_bytes_le64(addr->bytes + 1) ^ filter->salt);
+    uint64_t which = ddb_gc_mix(ddb_bytes_le64(addr->bytes + 9) + filter->salt);
+    bool found = filter->all;
+    for (size_t i = filter->count; i > 0 && !found; i--) {
+        found = ddb_gc_layer_bits(filter->layers + i - 1, where, which, false);
+    }
+    return found;
+}
+
+DDB_FN dreamdb_status ddb_gc_filter_add(ddb_ctx *ctx, ddb_gc_filter *filter, const ddb_addr *addr)
+{
+    if (ddb_gc_filter_has(filter, addr)) {
+        return DREAMDB_OK;
+    }
+    ddb_gc_layer *layer = filter->layers + filter->count - (filter->count > 0);
+    if (filter->count == 0 || layer->count == layer->blocks * DDB_GC_BLOCK) {
+        size_t keys = (size_t)DDB_GC_LAYER << filter->count;
+        layer = filter->layers + filter->count;
+        if (filter->count == DDB_GC_LAYERS || keys >> filter->count != DDB_GC_LAYER) {
+            return ddb_mem_fail(ctx, DREAMDB_ERR_LIMIT, "gc: too many objects to mark");
+        }
+        layer->blocks = keys / DDB_GC_BLOCK;
+        layer->bits = ddb_mem_new(ctx, uint64_t, layer->blocks * 8);
+        if (!layer->bits) {
+            return DREAMDB_ERR_MEMORY;
+        }
+        filter->count++;
+    }
+    (void)ddb_gc_layer_bits(layer, ddb_gc_mix(ddb_bytes_le64(addr->bytes + 1) ^ filter->salt),
+                            ddb_gc_mix(ddb_bytes_le64(addr->bytes + 9) + filter->salt), true);
+    layer->count++;
+    filter->keys++;
+    return DREAMDB_OK;
+}
+
+DDB_FN void ddb_gc_filter_free(ddb_ctx *ctx, ddb_gc_filter *filter)
+{
+    for (size_t i = 0; i < filter->count; i++) {
+        ddb_mem_drop(ctx, filter->layers[i].bits, uint64_t, filter->layers[i].blocks * 8);
+    }
+    filter->count = 0;
+}
+
+/* ---- Marks ---- */
+
+/* A Manifest that waits; depth: states between it and the tip. */
+typedef struct ddb_gc_state { ddb_addr addr; uint64_t depth; bool root; } ddb_gc_state;
+/* A branch's tip, for merge bases. */
+typedef struct ddb_gc_tip { ddb_addr addr, timeline; } ddb_gc_tip;
+
+typedef struct ddb_gc {
+    ddb_env             *env;
+    dreamdb_gc_desc      desc;                 /* defaults filled in */
+    dreamdb_gc_report   *report;
+    ddb_map              inner;                /* address -> DDB_GC_ bits */
+    ddb_map              young;                /* Manifests younger than keep_since_ns */
+    ddb_map              items;
+    ddb_gc_filter        leaves;
+    ddb_buf              queue;                /* of ddb_gc_state: full marks */
+    ddb_buf              tips;                 /* of ddb_gc_tip */
+    ddb_buf              bases;                /* of ddb_addr */
+    ddb_arena            arena;                /* of the flag's path */
+    bool                 outline;              /* rows are not followed now */
+    uint64_t             clock;                /* of the store, when the run began */
+    char                *flag;                 /* NULL: a dry run */
+    uint64_t             flagged;              /* when it was written last, by this machine's clock */
+    /* the sweep */
+    ddb_ctx             *ctx;
+    ddb_arena            paths;
+    dreamdb_io           ops[DDB_GC_REMOVE];
+    dreamdb_gc_object    found[DDB_GC_REMOVE];
+    size_t               count;
+    uint64_t             first;                /* when ops[0] was listed */
+    bool                 again;                /* the second listing, which counts */
+    dreamdb_status       status;
+} ddb_gc;
+
+/* Gives an address of the exact set more bits; fresh: it had not all of them. */
+DDB_FN dreamdb_status ddb_gc_visit(ddb_ctx *ctx, ddb_gc *gc, const ddb_addr *addr, uint64_t bits, bool *fresh)
+{
+    uint64_t *slot = NULL;
+    gc->inner.key_size = sizeof(ddb_addr);
+    dreamdb_status status = ddb_coll_map_put(ctx, &gc->inner, addr->bytes, 0, &slot, NULL);
+    if (status < 0) {
+        return status;
+    }
+    *fresh = (*slot & bits) != bits;
+    *slot |= bits;
+    return DREAMDB_OK;
+}
+
+/* As above for a Track or a page: where rows were followed nothing is left for an outline. */
+DDB_FN dreamdb_status ddb_gc_enter(ddb_ctx *ctx, ddb_gc *gc, const ddb_addr *addr, uint64_t bit, bool *fresh)
+{
+    const uint64_t *bits = gc->inner.count > 0 ? ddb_coll_map_get(&gc->inner, addr->bytes) : NULL;
+    if (gc->outline && bits && (*bits & bit)) {
+        *fresh = false;
+        return DREAMDB_OK;
+    }
+    return ddb_gc_visit(ctx, gc, addr, gc->outline ? (uint64_t)DDB_GC_OUTLINE : bit, fresh);
+}
+
+DDB_FN dreamdb_status ddb_gc_leaf(ddb_ctx *ctx, ddb_gc *gc, const ddb_addr *addr)
+{
+    return ddb_gc_filter_add(ctx, &gc->leaves, addr);
+}
+
+DDB_FN bool ddb_gc_lives(const ddb_gc *gc, const ddb_addr *addr)
+{
+    return (gc->inner.count > 0 && ddb_coll_map_get(&gc->inner, addr->bytes)) || ddb_gc_filter_has(&gc->leaves, addr);
+}
+
+/* The first address in a CBOR item that was read before, from byte *at on; false: no further one. */
+DDB_FN bool ddb_gc_address_in(ddb_slice item, size_t *at, ddb_addr *out)
+{
+    ddb_cbor r;
+    ddb_cbor_open(&r, item);
+    r.at = *at;
+    while (r.at < r.size) {                    /* heads one after the other: containers need no nesting here */
+        uint32_t major = 0;
+        uint64_t value = 0;
+        if (!ddb_cbor_head_read(&r, &major, &value)) {
+            return false;
+        }
+        if (major == DDB_CBOR_BYTES || major == DDB_CBOR_TEXT) {
+            size_t left = r.size - r.at, size = value < left ? (size_t)value : left;
+            ddb_slice text = ddb_bytes_slice(r.data + r.at, size);
+            r.at += size;
+            if (major == DDB_CBOR_BYTES && ddb_addr_take(text, out)) {
+                *at = r.at;
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+DDB_FN dreamdb_status ddb_gc_leaves_in(ddb_ctx *ctx, ddb_gc *gc, ddb_slice item)
+{
+    ddb_addr addr;
+    size_t at = 0;
+    dreamdb_status status = DREAMDB_OK;
+    while (status == DREAMDB_OK && ddb_gc_address_in(item, &at, &addr)) {
+        status = ddb_gc_leaf(ctx, gc, &addr);
+    }
+    return status;
+}
+
+/* ---- The flag that writers look for ---- */
+
+DDB_FN dreamdb_status ddb_gc_flag(ddb_ctx *ctx, ddb_gc *gc)
+{
+    dreamdb_io op;
+    if (!gc->flag) {
+        return DREAMDB_OK;
+    }
+    memset(&op, 0, sizeof op);
+    op.kind = DREAMDB_IO_PUT;
+    op.path = gc->flag;
+    op.data = "dreamdb gc\n";
+    op.size = 11;
+    dreamdb_status status = ddb_object_batch(ctx, gc->env, &op, 1);
+    status = status == DREAMDB_OK && op.status < 0 ? ddb_store_fail(ctx, &gc->env->store, op.status, "write of", gc->flag) : status;
+    gc->flagged = ddb_port_now_ns();
+    return status;
+}
+
+/* Progress, and now and then a fresh flag. */
+DDB_FN dreamdb_status ddb_gc_tick(ddb_ctx *ctx, ddb_gc *gc, uint64_t done)
+{
+    uint64_t now = ddb_port_now_ns();
+    dreamdb_status status = gc->flag && (now < gc->flagged || now - gc->flagged > DDB_GC_FRESH) ? ddb_gc_flag(ctx, gc) : DREAMDB_OK;
+    return status < 0 ? status : ddb_object_progress(ctx, gc->env, "gc", done, 0, "objects");
+}
+
+/* What a crashed run left is removed: nobody waits for a flag so old. */
+DDB_FN int ddb_gc_note_flag(void *user, const char *path, const dreamdb_stat *stat)
+{
+    ddb_gc *gc = (ddb_gc *)user;
+    if (gc->count < DDB_GC_REMOVE && strcmp(path, gc->flag) != 0 && stat->modified_ns < gc->clock
+        && gc->clock - stat->modified_ns > DDB_OBJECT_GC_STALE) {
+        memset(gc->ops + gc->count, 0, sizeof *gc->ops);
+        gc->ops[gc->count].kind = DREAMDB_IO_REMOVE;
+        gc->ops[gc->count].path = ddb_mem_arena_copy(gc->ctx, &gc->paths, path, strlen(path));
+        gc->status = gc->ops[gc->count].path ? gc->status : DREAMDB_ERR_MEMORY;
+        gc->count += gc->status == DREAMDB_OK;
+    }
+    return gc->status;
+}
+
+DDB_FN dreamdb_status ddb_gc_list(ddb_ctx *ctx, ddb_gc *gc, const char *prefix, dreamdb_list_fn each)
+{
+    gc->ctx = ctx;
+    gc->status = DREAMDB_OK;
+    int given = gc->env->store.list(gc->env->store.user, prefix, each, gc);
+    return gc->status < 0 ? gc->status : given != 0 ? ddb_store_fail(ctx, &gc->env->store, given, "listing of", prefix) : DREAMDB_OK;
+}
+
+/* Raises the flag and learns the store's time from it. */
+DDB_FN dreamdb_status ddb_gc_begin(ddb_ctx *ctx, ddb_gc *gc)
+{
+    uint8_t name[8];
+    dreamdb_io op;
+    dreamdb_status status = ddb_object_random(ctx, gc->env, name, sizeof name);
+    gc->leaves.salt = ddb_bytes_le64(name);
+    gc->clock = ddb_port_now_ns();
+    if (status < 0 || gc->desc.dry_run) {
+        return status;
+    }
+    char *flag = (char *)ddb_mem_arena_alloc(ctx, &gc->arena, 64);
+    if (!flag) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    (void)snprintf(flag, 64, DDB_OBJECT_GC_FLAGS "%016llx.run", (unsigned long long)ddb_bytes_le64(name));
+    gc->flag = flag;
+    status = ddb_gc_flag(ctx, gc);
+    memset(&op, 0, sizeof op);
+    op.kind = DREAMDB_IO_STAT;
+    op.path = flag;
+    status = status < 0 ? status : ddb_object_batch(ctx, gc->env, &op, 1);
+    if (status == DREAMDB_OK && op.status < 0) {
+        status = ddb_store_fail(ctx, &gc->env->store, op.status, "stat of", flag);
+    }
+    gc->clock = status == DREAMDB_OK && op.stat.modified_ns > 0 ? op.stat.modified_ns : gc->clock;
+    status = status < 0 ? status : ddb_gc_list(ctx, gc, DDB_OBJECT_GC_FLAGS, ddb_gc_note_flag);
+    status = status < 0 ? status : ddb_object_batch(ctx, gc->env, gc->ops, gc->count);
+    gc->count = 0;
+    ddb_mem_arena_free(ctx, &gc->paths);
+    return status;
+}
+
+/* Takes the flag down, also after a failure; a store that does not answer keeps it until it is stale. */
+DDB_FN dreamdb_status ddb_gc_end(ddb_ctx *ctx, ddb_gc *gc, dreamdb_status status)
+{
+    dreamdb_error quiet;
+    ddb_ctx own = ddb_mem_fork(ctx, &quiet);
+    dreamdb_io op;
+    if (!gc->flag) {
+        return status;
+    }
+    memset(&op, 0, sizeof op);
+    op.kind = DREAMDB_IO_REMOVE;
+    op.path = gc->flag;
+    dreamdb_status end = ddb_object_batch(&own, gc->env, &op, 1);
+    if (end == DREAMDB_OK && op.status < 0) {
+        end = ddb_store_fail(&own, &gc->env->store, op.status, "removal of", gc->flag);
+    }
+    return status == DREAMDB_OK && end < 0 ? ddb_mem_adopt(ctx, &quiet) : status;
+}
+
+/* ---- Rows, pages, Tracks ---- */
+
+/* ItemManifests that wait to be read for their chunks. */
+typedef struct ddb_gc_items {
+    ddb_gc          *gc;
+    const ddb_track *track;
+    ddb_arena        arena;
+    ddb_object_want  wants[DDB_GC_CHUNKED];
+    uint64_t         totals[DDB_GC_CHUNKED];
+    size_t           count;
+    dreamdb_status   status;                   /* of a page that could not be noted */
+    ddb_ctx         *ctx;
+} ddb_gc_items;
+
+DDB_FN dreamdb_status ddb_gc_items_read(ddb_ctx *ctx, ddb_gc_items *items)
+{
+    ddb_gc *gc = items->gc;
+    dreamdb_status status = items->count > 0 ? ddb_object_get_many(ctx, gc->env, items->wants, items->count) : DREAMDB_OK;
+    bool got = status == DREAMDB_OK;
+    for (size_t i = 0; i < items->count && got; i++) {
+        ddb_arena arena = {NULL, 0};
+        ddb_item_chunk *chunks = NULL;
+        size_t count = 0;
+        ddb_object *object = &items->wants[i].object;
+        status = status < 0 ? status : ddb_item_manifest_decode(ctx, &arena, ddb_bytes_slice(object->data, object->size),
+                                                                items->wants[i].path, items->totals[i], &chunks, &count);
+        for (size_t j = 0; j < count && status == DREAMDB_OK; j++) {
+            status = ddb_gc_leaf(ctx, gc, &chunks[j].addr);
+        }
+        ddb_object_release(gc->env, object);
+        ddb_mem_arena_free(ctx, &arena);
+    }
+    items->count = 0;
+    ddb_mem_arena_free(ctx, &items->arena);
+    return status;
+}
+
+/* An ItemManifest is a leaf whose chunks are leaves; the set of those read is there to save work and may forget. */
+DDB_FN dreamdb_status ddb_gc_item(ddb_ctx *ctx, ddb_gc_items *items, const ddb_row *row)
+{
+    ddb_gc *gc = items->gc;
+    bool fresh = true;
+    gc->items.key_size = sizeof(ddb_addr);
+    dreamdb_status status = DREAMDB_OK;
+    if (gc->items.count < DDB_GC_ITEMS) {
+        status = ddb_coll_map_put(ctx, &gc->items, row->addr.bytes, 1, NULL, &fresh);
+    } else {
+        fresh = !ddb_coll_map_get(&gc->items, row->addr.bytes);
+    }
+    if (status < 0 || !fresh) {
+        return status;
+    }
+    char *folder = ddb_addr_folder(ctx, &items->arena, &items->track->timeline, items->track->modality, "items");
+    ddb_object_want *want = items->wants + items->count;
+    memset(want, 0, sizeof *want);
+    want->path = folder ? ddb_addr_path(ctx, &items->arena, folder, &row->addr) : NULL;
+    want->addr = row->addr;
+    want->flags = DDB_OBJECT_METADATA;
+    items->totals[items->count] = row->size;
+    items->count += want->path != NULL;
+    return !want->path ? DREAMDB_ERR_MEMORY : items->count == DDB_GC_CHUNKED ? ddb_gc_items_read(ctx, items) : DREAMDB_OK;
+}
+
+DDB_FN dreamdb_status ddb_gc_rows(ddb_ctx *ctx, ddb_gc_items *items, const ddb_row *rows, size_t count)
+{
+    dreamdb_status status = DREAMDB_OK;
+    for (size_t i = 0; i < count && status == DREAMDB_OK && !items->gc->outline; i++) {
+        status = ddb_gc_leaf(ctx, items->gc, &rows[i].addr);
+        if (status == DREAMDB_OK && (rows[i].flags & DDB_ROW_SIDECAR)) {
+            status = ddb_gc_leaf(ctx, items->gc, &rows[i].sidecar);
+        }
+        if (status == DREAMDB_OK && (rows[i].flags & DDB_ROW_CHUNKED)) {
+            status = ddb_gc_item(ctx, items, rows + i);
+        }
+    }
+    return status;
+}
+
+/* Is there something new below this page?  Marks it. */
+DDB_FN bool ddb_gc_want_page(void *user, const ddb_page_child *child)
+{
+    ddb_gc_items *items = (ddb_gc_items *)user;
+    bool fresh = false;
+    if (items->status == DREAMDB_OK) {
+        items->status = ddb_gc_enter(items->ctx, items->gc, &child->addr, DDB_GC_PAGE, &fresh);
+    }
+    return fresh && items->status == DREAMDB_OK;
+}
+
+/* The pages of a Track that no other Track had, and their rows. */
+DDB_FN dreamdb_status ddb_gc_tree(ddb_ctx *ctx, ddb_gc_items *items)
+{
+    ddb_page_cursor cursor;
+    ddb_page_tree tree;
+    ddb_arena arena = {NULL, 0};
+    ddb_page_root root = ddb_track_root(items->track);
+    const ddb_page *leaf = NULL;
+    items->ctx = ctx;
+    if (!ddb_gc_want_page(items, &root.child)) {
+        return items->status;
+    }
+    dreamdb_status status = ddb_track_tree(ctx, &arena, items->track, &tree);
+    status = status < 0 ? status : ddb_page_cursor_open(ctx, items->gc->env, &tree, &root.child, &cursor);
+    if (status == DREAMDB_OK) {
+        cursor.want = ddb_gc_want_page;
+        cursor.user = items;
+        while (status == DREAMDB_OK) {
+            status = ddb_page_cursor_next(ctx, &cursor, &leaf);
+            status = status == DREAMDB_OK ? ddb_gc_rows(ctx, items, leaf->rows, leaf->count) : status;
+            status = status == DREAMDB_OK ? ddb_gc_tick(ctx, items->gc, items->gc->inner.count + items->gc->leaves.keys) : status;
+        }
+        ddb_page_cursor_close(ctx, &cursor);
+    }
+    ddb_mem_arena_free(ctx, &arena);
+    return items->status < 0 ? items->status : status == DREAMDB_DONE ? DREAMDB_OK : status;
+}
+
+/* The class of a binding's Track: lineage names fields that the schema has no more, so the modality must do. */
+DDB_FN ddb_track_class ddb_gc_class(const ddb_binding *binding)
+{
+    static const struct { const char *start; ddb_track_class cls; } rows[] = {
+        { "embedding.", DDB_TRACK_SPATIAL }, { "image.", DDB_TRACK_ITEM }, { "audio.", DDB_TRACK_ITEM }, { "video.", DDB_TRACK_ITEM },
+        { "scalar.cat.", DDB_TRACK_BITMAP }, { "scalar.bool.", DDB_TRACK_BITMAP }, { "scalar.", DDB_TRACK_BTREE }
+    };
+    if (ddb_bytes_is(binding->kind, "constant")) {
+        return DDB_TRACK_CONSTANT;
+    }
+    for (size_t at = 0; at + 7 <= binding->modality.size; at++) {
+        if (memcmp(binding->modality.data + at, ".graph.", 7) == 0) {
+            return DDB_TRACK_OTHER;
+        }
+    }
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (ddb_bytes_starts(binding->modality, rows[i].start)) {
+            return rows[i].cls;
+        }
+    }
+    return DDB_TRACK_OTHER;
+}
+
+/* A Track of a form that room track keeps as it is.  A hot overlay names its shard, which is whole by itself, and the Track below it.
+   Arrays and graphs list objects that name no others. */
+DDB_FN dreamdb_status ddb_gc_foreign(ddb_ctx *ctx, ddb_gc *gc, ddb_buf *list, const ddb_binding *binding, const ddb_track *track)
+{
+    ddb_slice base;
+    ddb_cbor r;
+    bool graph = ddb_bytes_starts(binding->modality, "embedding.") && track->cls == DDB_TRACK_OTHER;
+    bool flat = track->raw_index.size > 0 && track->raw_index.data[0] >> 5 == DDB_CBOR_ARRAY;
+    dreamdb_status status = ddb_gc_leaves_in(ctx, gc, track->raw_index);
+    if (status < 0 || (flat && (graph || ddb_bytes_starts(binding->modality, "array.")))) {
+        return status;
+    }
+    if (ddb_bytes_is(track->algorithm, "hot-overlay-v1") && ddb_cbor_map_find(track->raw_index, "base_track", &base)) {
+        ddb_binding below = *binding;
+        ddb_cbor_open(&r, base);
+        if (ddb_addr_read(&r, &below.address)) {
+            ddb_bytes_put(list, &below, sizeof below);
+            return ddb_bytes_status(list);
+        }
+    }
+    return ddb_mem_fail_at(ctx, DREAMDB_ERR_UNSUPPORTED, track->path, "gc: field `%.*s` is of modality `%.*s`, whose Tracks this version "
+                           "cannot follow: nothing was removed", (int)binding->field.size, (const char *)binding->field.data,
+                           (int)binding->modality.size, (const char *)binding->modality.data);
+}
+
+DDB_FN dreamdb_status ddb_gc_track(ddb_ctx *ctx, ddb_gc *gc, ddb_buf *list, const ddb_binding *binding, const ddb_object_want *want)
+{
+    ddb_arena arena = {NULL, 0};
+    ddb_gc_items *items = ddb_mem_arena_new(ctx, &arena, ddb_gc_items, 1);
+    ddb_track track;
+    dreamdb_status status = !items ? DREAMDB_ERR_MEMORY : ddb_track_decode(ctx, &arena, ddb_gc_class(binding),
+        ddb_bytes_slice(want->object.data, want->object.size), want->path, &track);
+    if (status == DREAMDB_OK) {
+        items->gc = gc;
+        items->track = &track;
+        status = track.cls == DDB_TRACK_CONSTANT ? ddb_gc_leaf(ctx, gc, &track.constant)
+               : track.form == DDB_TRACK_INLINE ? ddb_gc_rows(ctx, items, track.rows, track.row_count)
+               : track.form == DDB_TRACK_UNKNOWN ? ddb_gc_foreign(ctx, gc, list, binding, &track) : ddb_gc_tree(ctx, items);
+        status = status < 0 ? status : ddb_gc_items_read(ctx, items);
+        ddb_mem_arena_free(ctx, &items->arena);
+    }
+    ddb_mem_arena_free(ctx, &arena);
+    return status;
+}
+
+/* The Tracks of the list (of ddb_binding, which may grow meanwhile) that were not met before. */
+DDB_FN dreamdb_status ddb_gc_tracks(ddb_ctx *ctx, ddb_gc *gc, ddb_buf *list)
+{
+    dreamdb_status status = ddb_bytes_status(list);
+    for (size_t at = 0; at < list->size && status == DREAMDB_OK;) {
+        ddb_object_want wants[DDB_GC_WAVE];
+        ddb_binding bindings[DDB_GC_WAVE];
+        ddb_arena arena = {NULL, 0};
+        size_t count = 0;
+        memset(wants, 0, sizeof wants);
+        for (; at < list->size && count < DDB_GC_WAVE && status == DREAMDB_OK; at += sizeof *bindings) {
+            ddb_binding *binding = bindings + count;
+            bool fresh = false;
+            memcpy(binding, list->data + at, sizeof *binding);
+            status = ddb_gc_enter(ctx, gc, &binding->address, DDB_GC_TRACK, &fresh);
+            if (status == DREAMDB_OK && fresh) {
+                char *folder = ddb_addr_folder(ctx, &arena, &binding->timeline, binding->modality, "track");
+                wants[count].path = folder ? ddb_addr_path(ctx, &arena, folder, &binding->address) : NULL;
+                wants[count].addr = binding->address;
+                wants[count].flags = DDB_OBJECT_METADATA;
+                status = wants[count].path ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+                count += status == DREAMDB_OK;
+            }
+        }
+        status = status == DREAMDB_OK && count > 0 ? ddb_object_get_many(ctx, gc->env, wants, count) : status;
+        bool got = status == DREAMDB_OK;
+        for (size_t i = 0; i < count && got; i++) {
+            status = status < 0 ? status : ddb_gc_track(ctx, gc, list, bindings + i, wants + i);
+            ddb_object_release(gc->env, &wants[i].object);
+        }
+        ddb_mem_arena_free(ctx, &arena);
+        status = status < 0 ? status : ddb_gc_tick(ctx, gc, gc->inner.count + gc->leaves.keys);
+    }
+    return status;
+}
+
+/* ---- Manifests ---- */
+
+typedef struct ddb_gc_tombs { ddb_gc *gc; ddb_ctx *ctx; dreamdb_status status; } ddb_gc_tombs;
+
+DDB_FN bool ddb_gc_want_tomb(void *user, const ddb_page_child *child)
+{
+    ddb_gc_tombs *tombs = (ddb_gc_tombs *)user;
+    bool fresh = false;
+    if (tombs->status == DREAMDB_OK) {
+        tombs->status = ddb_gc_visit(tombs->ctx, tombs->gc, &child->addr, DDB_GC_TOMB, &fresh);
+    }
+    return fresh && tombs->status == DREAMDB_OK;
+}
+
+/* The timeline that a head names: a head of another Timeline than the state's deletes nothing there, but its pages must stay, too. */
+DDB_FN dreamdb_status ddb_gc_tomb_timeline(ddb_ctx *ctx, ddb_gc *gc, const ddb_addr *head, ddb_addr *timeline)
+{
+    ddb_arena arena = {NULL, 0};
+    ddb_object object;
+    ddb_slice value;
+    ddb_cbor r;
+    char *path = ddb_addr_path(ctx, &arena, "tombstones", head);
+    dreamdb_status status = path ? ddb_object_get(ctx, gc->env, path, head, DDB_OBJECT_METADATA, &object) : DREAMDB_ERR_MEMORY;
+    if (status == DREAMDB_OK) {
+        ddb_slice bytes = ddb_bytes_slice(object.data, object.size);
+        if (ddb_cbor_valid(bytes) && ddb_cbor_map_find(bytes, "timeline", &value)) {
+            ddb_cbor_open(&r, value);
+            (void)ddb_addr_read(&r, timeline);
+        }
+        ddb_object_release(gc->env, &object);
+    }
+    ddb_mem_arena_free(ctx, &arena);
+    return status;
+}
+
+/* A head, its trees and all heads before it. */
+DDB_FN dreamdb_status ddb_gc_tomb(ddb_ctx *ctx, ddb_gc *gc, const ddb_addr *first, const ddb_addr *timeline)
+{
+    ddb_buf heads;
+    ddb_gc_tombs tombs = { gc, ctx, DREAMDB_OK };
+    dreamdb_status status = DREAMDB_OK;
+    ddb_bytes_init(&heads, ctx);
+    ddb_bytes_put(&heads, first, sizeof *first);
+    for (size_t at = 0; at < heads.size && status == DREAMDB_OK; at += sizeof *first) {
+        ddb_addr head, own = *timeline;
+        ddb_tomb *tomb = NULL;
+        bool fresh = false;
+        memcpy(&head, heads.data + at, sizeof head);
+        status = ddb_gc_visit(ctx, gc, &head, DDB_GC_TOMB, &fresh);
+        if (status < 0 || !fresh) {
+            continue;
+        }
+        status = ddb_gc_tomb_timeline(ctx, gc, &head, &own);
+        status = status < 0 ? status : ddb_tomb_open(ctx, gc->env, &head, &own, &tomb);
+        for (size_t i = 0; status == DREAMDB_OK && i < tomb->root_count; i++) {
+            ddb_page_visit visit;
+            memset(&visit, 0, sizeof visit);
+            visit.user = &tombs;
+            visit.want = ddb_gc_want_tomb;
+            if (ddb_gc_want_tomb(&tombs, tomb->roots + i)) {
+                status = ddb_page_gather(ctx, gc->env, &tomb->tree, tomb->roots + i, &visit);
+            }
+            status = tombs.status < 0 ? tombs.status : status;
+        }
+        for (size_t i = 1; status == DREAMDB_OK && i < tomb->head_count; i++) {
+            ddb_bytes_put(&heads, tomb->heads + i, sizeof *first);
+        }
+        status = status < 0 ? status : ddb_bytes_status(&heads);
+        ddb_tomb_close(ctx, tomb);
+    }
+    ddb_bytes_free(&heads);
+    return status;
+}
+
+/* Is this a place where the registry may name an object?  All of these are whole by themselves: a hot shard holds its rows, a text index
+   its postings, an index its centroids (whose ancestors are not needed). */
+DDB_FN bool ddb_gc_known(ddb_slice entry, ddb_slice member)
+{
+    static const char *const members[] = {
+        "algorithm", "spatial_index", "vector_compressor", "scalar_index_hash", "hot_shard", "text_index", "source_track", "item_type",
+        "kind", "object_kind", "graph_index"
+    };
+    if (ddb_bytes_is(entry, DDB_MANIFEST_SCHEMA) || ddb_bytes_starts(entry, "dreamdb.calibration.")
+        || ddb_bytes_is(entry, "dreamdb.balance") || ddb_bytes_is(entry, "dreamdb.recommendations")) {
+        return true;
+    }
+    for (size_t i = 0; i < sizeof members / sizeof members[0] && !ddb_bytes_starts(entry, "dreamdb."); i++) {
+        if (ddb_bytes_is(member, members[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Marks what one value of the registry names; an object of a kind not known here may name more, so it ends the run. */
+DDB_FN dreamdb_status ddb_gc_named(ddb_ctx *ctx, ddb_gc *gc, const char *path, ddb_slice entry, ddb_slice member, ddb_slice value)
+{
+    ddb_addr addr;
+    ddb_addr_shown shown;
+    size_t at = 0;
+    if (!ddb_gc_address_in(value, &at, &addr)) {
+        return DREAMDB_OK;
+    }
+    return ddb_gc_known(entry, member) ? ddb_gc_leaves_in(ctx, gc, value)
+        : ddb_mem_fail_at(ctx, DREAMDB_ERR_UNSUPPORTED, path, "gc: registry key `%s` names an object of a kind that this version does not "
+                          "know, so it cannot tell what else is needed: nothing was removed", ddb_addr_show(entry, &shown));
+}
+
+DDB_FN dreamdb_status ddb_gc_entry(ddb_ctx *ctx, ddb_gc *gc, const char *path, const ddb_manifest *m, const ddb_entry *entry)
+{
+    ddb_cbor r;
+    ddb_addr head;
+    ddb_slice value, member, previous = { NULL, 0 };
+    size_t count = 0;
+    dreamdb_status status = DREAMDB_OK;
+    if (ddb_bytes_is(entry->key, DDB_MANIFEST_TOMBSTONES)) {
+        ddb_cbor_open(&r, ddb_cbor_map_find(entry->value, "head", &value) ? value : entry->value);
+        return ddb_addr_read(&r, &head) && m->timeline_count > 0 ? ddb_gc_tomb(ctx, gc, &head, m->timelines)
+            : ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, "gc: the registry's `" DDB_MANIFEST_TOMBSTONES "` names no head");
+    }
+    ddb_cbor_open(&r, entry->value);
+    if (ddb_cbor_peek(&r) != DDB_CBOR_MAP || !ddb_cbor_read_map(&r, &count)) {
+        return ddb_gc_named(ctx, gc, path, entry->key, ddb_bytes_text(""), entry->value);
+    }
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        if (!ddb_cbor_next_key(&r, &member, &previous) || !ddb_cbor_skip(&r, &value)) {
+            return ddb_cbor_corrupt(ctx, &r, "registry", path);
+        }
+        status = ddb_gc_named(ctx, gc, path, entry->key, member, value);
+    }
+    return status;
+}
+
+/* Everything that one state reaches but its parents; outlined: Tracks and pages only. */
+DDB_FN dreamdb_status ddb_gc_manifest(ddb_ctx *ctx, ddb_gc *gc, const ddb_manifest *m, const char *path)
+{
+    ddb_buf list;
+    dreamdb_status status = DREAMDB_OK;
+    for (size_t i = 0; i < m->timeline_count && status == DREAMDB_OK; i++) {
+        status = ddb_gc_leaf(ctx, gc, m->timelines + i);
+    }
+    for (size_t i = 0; i < m->registry_count && status == DREAMDB_OK && !gc->outline; i++) {
+        status = ddb_gc_entry(ctx, gc, path, m, m->registry + i);
+    }
+    for (size_t i = 0; i < m->extra_count && status == DREAMDB_OK && !gc->outline; i++) {
+        status = ddb_gc_named(ctx, gc, path, m->extra[i].key, ddb_bytes_text(""), m->extra[i].value);
+    }
+    ddb_bytes_init(&list, ctx);
+    ddb_bytes_put(&list, m->active, m->active_count * sizeof *m->active);
+    if (!gc->outline) {                        /* the reference's gc follows them too, and stops where one is missing */
+        ddb_bytes_put(&list, m->lineage, m->lineage_count * sizeof *m->lineage);
+    }
+    status = status < 0 ? status : ddb_gc_tracks(ctx, gc, &list);
+    ddb_bytes_free(&list);
+    return status;
+}
+
+DDB_FN dreamdb_status ddb_gc_queue(ddb_gc *gc, const ddb_addr *addr, uint64_t depth, bool root)
+{
+    ddb_gc_state state;
+    memset(&state, 0, sizeof state);
+    state.addr = *addr;
+    state.depth = depth;
+    state.root = root;
+    ddb_bytes_put(&gc->queue, &state, sizeof state);
+    return ddb_bytes_status(&gc->queue);
+}
+
+/* A state that was read: its parents wait, if they are to be kept too, and a branch's tip is noted. */
+DDB_FN dreamdb_status ddb_gc_state_take(ddb_ctx *ctx, ddb_gc *gc, const ddb_gc_state *state, const ddb_object_want *want)
+{
+    ddb_arena arena = {NULL, 0};
+    ddb_manifest m;
+    dreamdb_status status = ddb_manifest_decode(ctx, &arena, ddb_bytes_slice(want->object.data, want->object.size), want->path, &m);
+    for (size_t i = 0; status == DREAMDB_OK && i < m.parent_count && state->depth < UINT64_MAX - 1; i++) {
+        bool young = gc->young.count > 0 && ddb_coll_map_get(&gc->young, m.parents[i].bytes);
+        if (state->depth + 1 < gc->desc.keep_manifests || young) {
+            status = ddb_gc_queue(gc, m.parents + i, state->depth + 1, false);
+        }
+    }
+    if (status == DREAMDB_OK && state->root && state->depth == 0 && m.timeline_count > 0) {
+        ddb_gc_tip tip;
+        tip.addr = state->addr;
+        tip.timeline = m.timelines[0];
+        ddb_bytes_put(&gc->tips, &tip, sizeof tip);
+        status = ddb_bytes_status(&gc->tips);
+    }
+    gc->report->manifests++;
+    status = status < 0 ? status : ddb_gc_manifest(ctx, gc, &m, want->path);
+    ddb_mem_arena_free(ctx, &arena);
+    return status;
+}
+
+/* Marks the states of the queue, newest first over all parents, each once.  A parent that is gone was beyond an earlier window: a
+   boundary, not a gap; a ref's own state must be there. */
+DDB_FN dreamdb_status ddb_gc_states(ddb_ctx *ctx, ddb_gc *gc)
+{
+    dreamdb_status status = DREAMDB_OK;
+    for (size_t at = 0; at < gc->queue.size && status == DREAMDB_OK;) {
+        ddb_object_want wants[DDB_GC_WAVE];
+        ddb_gc_state states[DDB_GC_WAVE];
+        ddb_arena arena = {NULL, 0};
+        size_t count = 0;
+        memset(wants, 0, sizeof wants);
+        for (; at < gc->queue.size && count < DDB_GC_WAVE && status == DREAMDB_OK; at += sizeof *states) {
+            bool fresh = false;
+            memcpy(states + count, gc->queue.data + at, sizeof *states);
+            status = ddb_gc_visit(ctx, gc, &states[count].addr, DDB_GC_MANIFEST, &fresh);
+            if (status == DREAMDB_OK && fresh) {
+                wants[count].path = ddb_addr_path(ctx, &arena, "manifests", &states[count].addr);
+                wants[count].addr = states[count].addr;
+                wants[count].flags = DDB_OBJECT_METADATA;
+                status = wants[count].path ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+                count += status == DREAMDB_OK;
+            }
+        }
+        status = status == DREAMDB_OK && count > 0 ? ddb_object_get_each(ctx, gc->env, wants, count) : status;
+        bool got = status == DREAMDB_OK;
+        for (size_t i = 0; i < count && got; i++) {
+            if (status == DREAMDB_OK && wants[i].status < 0 && (wants[i].status != DREAMDB_ERR_NOT_FOUND || states[i].root)) {
+                status = ddb_object_explain(ctx, gc->env, wants + i);
+            } else if (status == DREAMDB_OK && wants[i].status == DREAMDB_OK) {
+                status = ddb_gc_state_take(ctx, gc, states + i, wants + i);
+            }
+            if (wants[i].object.data) {
+                ddb_object_release(gc->env, &wants[i].object);
+            }
+        }
+        ddb_mem_arena_free(ctx, &arena);
+    }
+    ddb_bytes_clear(&gc->queue);
+    return status;
+}
+
+/* ---- Roots ---- */
+
+/* A file under refs/ whose name is none: nobody can say what it keeps. */
+DDB_FN int ddb_gc_note_ref(void *user, const char *path, const dreamdb_stat *stat)
+{
+    ddb_gc *gc = (ddb_gc *)user;
+    (void)stat;
+    if (!ddb_addr_ref_valid(ddb_bytes_text(path + 5))) {
+        gc->status = ddb_mem_fail_at(gc->ctx, DREAMDB_ERR_CORRUPT, path, "gc: %s is no name of a ref, so what it keeps cannot be known: "
+                                     "remove or rename it; nothing was removed", path);
+    }
+    return gc->status;
+}
+
+/* Marks what every ref reaches that was not marked yet; added: how many refs that are. */
+DDB_FN dreamdb_status ddb_gc_roots(ddb_ctx *ctx, ddb_gc *gc, size_t *added)
+{
+    ddb_arena arena = {NULL, 0};
+    ddb_ref_entry *refs = NULL;
+    size_t count = 0;
+    *added = 0;
+    dreamdb_status status = ddb_gc_list(ctx, gc, "refs/", ddb_gc_note_ref);
+    status = status < 0 ? status : ddb_ref_list(ctx, gc->env, &arena, &refs, &count);
+    for (size_t i = 0; i < 2 * count && status == DREAMDB_OK; i++) {           /* branches first: a snapshot on the way ends no walk */
+        const ddb_ref_entry *ref = refs + i % count;
+        status = i == count ? ddb_gc_states(ctx, gc) : DREAMDB_OK;
+        if (status < 0 || ref->is_tag != (i >= count)) {
+            continue;
+        }
+        if (ref->bad) {
+            status = ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, (const char *)ref->name.data - 5, "gc: refs/%s is malformed, so what it "
+                                     "keeps cannot be known: nothing was removed", (const char *)ref->name.data);
+            break;
+        }
+        const uint64_t *bits = gc->inner.count > 0 ? ddb_coll_map_get(&gc->inner, ref->address.bytes) : NULL;
+        if (!bits || !(*bits & DDB_GC_MANIFEST)) {
+            status = ddb_gc_queue(gc, &ref->address, ref->is_tag ? UINT64_MAX - 1 : 0, true);
+            ++*added;
+        }
+    }
+    gc->report->refs = count;
+    status = status < 0 ? status : ddb_gc_states(ctx, gc);
+    if (status == DREAMDB_OK && count == 0) {
+        status = ddb_mem_fail_at(ctx, DREAMDB_ERR_NOT_FOUND, "refs/", "gc: the store has no ref, so everything in it would go: nothing was "
+                                 "removed; a store that is not needed any more can be deleted as a whole");
+    }
+    ddb_mem_arena_free(ctx, &arena);
+    return status;
+}
+
+/* ---- What a later merge of two branches reads ---- */
+
+/* Notes the Manifests between two tips and their best common ancestors.  Where there is none, or an earlier run took it, nothing helps. */
+DDB_FN dreamdb_status ddb_gc_pair(ddb_ctx *ctx, ddb_gc *gc, ddb_merge_history *history, const ddb_gc_tip *a, const ddb_gc_tip *b)
+{
+    ddb_arena arena = {NULL, 0};
+    ddb_addr *bases = NULL;
+    size_t list[2] = { 0, 0 }, count = 0, unread = 0;
+    dreamdb_error why;
+    ddb_ctx own = ddb_mem_fork(ctx, &why);
+    for (size_t i = 0; i < history->count; i++) {
+        history->nodes[i].popped = false;
+    }
+    dreamdb_status status = ddb_merge_meet(&own, history, &a->addr, list);
+    status = status < 0 ? status : ddb_merge_meet(&own, history, &b->addr, list + 1);
+    size_t ours = list[0], theirs = list[1];
+    for (size_t i = 0; i < 2; i++) {
+        size_t node = i == 0 ? ours : theirs;
+        list[unread] = node;
+        unread += !history->nodes[node].loaded;
+    }
+    status = status < 0 ? status : ddb_merge_load(&own, history, list, unread);
+    status = status < 0 ? status : ddb_merge_bases(&own, &arena, history, ours, theirs, &bases, &count);
+    for (size_t i = 0; i < history->count && status == DREAMDB_OK && count > 0; i++) {
+        const uint64_t *bits = ddb_coll_map_get(&gc->inner, history->nodes[i].addr.bytes);
+        if (history->nodes[i].popped && !(bits && (*bits & (DDB_GC_MANIFEST | DDB_GC_LINK)))) {
+            bool fresh = false;
+            status = ddb_gc_visit(&own, gc, &history->nodes[i].addr, DDB_GC_LINK, &fresh);
+            gc->report->links++;
+        }
+    }
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        const uint64_t *bits = ddb_coll_map_get(&gc->inner, bases[i].bytes);
+        if (!bits || !(*bits & DDB_GC_MANIFEST)) {
+            ddb_bytes_put(&gc->bases, bases + i, sizeof *bases);
+            status = ddb_bytes_status(&gc->bases);
+        }
+    }
+    ddb_mem_arena_free(ctx, &arena);
+    return status == DREAMDB_OK || status == DREAMDB_ERR_NOT_FOUND ? DREAMDB_OK : ddb_mem_adopt(ctx, &why);
+}
+
+DDB_FN dreamdb_status ddb_gc_links(ddb_ctx *ctx, ddb_gc *gc)
+{
+    ddb_merge_history history;
+    const ddb_gc_tip *tips = (const ddb_gc_tip *)(const void *)gc->tips.data;
+    size_t count = gc->tips.size / sizeof *tips;
+    dreamdb_status status = DREAMDB_OK;
+    memset(&history, 0, sizeof history);
+    history.env = gc->env;
+    history.places.key_size = sizeof(ddb_addr);
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        for (size_t j = i + 1; j < count && status == DREAMDB_OK; j++) {
+            if (ddb_addr_equal(&tips[i].timeline, &tips[j].timeline)) {        /* of another dataset: no common ancestor */
+                status = ddb_gc_pair(ctx, gc, &history, tips + i, tips + j);
+                status = status < 0 ? status : ddb_gc_tick(ctx, gc, gc->inner.count + gc->leaves.keys);
+            }
+        }
+    }
+    ddb_merge_history_free(ctx, &history);
+    return status;
+}
+
+/* The bases that no kept state is: of these a merge reads Manifest, Tracks and pages. */
+DDB_FN dreamdb_status ddb_gc_outlines(ddb_ctx *ctx, ddb_gc *gc)
+{
+    dreamdb_status status = DREAMDB_OK;
+    gc->outline = true;
+    for (size_t at = 0; at < gc->bases.size && status == DREAMDB_OK; at += sizeof(ddb_addr)) {
+        ddb_arena arena = {NULL, 0};
+        ddb_object object;
+        ddb_manifest m;
+        ddb_addr base;
+        bool fresh = false;
+        memcpy(&base, gc->bases.data + at, sizeof base);
+        status = ddb_gc_visit(ctx, gc, &base, DDB_GC_OUTLINE, &fresh);
+        if (status < 0 || !fresh) {
+            continue;
+        }
+        gc->report->bases++;
+        char *path = ddb_addr_path(ctx, &arena, "manifests", &base);
+        status = path ? ddb_object_get(ctx, gc->env, path, &base, DDB_OBJECT_METADATA, &object) : DREAMDB_ERR_MEMORY;
+        if (status == DREAMDB_OK) {
+            status = ddb_manifest_decode(ctx, &arena, ddb_bytes_slice(object.data, object.size), path, &m);
+            status = status < 0 ? status : ddb_gc_manifest(ctx, gc, &m, path);
+            ddb_object_release(gc->env, &object);
+        }
+        ddb_mem_arena_free(ctx, &arena);
+    }
+    gc->outline = false;
+    return status;
+}
+
+/* ---- Mark ---- */
+
+DDB_FN bool ddb_gc_is_young(const ddb_gc *gc, uint64_t modified_ns)
+{
+    if (gc->desc.keep_since_ns == DREAMDB_GC_NO_AGE) {
+        return false;
+    }
+    return modified_ns == 0 || modified_ns >= gc->clock || gc->clock - modified_ns < gc->desc.keep_since_ns;
+}
+
+/* The address that ends a path. */
+DDB_FN bool ddb_gc_address_of(const char *path, ddb_addr *out)
+{
+    const char *name = strrchr(path, '/');
+    return name && ddb_addr_parse(ddb_bytes_text(name + 1), out);
+}
+
+DDB_FN int ddb_gc_note_young(void *user, const char *path, const dreamdb_stat *stat)
+{
+    ddb_gc *gc = (ddb_gc *)user;
+    ddb_addr addr;
+    if (ddb_gc_address_of(path, &addr) && ddb_gc_is_young(gc, stat->modified_ns)) {
+        gc->status = ddb_coll_map_put(gc->ctx, &gc->young, addr.bytes, 1, NULL, NULL);
+    }
+    return gc->status;
+}
+
+/* Marks everything; at the end the refs are read again, until none has moved to a state that was not met. */
+DDB_FN dreamdb_status ddb_gc_mark(ddb_ctx *ctx, ddb_gc *gc)
+{
+    size_t added = 1;
+    dreamdb_status status = DREAMDB_OK;
+    gc->young.key_size = sizeof(ddb_addr);
+    if (gc->desc.keep_since_ns != DREAMDB_GC_NO_AGE) {
+        status = ddb_gc_list(ctx, gc, "manifests/", ddb_gc_note_young);
+    }
+    for (size_t i = 0; i < DDB_GC_ROUNDS && added > 0 && status == DREAMDB_OK; i++) {
+        status = ddb_gc_roots(ctx, gc, &added);
+        status = status == DREAMDB_OK && added > 0 ? ddb_gc_links(ctx, gc) : status;
+        status = status == DREAMDB_OK && added > 0 ? ddb_gc_outlines(ctx, gc) : status;
+    }
+    gc->report->marked = gc->inner.count + gc->leaves.keys;
+    return status;
+}
+
+/* ---- Sweep ---- */
+
+/* Is this a place of the format's objects?  Other names that end in an address are somebody else's, or of a later version. */
+DDB_FN bool ddb_gc_is_object(const char *path, ddb_addr *out)
+{
+    static const char *const folders[] = {
+        "manifests", "genesis", "spatial-index", "scalar-index", "vector-compressor", "graph-index", "tombstones", "bao-outboard"
+    };
+    const char *slash = strchr(path, '/');
+    size_t size = slash ? (size_t)(slash - path) : 0;
+    ddb_addr timeline;
+    if (!slash || !ddb_gc_address_of(path, out)) {
+        return false;
+    }
+    for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
+        if (strlen(folders[i]) == size && memcmp(path, folders[i], size) == 0) {
+            return strchr(slash + 1, '/') == NULL;
+        }
+    }
+    return ddb_addr_parse(ddb_bytes_slice(path, size), &timeline) && strchr(slash + 1, '/') != NULL;
+}
+
+DDB_FN void ddb_gc_forget(ddb_ctx *ctx, ddb_gc *gc)
+{
+    gc->count = 0;
+    ddb_mem_arena_free(ctx, &gc->paths);
+}
+
+/* Removes what was listed.  What waited too long stays for the next run: a writer that found it there may have stopped waiting. */
+DDB_FN dreamdb_status ddb_gc_remove(ddb_ctx *ctx, ddb_gc *gc)
+{
+    dreamdb_gc_report *report = gc->report;
+    dreamdb_status status = ddb_gc_tick(ctx, gc, report->listed);
+    uint64_t now = ddb_port_now_ns();
+    bool late = !gc->desc.writers_paused && (now < gc->first || now - gc->first > DDB_GC_DEADLINE);
+    for (size_t i = 0; i < gc->count && status == DREAMDB_OK && gc->desc.each && !late; i++) {
+        if (gc->desc.each(gc->desc.each_user, gc->found + i)) {
+            status = ddb_mem_fail(ctx, DREAMDB_ERR_CANCELLED, "gc: stopped by the caller");
+        }
+    }
+    if (status == DREAMDB_OK && late) {
+        report->late += gc->count;
+    } else if (status == DREAMDB_OK && !gc->desc.dry_run) {
+        status = ddb_object_batch(ctx, gc->env, gc->ops, gc->count);
+    }
+    for (size_t i = 0; i < gc->count && status == DREAMDB_OK && !late; i++) {
+        if (gc->ops[i].status < 0) {
+            status = ddb_store_fail(ctx, &gc->env->store, gc->ops[i].status, "removal of", gc->ops[i].path);
+        } else {
+            report->deleted++;
+            report->deleted_bytes += gc->found[i].size;
+        }
+    }
+    ddb_gc_forget(ctx, gc);
+    return status;
+}
+
+DDB_FN dreamdb_status ddb_gc_condemn(ddb_ctx *ctx, ddb_gc *gc, const char *path, const dreamdb_stat *stat)
+{
+    dreamdb_io *op = gc->ops + gc->count;
+    dreamdb_gc_object *object = gc->found + gc->count;
+    memset(op, 0, sizeof *op);
+    op->kind = DREAMDB_IO_REMOVE;
+    op->path = object->path = ddb_mem_arena_copy(ctx, &gc->paths, path, strlen(path));
+    object->size = stat->size;
+    object->modified_ns = stat->modified_ns;
+    if (!op->path) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    gc->first = gc->count == 0 ? ddb_port_now_ns() : gc->first;
+    return ++gc->count == DDB_GC_REMOVE ? ddb_gc_remove(ctx, gc) : DREAMDB_OK;
+}
+
+/* One path of the store. */
+DDB_FN int ddb_gc_judge(void *user, const char *path, const dreamdb_stat *stat)
+{
+    ddb_gc *gc = (ddb_gc *)user;
+    dreamdb_gc_report *report = gc->report;
+    ddb_addr addr;
+    bool object = ddb_gc_is_object(path, &addr), counts = gc->again;
+    report->listed += counts;
+    report->others += counts && !object;
+    if (object && !ddb_gc_lives(gc, &addr)) {
+        if (ddb_gc_is_young(gc, stat->modified_ns)) {
+            report->young += counts;
+            report->young_bytes += counts ? stat->size : 0;
+        } else {
+            report->listed += !counts;         /* it is gone before the second listing */
+            gc->status = ddb_gc_condemn(gc->ctx, gc, path, stat);
+        }
+    }
+    if (gc->status == DREAMDB_OK && gc->count > 0 && ddb_port_now_ns() - gc->first > DDB_GC_DEADLINE / 3) {
+        gc->status = ddb_gc_remove(gc->ctx, gc);                   /* live ones can be far between dead ones */
+    } else if (gc->status == DREAMDB_OK && report->listed % 4096 == 0) {
+        gc->status = ddb_gc_tick(gc->ctx, gc, report->listed);
+    }
+    return gc->status;
+}
+
+/* Manifests first: whatever happens then, no Manifest is left that names what is gone. */
+DDB_FN dreamdb_status ddb_gc_sweep(ddb_ctx *ctx, ddb_gc *gc)
+{
+    dreamdb_status status = DREAMDB_OK;
+    if (!gc->desc.dry_run) {
+        status = ddb_gc_list(ctx, gc, "manifests/", ddb_gc_judge);
+        status = status == DREAMDB_OK && gc->count > 0 ? ddb_gc_remove(ctx, gc) : status;
+        status = status == DREAMDB_OK ? ddb_object_sync(ctx, gc->env) : status;
+    }
+    gc->again = true;
+    status = status < 0 ? status : ddb_gc_list(ctx, gc, "", ddb_gc_judge);
+    status = status == DREAMDB_OK && gc->count > 0 ? ddb_gc_remove(ctx, gc) : status;
+    ddb_gc_forget(ctx, gc);
+    return status;
+}
+
+/* ---- The verb ---- */
+
+DDB_FN dreamdb_status ddb_gc_check(ddb_ctx *ctx, const ddb_gc *gc)
+{
+    const uint64_t hour = 3600 * DDB_GC_SECOND;
+    if ((gc->desc.keep_since_ns < hour || gc->desc.keep_since_ns == DREAMDB_GC_NO_AGE) && !gc->desc.writers_paused && !gc->desc.dry_run) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "gc: keep_since under one hour would take objects of writers at work: pause them "
+                            "and say so (writers_paused)");
+    }
+    if (!gc->desc.dry_run && (gc->env->store.flags & (uint32_t)DREAMDB_STORE_READ_ONLY)) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "gc: the store is read-only; a dry run is possible");
+    }
+    return DREAMDB_OK;
+}
+
+DDB_FN dreamdb_status ddb_gc_run(ddb_ctx *ctx, ddb_env *env, const dreamdb_gc_desc *desc, dreamdb_gc_report *report)
+{
+    ddb_gc *gc = ddb_mem_new(ctx, ddb_gc, 1);
+    if (!gc) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    gc->env = env;
+    gc->report = report;
+    if (desc) {
+        gc->desc = *desc;
+    }
+    gc->desc.keep_manifests = gc->desc.keep_manifests > 0 ? gc->desc.keep_manifests : 100;
+    gc->desc.keep_since_ns = gc->desc.keep_since_ns > 0 ? gc->desc.keep_since_ns : 24 * 3600 * DDB_GC_SECOND;
+    ddb_bytes_init(&gc->queue, ctx);
+    ddb_bytes_init(&gc->tips, ctx);
+    ddb_bytes_init(&gc->bases, ctx);
+    dreamdb_status status = ddb_gc_check(ctx, gc);
+    if (status == DREAMDB_OK) {
+        status = ddb_gc_begin(ctx, gc);
+        status = status < 0 ? status : ddb_gc_mark(ctx, gc);
+        status = status < 0 ? status : ddb_gc_sweep(ctx, gc);
+        status = ddb_gc_end(ctx, gc, status);
+    }
+    ddb_bytes_free(&gc->queue);
+    ddb_bytes_free(&gc->tips);
+    ddb_bytes_free(&gc->bases);
+    ddb_coll_map_free(ctx, &gc->inner);
+    ddb_coll_map_free(ctx, &gc->young);
+    ddb_coll_map_free(ctx, &gc->items);
+    ddb_gc_filter_free(ctx, &gc->leaves);
+    ddb_mem_arena_free(ctx, &gc->arena);
+    ddb_mem_arena_free(ctx, &gc->paths);
+    ddb_mem_drop(ctx, gc, ddb_gc, 1);
+    return status;
+}
+
+/* ==== ROOM 42 api | prefix ddb_api_ | uses port mem bytes cpu hash addr object ref view write scan erase merge compact query check gc ==== */
 /* The public functions: check the arguments, call one room.  Nothing else lives here. */
 
 /* The allocator of a config, or libc. */
@@ -33135,6 +34379,28 @@ DREAMDB_API dreamdb_status dreamdb_snapshot_stats(dreamdb_snapshot *snapshot, co
 {
     DDB_API_BEGIN(snapshot ? snapshot->db : NULL, out, "dreamdb_snapshot_stats");
     return ddb_check_stats(&ctx, snapshot, out);
+}
+
+DREAMDB_API dreamdb_status dreamdb_gc(const dreamdb_config *config, const dreamdb_gc_desc *desc, dreamdb_gc_report *report,
+                                      dreamdb_error *error)
+{
+    ddb_ctx ctx;
+    ddb_env *env = NULL;
+    dreamdb_config inner;
+    dreamdb_gc_report unused;
+    dreamdb_gc_report *out = report ? report : &unused;
+    memset(out, 0, sizeof *out);
+    memset(&inner, 0, sizeof inner);
+    if (config) {
+        inner = *config;
+        inner.cache_bytes = config->cache_bytes > 0 && config->cache_bytes < DDB_GC_CACHE ? config->cache_bytes : DDB_GC_CACHE;
+    }
+    dreamdb_status status = ddb_api_env(&ctx, &inner, error, &env);
+    if (status == DREAMDB_OK) {
+        status = ddb_gc_run(&ctx, env, desc, out);
+        ddb_object_env_close(&ctx, env);
+    }
+    return status;
 }
 
 DREAMDB_API const char *dreamdb_status_name(dreamdb_status status)
