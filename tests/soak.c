@@ -42,7 +42,7 @@ static void perform(size_t verb, branch *b, branch *c)
     case 4: merge(b, c, DREAMDB_MERGE_UNION); break;
     case 5: merge(b, branches, DREAMDB_MERGE_FAST_FORWARD); break;
     case 6: compact(b, draw(2) ? NULL : names[draw(FIELDS)]); break;
-    case 7: if (b->db) { collect(); } break;
+    case 7: if (b->db) { collect(option.keep); } break;
     default: keep_month(); break;
     }
 }
@@ -109,6 +109,7 @@ static void trial(void)
     (void)fflush(stdout);
     pid_t child = fork();
     if (child == 0) {
+        checks_failed = 0;
         b->db = open_branch(b->name);
         perform(verb, b, branches + other);
         _exit(checks_failed != 0);

@@ -32,7 +32,7 @@ static void day(void)
     for (size_t b = 1; b < BRANCHES; b++) {
         if (b < WRITERS || today % 7 == 5) { merge(branches + b, trunk, DREAMDB_MERGE_FAST_FORWARD); }   /* the last one lags a week behind */
     }
-    if (today % 7 == 6) { collect(); }
+    if (today % 7 == 6) { collect(option.keep); }
     clock_ns += UINT64_C(86400000000000);
 }
 
@@ -43,7 +43,7 @@ static void month_end(const dreamdb_fault *before, month *m, double seconds)
     m->gets = (double)(count.gets - before->gets) / MONTH; m->puts = (double)(count.puts - before->puts) / MONTH;
     m->read = (double)(count.bytes_read - before->bytes_read) / MONTH; m->written = (double)(count.bytes_written - before->bytes_written) / MONTH;
     keep_month();
-    collect();
+    collect(1);
     for (size_t b = 0; b < BRANCHES; b++) { check_state(branches[b].db, NULL, &branches[b].rows, 1); }
     for (size_t k = 0; k < kept_count; k++) {
         char at[40];
@@ -108,7 +108,7 @@ static void run_commits(void)
         today = i / 1000;
         append(branches, 1);
         if (i % 500 == 0) { compact(branches, NULL); }
-        if (i % 5000 == 0) { collect(); }
+        if (i % 5000 == 0) { collect(option.keep); }
         if (i % every == 0) {
             last = (double)(count.bytes_written - before.bytes_written) / (double)every;
             if (i / every == 3) { third = last; }

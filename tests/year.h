@@ -277,12 +277,12 @@ static void compact(branch *b, const char *field)
 }
 
 /* The days are not the machine's, so ages say nothing here, and nobody writes meanwhile. */
-static void collect(void)
+static void collect(uint64_t keep)
 {
     dreamdb_config config = config_of(&store);
     dreamdb_gc_desc desc;
     memset(&desc, 0, sizeof desc);
-    desc.keep_manifests = option.keep;
+    desc.keep_manifests = keep;
     desc.keep_since_ns = DREAMDB_GC_NO_AGE;
     desc.writers_paused = 1;
     must(dreamdb_gc(&config, &desc, NULL, &error), "gc");
