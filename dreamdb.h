@@ -31919,11 +31919,10 @@ typedef struct ddb_gc {
     ddb_buf              queue;                /* of ddb_gc_state: full marks */
     ddb_buf              tips;                 /* of ddb_gc_tip */
     ddb_buf              bases;                /* of ddb_addr */
-    ddb_arena            arena;                /* of the flag's path */
     bool                 outline;              /* rows are not followed now */
     uint64_t             clock;                /* of the store, when the run began */
-    char                *flag;                 /* NULL: a dry run */
-    uint64_t             flagged;              /* when it was written last, by this machine's clock */
+    char                 flags[2][64];         /* the last two; a dry run has none */
+    uint64_t             raised, flagged;      /* how many there were; when the last was written, by this machine's clock */
     /* the sweep */
     ddb_ctx             *ctx;
     ddb_arena            paths;
@@ -32008,28 +32007,36 @@ DDB_FN dreamdb_status ddb_gc_leaves_in(ddb_ctx *ctx, ddb_gc *gc, ddb_slice item)
 
 /* ---- The flag that writers look for ---- */
 
+/* Raises a new flag, then takes down the one before: there is one at any time, and no path is written twice (which needs a lock file). */
 DDB_FN dreamdb_status ddb_gc_flag(ddb_ctx *ctx, ddb_gc *gc)
 {
-    dreamdb_io op;
-    if (!gc->flag) {
+    dreamdb_io ops[2];
+    if (gc->desc.dry_run) {
         return DREAMDB_OK;
     }
-    memset(&op, 0, sizeof op);
-    op.kind = DREAMDB_IO_PUT;
-    op.path = gc->flag;
-    op.data = "dreamdb gc\n";
-    op.size = 11;
-    dreamdb_status status = ddb_object_batch(ctx, gc->env, &op, 1);
-    status = status == DREAMDB_OK && op.status < 0 ? ddb_store_fail(ctx, &gc->env->store, op.status, "write of", gc->flag) : status;
-    gc->flagged = ddb_port_now_ns();
-    return status;
+    memset(ops, 0, sizeof ops);
+    ops[1].kind = DREAMDB_IO_REMOVE;
+    ops[1].path = gc->flags[gc->raised & 1];
+    bool second = gc->raised > 0;
+    char *flag = gc->flags[++gc->raised & 1];
+    gc->flagged = ddb_port_now_ns();             /* in the name too: config.random may be the same in each run */
+    (void)snprintf(flag, sizeof gc->flags[0], DDB_OBJECT_GC_FLAGS "%016llx-%llu", (unsigned long long)gc->leaves.salt,
+                   (unsigned long long)gc->flagged);
+    ops[0].kind = DREAMDB_IO_PUT;
+    ops[0].path = flag;
+    ops[0].data = "dreamdb gc\n";
+    ops[0].size = 11;
+    ops[0].condition.kind = DREAMDB_PUT_IF_ABSENT;
+    dreamdb_status status = ddb_object_batch(ctx, gc->env, ops, 1);
+    status = status == DREAMDB_OK && ops[0].status < 0 ? ddb_store_fail(ctx, &gc->env->store, ops[0].status, "write of", flag) : status;
+    return status == DREAMDB_OK && second ? ddb_object_batch(ctx, gc->env, ops + 1, 1) : status;
 }
 
 /* Progress, and now and then a fresh flag. */
 DDB_FN dreamdb_status ddb_gc_tick(ddb_ctx *ctx, ddb_gc *gc, uint64_t done)
 {
     uint64_t now = ddb_port_now_ns();
-    dreamdb_status status = gc->flag && (now < gc->flagged || now - gc->flagged > DDB_GC_FRESH) ? ddb_gc_flag(ctx, gc) : DREAMDB_OK;
+    dreamdb_status status = gc->raised > 0 && (now < gc->flagged || now - gc->flagged > DDB_GC_FRESH) ? ddb_gc_flag(ctx, gc) : DREAMDB_OK;
     return status < 0 ? status : ddb_object_progress(ctx, gc->env, "gc", done, 0, "objects");
 }
 
@@ -32037,7 +32044,7 @@ DDB_FN dreamdb_status ddb_gc_tick(ddb_ctx *ctx, ddb_gc *gc, uint64_t done)
 DDB_FN int ddb_gc_note_flag(void *user, const char *path, const dreamdb_stat *stat)
 {
     ddb_gc *gc = (ddb_gc *)user;
-    if (gc->count < DDB_GC_REMOVE && strcmp(path, gc->flag) != 0 && stat->modified_ns < gc->clock
+    if (gc->count < DDB_GC_REMOVE && strcmp(path, gc->flags[gc->raised & 1]) != 0 && stat->modified_ns < gc->clock
         && gc->clock - stat->modified_ns > DDB_OBJECT_GC_STALE) {
         memset(gc->ops + gc->count, 0, sizeof *gc->ops);
         gc->ops[gc->count].kind = DREAMDB_IO_REMOVE;
@@ -32067,19 +32074,13 @@ DDB_FN dreamdb_status ddb_gc_begin(ddb_ctx *ctx, ddb_gc *gc)
     if (status < 0 || gc->desc.dry_run) {
         return status;
     }
-    char *flag = (char *)ddb_mem_arena_alloc(ctx, &gc->arena, 64);
-    if (!flag) {
-        return DREAMDB_ERR_MEMORY;
-    }
-    (void)snprintf(flag, 64, DDB_OBJECT_GC_FLAGS "%016llx", (unsigned long long)ddb_bytes_le64(name));
-    gc->flag = flag;
     status = ddb_gc_flag(ctx, gc);
     memset(&op, 0, sizeof op);
     op.kind = DREAMDB_IO_STAT;
-    op.path = flag;
+    op.path = gc->flags[gc->raised & 1];
     status = status < 0 ? status : ddb_object_batch(ctx, gc->env, &op, 1);
     if (status == DREAMDB_OK && op.status < 0) {
-        status = ddb_store_fail(ctx, &gc->env->store, op.status, "stat of", flag);
+        status = ddb_store_fail(ctx, &gc->env->store, op.status, "stat of", op.path);
     }
     gc->clock = status == DREAMDB_OK && op.stat.modified_ns > 0 ? op.stat.modified_ns : gc->clock;
     status = status < 0 ? status : ddb_gc_list(ctx, gc, DDB_OBJECT_GC_FLAGS, ddb_gc_note_flag);
@@ -32095,15 +32096,15 @@ DDB_FN dreamdb_status ddb_gc_end(ddb_ctx *ctx, ddb_gc *gc, dreamdb_status status
     dreamdb_error quiet;
     ddb_ctx own = ddb_mem_fork(ctx, &quiet);
     dreamdb_io op;
-    if (!gc->flag) {
+    if (gc->raised == 0) {
         return status;
     }
     memset(&op, 0, sizeof op);
     op.kind = DREAMDB_IO_REMOVE;
-    op.path = gc->flag;
+    op.path = gc->flags[gc->raised & 1];
     dreamdb_status end = ddb_object_batch(&own, gc->env, &op, 1);
     if (end == DREAMDB_OK && op.status < 0) {
-        end = ddb_store_fail(&own, &gc->env->store, op.status, "removal of", gc->flag);
+        end = ddb_store_fail(&own, &gc->env->store, op.status, "removal of", op.path);
     }
     return status == DREAMDB_OK && end < 0 ? ddb_mem_adopt(ctx, &quiet) : status;
 }
@@ -32968,7 +32969,6 @@ DDB_FN dreamdb_status ddb_gc_run(ddb_ctx *ctx, ddb_env *env, const dreamdb_gc_de
     ddb_coll_map_free(ctx, &gc->outlines);
     ddb_coll_map_free(ctx, &gc->items);
     ddb_gc_filter_free(ctx, &gc->leaves);
-    ddb_mem_arena_free(ctx, &gc->arena);
     ddb_mem_arena_free(ctx, &gc->paths);
     ddb_mem_drop(ctx, gc, ddb_gc, 1);
     return status;

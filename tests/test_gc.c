@@ -642,7 +642,7 @@ static void the_filter(void)
     CHECK(!data_path("/0000000000000000/", 0)[0] && data_path("/track/", 0)[0]);
     ddb_bytes_free(&gc.queue); ddb_bytes_free(&gc.tips); ddb_bytes_free(&gc.bases);
     ddb_coll_map_free(ctx, &gc.inner); ddb_coll_map_free(ctx, &gc.young); ddb_coll_map_free(ctx, &gc.items); ddb_coll_map_free(ctx, &gc.outlines);
-    ddb_mem_arena_free(ctx, &gc.arena); ddb_mem_arena_free(ctx, &gc.paths);
+    ddb_mem_arena_free(ctx, &gc.paths);
     ddb_object_env_close(ctx, env);
     data_close();
     stop_make(tips);
