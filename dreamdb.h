@@ -10575,7 +10575,7 @@ enum { DDB_OBJECT_KEY = DREAMDB_ADDRESS_SIZE + 1, DDB_OBJECT_KEY_GOOD = 'v', DDB
        DDB_OBJECT_STREAM = 64 << 20,           /* objects from here on are hashed piece by piece when their outboard is missing */
        DDB_OBJECT_PIECE = 4 << 20,
        DDB_OBJECT_REMOTE_OUTBOARD = 256 << 10 };   /* least payload whose outboard is worth a remote put (flaws.md, last table) */
-#define DDB_OBJECT_GC_FLAGS "_gc/"             /* a flag of each gc at work (room gc), written anew every 30 s at least while it removes */
+#define DDB_OBJECT_GC_FLAGS "_gc/run-"         /* a flag of each gc at work (room gc), written anew every 30 s at least while it removes */
 #define DDB_OBJECT_GC_STALE (UINT64_C(300) * 1000000000)      /* a flag so old is of a run that died */
 #define DDB_OBJECT_GC_WAIT (UINT64_C(75) * 1000000000)        /* gc removes within 60 s of listing; then what was put anew since is safe */
 #define DDB_OBJECT_GC_AGE (UINT64_C(1800) * 1000000000)       /* half of what gc leaves alone at least beside writers */
@@ -17869,6 +17869,38 @@ DDB_FN dreamdb_status ddb_ref_list(ddb_ctx *ctx, ddb_env *env, ddb_arena *arena,
     }
     ddb_bytes_free(&lister.found);
     return status;
+}
+
+/* ---- What gc left in part ---- */
+
+#define DDB_REF_OUTLINES "_gc/outlines"        /* CBOR array of the Manifests, ascending, whose objects are not all kept (room gc) */
+
+/* Reads that list into a map of addresses; no list is an empty one. */
+DDB_FN dreamdb_status ddb_ref_outlines(ddb_ctx *ctx, ddb_env *env, ddb_map *out)
+{
+    dreamdb_io op;
+    ddb_cbor r;
+    ddb_addr addr;
+    size_t count = 0;
+    memset(&op, 0, sizeof op);
+    op.kind = DREAMDB_IO_GET;
+    op.path = DDB_REF_OUTLINES;
+    out->key_size = sizeof addr;
+    dreamdb_status status = ddb_object_batch(ctx, env, &op, 1);
+    if (status < 0 || op.status == DREAMDB_ERR_NOT_FOUND) {
+        return status;
+    }
+    if (op.status < 0) {
+        return ddb_store_fail(ctx, &env->store, op.status, "read of", op.path);
+    }
+    ddb_cbor_open(&r, ddb_bytes_slice(op.blob.data, (size_t)op.blob.size));
+    bool good = ddb_cbor_count(&r, DDB_CBOR_ARRAY, 2 + DREAMDB_ADDRESS_SIZE, &count, "an array of addresses is expected here");
+    for (size_t i = 0; i < count && good && status == DREAMDB_OK; i++) {
+        good = ddb_addr_read(&r, &addr);
+        status = good ? ddb_coll_map_put(ctx, out, addr.bytes, 0, NULL, NULL) : status;
+    }
+    ddb_store_release(&op.blob);
+    return status < 0 ? status : good && ddb_cbor_end(&r) ? DREAMDB_OK : ddb_cbor_corrupt(ctx, &r, "list of states kept in part", op.path);
 }
 
 /* ==== ROOM 22 tomb | prefix ddb_tomb_ | uses port mem bytes coll cbor addr object page ==== */
@@ -31765,7 +31797,7 @@ DDB_FN dreamdb_status ddb_query_search(ddb_ctx *ctx, dreamdb_snapshot *view, con
     return DREAMDB_OK;
 }
 
-/* ==== ROOM 40 check | prefix ddb_check_ | uses port mem bytes coll hash cbor addr store object schema roaring page track manifest tomb index bucket item view ==== */
+/* ==== ROOM 40 check | prefix ddb_check_ | uses port mem bytes coll hash cbor addr store object schema roaring page track manifest ref tomb index bucket item view ==== */
 /* What a view is made of, and whether it is whole: info, log, stats, and verify, which walks and hashes everything and names each fault.
    Must never trust what it checks, and never stop at the first fault. */
 
@@ -32001,6 +32033,7 @@ typedef struct ddb_check_walk {
     const ddb_page_tree *tombs;              /* what pages of tombstones have in common */
     ddb_page_list     below;                 /* their children, the next level */
     const ddb_page_child *page;              /* the one that is added now */
+    ddb_map           outlines;              /* states that gc kept in part */
     bool              stop;
 } ddb_check_walk;
 
@@ -32574,7 +32607,8 @@ DDB_FN dreamdb_status ddb_check_history(ddb_ctx *ctx, ddb_check_walk *walk, drea
             status = DREAMDB_OK;             /* gc took it: a boundary, not a gap */
             continue;
         }
-        status = status < 0 ? ddb_check_absorb(ctx, walk, status, &error) : ddb_check_state(ctx, walk, view);
+        bool part = next.depth > 0 && walk->outlines.count > 0 && ddb_coll_map_get(&walk->outlines, next.addr.bytes);
+        status = status < 0 ? ddb_check_absorb(ctx, walk, status, &error) : part ? DREAMDB_OK : ddb_check_state(ctx, walk, view);
         for (size_t i = 0; view && i < view->manifest.parent_count && next.depth < depth && status == DREAMDB_OK; i++) {
             ddb_check_next parent;
             memset(&parent, 0, sizeof parent);
@@ -32602,7 +32636,8 @@ DDB_FN dreamdb_status ddb_check_verify(ddb_ctx *ctx, dreamdb_snapshot *view, uin
     walk.each = each;
     walk.each_user = user;
     walk.report = report;
-    dreamdb_status status = ddb_check_history(ctx, &walk, view, history_depth);
+    dreamdb_status status = history_depth > 0 ? ddb_ref_outlines(ctx, walk.env, &walk.outlines) : DREAMDB_OK;
+    status = status < 0 ? status : ddb_check_history(ctx, &walk, view, history_depth);
     for (size_t i = 0; i < walk.count; i++) {
         if (walk.wants[i].object.data) {
             ddb_object_release(walk.env, &walk.wants[i].object);
@@ -32610,6 +32645,7 @@ DDB_FN dreamdb_status ddb_check_verify(ddb_ctx *ctx, dreamdb_snapshot *view, uin
     }
     ddb_mem_arena_free(ctx, &walk.arena);
     ddb_coll_map_free(ctx, &walk.seen);
+    ddb_coll_map_free(ctx, &walk.outlines);
     return status;
 }
 
@@ -32908,16 +32944,16 @@ typedef struct ddb_gc {
     dreamdb_gc_report   *report;
     ddb_map              inner;                /* address -> DDB_GC_ bits */
     ddb_map              young;                /* Manifests younger than keep_since_ns */
+    ddb_map              outlines;             /* states that an earlier run kept in part; value 1: the Manifest is still there */
     ddb_map              items;
     ddb_gc_filter        leaves;
     ddb_buf              queue;                /* of ddb_gc_state: full marks */
     ddb_buf              tips;                 /* of ddb_gc_tip */
     ddb_buf              bases;                /* of ddb_addr */
-    ddb_arena            arena;                /* of the flag's path */
     bool                 outline;              /* rows are not followed now */
     uint64_t             clock;                /* of the store, when the run began */
-    char                *flag;                 /* NULL: a dry run */
-    uint64_t             flagged;              /* when it was written last, by this machine's clock */
+    char                 flags[2][64];         /* the last two; a dry run has none */
+    uint64_t             raised, flagged;      /* how many there were; when the last was written, by this machine's clock */
     /* the sweep */
     ddb_ctx             *ctx;
     ddb_arena            paths;
@@ -33002,28 +33038,36 @@ DDB_FN dreamdb_status ddb_gc_leaves_in(ddb_ctx *ctx, ddb_gc *gc, ddb_slice item)
 
 /* ---- The flag that writers look for ---- */
 
+/* Raises a new flag, then takes down the one before: there is one at any time, and no path is written twice (which needs a lock file). */
 DDB_FN dreamdb_status ddb_gc_flag(ddb_ctx *ctx, ddb_gc *gc)
 {
-    dreamdb_io op;
-    if (!gc->flag) {
+    dreamdb_io ops[2];
+    if (gc->desc.dry_run) {
         return DREAMDB_OK;
     }
-    memset(&op, 0, sizeof op);
-    op.kind = DREAMDB_IO_PUT;
-    op.path = gc->flag;
-    op.data = "dreamdb gc\n";
-    op.size = 11;
-    dreamdb_status status = ddb_object_batch(ctx, gc->env, &op, 1);
-    status = status == DREAMDB_OK && op.status < 0 ? ddb_store_fail(ctx, &gc->env->store, op.status, "write of", gc->flag) : status;
-    gc->flagged = ddb_port_now_ns();
-    return status;
+    memset(ops, 0, sizeof ops);
+    ops[1].kind = DREAMDB_IO_REMOVE;
+    ops[1].path = gc->flags[gc->raised & 1];
+    bool second = gc->raised > 0;
+    char *flag = gc->flags[++gc->raised & 1];
+    gc->flagged = ddb_port_now_ns();             /* in the name too: config.random may be the same in each run */
+    (void)snprintf(flag, sizeof gc->flags[0], DDB_OBJECT_GC_FLAGS "%016llx-%llu", (unsigned long long)gc->leaves.salt,
+                   (unsigned long long)gc->flagged);
+    ops[0].kind = DREAMDB_IO_PUT;
+    ops[0].path = flag;
+    ops[0].data = "dreamdb gc\n";
+    ops[0].size = 11;
+    ops[0].condition.kind = DREAMDB_PUT_IF_ABSENT;
+    dreamdb_status status = ddb_object_batch(ctx, gc->env, ops, 1);
+    status = status == DREAMDB_OK && ops[0].status < 0 ? ddb_store_fail(ctx, &gc->env->store, ops[0].status, "write of", flag) : status;
+    return status == DREAMDB_OK && second ? ddb_object_batch(ctx, gc->env, ops + 1, 1) : status;
 }
 
 /* Progress, and now and then a fresh flag. */
 DDB_FN dreamdb_status ddb_gc_tick(ddb_ctx *ctx, ddb_gc *gc, uint64_t done)
 {
     uint64_t now = ddb_port_now_ns();
-    dreamdb_status status = gc->flag && (now < gc->flagged || now - gc->flagged > DDB_GC_FRESH) ? ddb_gc_flag(ctx, gc) : DREAMDB_OK;
+    dreamdb_status status = gc->raised > 0 && (now < gc->flagged || now - gc->flagged > DDB_GC_FRESH) ? ddb_gc_flag(ctx, gc) : DREAMDB_OK;
     return status < 0 ? status : ddb_object_progress(ctx, gc->env, "gc", done, 0, "objects");
 }
 
@@ -33031,7 +33075,7 @@ DDB_FN dreamdb_status ddb_gc_tick(ddb_ctx *ctx, ddb_gc *gc, uint64_t done)
 DDB_FN int ddb_gc_note_flag(void *user, const char *path, const dreamdb_stat *stat)
 {
     ddb_gc *gc = (ddb_gc *)user;
-    if (gc->count < DDB_GC_REMOVE && strcmp(path, gc->flag) != 0 && stat->modified_ns < gc->clock
+    if (gc->count < DDB_GC_REMOVE && strcmp(path, gc->flags[gc->raised & 1]) != 0 && stat->modified_ns < gc->clock
         && gc->clock - stat->modified_ns > DDB_OBJECT_GC_STALE) {
         memset(gc->ops + gc->count, 0, sizeof *gc->ops);
         gc->ops[gc->count].kind = DREAMDB_IO_REMOVE;
@@ -33061,19 +33105,13 @@ DDB_FN dreamdb_status ddb_gc_begin(ddb_ctx *ctx, ddb_gc *gc)
     if (status < 0 || gc->desc.dry_run) {
         return status;
     }
-    char *flag = (char *)ddb_mem_arena_alloc(ctx, &gc->arena, 64);
-    if (!flag) {
-        return DREAMDB_ERR_MEMORY;
-    }
-    (void)snprintf(flag, 64, DDB_OBJECT_GC_FLAGS "%016llx.run", (unsigned long long)ddb_bytes_le64(name));
-    gc->flag = flag;
     status = ddb_gc_flag(ctx, gc);
     memset(&op, 0, sizeof op);
     op.kind = DREAMDB_IO_STAT;
-    op.path = flag;
+    op.path = gc->flags[gc->raised & 1];
     status = status < 0 ? status : ddb_object_batch(ctx, gc->env, &op, 1);
     if (status == DREAMDB_OK && op.status < 0) {
-        status = ddb_store_fail(ctx, &gc->env->store, op.status, "stat of", flag);
+        status = ddb_store_fail(ctx, &gc->env->store, op.status, "stat of", op.path);
     }
     gc->clock = status == DREAMDB_OK && op.stat.modified_ns > 0 ? op.stat.modified_ns : gc->clock;
     status = status < 0 ? status : ddb_gc_list(ctx, gc, DDB_OBJECT_GC_FLAGS, ddb_gc_note_flag);
@@ -33089,15 +33127,15 @@ DDB_FN dreamdb_status ddb_gc_end(ddb_ctx *ctx, ddb_gc *gc, dreamdb_status status
     dreamdb_error quiet;
     ddb_ctx own = ddb_mem_fork(ctx, &quiet);
     dreamdb_io op;
-    if (!gc->flag) {
+    if (gc->raised == 0) {
         return status;
     }
     memset(&op, 0, sizeof op);
     op.kind = DREAMDB_IO_REMOVE;
-    op.path = gc->flag;
+    op.path = gc->flags[gc->raised & 1];
     dreamdb_status end = ddb_object_batch(&own, gc->env, &op, 1);
     if (end == DREAMDB_OK && op.status < 0) {
-        end = ddb_store_fail(&own, &gc->env->store, op.status, "removal of", gc->flag);
+        end = ddb_store_fail(&own, &gc->env->store, op.status, "removal of", op.path);
     }
     return status == DREAMDB_OK && end < 0 ? ddb_mem_adopt(ctx, &quiet) : status;
 }
@@ -33516,8 +33554,8 @@ DDB_FN dreamdb_status ddb_gc_state_take(ddb_ctx *ctx, ddb_gc *gc, const ddb_gc_s
     return status;
 }
 
-/* Marks the states of the queue, newest first over all parents, each once.  A parent that is gone was beyond an earlier window: a
-   boundary, not a gap; a ref's own state must be there. */
+/* Marks the states of the queue, newest first over all parents, each once.  A parent that is gone or kept in part was beyond an earlier
+   window: a boundary, not a gap; a ref's own state must be there. */
 DDB_FN dreamdb_status ddb_gc_states(ddb_ctx *ctx, ddb_gc *gc)
 {
     dreamdb_status status = DREAMDB_OK;
@@ -33530,6 +33568,9 @@ DDB_FN dreamdb_status ddb_gc_states(ddb_ctx *ctx, ddb_gc *gc)
         for (; at < gc->queue.size && count < DDB_GC_WAVE && status == DREAMDB_OK; at += sizeof *states) {
             bool fresh = false;
             memcpy(states + count, gc->queue.data + at, sizeof *states);
+            if (!states[count].root && gc->outlines.count > 0 && ddb_coll_map_get(&gc->outlines, states[count].addr.bytes)) {
+                continue;
+            }
             status = ddb_gc_visit(ctx, gc, &states[count].addr, DDB_GC_MANIFEST, &fresh);
             if (status == DREAMDB_OK && fresh) {
                 wants[count].path = ddb_addr_path(ctx, &arena, "manifests", &states[count].addr);
@@ -33682,7 +33723,7 @@ DDB_FN dreamdb_status ddb_gc_outlines(ddb_ctx *ctx, ddb_gc *gc)
         ddb_addr base;
         bool fresh = false;
         memcpy(&base, gc->bases.data + at, sizeof base);
-        status = ddb_gc_visit(ctx, gc, &base, DDB_GC_OUTLINE, &fresh);
+        status = ddb_gc_visit(ctx, gc, &base, DDB_GC_OUTLINE | DDB_GC_LINK, &fresh);
         if (status < 0 || !fresh) {
             continue;
         }
@@ -33721,7 +33762,11 @@ DDB_FN int ddb_gc_note_young(void *user, const char *path, const dreamdb_stat *s
 {
     ddb_gc *gc = (ddb_gc *)user;
     ddb_addr addr;
-    if (ddb_gc_address_of(path, &addr) && ddb_gc_is_young(gc, stat->modified_ns)) {
+    bool object = ddb_gc_address_of(path, &addr);
+    uint64_t *outline = object && gc->outlines.count > 0 ? ddb_coll_map_get(&gc->outlines, addr.bytes) : NULL;
+    if (outline) {
+        *outline = 1;
+    } else if (object && ddb_gc_is_young(gc, stat->modified_ns)) {
         gc->status = ddb_coll_map_put(gc->ctx, &gc->young, addr.bytes, 1, NULL, NULL);
     }
     return gc->status;
@@ -33733,9 +33778,8 @@ DDB_FN dreamdb_status ddb_gc_mark(ddb_ctx *ctx, ddb_gc *gc)
     size_t added = 1;
     dreamdb_status status = DREAMDB_OK;
     gc->young.key_size = sizeof(ddb_addr);
-    if (gc->desc.keep_since_ns != DREAMDB_GC_NO_AGE) {
-        status = ddb_gc_list(ctx, gc, "manifests/", ddb_gc_note_young);
-    }
+    status = ddb_ref_outlines(ctx, gc->env, &gc->outlines);
+    status = status < 0 ? status : ddb_gc_list(ctx, gc, "manifests/", ddb_gc_note_young);
     for (size_t i = 0; i < DDB_GC_ROUNDS && added > 0 && status == DREAMDB_OK; i++) {
         status = ddb_gc_roots(ctx, gc, &added);
         status = status == DREAMDB_OK && added > 0 ? ddb_gc_links(ctx, gc) : status;
@@ -33844,12 +33888,62 @@ DDB_FN int ddb_gc_judge(void *user, const char *path, const dreamdb_stat *stat)
     return gc->status;
 }
 
-/* Manifests first: whatever happens then, no Manifest is left that names what is gone. */
+DDB_FN int ddb_gc_by_address(const void *a, const void *b, void *user)
+{
+    (void)user;
+    return ddb_addr_compare((const ddb_addr *)a, (const ddb_addr *)b);
+}
+
+/* Writes down which Manifests are kept in part, so that the next run and verify take them for what they are.  Those of earlier runs that
+   this one does not need stay in the list until they are seen to be gone. */
+DDB_FN dreamdb_status ddb_gc_record(ddb_ctx *ctx, ddb_gc *gc)
+{
+    ddb_buf list, out;
+    dreamdb_io op;
+    ddb_bytes_init(&list, ctx);
+    ddb_bytes_init(&out, ctx);
+    for (size_t i = 0; i < gc->inner.cap; i++) {
+        uint64_t bits = gc->inner.used[i] ? gc->inner.values[i] : 0;
+        if ((bits & (DDB_GC_LINK | DDB_GC_MANIFEST)) == DDB_GC_LINK) {
+            ddb_bytes_put(&list, gc->inner.keys + i * gc->inner.key_size, sizeof(ddb_addr));
+        }
+    }
+    for (size_t i = 0; i < gc->outlines.cap; i++) {
+        const uint8_t *key = gc->outlines.keys + i * sizeof(ddb_addr);
+        if (gc->outlines.used[i] && gc->outlines.values[i] && !ddb_coll_map_get(&gc->inner, key)) {
+            ddb_bytes_put(&list, key, sizeof(ddb_addr));
+        }
+    }
+    size_t count = list.size / sizeof(ddb_addr);
+    dreamdb_status status = ddb_bytes_status(&list);
+    status = status < 0 || count == 0 ? status : ddb_coll_sort(ctx, list.data, count, sizeof(ddb_addr), ddb_gc_by_address, NULL);
+    ddb_cbor_array(&out, count);
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        ddb_addr_write(&out, (const ddb_addr *)(const void *)(list.data + i * sizeof(ddb_addr)));
+    }
+    status = status < 0 ? status : ddb_bytes_status(&out);
+    memset(&op, 0, sizeof op);
+    op.kind = count > 0 ? DREAMDB_IO_PUT : DREAMDB_IO_REMOVE;
+    op.path = DDB_REF_OUTLINES;
+    op.data = out.data;
+    op.size = out.size;
+    if (status == DREAMDB_OK && (count > 0 || gc->outlines.count > 0)) {
+        status = ddb_object_batch(ctx, gc->env, &op, 1);
+        status = status == DREAMDB_OK && op.status < 0 ? ddb_store_fail(ctx, &gc->env->store, op.status, "write of", op.path) : status;
+        status = status == DREAMDB_OK ? ddb_object_sync(ctx, gc->env) : status;
+    }
+    ddb_bytes_free(&list);
+    ddb_bytes_free(&out);
+    return status;
+}
+
+/* Manifests first: whatever happens then, no Manifest is left that names what is gone, but those that the list tells of. */
 DDB_FN dreamdb_status ddb_gc_sweep(ddb_ctx *ctx, ddb_gc *gc)
 {
     dreamdb_status status = DREAMDB_OK;
     if (!gc->desc.dry_run) {
-        status = ddb_gc_list(ctx, gc, "manifests/", ddb_gc_judge);
+        status = ddb_gc_record(ctx, gc);
+        status = status < 0 ? status : ddb_gc_list(ctx, gc, "manifests/", ddb_gc_judge);
         status = status == DREAMDB_OK && gc->count > 0 ? ddb_gc_remove(ctx, gc) : status;
         status = status == DREAMDB_OK ? ddb_object_sync(ctx, gc->env) : status;
     }
@@ -33903,9 +33997,9 @@ DDB_FN dreamdb_status ddb_gc_run(ddb_ctx *ctx, ddb_env *env, const dreamdb_gc_de
     ddb_bytes_free(&gc->bases);
     ddb_coll_map_free(ctx, &gc->inner);
     ddb_coll_map_free(ctx, &gc->young);
+    ddb_coll_map_free(ctx, &gc->outlines);
     ddb_coll_map_free(ctx, &gc->items);
     ddb_gc_filter_free(ctx, &gc->leaves);
-    ddb_mem_arena_free(ctx, &gc->arena);
     ddb_mem_arena_free(ctx, &gc->paths);
     ddb_mem_drop(ctx, gc, ddb_gc, 1);
     return status;

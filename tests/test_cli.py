@@ -147,9 +147,9 @@ def tree(folder):
 
 # ---- Tests: the command line -----------------------------------------------------------------------------------------
 
-VERBS = ('create add-field append train query get scan count delete export log refs branch snapshot merge merge-many delete-ref set-meta inspect verify '
+VERBS = ('create add-field append train query get scan count delete export log refs branch snapshot merge merge-many delete-ref gc set-meta inspect verify '
          'stats version help').split()
-LATER = ('diff erase-report compact flush-hot ada-ivf-status ada-ivf-step rebuild-ivf gc recommendations watch').split()
+LATER = ('diff erase-report compact flush-hot ada-ivf-status ada-ivf-step rebuild-ivf recommendations watch').split()
 
 
 def test_usage():
@@ -221,6 +221,54 @@ def test_merge():
     bad(2, 'union or fast-forward', 'merge', 'main', 'br', '--strategy', 'theirs')
     bad(2, 'does not change', 'merge', 'main~1', 'br')
     check(ok('verify', 'main', '--history', 'all').out.find('no fault') > 0, 'verify')
+
+
+def age(hours):
+    """Makes every object of the store so old."""
+    for folder, _, names in os.walk('s'):
+        for name in names:
+            os.utime(os.path.join(folder, name), (time.time() - 3600 * hours,) * 2)
+
+
+def test_gc():
+    ok('create', 'main', '--field', 'e:embedding,dim=2,index=lsh,bits=2', '--field', 'label:categorical')
+    for i in range(4):
+        csv('a.csv', ['_anchor,e,label', '%d,"[1,%d]",cat' % (i, i)])
+        ok('append', 'main', '--rows', 'a.csv')
+    ok('branch', 'main', 'br')
+    csv('b.csv', ['_anchor,e,label', '9,"[1,3]",cow'])
+    ok('append', 'br', '--rows', 'b.csv')
+    ok('delete-ref', 'br')
+    before = tree('s')
+    d = ok('gc', '--json').json()[0]
+    check(d['deleted'] == 0 and d['young'] > 4 and d['manifests'] == 5 and d['refs'] == 1 and tree('s') == before, 'all is young')
+    bad(2, 'writers-paused', 'gc', '--keep-since', '59m')
+    bad(2, 'no duration', 'gc', '--keep-since', '5y')
+    bad(2, 'no number', 'gc', '--keep-manifests', '0')
+    bad(2, 'keep-manifests', 'log', 'main', '--keep-manifests', '3')
+    age(30)
+    dry = ok('gc', '--dry-run', '--json').json()[0]
+    listed = ok('gc', '--dry-run', '--list', '--json').json()
+    check(dry['dry_run'] and dry['deleted'] == len(listed) - 1 > 4 and tree('s') == before, 'a dry run removes nothing')
+    check(sum(row['bytes'] for row in listed[:-1]) == dry['deleted_bytes'], 'what goes is told')
+    check('would remove' in ok('gc', '--dry-run').out, 'in words')
+    d = ok('gc', '--keep-since', '29h', '--json').json()[0]
+    check(d['deleted'] == dry['deleted'] and d['manifests'] == 5, 'the branch that was deleted')
+    check(set(before) - set(tree('s')) == set(row['object'] for row in listed[:-1]), 'what was told is gone')
+    ok('snapshot', 'main', 'kept')
+    check(ok('gc', '--keep-manifests', '1', '--json').json()[0]['manifests'] == 1, 'one state')
+    d = ok('gc', '--keep-manifests', '1', '--keep-since', '0', '--writers-paused', '--list')
+    check('removed' in d.out and 'kept 1 state of 2 refs' in d.out, 'in words')
+    check(ok('count', 'main', '--json').json()[0]['count'] == 4 and len(rows_of('log', 'main')) == 1, 'the rows are there, the older states are not')
+    check(ok('verify', 'main', '--history', 'all').out.find('no fault') > 0, 'verify')
+    ok('append', 'main', '--rows', 'b.csv')
+    with open('s/refs/bad', 'w') as f:
+        f.write('?')
+    bad(5, 'refs/bad', 'gc')
+    ok('delete-ref', 'bad')
+    ok('delete-ref', 'main')
+    ok('delete-ref', 'main@kept')
+    bad(4, 'no ref', 'gc')
 
 
 def csv(path, lines):

@@ -676,7 +676,7 @@ enum {
     OPT_INTO, OPT_PAGE_EARLY, OPT_ALLOW_TOMBSTONED, OPT_SAMPLE, OPT_K, OPT_ITERATIONS, OPT_KEY_BITS, OPT_VECTOR, OPT_ANCHOR,
     OPT_TOP_K, OPT_NPROBE, OPT_RECALL, OPT_PROVEN, OPT_WHERE, OPT_RERANK_POOL, OPT_RERANK_MODE, OPT_INDEX, OPT_COMPRESSOR,
     OPT_FIELDS, OPT_EXACT, OPT_EXPLAIN, OPT_START, OPT_END, OPT_LIMIT, OPT_ORDER,
-    OPT_ESTIMATE, OPT_HISTORY, OPT_REASON, OPT_STRATEGY, OPT_DRY_RUN
+    OPT_ESTIMATE, OPT_HISTORY, OPT_REASON, OPT_STRATEGY, OPT_DRY_RUN, OPT_KEEP_MANIFESTS, OPT_KEEP_SINCE, OPT_WRITERS_PAUSED, OPT_LIST
 };
 
 typedef struct option_row { const char *name; int id; const char *value; const char *verbs; const char *help; } option_row;
@@ -736,18 +736,22 @@ static const option_row options[] = {
     {"--estimate", OPT_ESTIMATE, NULL, "count", "rows of the Track at once, duplicates and deleted ones included"},
     {"--strategy", OPT_STRATEGY, "union|fast-forward", "merge merge-many", "how (default union: a Manifest with both as parents)"},
     {"--dry-run", OPT_DRY_RUN, NULL, "merge", "tells what would be done and every conflict; writes nothing"},
+    {"--dry-run", OPT_DRY_RUN, NULL, "gc", "tells what would go; removes nothing"},
+    {"--keep-manifests", OPT_KEEP_MANIFESTS, "N", "gc", "newest states kept of each branch (default 100)"},
+    {"--keep-since", OPT_KEEP_SINCE, "DURATION", "gc", "what is younger stays too: 90s, 12h, 7d (default 24h; 0: of any age)"},
+    {"--writers-paused", OPT_WRITERS_PAUSED, NULL, "gc", "nobody writes meanwhile: needed for --keep-since under 1h"},
+    {"--list", OPT_LIST, NULL, "gc", "names each object that goes"},
     {"--history", OPT_HISTORY, "N|all", "verify", "older Manifests too (default 0: this state)"},
 };
 
 /* What a later version brings; named so that nobody looks for a typing error. */
 static const char *const later_verbs[] = {
     "diff", "erase-report", "compact", "flush-hot", "ada-ivf-status", "ada-ivf-step", "rebuild-ivf",
-    "gc", "recommendations", "watch"};
+    "recommendations", "watch"};
 static const char *const later_options[] = {
     "--hot", "--pack", "--retry", "--token", "--resume", "--recommend", "--shard", "--of", "--job-id", "--orchestrate",
     "--finish",
-    "--k-max", "--max-cells", "--endpoint", "--keep-manifests", "--keep-since", "--deep",
-    "--relineage", "--allow-lossy", "--writers-paused"};
+    "--k-max", "--max-cells", "--endpoint", "--deep", "--relineage", "--allow-lossy"};
 
 typedef struct verb_row {
     const char *name;
@@ -1075,6 +1079,25 @@ static int parse_size(const char *text, uint64_t *value)
     }
     *value <<= shift;
     return 1;
+}
+
+/* Nanoseconds: 90s, 30m, 24h, 7d; 0 needs no unit. */
+static int parse_duration(const char *text, uint64_t *value)
+{
+    static const struct { char letter; uint64_t seconds; } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
+    size_t size = strlen(text);
+    if (strcmp(text, "0") == 0) {
+        *value = 0;
+        return 1;
+    }
+    for (size_t i = 0; i < COUNT_OF(units) && size > 1; i++) {
+        uint64_t unit = units[i].seconds * UINT64_C(1000000000);
+        if (text[size - 1] == units[i].letter && parse_u64(text, size - 1, value) && *value <= UINT64_MAX / 2 / unit) {
+            *value *= unit;
+            return 1;
+        }
+    }
+    return 0;
 }
 
 /* ---- The handle: hooks, store, dataset ----------------------------------------------------------------------------- */
@@ -4550,6 +4573,82 @@ static int verb_delete_ref(app *a)
     return EXIT_DONE;
 }
 
+/* One object that goes. */
+static int print_garbage(void *user, const dreamdb_gc_object *object)
+{
+    app *a = (app *)user;
+    if (a->json) {
+        out_text(&a->o, "{");
+        json_name(&a->o, "object", 1);
+        json_string(&a->o, object->path);
+        out_format(&a->o, ",\"bytes\":%" PRIu64 "}\n", object->size);
+    } else {
+        out_format(&a->o, "%s\n", object->path);
+    }
+    return a->o.error != 0;
+}
+
+static void print_gc(app *a, const dreamdb_gc_report *r, int dry)
+{
+    output *o = &a->o;
+    char n[32], bytes[32];
+    if (a->json) {
+        out_format(o, "{\"dry_run\":%s,\"refs\":%" PRIu64 ",\"manifests\":%" PRIu64 ",\"links\":%" PRIu64 ",\"bases\":%" PRIu64,
+                   dry ? "true" : "false", r->refs, r->manifests, r->links, r->bases);
+        out_format(o, ",\"marked\":%" PRIu64 ",\"listed\":%" PRIu64 ",\"deleted\":%" PRIu64 ",\"deleted_bytes\":%" PRIu64,
+                   r->marked, r->listed, r->deleted, r->deleted_bytes);
+        out_format(o, ",\"young\":%" PRIu64 ",\"young_bytes\":%" PRIu64 ",\"others\":%" PRIu64 ",\"late\":%" PRIu64 "}\n",
+                   r->young, r->young_bytes, r->others, r->late);
+        return;
+    }
+    out_format(o, "%s %s object%s", dry ? "would remove" : "removed", grouped(r->deleted, n), r->deleted == 1 ? "" : "s");
+    out_format(o, " of %s (%s)\n", grouped(r->listed, n), size_text(r->deleted_bytes, bytes));
+    out_format(o, "kept %s state%s", grouped(r->manifests, n), r->manifests == 1 ? "" : "s");
+    out_format(o, " of %s ref%s", grouped(r->refs, n), r->refs == 1 ? "" : "s");
+    if (r->links + r->bases > 0) {
+        out_format(o, ", and for later merges %s older Manifest%s in part", grouped(r->links, n), r->links == 1 ? "" : "s");
+    }
+    if (r->young > 0) {
+        out_format(o, "; %s that nothing reaches %s young", grouped(r->young, n), r->young == 1 ? "is" : "are");
+        out_format(o, " (%s)", size_text(r->young_bytes, bytes));
+    }
+    out_text(o, "\n");
+    if (r->late > 0) {
+        out_format(o, "the store was slow: %s more can go, run it again\n", grouped(r->late, n));
+    }
+}
+
+static int verb_gc(app *a)
+{
+    dreamdb_gc_desc desc;
+    dreamdb_gc_report report;
+    const char *since = option_value(a, OPT_KEEP_SINCE);
+    memset(&desc, 0, sizeof desc);
+    memset(&report, 0, sizeof report);
+    desc.dry_run = option_is(a, OPT_DRY_RUN);
+    desc.writers_paused = option_is(a, OPT_WRITERS_PAUSED);
+    int code = option_u64(a, OPT_KEEP_MANIFESTS, 1, UINT64_MAX, &desc.keep_manifests);
+    if (!code && since && !parse_duration(since, &desc.keep_since_ns)) {
+        code = fail(EXIT_USAGE, "option --keep-since: '%s' is no duration such as 90s, 30m, 24h or 7d", since);
+    }
+    if (!code && since && desc.keep_since_ns < UINT64_C(3600000000000) && !desc.writers_paused && !desc.dry_run) {
+        code = fail(EXIT_USAGE, "gc: --keep-since under 1h would take objects of writers at work: pause them and say --writers-paused");
+    }
+    code = code ? code : open_store(a, desc.dry_run ? READ : WRITE);
+    if (code) {
+        return code;
+    }
+    desc.keep_since_ns = since && desc.keep_since_ns == 0 ? DREAMDB_GC_NO_AGE : desc.keep_since_ns;
+    desc.each = option_is(a, OPT_LIST) ? print_garbage : NULL;
+    desc.each_user = a;
+    dreamdb_status status = dreamdb_gc(&a->config, &desc, &report, &a->error);
+    if (status) {
+        return a->o.error ? EXIT_DONE : fail_usage(status, &a->error);
+    }
+    print_gc(a, &report, desc.dry_run);
+    return EXIT_DONE;
+}
+
 static int verb_set_meta(app *a)
 {
     const char *equals = strchr(a->operands[1], '='), *value = a->operand_count > 2 ? a->operands[2] : equals ? equals + 1 : NULL;
@@ -5966,6 +6065,12 @@ static const verb_row verbs[] = {
     {"merge-many", verb_merge_many, 2, SIZE_MAX, "REF OTHER...", "merges several, one after the other",
      "Stops at the first that fails; those before it are merged and published: go on from the one it names.\n"},
     {"delete-ref", verb_delete_ref, 1, 1, "REF", "removes a branch or a snapshot", "Its objects stay until gc.\n"},
+    {"gc", verb_gc, 0, 0, "", "removes objects that no state to be kept reaches",
+     "Kept of each branch: its newest states and those younger than --keep-since; of each snapshot and tag: its own state; of each two\n"
+     "branches: what a merge of them reads.  Writers of this program may go on meanwhile, those of the Python package must pause.  What\n"
+     "cannot be read or is of an unknown kind ends the run by its name, and nothing is removed.\n\n"
+     "  dreamdb --store my.ddb gc --dry-run\n"
+     "  dreamdb --store my.ddb gc --keep-manifests 10 --keep-since 7d\n"},
     {"set-meta", verb_set_meta, 2, 3, "REF KEY VALUE", "sets a text in the registry", ""},
     {"inspect", verb_inspect, 1, 1, "REF", "shows fields, indexes and registry", ""},
     {"verify", verb_verify, 1, 1, "REF", "reads everything and names each fault", ""},
