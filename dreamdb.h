@@ -77,13 +77,14 @@
      ROOM 31 item       Payloads
      ROOM 32 scalar     Scalar values as row keys (scalar.md 2), a column of a batch as a pack of postings (scalar.md 3, cor
      ROOM 33 view       The handle, and one immutable state of a dataset
-     ROOM 34 write      Every verb that makes a new Manifest
-     ROOM 35 scan       Rows out of Tracks
-     ROOM 36 erase      Deleting rows: which anchors a call means, and what still holds their bytes
-     ROOM 37 merge      Three-way merge of a state into the handle's Ref (versioning.md 2, evolution.md 1.7 and 2)
-     ROOM 38 query      Vector search over the cells of one view
-     ROOM 39 check      What a view is made of, and whether it is whole
-     ROOM 40 api        The public functions
+     ROOM 34 history    Manifests as a graph over all their parents
+     ROOM 35 write      Every verb that makes a new Manifest
+     ROOM 36 scan       Rows out of Tracks
+     ROOM 37 erase      Deleting rows: which anchors a call means, and what still holds their bytes
+     ROOM 38 merge      Three-way merge of a state into the handle's Ref (versioning.md 2, evolution.md 1.7 and 2)
+     ROOM 39 query      Vector search over the cells of one view
+     ROOM 40 check      What a view is made of, and whether it is whole
+     ROOM 41 api        The public functions
 */
 #if defined(DREAMDB_IMPLEMENTATION) && defined(__linux__) && !defined(_GNU_SOURCE)
   #define _GNU_SOURCE 1                       /* syncfs; room port alone uses it */
@@ -419,23 +420,32 @@ typedef struct dreamdb_append_desc {
     int             page_early;                /* 1: Tracks page from 16 KiB instead of 1 MiB: small appends stay small for ever */
     int             allow_tombstoned;          /* 1: appends rows whose anchor is deleted (they stay hidden) */
     int             into_layer;                /* 1: more samples of a layer: no other field is asked for, and the Manifest says so */
+    uint32_t        retry;                     /* so many times the batch is put on a tip that another writer has moved, after a random
+                                                  wait that grows; 0 = none: CONFLICT */
+    const char     *token;                     /* kept in the Manifest's writer text as ";token=TOKEN", so that dreamdb_history finds what
+                                                  has landed; up to 128 bytes of UTF-8, no ';', no control characters; NULL = none */
 } dreamdb_append_desc;
 
 typedef struct dreamdb_append_report {
     uint64_t rows; uint64_t anchor_first;      /* anchor_first: of drawn anchors */
     uint64_t objects, bytes;                   /* put, outboards included, already-there ones not */
     uint8_t  manifest[DREAMDB_ADDRESS_SIZE];
+    uint32_t replays;                          /* how often the tip had moved */
 } dreamdb_append_report;
 
 /* Appends a batch: all or nothing.  Readers see it once the Ref has moved.
  *
  * report  out, may be NULL.
  * Returns OK; ARGUMENT (unknown field, missing required one, NaN, zero vector, anchor 2^64-1, tombstoned anchor ...: the
- *         message names field and row); CONFLICT (another writer moved the Ref; nothing of this batch is visible; open again
- *         or call once more: the handle has moved to the new tip); STORE, MEMORY, CORRUPT, LIMIT, CANCELLED.
- * Threads one writer at a time a handle (an internal lock); readers go on.
+ *         message names field and row); CONFLICT (another writer moved the Ref, retry times; nothing of this batch is visible;
+ *         call once more: the handle has moved to the new tip); STORE, MEMORY, CORRUPT, LIMIT, CANCELLED.  Where the answer of the
+ *         store to the Ref's put is lost, the new Manifest is looked for in what the tip descends from: found is OK, so nothing lands
+ *         twice; a STORE that the retries did not cure says that it is open whether the batch landed.
+ * Threads one writer at a time a handle (an internal lock, held while a replay waits); readers go on.
  * Costs   puts only: no bucket is read.  A Track that is inline is written whole (to 1 MiB), a paged one by its touched
- *         leaves.  Memory: about one copy of the batch.
+ *         leaves.  Memory: about one copy of the batch.  A replay writes Tracks and Manifest again, and what its new tip indexes
+ *         otherwise; payloads, buckets and postings that were put stay.  Anchors that were drawn stay too, unless rows that landed
+ *         meanwhile stand among them: then they are drawn again.
  * Format  FORMAT.md, "Append". */
 DREAMDB_API dreamdb_status dreamdb_append(dreamdb *db, const dreamdb_append_desc *desc, dreamdb_append_report *report,
                                           dreamdb_error *error);
@@ -444,6 +454,8 @@ typedef struct dreamdb_delete_desc {
     const uint64_t *anchors; size_t anchor_count;   /* any order, repeats count once; or: */
     const struct dreamdb_where *where;         /* every row of the tip that meets it */
     const char     *reason;                    /* UTF-8 of at most 256 bytes, kept with each anchor; NULL = none */
+    uint32_t        retry;                     /* as of dreamdb_append_desc.  The anchors are those of the first evaluation of where: what
+                                                  landed meanwhile is not looked at */
 } dreamdb_delete_desc;
 
 typedef struct dreamdb_delete_report {
@@ -451,6 +463,8 @@ typedef struct dreamdb_delete_report {
     uint64_t again;                            /* of them deleted before: their reason and time are replaced */
     uint64_t objects, bytes;                   /* put */
     uint8_t  manifest[DREAMDB_ADDRESS_SIZE];   /* of the state without them */
+    uint32_t replays;                          /* how often the tip had moved */
+    uint8_t  evaluated[DREAMDB_ADDRESS_SIZE];  /* of the state in which where was evaluated: older than the new state's parent if replays */
 } dreamdb_delete_report;
 
 /* Deletes rows by their anchors, in every field: no read of the new state, search included, shows them; older states keep theirs.
@@ -493,6 +507,8 @@ typedef struct dreamdb_merge_desc {
     int dry_run;                               /* 1: finds conflicts and tells what would be done; writes nothing */
     int (*conflict)(void *user, const dreamdb_merge_conflict *conflict);   /* each conflict; not 0 stops with CANCELLED; may be NULL */
     void *conflict_user;
+    uint32_t retry;                            /* as of dreamdb_append_desc: the merge is planned anew on each new tip, with the same
+                                                  other state; conflicts found then are told then */
 } dreamdb_merge_desc;
 
 typedef struct dreamdb_merge_report {          /* filled in on failure too, but for ARGUMENT; then outcome is NOTHING */
@@ -502,8 +518,9 @@ typedef struct dreamdb_merge_report {          /* filled in on failure too, but 
     uint64_t bases;                            /* best common ancestors: 1, or more after criss-cross merges */
     uint64_t objects, bytes;                   /* put */
     uint8_t  ours[DREAMDB_ADDRESS_SIZE], theirs[DREAMDB_ADDRESS_SIZE], base[DREAMDB_ADDRESS_SIZE];   /* base: the first */
-    uint8_t  manifest[DREAMDB_ADDRESS_SIZE];   /* the tip afterwards; of a dry fast-forward: where it would move.  An answer
-                                                  that was lost (STORE) leaves open whether the tip moved: open again */
+    uint8_t  manifest[DREAMDB_ADDRESS_SIZE];   /* the tip afterwards; of a dry fast-forward: where it would move.  After STORE it may be
+                                                  open whether the tip moved: the message says so */
+    uint32_t replays;                          /* how often the tip had moved */
 } dreamdb_merge_report;
 
 /* Merges another state into the handle's Ref: field by field, against the newest common ancestors over all parents.  The other ref stays.
@@ -709,6 +726,49 @@ typedef struct dreamdb_log_entry {
 typedef int (*dreamdb_log_fn)(void *user, const dreamdb_log_entry *entry);
 /* The view's Manifest and its first parents, newest first; a missing parent ends the walk (gc). limit 0 = all. */
 DREAMDB_API dreamdb_status dreamdb_log(dreamdb_snapshot *snapshot, uint64_t limit, dreamdb_log_fn each, void *user, dreamdb_error *error);
+/* The same over all parents: every Manifest that the view descends from, once, newest first; of one time the one met first.  So children come
+ * before their parents, but where a clock went wrong.  depth counts steps by the way on which it was met first; parents that gc took are
+ * named by their children and left out.
+ * Costs   reads each Manifest that is told, those of side by side lines in one batch.  Memory: about 150 bytes a Manifest. */
+DREAMDB_API dreamdb_status dreamdb_history(dreamdb_snapshot *snapshot, uint64_t limit, dreamdb_log_fn each, void *user,
+                                           dreamdb_error *error);
+
+/* What one side of a difference has more than the other. */
+typedef struct dreamdb_diff_count {
+    uint64_t rows;                             /* of the Track: buckets, items, postings of a value */
+    uint64_t records;                          /* vectors, items, or rows of postings: of scalars an upper bound (exact below) */
+    uint64_t cells;                            /* of vectors: cells that these rows stand in; else distinct keys */
+    uint64_t objects, bytes;                   /* that these rows name and the other side's rows do not; sidecars too; bytes of a row in a
+                                                  pack are its own share */
+} dreamdb_diff_count;
+typedef enum dreamdb_diff_change {
+    DREAMDB_DIFF_SAME = 0, DREAMDB_DIFF_ROWS,  /* ROWS: only rows differ */
+    DREAMDB_DIFF_DEFINITION,                   /* also its definition, index or compressor */
+    DREAMDB_DIFF_ADDED, DREAMDB_DIFF_REMOVED   /* the field as a whole */
+} dreamdb_diff_change;
+typedef struct dreamdb_diff_field {
+    const char *field; dreamdb_kind kind;
+    dreamdb_diff_change change;
+    dreamdb_diff_count added, removed;
+    int exact;                                 /* 1: records are exact */
+    int rows_known;                            /* 0: a kind or a form of Track that this version does not read: nothing is counted */
+} dreamdb_diff_field;
+typedef struct dreamdb_diff_report {
+    uint64_t fields, same;                     /* told; of them without any change */
+    uint64_t tombstones_added, tombstones_removed;   /* anchors that only the new, only the old state has deleted */
+    uint64_t keys;                             /* registry keys that differ, but schema, tombstones and entries of modalities */
+    uint64_t pages_read, pages_skipped;        /* of trees: looked at, and equal in both */
+} dreamdb_diff_report;
+typedef int (*dreamdb_diff_fn)(void *user, const dreamdb_diff_field *field);
+/* Tells how two states differ, field by field, sorted by name: what the new one (to) has and the old one (from) has not, and the other way
+ * round.  Both are views of one handle; they need no common history.  not 0 from each stops with CANCELLED.
+ *
+ * report  out, may be NULL.
+ * Returns OK, ARGUMENT (views of two handles), STORE, MEMORY, CORRUPT, CANCELLED.
+ * Costs   reads the Tracks that differ, and of their trees only the pages that differ; no bucket.  Memory: about 300 bytes a row that
+ *         differs; of inline Tracks every row. */
+DREAMDB_API dreamdb_status dreamdb_diff(dreamdb_snapshot *from, dreamdb_snapshot *to, dreamdb_diff_fn each, void *user,
+                                        dreamdb_diff_report *report, dreamdb_error *error);
 
 typedef struct dreamdb_fault_report { dreamdb_status status; const char *path; const char *message; } dreamdb_fault_report;
 typedef int (*dreamdb_fault_fn)(void *user, const dreamdb_fault_report *fault);
@@ -23595,7 +23655,277 @@ DDB_FN dreamdb_status ddb_view_state(ddb_ctx *ctx, struct dreamdb *db, const cha
     return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "`%s` names no state: use @label, ~3 or a Manifest address of 53 characters", state);
 }
 
-/* ==== ROOM 34 write | prefix ddb_write_ | uses port mem bytes coll exact hash cbor addr object schema page track manifest ref tomb pq index bucket item scalar view ==== */
+/* ==== ROOM 34 history | prefix ddb_history_ | uses port mem bytes coll addr object manifest ==== */
+/* Manifests as a graph over all their parents, read as far as a question needs it: the best common ancestors of two states, whether one
+   state descends from another, all states newest first.  Waves of reads: the parents of all that wait come together.  A Manifest that gc
+   took matters only when a walk comes to it.  Must never look at more than limits.history Manifests. */
+
+enum { DDB_HISTORY_OURS = 1, DDB_HISTORY_THEIRS = 2, DDB_HISTORY_BOTH = 3, DDB_HISTORY_STALE = 4, DDB_HISTORY_RESULT = 8,
+       DDB_HISTORY_QUEUED = 16, DDB_HISTORY_WAVE = 64 };                  /* Manifests read together */
+
+typedef struct ddb_history_node {
+    ddb_addr addr;
+    uint64_t ts;
+    size_t  *parents, parent_count;
+    uint32_t marks;
+    bool     loaded, missing;
+} ddb_history_node;
+
+typedef struct ddb_history {
+    ddb_env        *env;
+    ddb_arena       arena;
+    ddb_map         places;                    /* address -> node */
+    ddb_history_node *nodes; size_t count, cap;
+    size_t         *heap;  size_t heap_count, heap_cap;      /* newest first */
+    size_t          live;                      /* queued ones that are not stale */
+} ddb_history;
+
+DDB_FN void ddb_history_free(ddb_ctx *ctx, ddb_history *h)
+{
+    ddb_coll_map_free(ctx, &h->places);
+    ddb_mem_drop(ctx, h->nodes, ddb_history_node, h->cap);
+    ddb_mem_drop(ctx, h->heap, size_t, h->heap_cap);
+    ddb_mem_arena_free(ctx, &h->arena);
+}
+
+/* The node of an address, made if it is new. */
+DDB_FN dreamdb_status ddb_history_meet(ddb_ctx *ctx, ddb_history *h, const ddb_addr *addr, size_t *out)
+{
+    uint64_t *slot = NULL;
+    bool fresh = false;
+    dreamdb_status status = ddb_coll_map_put(ctx, &h->places, addr->bytes, h->count, &slot, &fresh);
+    if (status < 0 || !fresh) {
+        *out = status < 0 ? 0 : (size_t)*slot;
+        return status;
+    }
+    if (h->count >= h->env->limits.history) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_LIMIT, "no common ancestor within %u Manifests (limits.history)",
+                            (unsigned)h->env->limits.history);
+    }
+    if (h->count == h->cap) {
+        size_t cap = h->cap > 0 ? h->cap * 2 : 64;
+        ddb_history_node *more = (ddb_history_node *)ddb_mem_resize(ctx, h->nodes, h->cap * sizeof *more, cap * sizeof *more);
+        if (!more) {
+            return DREAMDB_ERR_MEMORY;
+        }
+        h->nodes = more;
+        h->cap = cap;
+    }
+    memset(h->nodes + h->count, 0, sizeof *h->nodes);
+    h->nodes[h->count].addr = *addr;
+    *out = h->count++;
+    return DREAMDB_OK;
+}
+
+/* What a Manifest says of time and parents. */
+DDB_FN dreamdb_status ddb_history_learn(ddb_ctx *ctx, ddb_history *h, size_t at, ddb_slice bytes, const char *path)
+{
+    ddb_arena scratch = { NULL, 0 };
+    ddb_manifest m;
+    dreamdb_status status = ddb_manifest_decode(ctx, &scratch, bytes, path, &m);
+    size_t *parents = status < 0 ? NULL : ddb_mem_arena_new(ctx, &h->arena, size_t, m.parent_count);
+    status = status < 0 ? status : parents ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    for (size_t i = 0; status == DREAMDB_OK && i < m.parent_count; i++) {
+        status = ddb_history_meet(ctx, h, m.parents + i, parents + i);
+    }
+    if (status == DREAMDB_OK) {
+        h->nodes[at].ts = m.ts;
+        h->nodes[at].parents = parents;
+        h->nodes[at].parent_count = m.parent_count;
+        h->nodes[at].loaded = true;
+    }
+    ddb_mem_arena_free(ctx, &scratch);
+    return status;
+}
+
+/* Reads these nodes in one batch.  A Manifest that is gone is noted: it matters only if the walk comes to it. */
+DDB_FN dreamdb_status ddb_history_load(ddb_ctx *ctx, ddb_history *h, const size_t *list, size_t count)
+{
+    ddb_object_want wants[DDB_HISTORY_WAVE];
+    ddb_arena scratch = { NULL, 0 };
+    dreamdb_status status = DREAMDB_OK;
+    memset(wants, 0, sizeof wants);
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        wants[i].addr = h->nodes[list[i]].addr;
+        wants[i].path = ddb_addr_path(ctx, &scratch, "manifests", &wants[i].addr);
+        wants[i].flags = DDB_OBJECT_METADATA;
+        status = wants[i].path ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    }
+    bool asked = status == DREAMDB_OK && count > 0;
+    status = asked ? ddb_object_get_each(ctx, h->env, wants, count) : status;
+    for (size_t i = 0; asked && i < count; i++) {
+        if (status == DREAMDB_OK && wants[i].status == DREAMDB_ERR_NOT_FOUND) {
+            h->nodes[list[i]].loaded = h->nodes[list[i]].missing = true;
+        } else if (status == DREAMDB_OK && wants[i].status < 0) {
+            status = ddb_object_explain(ctx, h->env, wants + i);
+        } else if (status == DREAMDB_OK) {
+            status = ddb_history_learn(ctx, h, list[i], ddb_bytes_slice(wants[i].object.data, wants[i].object.size), wants[i].path);
+        }
+        if (wants[i].object.data) {
+            ddb_object_release(h->env, &wants[i].object);
+        }
+    }
+    ddb_mem_arena_free(ctx, &scratch);
+    return status;
+}
+
+/* Adds the parents of a node that are not read yet. */
+DDB_FN size_t ddb_history_unread(const ddb_history *h, size_t node, size_t *list, size_t count)
+{
+    const ddb_history_node *n = h->nodes + node;
+    for (size_t i = 0; i < n->parent_count && count < (size_t)DDB_HISTORY_WAVE; i++) {
+        bool fresh = !h->nodes[n->parents[i]].loaded;
+        for (size_t j = 0; j < count && fresh; j++) {
+            fresh = list[j] != n->parents[i];
+        }
+        list[count] = n->parents[i];
+        count += fresh;
+    }
+    return count;
+}
+
+/* Reads the parents of a node, and in the same batch those of the other live ones that wait. */
+DDB_FN dreamdb_status ddb_history_parents(ddb_ctx *ctx, ddb_history *h, size_t node)
+{
+    size_t list[DDB_HISTORY_WAVE];
+    dreamdb_status status = DREAMDB_OK;
+    size_t count = ddb_history_unread(h, node, list, 0);
+    while (count > 0 && status == DREAMDB_OK) {
+        for (size_t i = 0; i < h->heap_count && count < (size_t)DDB_HISTORY_WAVE; i++) {
+            count = h->nodes[h->heap[i]].marks & DDB_HISTORY_STALE ? count : ddb_history_unread(h, h->heap[i], list, count);
+        }
+        status = ddb_history_load(ctx, h, list, count);
+        count = status < 0 ? 0 : ddb_history_unread(h, node, list, 0);
+    }
+    return status;
+}
+
+/* Newer first; of one time the one met first. */
+DDB_FN bool ddb_history_before(const ddb_history *h, size_t a, size_t b)
+{
+    return h->nodes[a].ts != h->nodes[b].ts ? h->nodes[a].ts > h->nodes[b].ts : a < b;
+}
+
+/* Gives a node more marks, and queues it so that its parents get them too. */
+DDB_FN dreamdb_status ddb_history_paint(ddb_ctx *ctx, ddb_history *h, size_t node, uint32_t marks)
+{
+    ddb_history_node *n = h->nodes + node;
+    if ((n->marks & marks) == marks) {
+        return DREAMDB_OK;
+    }
+    bool was_queued = (n->marks & DDB_HISTORY_QUEUED) != 0, was_stale = (n->marks & DDB_HISTORY_STALE) != 0;
+    if (!was_queued && h->heap_count == h->heap_cap) {
+        size_t cap = h->heap_cap > 0 ? h->heap_cap * 2 : 64;
+        size_t *more = (size_t *)ddb_mem_resize(ctx, h->heap, h->heap_cap * sizeof *more, cap * sizeof *more);
+        if (!more) {
+            return DREAMDB_ERR_MEMORY;
+        }
+        h->heap = more;
+        h->heap_cap = cap;
+    }
+    n->marks |= marks | DDB_HISTORY_QUEUED;
+    bool is_live = !(n->marks & DDB_HISTORY_STALE);
+    h->live += !was_queued && is_live;
+    h->live -= was_queued && !was_stale && !is_live;
+    if (was_queued) {
+        return DREAMDB_OK;
+    }
+    size_t at = h->heap_count++;
+    for (; at > 0 && ddb_history_before(h, node, h->heap[(at - 1) / 2]); at = (at - 1) / 2) {
+        h->heap[at] = h->heap[(at - 1) / 2];
+    }
+    h->heap[at] = node;
+    return DREAMDB_OK;
+}
+
+/* Takes the newest of the queue. */
+DDB_FN size_t ddb_history_pop(ddb_history *h)
+{
+    size_t top = h->heap[0], last = h->heap[--h->heap_count], at = 0;
+    while (at * 2 + 1 < h->heap_count) {
+        size_t child = at * 2 + 1;
+        child += child + 1 < h->heap_count && ddb_history_before(h, h->heap[child + 1], h->heap[child]);
+        if (!ddb_history_before(h, h->heap[child], last)) {
+            break;
+        }
+        h->heap[at] = h->heap[child];
+        at = child;
+    }
+    h->heap[at] = last;
+    h->live -= !(h->nodes[top].marks & DDB_HISTORY_STALE);
+    h->nodes[top].marks &= ~(uint32_t)DDB_HISTORY_QUEUED;
+    return top;
+}
+
+DDB_FN dreamdb_status ddb_history_gone(ddb_ctx *ctx, const ddb_history_node *node)
+{
+    char text[DREAMDB_ADDRESS_TEXT];
+    ddb_addr_text(&node->addr, text);
+    return ddb_mem_fail(ctx, DREAMDB_ERR_NOT_FOUND, "merge base: manifests/%s, of the history of one side, is not in the store: gc has "
+                        "removed it, so what both sides had cannot be known; restore it from a copy", text);
+}
+
+/* Marks what side reaches with OURS, what others reach with THEIRS, until only ancestors of common ancestors wait.  Then each best common
+   ancestor has RESULT and not STALE; where clocks went wrong some others may have, too. */
+DDB_FN dreamdb_status ddb_history_walk(ddb_ctx *ctx, ddb_history *h, size_t side, const size_t *others, size_t other_count)
+{
+    dreamdb_status status = DREAMDB_OK;
+    for (size_t i = 0; i < h->count; i++) {
+        h->nodes[i].marks = 0;
+    }
+    h->heap_count = h->live = 0;
+    status = ddb_history_paint(ctx, h, side, DDB_HISTORY_OURS);
+    for (size_t i = 0; i < other_count && status == DREAMDB_OK; i++) {
+        status = others[i] == side ? DREAMDB_OK : ddb_history_paint(ctx, h, others[i], DDB_HISTORY_THEIRS);
+    }
+    while (h->live > 0 && status == DREAMDB_OK) {
+        size_t at = ddb_history_pop(h);
+        if (h->nodes[at].missing) {
+            return ddb_history_gone(ctx, h->nodes + at);
+        }
+        uint32_t marks = h->nodes[at].marks & (uint32_t)(DDB_HISTORY_BOTH | DDB_HISTORY_STALE);
+        if (marks == DDB_HISTORY_BOTH) {
+            h->nodes[at].marks |= DDB_HISTORY_RESULT;
+            marks |= DDB_HISTORY_STALE;
+        }
+        status = ddb_history_parents(ctx, h, at);
+        for (size_t i = 0; status == DREAMDB_OK && i < h->nodes[at].parent_count; i++) {
+            status = ddb_history_paint(ctx, h, h->nodes[at].parents[i], marks);
+        }
+    }
+    return status;
+}
+
+/* The best common ancestors of two states, in the arena: none of them is an ancestor of another. */
+DDB_FN dreamdb_status ddb_history_bases(ddb_ctx *ctx, ddb_arena *arena, ddb_history *h, size_t ours, size_t theirs, ddb_addr **out,
+                                      size_t *count)
+{
+    size_t found = 0, kept = 0;
+    dreamdb_status status = ddb_history_walk(ctx, h, ours, &theirs, 1);
+    size_t *list = status < 0 ? NULL : ddb_mem_arena_new(ctx, arena, size_t, h->count);
+    if (!list) {
+        return status < 0 ? status : DREAMDB_ERR_MEMORY;
+    }
+    for (size_t i = 0; i < h->count; i++) {
+        list[found] = i;
+        found += (h->nodes[i].marks & (uint32_t)(DDB_HISTORY_RESULT | DDB_HISTORY_STALE)) == DDB_HISTORY_RESULT;
+    }
+    *out = ddb_mem_arena_new(ctx, arena, ddb_addr, found);
+    status = *out ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    for (size_t i = 0; i < found && status == DREAMDB_OK; i++) {
+        bool best = true;
+        if (found > 1) {
+            status = ddb_history_walk(ctx, h, list[i], list, found);
+            best = !(h->nodes[list[i]].marks & DDB_HISTORY_THEIRS);
+        }
+        (*out)[kept] = h->nodes[list[i]].addr;
+        kept += best;
+    }
+    *count = kept;
+    return status;
+}
+
+/* ==== ROOM 35 write | prefix ddb_write_ | uses port mem bytes coll exact hash cbor addr object schema page track manifest ref tomb pq index bucket item scalar view ==== */
 /* Every verb that makes a new Manifest: create, append, add-field, layers, constants, meta, train.
    Invariant: all objects are put and synced before the Ref moves, the Ref moves by compare-and-swap, and nothing else is changed; so a
    crash at any point leaves the old state or the new one.  Format: FORMAT.md "Append", "Create".  Reads no bucket but in train. */
@@ -25481,7 +25811,7 @@ DDB_FN dreamdb_status ddb_write_index_only(ddb_ctx *ctx, ddb_env *env, const dre
     return status;
 }
 
-/* ==== ROOM 35 scan | prefix ddb_scan_ | uses port mem bytes coll addr object page track manifest tomb index bucket item scalar view ====
+/* ==== ROOM 36 scan | prefix ddb_scan_ | uses port mem bytes coll addr object page track manifest tomb index bucket item scalar view ====
    */
 /* Rows out of Tracks: a source that walks one field in Track order, columns for a list of anchors, predicates, counts, cursors.
    Invariant: an anchor with several rows gives the last in Track order; deleted anchors never appear.
@@ -26824,7 +27154,7 @@ DDB_FN dreamdb_status ddb_scan_media(ddb_ctx *ctx, dreamdb_snapshot *view, const
     return status;
 }
 
-/* ==== ROOM 36 erase | prefix ddb_erase_ | uses port mem bytes view write scan ==== */
+/* ==== ROOM 37 erase | prefix ddb_erase_ | uses port mem bytes view write scan ==== */
 /* Deleting rows: which anchors a call means, and what still holds their bytes. */
 
 enum { DDB_ERASE_REASON = 256 };             /* bytes (versioning.md 1.1) */
@@ -26859,280 +27189,14 @@ DDB_FN dreamdb_status ddb_erase_rows(ddb_ctx *ctx, struct dreamdb *db, const dre
     return status;
 }
 
-/* ==== ROOM 37 merge | prefix ddb_merge_ | uses port mem bytes coll cbor addr object schema page track manifest ref tomb index view write ==== */
+/* ==== ROOM 38 merge | prefix ddb_merge_ | uses port mem bytes coll cbor addr object schema page track manifest ref tomb index view write ==== */
 /* Three-way merge of a state into the handle's Ref (versioning.md 2, evolution.md 1.7 and 2).  The base is what both sides had: the newest
    common ancestors over all parents; several of them (criss-cross) count by the union of their rows.  Fields are compared by Track address,
    registry and schema key by key; where both sides moved a Track their rows are fused, and no bucket is read or written.
    Invariant: everything is planned before the first put; a conflict or a case that is not known here is told by name, and then nothing is
    written.  Must never lose a row of either side, nor choose between two answers. */
 
-enum { DDB_MERGE_OURS = 1, DDB_MERGE_THEIRS = 2, DDB_MERGE_BOTH = 3, DDB_MERGE_STALE = 4, DDB_MERGE_RESULT = 8, DDB_MERGE_QUEUED = 16,
-       DDB_MERGE_WAVE = 64 };                  /* Manifests read together */
 #define DDB_MERGE_NONE SIZE_MAX
-
-/* ---- History: a graph of Manifests, read as far as it is needed ---- */
-
-typedef struct ddb_merge_node {
-    ddb_addr addr;
-    uint64_t ts;
-    size_t  *parents, parent_count;
-    uint32_t marks;
-    bool     loaded, missing;
-} ddb_merge_node;
-
-typedef struct ddb_merge_history {
-    ddb_env        *env;
-    ddb_arena       arena;
-    ddb_map         places;                    /* address -> node */
-    ddb_merge_node *nodes; size_t count, cap;
-    size_t         *heap;  size_t heap_count, heap_cap;      /* newest first */
-    size_t          live;                      /* queued ones that are not stale */
-} ddb_merge_history;
-
-DDB_FN void ddb_merge_history_free(ddb_ctx *ctx, ddb_merge_history *h)
-{
-    ddb_coll_map_free(ctx, &h->places);
-    ddb_mem_drop(ctx, h->nodes, ddb_merge_node, h->cap);
-    ddb_mem_drop(ctx, h->heap, size_t, h->heap_cap);
-    ddb_mem_arena_free(ctx, &h->arena);
-}
-
-/* The node of an address, made if it is new. */
-DDB_FN dreamdb_status ddb_merge_meet(ddb_ctx *ctx, ddb_merge_history *h, const ddb_addr *addr, size_t *out)
-{
-    uint64_t *slot = NULL;
-    bool fresh = false;
-    dreamdb_status status = ddb_coll_map_put(ctx, &h->places, addr->bytes, h->count, &slot, &fresh);
-    if (status < 0 || !fresh) {
-        *out = status < 0 ? 0 : (size_t)*slot;
-        return status;
-    }
-    if (h->count >= h->env->limits.history) {
-        return ddb_mem_fail(ctx, DREAMDB_ERR_LIMIT, "merge: no common ancestor within %u Manifests (limits.history)",
-                            (unsigned)h->env->limits.history);
-    }
-    if (h->count == h->cap) {
-        size_t cap = h->cap > 0 ? h->cap * 2 : 64;
-        ddb_merge_node *more = (ddb_merge_node *)ddb_mem_resize(ctx, h->nodes, h->cap * sizeof *more, cap * sizeof *more);
-        if (!more) {
-            return DREAMDB_ERR_MEMORY;
-        }
-        h->nodes = more;
-        h->cap = cap;
-    }
-    memset(h->nodes + h->count, 0, sizeof *h->nodes);
-    h->nodes[h->count].addr = *addr;
-    *out = h->count++;
-    return DREAMDB_OK;
-}
-
-/* What a Manifest says of time and parents. */
-DDB_FN dreamdb_status ddb_merge_learn(ddb_ctx *ctx, ddb_merge_history *h, size_t at, ddb_slice bytes, const char *path)
-{
-    ddb_arena scratch = { NULL, 0 };
-    ddb_manifest m;
-    dreamdb_status status = ddb_manifest_decode(ctx, &scratch, bytes, path, &m);
-    size_t *parents = status < 0 ? NULL : ddb_mem_arena_new(ctx, &h->arena, size_t, m.parent_count);
-    status = status < 0 ? status : parents ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
-    for (size_t i = 0; status == DREAMDB_OK && i < m.parent_count; i++) {
-        status = ddb_merge_meet(ctx, h, m.parents + i, parents + i);
-    }
-    if (status == DREAMDB_OK) {
-        h->nodes[at].ts = m.ts;
-        h->nodes[at].parents = parents;
-        h->nodes[at].parent_count = m.parent_count;
-        h->nodes[at].loaded = true;
-    }
-    ddb_mem_arena_free(ctx, &scratch);
-    return status;
-}
-
-/* Reads these nodes in one batch.  A Manifest that is gone is noted: it matters only if the walk comes to it. */
-DDB_FN dreamdb_status ddb_merge_load(ddb_ctx *ctx, ddb_merge_history *h, const size_t *list, size_t count)
-{
-    ddb_object_want wants[DDB_MERGE_WAVE];
-    ddb_arena scratch = { NULL, 0 };
-    dreamdb_status status = DREAMDB_OK;
-    memset(wants, 0, sizeof wants);
-    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
-        wants[i].addr = h->nodes[list[i]].addr;
-        wants[i].path = ddb_addr_path(ctx, &scratch, "manifests", &wants[i].addr);
-        wants[i].flags = DDB_OBJECT_METADATA;
-        status = wants[i].path ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
-    }
-    bool asked = status == DREAMDB_OK && count > 0;
-    status = asked ? ddb_object_get_each(ctx, h->env, wants, count) : status;
-    for (size_t i = 0; asked && i < count; i++) {
-        if (status == DREAMDB_OK && wants[i].status == DREAMDB_ERR_NOT_FOUND) {
-            h->nodes[list[i]].loaded = h->nodes[list[i]].missing = true;
-        } else if (status == DREAMDB_OK && wants[i].status < 0) {
-            status = ddb_object_explain(ctx, h->env, wants + i);
-        } else if (status == DREAMDB_OK) {
-            status = ddb_merge_learn(ctx, h, list[i], ddb_bytes_slice(wants[i].object.data, wants[i].object.size), wants[i].path);
-        }
-        if (wants[i].object.data) {
-            ddb_object_release(h->env, &wants[i].object);
-        }
-    }
-    ddb_mem_arena_free(ctx, &scratch);
-    return status;
-}
-
-/* Adds the parents of a node that are not read yet. */
-DDB_FN size_t ddb_merge_unread(const ddb_merge_history *h, size_t node, size_t *list, size_t count)
-{
-    const ddb_merge_node *n = h->nodes + node;
-    for (size_t i = 0; i < n->parent_count && count < (size_t)DDB_MERGE_WAVE; i++) {
-        bool fresh = !h->nodes[n->parents[i]].loaded;
-        for (size_t j = 0; j < count && fresh; j++) {
-            fresh = list[j] != n->parents[i];
-        }
-        list[count] = n->parents[i];
-        count += fresh;
-    }
-    return count;
-}
-
-/* Reads the parents of a node, and in the same batch those of the other live ones that wait. */
-DDB_FN dreamdb_status ddb_merge_parents(ddb_ctx *ctx, ddb_merge_history *h, size_t node)
-{
-    size_t list[DDB_MERGE_WAVE];
-    dreamdb_status status = DREAMDB_OK;
-    size_t count = ddb_merge_unread(h, node, list, 0);
-    while (count > 0 && status == DREAMDB_OK) {
-        for (size_t i = 0; i < h->heap_count && count < (size_t)DDB_MERGE_WAVE; i++) {
-            count = h->nodes[h->heap[i]].marks & DDB_MERGE_STALE ? count : ddb_merge_unread(h, h->heap[i], list, count);
-        }
-        status = ddb_merge_load(ctx, h, list, count);
-        count = status < 0 ? 0 : ddb_merge_unread(h, node, list, 0);
-    }
-    return status;
-}
-
-/* Newer first; of one time the one met first. */
-DDB_FN bool ddb_merge_before(const ddb_merge_history *h, size_t a, size_t b)
-{
-    return h->nodes[a].ts != h->nodes[b].ts ? h->nodes[a].ts > h->nodes[b].ts : a < b;
-}
-
-/* Gives a node more marks, and queues it so that its parents get them too. */
-DDB_FN dreamdb_status ddb_merge_paint(ddb_ctx *ctx, ddb_merge_history *h, size_t node, uint32_t marks)
-{
-    ddb_merge_node *n = h->nodes + node;
-    if ((n->marks & marks) == marks) {
-        return DREAMDB_OK;
-    }
-    bool was_queued = (n->marks & DDB_MERGE_QUEUED) != 0, was_stale = (n->marks & DDB_MERGE_STALE) != 0;
-    if (!was_queued && h->heap_count == h->heap_cap) {
-        size_t cap = h->heap_cap > 0 ? h->heap_cap * 2 : 64;
-        size_t *more = (size_t *)ddb_mem_resize(ctx, h->heap, h->heap_cap * sizeof *more, cap * sizeof *more);
-        if (!more) {
-            return DREAMDB_ERR_MEMORY;
-        }
-        h->heap = more;
-        h->heap_cap = cap;
-    }
-    n->marks |= marks | DDB_MERGE_QUEUED;
-    bool is_live = !(n->marks & DDB_MERGE_STALE);
-    h->live += !was_queued && is_live;
-    h->live -= was_queued && !was_stale && !is_live;
-    if (was_queued) {
-        return DREAMDB_OK;
-    }
-    size_t at = h->heap_count++;
-    for (; at > 0 && ddb_merge_before(h, node, h->heap[(at - 1) / 2]); at = (at - 1) / 2) {
-        h->heap[at] = h->heap[(at - 1) / 2];
-    }
-    h->heap[at] = node;
-    return DREAMDB_OK;
-}
-
-/* Takes the newest of the queue. */
-DDB_FN size_t ddb_merge_pop(ddb_merge_history *h)
-{
-    size_t top = h->heap[0], last = h->heap[--h->heap_count], at = 0;
-    while (at * 2 + 1 < h->heap_count) {
-        size_t child = at * 2 + 1;
-        child += child + 1 < h->heap_count && ddb_merge_before(h, h->heap[child + 1], h->heap[child]);
-        if (!ddb_merge_before(h, h->heap[child], last)) {
-            break;
-        }
-        h->heap[at] = h->heap[child];
-        at = child;
-    }
-    h->heap[at] = last;
-    h->live -= !(h->nodes[top].marks & DDB_MERGE_STALE);
-    h->nodes[top].marks &= ~(uint32_t)DDB_MERGE_QUEUED;
-    return top;
-}
-
-DDB_FN dreamdb_status ddb_merge_gone(ddb_ctx *ctx, const ddb_merge_node *node)
-{
-    char text[DREAMDB_ADDRESS_TEXT];
-    ddb_addr_text(&node->addr, text);
-    return ddb_mem_fail(ctx, DREAMDB_ERR_NOT_FOUND, "merge base: manifests/%s, of the history of one side, is not in the store: gc has "
-                        "removed it, so what both sides had cannot be known; restore it from a copy", text);
-}
-
-/* Marks what side reaches with OURS, what others reach with THEIRS, until only ancestors of common ancestors wait.  Then each best common
-   ancestor has RESULT and not STALE; where clocks went wrong some others may have, too. */
-DDB_FN dreamdb_status ddb_merge_walk(ddb_ctx *ctx, ddb_merge_history *h, size_t side, const size_t *others, size_t other_count)
-{
-    dreamdb_status status = DREAMDB_OK;
-    for (size_t i = 0; i < h->count; i++) {
-        h->nodes[i].marks = 0;
-    }
-    h->heap_count = h->live = 0;
-    status = ddb_merge_paint(ctx, h, side, DDB_MERGE_OURS);
-    for (size_t i = 0; i < other_count && status == DREAMDB_OK; i++) {
-        status = others[i] == side ? DREAMDB_OK : ddb_merge_paint(ctx, h, others[i], DDB_MERGE_THEIRS);
-    }
-    while (h->live > 0 && status == DREAMDB_OK) {
-        size_t at = ddb_merge_pop(h);
-        if (h->nodes[at].missing) {
-            return ddb_merge_gone(ctx, h->nodes + at);
-        }
-        uint32_t marks = h->nodes[at].marks & (uint32_t)(DDB_MERGE_BOTH | DDB_MERGE_STALE);
-        if (marks == DDB_MERGE_BOTH) {
-            h->nodes[at].marks |= DDB_MERGE_RESULT;
-            marks |= DDB_MERGE_STALE;
-        }
-        status = ddb_merge_parents(ctx, h, at);
-        for (size_t i = 0; status == DREAMDB_OK && i < h->nodes[at].parent_count; i++) {
-            status = ddb_merge_paint(ctx, h, h->nodes[at].parents[i], marks);
-        }
-    }
-    return status;
-}
-
-/* The best common ancestors of two states, in the arena: none of them is an ancestor of another. */
-DDB_FN dreamdb_status ddb_merge_bases(ddb_ctx *ctx, ddb_arena *arena, ddb_merge_history *h, size_t ours, size_t theirs, ddb_addr **out,
-                                      size_t *count)
-{
-    size_t found = 0, kept = 0;
-    dreamdb_status status = ddb_merge_walk(ctx, h, ours, &theirs, 1);
-    size_t *list = status < 0 ? NULL : ddb_mem_arena_new(ctx, arena, size_t, h->count);
-    if (!list) {
-        return status < 0 ? status : DREAMDB_ERR_MEMORY;
-    }
-    for (size_t i = 0; i < h->count; i++) {
-        list[found] = i;
-        found += (h->nodes[i].marks & (uint32_t)(DDB_MERGE_RESULT | DDB_MERGE_STALE)) == DDB_MERGE_RESULT;
-    }
-    *out = ddb_mem_arena_new(ctx, arena, ddb_addr, found);
-    status = *out ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
-    for (size_t i = 0; i < found && status == DREAMDB_OK; i++) {
-        bool best = true;
-        if (found > 1) {
-            status = ddb_merge_walk(ctx, h, list[i], list, found);
-            best = !(h->nodes[list[i]].marks & DDB_MERGE_THEIRS);
-        }
-        (*out)[kept] = h->nodes[list[i]].addr;
-        kept += best;
-    }
-    *count = kept;
-    return status;
-}
 
 /* ---- A merge under way ---- */
 
@@ -27238,22 +27302,22 @@ DDB_FN dreamdb_status ddb_merge_find(ddb_ctx *ctx, ddb_merge *merge, const char 
 DDB_FN dreamdb_status ddb_merge_states(ddb_ctx *ctx, ddb_merge *merge, const ddb_addr *other)
 {
     ddb_write *write = &merge->write;
-    ddb_merge_history history;
+    ddb_history history;
     ddb_addr *bases = NULL;
-    size_t ours = 0, count = 0, list[DDB_MERGE_WAVE];
+    size_t ours = 0, count = 0, list[DDB_HISTORY_WAVE];
     memset(&history, 0, sizeof history);
     memset(list, 0, sizeof list);
     history.env = write->env;
     history.places.key_size = sizeof(ddb_addr);
-    dreamdb_status status = ddb_merge_meet(ctx, &history, &write->view->address, &ours);
-    status = status < 0 ? status : ddb_merge_learn(ctx, &history, ours, ddb_bytes_slice(write->view->object.data, write->view->object.size),
+    dreamdb_status status = ddb_history_meet(ctx, &history, &write->view->address, &ours);
+    status = status < 0 ? status : ddb_history_learn(ctx, &history, ours, ddb_bytes_slice(write->view->object.data, write->view->object.size),
                                                    write->view->path);
-    status = status < 0 ? status : ddb_merge_meet(ctx, &history, other, list);
+    status = status < 0 ? status : ddb_history_meet(ctx, &history, other, list);
     if (status == DREAMDB_OK) {                /* the other tip and our parents, together */
-        status = ddb_merge_load(ctx, &history, list, history.nodes[list[0]].loaded ? 0 : ddb_merge_unread(&history, ours, list, 1));
+        status = ddb_history_load(ctx, &history, list, history.nodes[list[0]].loaded ? 0 : ddb_history_unread(&history, ours, list, 1));
     }
-    status = status < 0 ? status : ddb_merge_bases(ctx, &write->arena, &history, ours, list[0], &bases, &count);
-    ddb_merge_history_free(ctx, &history);
+    status = status < 0 ? status : ddb_history_bases(ctx, &write->arena, &history, ours, list[0], &bases, &count);
+    ddb_history_free(ctx, &history);
     merge->states = status < 0 ? NULL : ddb_mem_arena_new(ctx, &write->arena, dreamdb_snapshot *, 2 + count);
     if (!merge->states) {
         return status < 0 ? status : DREAMDB_ERR_MEMORY;
@@ -28382,7 +28446,7 @@ DDB_FN dreamdb_status ddb_merge_one(ddb_ctx *ctx, struct dreamdb *db, const drea
     return status;
 }
 
-/* ==== ROOM 38 query | prefix ddb_query_ | uses port mem bytes coll exact kern bound code pool addr object page track tomb index bucket view scan ==== */
+/* ==== ROOM 39 query | prefix ddb_query_ | uses port mem bytes coll exact kern bound code pool addr object page track tomb index bucket view scan ==== */
 /* Vector search over the cells of one view.  Each probed cell is read once, verified, and kept in a layout made for the scan (unit rows,
    4-bit codes: room code) under db->cells_cap; scores are the exact left fold of the format, and the answer is the same for every SIMD
    level, thread count and cache size, ties by place in the Track.  Deleted rows are left out when a cell is built (a view never
@@ -30605,7 +30669,7 @@ DDB_FN dreamdb_status ddb_query_search(ddb_ctx *ctx, dreamdb_snapshot *view, con
     return DREAMDB_OK;
 }
 
-/* ==== ROOM 39 check | prefix ddb_check_ | uses port mem bytes coll hash cbor addr store object schema roaring page track manifest tomb index bucket item view ==== */
+/* ==== ROOM 40 check | prefix ddb_check_ | uses port mem bytes coll hash cbor addr store object schema roaring page track manifest tomb index bucket item view ==== */
 /* What a view is made of, and whether it is whole: info, log, stats, and verify, which walks and hashes everything and names each fault.
    Must never trust what it checks, and never stop at the first fault. */
 
@@ -31636,7 +31700,7 @@ DDB_FN dreamdb_status ddb_check_stats(ddb_ctx *ctx, dreamdb_snapshot *view, cons
     return status;
 }
 
-/* ==== ROOM 40 api | prefix ddb_api_ | uses port mem bytes cpu hash addr object ref view write scan erase query merge check ==== */
+/* ==== ROOM 41 api | prefix ddb_api_ | uses port mem bytes cpu hash addr object ref view write scan erase query merge check ==== */
 /* The public functions: check the arguments, call one room.  Nothing else lives here. */
 
 /* The allocator of a config, or libc. */
