@@ -726,9 +726,9 @@ typedef struct dreamdb_log_entry {
 typedef int (*dreamdb_log_fn)(void *user, const dreamdb_log_entry *entry);
 /* The view's Manifest and its first parents, newest first; a missing parent ends the walk (gc). limit 0 = all. */
 DREAMDB_API dreamdb_status dreamdb_log(dreamdb_snapshot *snapshot, uint64_t limit, dreamdb_log_fn each, void *user, dreamdb_error *error);
-/* The same over all parents: every Manifest that the view descends from, once, newest first; of one time the one met first.  So children come
- * before their parents, but where a clock went wrong.  depth counts steps by the way on which it was met first; parents that gc took are
- * named by their children and left out.
+/* The same over all parents: every Manifest that the view descends from, once, newest first; of one time the one met first.  So children
+ * come before their parents, but where a clock went wrong.  depth counts steps by the way on which it was met first; parents that gc took
+ * are named by their children and left out.
  * Costs   reads each Manifest that is told, those of side by side lines in one batch.  Memory: about 150 bytes a Manifest. */
 DREAMDB_API dreamdb_status dreamdb_history(dreamdb_snapshot *snapshot, uint64_t limit, dreamdb_log_fn each, void *user,
                                            dreamdb_error *error);
@@ -23925,7 +23925,30 @@ DDB_FN dreamdb_status ddb_history_bases(ddb_ctx *ctx, ddb_arena *arena, ddb_hist
     return status;
 }
 
-/* ==== ROOM 35 write | prefix ddb_write_ | uses port mem bytes coll exact hash cbor addr object schema page track manifest ref tomb pq index bucket item scalar view ==== */
+/* Does a state descend from `state`, looked for from a tip down to a base that both descend from?  The tip itself counts. */
+DDB_FN dreamdb_status ddb_history_holds(ddb_ctx *ctx, ddb_env *env, const ddb_addr *tip, const ddb_addr *base, const ddb_addr *state,
+                                        bool *out)
+{
+    ddb_history history;
+    size_t side = 0, end = 0;
+    memset(&history, 0, sizeof history);
+    history.env = env;
+    history.places.key_size = sizeof(ddb_addr);
+    *out = ddb_addr_equal(tip, state);
+    if (*out || ddb_addr_equal(tip, base)) {
+        return DREAMDB_OK;
+    }
+    dreamdb_status status = ddb_history_meet(ctx, &history, tip, &side);
+    status = status < 0 ? status : ddb_history_meet(ctx, &history, base, &end);
+    size_t both[2] = { side, end };
+    status = status < 0 ? status : ddb_history_load(ctx, &history, both, 2);
+    status = status < 0 ? status : ddb_history_walk(ctx, &history, side, &end, 1);
+    *out = status == DREAMDB_OK && ddb_coll_map_get(&history.places, state->bytes) != NULL;
+    ddb_history_free(ctx, &history);
+    return status;
+}
+
+/* ==== ROOM 35 write | prefix ddb_write_ | uses port mem bytes coll exact hash cbor addr object schema page track manifest ref tomb pq index bucket item scalar view history ==== */
 /* Every verb that makes a new Manifest: create, append, add-field, layers, constants, meta, train.
    Invariant: all objects are put and synced before the Ref moves, the Ref moves by compare-and-swap, and nothing else is changed; so a
    crash at any point leaves the old state or the new one.  Format: FORMAT.md "Append", "Create".  Reads no bucket but in train. */
@@ -23947,6 +23970,10 @@ typedef struct ddb_write {
     uint64_t          page_limit;
     const ddb_addr   *other;              /* merge: the second parent of the new Manifest */
     ddb_addr          address;            /* of the new Manifest once published */
+    ddb_arena         kept;               /* what a replay uses again */
+    const char       *token;              /* NULL, or what the writer text says besides */
+    uint32_t          retry, replays;     /* how many more may be; how many were */
+    uint64_t          began;              /* when this try began, by the system's clock */
 } ddb_write;
 
 DDB_FN void ddb_write_close(ddb_ctx *ctx, ddb_write *write)
@@ -23955,6 +23982,7 @@ DDB_FN void ddb_write_close(ddb_ctx *ctx, ddb_write *write)
         ddb_object_puts_close(ctx, write->puts);
     }
     ddb_mem_arena_free(ctx, &write->arena);
+    ddb_mem_arena_free(ctx, &write->kept);
     if (write->view) {
         ddb_view_release(ctx, write->view);
     }
@@ -23968,6 +23996,7 @@ DDB_FN dreamdb_status ddb_write_open(ddb_ctx *ctx, struct dreamdb *db, bool on_t
     write->db = db;
     write->env = db->env;
     write->page_limit = DDB_WRITE_INLINE_MAX;
+    write->began = ddb_port_now_ns();
     ddb_port_lock(&db->write_lock);
     dreamdb_status status = on_tip ? ddb_view_tip(ctx, db, &write->view, write->tag) : DREAMDB_OK;
     if (status == DREAMDB_OK && on_tip) {
@@ -23976,16 +24005,156 @@ DDB_FN dreamdb_status ddb_write_open(ddb_ctx *ctx, struct dreamdb *db, bool on_t
     return status < 0 ? status : ddb_object_puts_open(ctx, db->env, &write->puts);
 }
 
+/* ---- Replay: a Ref that somebody else moved, a put whose answer was lost ---- */
+
+/* Waits a random part of what the last try took, doubled with each replay up to 32 times: writers that met once do not meet again, on a
+   folder (milliseconds) as on a remote store.  Takes one of the retries; CANCELLED if the caller wants no more. */
+DDB_FN dreamdb_status ddb_write_wait(ddb_ctx *ctx, ddb_write *write)
+{
+    uint64_t now = ddb_port_now_ns(), took = now > write->began ? now - write->began : 1, drawn = 0;
+    uint64_t most = (took < 1000000 ? 1000000 : took > 500000000 ? 500000000 : took) << (write->replays < 5 ? write->replays : 5);
+    dreamdb_status status = ddb_object_progress(ctx, write->env, "replay", write->replays + 1, (uint64_t)write->replays + write->retry,
+                                                "tries");
+    status = status < 0 ? status : ddb_object_random(ctx, write->env, &drawn, sizeof drawn);
+    if (status == DREAMDB_OK) {
+        ddb_port_sleep_ns(drawn % most);
+        write->retry--;
+        write->replays++;
+        write->began = ddb_port_now_ns();
+    }
+    return status;
+}
+
+/* Puts the write on the tip as it is now.  What was put, and what stands in the kept arena, stays. */
+DDB_FN dreamdb_status ddb_write_again(ddb_ctx *ctx, ddb_write *write)
+{
+    dreamdb_status status = ddb_write_wait(ctx, write);
+    ddb_view_release(ctx, write->view);
+    write->view = NULL;
+    write->other = NULL;
+    ddb_mem_arena_free(ctx, &write->arena);
+    if (ctx->error && status == DREAMDB_OK) {
+        memset(ctx->error, 0, sizeof *ctx->error);
+    }
+    status = status < 0 ? status : ddb_view_tip(ctx, write->db, &write->view, write->tag);
+    if (status == DREAMDB_OK) {
+        write->manifest = write->view->manifest;
+    }
+    return status;
+}
+
+/* Was the change lost to another writer, and may it be made once more? */
+DDB_FN bool ddb_write_replays(const ddb_write *write, dreamdb_status status)
+{
+    return status == DREAMDB_ERR_CONFLICT && write->retry > 0;
+}
+
+typedef enum ddb_write_fate { DDB_WRITE_LANDED = 1, DDB_WRITE_LOST, DDB_WRITE_WAITS } ddb_write_fate;
+
+/* What became of a put of the Ref: our state is the tip or below it; another one is, and ours can land no more; or nothing has moved. */
+DDB_FN dreamdb_status ddb_write_look(ddb_ctx *ctx, ddb_write *write, const ddb_addr *state, ddb_write_fate *out)
+{
+    ddb_addr tip;
+    char tag[DREAMDB_TAG_SIZE];
+    bool there = false;
+    dreamdb_status status = ddb_ref_read(ctx, write->env, write->db->ref, &tip, tag);
+    if (status == DREAMDB_OK) {
+        status = ddb_history_holds(ctx, write->env, &tip, &write->view->address, state, &there);
+    }
+    *out = there ? DDB_WRITE_LANDED : status == DREAMDB_OK && ddb_addr_equal(&tip, &write->view->address)
+        && strcmp(tag, write->tag) == 0 ? DDB_WRITE_WAITS : DDB_WRITE_LOST;
+    return status;
+}
+
+/* Moves the Ref from the state that the write builds on.  A put that fails, or that a store tried twice by itself (then it tells of a
+   conflict with itself), may have landed all the same: only a look tells.  While nothing has moved the same put is made again, so there is
+   one Manifest a tip, whichever of its puts arrives late. */
+DDB_FN dreamdb_status ddb_write_swap(ddb_ctx *ctx, ddb_write *write, const ddb_addr *state)
+{
+    for (;;) {
+        dreamdb_error why;
+        ddb_ctx look = ddb_mem_fork(ctx, &why);
+        ddb_write_fate fate = DDB_WRITE_LOST;
+        dreamdb_status status = ddb_ref_swap(ctx, write->env, write->db->ref, write->tag, state);
+        if (status == DREAMDB_OK && ctx->error) {      /* an earlier put may have left words */
+            memset(ctx->error, 0, sizeof *ctx->error);
+        }
+        if (status != DREAMDB_ERR_STORE && status != DREAMDB_ERR_CONFLICT) {
+            return status;
+        }
+        dreamdb_status seen = ddb_write_look(&look, write, state, &fate);
+        while (seen == DREAMDB_ERR_STORE && write->retry > 0) {
+            seen = ddb_write_wait(&look, write);
+            seen = seen < 0 ? seen : ddb_write_look(&look, write, state, &fate);
+        }
+        if (seen == DREAMDB_OK && fate == DDB_WRITE_LANDED) {
+            if (ctx->error) {
+                memset(ctx->error, 0, sizeof *ctx->error);
+            }
+            return DREAMDB_OK;
+        }
+        if (seen < 0) {
+            (void)ddb_mem_adopt(ctx, &why);
+            ddb_mem_note(ctx, "; whether the change landed is not known");
+            return seen;
+        }
+        if (fate == DDB_WRITE_LOST) {
+            return status == DREAMDB_ERR_CONFLICT ? status : ddb_mem_fail_at(ctx, DREAMDB_ERR_CONFLICT, write->db->ref,
+                "somebody else moved ref '%.80s'; nothing of this change is visible: try again on the new tip", write->db->ref);
+        }
+        if (status == DREAMDB_ERR_CONFLICT || write->retry == 0) {
+            return status;
+        }
+        status = ddb_write_wait(ctx, write);
+        if (status < 0) {
+            return status;
+        }
+    }
+}
+
+/* Makes the Ref.  A put whose answer was lost may have made it. */
+DDB_FN dreamdb_status ddb_write_first(ddb_ctx *ctx, ddb_write *write, const ddb_addr *state)
+{
+    ddb_addr there;
+    dreamdb_error why;
+    ddb_ctx look = ddb_mem_fork(ctx, &why);
+    dreamdb_status status = ddb_ref_create(ctx, write->env, write->db->ref, state);
+    if (status == DREAMDB_ERR_STORE && ddb_ref_read(&look, write->env, write->db->ref, &there, NULL) == DREAMDB_OK
+        && ddb_addr_equal(&there, state)) {
+        status = DREAMDB_OK;
+    }
+    if (status == DREAMDB_OK && ctx->error) {
+        memset(ctx->error, 0, sizeof *ctx->error);
+    }
+    return status;
+}
+
+/* What the Manifest says of who wrote it. */
+DDB_FN dreamdb_status ddb_write_writer(ddb_ctx *ctx, ddb_write *write, const char *operation, ddb_slice *out)
+{
+    const char *own = write->env->writer, *token = write->token ? write->token : "";
+    size_t room = 160 + strlen(operation) + (own ? strlen(own) : 0) + strlen(token);
+    char *text = (char *)ddb_mem_arena_alloc(ctx, &write->arena, room);
+    if (!text) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    if (own) {
+        (void)snprintf(text, room, "%s%s%s", own, *token ? ";token=" : "", token);
+    } else {
+        (void)snprintf(text, room, "dreamdb.h/%s;operation=%s%s%s", DREAMDB_VERSION, operation, *token ? ";token=" : "", token);
+    }
+    *out = ddb_bytes_text(text);
+    return DREAMDB_OK;
+}
+
 /* Encodes and puts the Manifest, makes everything durable, and moves (or makes) the Ref. */
 DDB_FN dreamdb_status ddb_write_publish(ddb_ctx *ctx, ddb_write *write, const char *operation)
 {
     ddb_buf bytes;
-    char writer[160];
     ddb_addr parents[2];
     ddb_manifest *m = &write->manifest;
-    (void)snprintf(writer, sizeof writer, "dreamdb.h/%s;operation=%s", DREAMDB_VERSION, operation);
     m->ts = ddb_object_now(write->env);
-    m->writer = ddb_bytes_text(write->env->writer ? write->env->writer : writer);
+    dreamdb_status status = ddb_write_writer(ctx, write, operation, &m->writer);
     m->form = ddb_bytes_text("lineage-v1");
     if (write->view) {
         parents[0] = write->view->address;
@@ -23994,7 +24163,7 @@ DDB_FN dreamdb_status ddb_write_publish(ddb_ctx *ctx, ddb_write *write, const ch
     m->parents = parents;
     m->parent_count = !write->view ? 0 : write->other ? 2 : 1;
     ddb_bytes_init(&bytes, ctx);
-    dreamdb_status status = ddb_manifest_encode_fit(ctx, &write->arena, &bytes, m, write->env->identical);
+    status = status < 0 ? status : ddb_manifest_encode_fit(ctx, &write->arena, &bytes, m, write->env->identical);
     if (status == DREAMDB_OK) {
         status = ddb_object_put(ctx, write->puts, "manifests", ddb_bytes_of(&bytes), DDB_PUT_KEEP, &write->address);
     }
@@ -24006,8 +24175,7 @@ DDB_FN dreamdb_status ddb_write_publish(ddb_ctx *ctx, ddb_write *write, const ch
         status = ddb_object_sync(ctx, write->env);
     }
     if (status == DREAMDB_OK) {
-        status = write->view ? ddb_ref_swap(ctx, write->env, write->db->ref, write->tag, &write->address)
-                             : ddb_ref_create(ctx, write->env, write->db->ref, &write->address);
+        status = write->view ? ddb_write_swap(ctx, write, &write->address) : ddb_write_first(ctx, write, &write->address);
     }
     m->parents = NULL;                    /* they were of this call */
     m->parent_count = 0;
@@ -24375,7 +24543,7 @@ DDB_FN dreamdb_status ddb_write_scalars(ddb_ctx *ctx, ddb_write *write, const dd
 }
 
 /* Makes the field's new Track from its rows and binds it in the new Manifest. */
-DDB_FN dreamdb_status ddb_write_advance(ddb_ctx *ctx, ddb_write *write, const ddb_view_field *field, ddb_row *rows, size_t count)
+DDB_FN dreamdb_status ddb_write_advance(ddb_ctx *ctx, ddb_write *write, const ddb_view_field *field, const ddb_row *rows, size_t count)
 {
     ddb_track track;
     ddb_addr address;
@@ -24541,20 +24709,113 @@ DDB_FN dreamdb_status ddb_write_not_deleted(ddb_ctx *ctx, ddb_write *write, cons
     return status;
 }
 
-/* Everything of an append but the publishing; *changed tells whether any field got rows. */
-DDB_FN dreamdb_status ddb_write_batch(ddb_ctx *ctx, ddb_write *write, const dreamdb_append_desc *desc, uint64_t *first, bool *changed)
+/* One column of an append as it was put, in the kept arena: its rows, and what they were made for. */
+typedef struct ddb_write_part {
+    bool      made;
+    ddb_row  *rows; size_t count;
+    ddb_slice schema, modality;
+    ddb_addr  timeline, index, codec;
+} ddb_write_part;
+
+/* An append, over all its tries. */
+typedef struct ddb_write_job {
+    const dreamdb_append_desc *desc;
+    const uint64_t *anchors;              /* NULL: not drawn yet */
+    ddb_write_part *parts;                /* [column_count] */
+    bool            changed;              /* some field got rows */
+} ddb_write_job;
+
+/* Would the rows that were put for the field be made the same for this state of it? */
+DDB_FN bool ddb_write_part_fits(const ddb_write_part *part, const ddb_view_field *field)
 {
-    const uint64_t *anchors = NULL;
+    return part->made && ddb_bytes_equal(part->schema, field->schema->raw) && ddb_bytes_equal(part->modality, field->binding->modality)
+        && ddb_addr_equal(&part->timeline, &field->binding->timeline) && ddb_addr_equal(&part->index, &field->registry.index)
+        && ddb_addr_equal(&part->codec, &field->registry.compressor);
+}
+
+/* Makes and puts a column's rows, unless an earlier try did. */
+DDB_FN dreamdb_status ddb_write_part_make(ddb_ctx *ctx, ddb_write *write, const ddb_write_column *c, ddb_write_part *part)
+{
+    ddb_arena spare = write->arena;
+    if (ddb_write_part_fits(part, c->field)) {
+        return DREAMDB_OK;
+    }
+    memset(part, 0, sizeof *part);
+    write->arena = write->kept;
+    dreamdb_status status = ddb_write_column_rows(ctx, write, c, &part->rows, &part->count);
+    const ddb_slice raw = c->field->schema->raw, modality = c->field->binding->modality;
+    part->schema = ddb_bytes_slice(ddb_mem_arena_copy(ctx, &write->arena, raw.data, raw.size), raw.size);
+    part->modality = ddb_bytes_slice(ddb_mem_arena_copy(ctx, &write->arena, modality.data, modality.size), modality.size);
+    part->timeline = c->field->binding->timeline;
+    part->index = c->field->registry.index;
+    part->codec = c->field->registry.compressor;
+    write->kept = write->arena;
+    write->arena = spare;
+    part->made = status == DREAMDB_OK;
+    return status < 0 ? status : part->schema.data && part->modality.data ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+}
+
+/* Anchors that were drawn on an older tip: do rows that landed meanwhile stand among them?  Two rows under one anchor would be one. */
+DDB_FN dreamdb_status ddb_write_met(ddb_ctx *ctx, ddb_write *write, uint64_t first, uint64_t last, bool *out)
+{
+    ddb_track_select select;
+    dreamdb_status status = DREAMDB_OK;
+    memset(&select, 0, sizeof select);
+    select.by_time = true;
+    select.start = first;
+    select.end = last + 1;
+    *out = false;
+    for (size_t i = 0; i < write->view->schema.count && status == DREAMDB_OK && !*out; i++) {
+        ddb_view_field *field = write->view->fields + i;
+        ddb_row *rows = NULL;
+        size_t count = 0;
+        if (field->cls == DDB_TRACK_CONSTANT || field->binding->t_max <= first || field->binding->t_min > last) {
+            continue;
+        }
+        *out = field->cls == DDB_TRACK_OTHER || (field->has_registry && field->registry.has_hot);
+        status = *out ? DREAMDB_OK : ddb_view_need(ctx, write->view, &field, 1, DDB_VIEW_TRACK);
+        if (status == DREAMDB_OK && !*out) {
+            status = ddb_track_collect(ctx, write->env, &write->arena, &field->track, &select, &rows, &count);
+            *out = count > 0;
+        }
+    }
+    return status;
+}
+
+/* The anchors of the batch: given, or drawn once and kept, or drawn anew where they met others. */
+DDB_FN dreamdb_status ddb_write_job_anchors(ddb_ctx *ctx, ddb_write *write, ddb_write_job *job)
+{
+    const dreamdb_append_desc *desc = job->desc;
+    bool met = false;
+    dreamdb_status status = DREAMDB_OK;
+    if (job->anchors && !desc->anchors) {
+        status = ddb_write_met(ctx, write, job->anchors[0], job->anchors[desc->count - 1], &met);
+    }
+    if (status < 0 || (job->anchors && !met)) {
+        return status;
+    }
+    ddb_arena spare = write->arena;
+    write->arena = write->kept;
+    job->parts = ddb_mem_arena_new(ctx, &write->arena, ddb_write_part, desc->column_count);
+    status = job->parts ? ddb_write_anchors(ctx, write, desc, &job->anchors) : DREAMDB_ERR_MEMORY;
+    write->kept = write->arena;
+    write->arena = spare;
+    return status;
+}
+
+/* Everything of an append but the publishing. */
+DDB_FN dreamdb_status ddb_write_batch(ddb_ctx *ctx, ddb_write *write, ddb_write_job *job)
+{
+    const dreamdb_append_desc *desc = job->desc;
     ddb_write_column *columns = ddb_mem_arena_new(ctx, &write->arena, ddb_write_column, desc->column_count);
     ddb_view_field **fields = ddb_mem_arena_new(ctx, &write->arena, ddb_view_field *, desc->column_count);
     size_t n = 0;
     if (!columns || !fields) {
         return DREAMDB_ERR_MEMORY;
     }
-    dreamdb_status status = ddb_write_anchors(ctx, write, desc, &anchors);
+    dreamdb_status status = ddb_write_job_anchors(ctx, write, job);
     if (status == DREAMDB_OK) {
-        *first = anchors[0];
-        status = ddb_write_columns(ctx, write, desc, anchors, columns);
+        status = ddb_write_columns(ctx, write, desc, job->anchors, columns);
     }
     for (size_t i = 0; i < desc->column_count && status == DREAMDB_OK; i++) {
         if (columns[i].count > 0) {
@@ -24565,20 +24826,19 @@ DDB_FN dreamdb_status ddb_write_batch(ddb_ctx *ctx, ddb_write *write, const drea
         status = ddb_view_need(ctx, write->view, fields, n, DDB_VIEW_TRACK | DDB_VIEW_INDEX | DDB_VIEW_CODEC);
     }
     if (status == DREAMDB_OK && !desc->allow_tombstoned) {
-        status = ddb_write_not_deleted(ctx, write, anchors, desc->count);
+        status = ddb_write_not_deleted(ctx, write, job->anchors, desc->count);
     }
     for (size_t i = 0; i < desc->column_count && status == DREAMDB_OK; i++) {
-        ddb_row *rows = NULL;
-        size_t count = 0;
+        ddb_write_part *part = job->parts + i;
         if (columns[i].count == 0) {
             continue;
         }
-        status = ddb_write_column_rows(ctx, write, columns + i, &rows, &count);
+        status = ddb_write_part_make(ctx, write, columns + i, part);
         if (status == DREAMDB_OK) {
-            status = ddb_write_advance(ctx, write, columns[i].field, rows, count);
+            status = ddb_write_advance(ctx, write, columns[i].field, part->rows, part->count);
         }
         if (status == DREAMDB_OK) {
-            *changed = true;
+            job->changed = true;
             status = ddb_object_progress(ctx, write->env, "append", i + 1, desc->column_count, "fields");
         }
     }
@@ -24594,30 +24854,56 @@ DDB_FN const char *ddb_write_append_operation(dreamdb_snapshot *view, const drea
         ? "append_image_layer" : "commit";
 }
 
+/* A token stands between the ';' of the writer text and is looked for there. */
+DDB_FN dreamdb_status ddb_write_check_token(ddb_ctx *ctx, const char *token)
+{
+    ddb_slice text = ddb_bytes_text(token ? token : "");
+    bool good = text.size <= 128 && ddb_bytes_utf8(text);
+    for (size_t i = 0; i < text.size && good; i++) {
+        good = (uint8_t)token[i] >= 32 && token[i] != 127 && token[i] != ';';
+    }
+    return good ? DREAMDB_OK
+        : ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "a token is UTF-8 of at most 128 bytes, without ';' and control characters");
+}
+
+/* One try: the batch on the tip, and the Ref moved. */
+DDB_FN dreamdb_status ddb_write_append_once(ddb_ctx *ctx, ddb_write *write, ddb_write_job *job)
+{
+    dreamdb_status status = job->desc->count > 0 ? ddb_write_batch(ctx, write, job) : DREAMDB_OK;
+    if (status == DREAMDB_OK && job->changed) {
+        return ddb_write_publish(ctx, write, ddb_write_append_operation(write->view, job->desc));
+    }
+    write->address = write->view->address;
+    return status;
+}
+
 DDB_FN dreamdb_status ddb_write_append(ddb_ctx *ctx, struct dreamdb *db, const dreamdb_append_desc *desc, dreamdb_append_report *report)
 {
     ddb_write write;
-    dreamdb_append_report local;
-    bool changed = false;
-    memset(&local, 0, sizeof local);
-    dreamdb_status status = ddb_write_open(ctx, db, true, &write);
+    ddb_write_job job;
+    memset(&job, 0, sizeof job);
+    job.desc = desc;
+    dreamdb_status status = ddb_write_check_token(ctx, desc->token);
+    if (status < 0) {
+        return status;
+    }
+    status = ddb_write_open(ctx, db, true, &write);
     write.page_limit = desc->page_early ? DDB_WRITE_EARLY_MAX : DDB_WRITE_INLINE_MAX;
-    if (status == DREAMDB_OK && desc->count > 0) {
-        status = ddb_write_batch(ctx, &write, desc, &local.anchor_first, &changed);
+    write.retry = desc->retry;
+    write.token = desc->token;
+    status = status < 0 ? status : ddb_write_append_once(ctx, &write, &job);
+    while (ddb_write_replays(&write, status)) {
+        status = ddb_write_again(ctx, &write);
+        status = status < 0 ? status : ddb_write_append_once(ctx, &write, &job);
     }
-    if (status == DREAMDB_OK && changed) {
-        status = ddb_write_publish(ctx, &write, ddb_write_append_operation(write.view, desc));
-    } else if (status == DREAMDB_OK) {
-        write.address = write.view->address;
-    }
-    if (status == DREAMDB_OK) {
-        local.rows = desc->count;
-        memcpy(local.manifest, write.address.bytes, sizeof local.manifest);
-        local.objects = write.puts->objects;
-        local.bytes = write.puts->bytes;
-        if (report) {
-            *report = local;
-        }
+    if (status == DREAMDB_OK && report) {
+        memset(report, 0, sizeof *report);
+        report->rows = desc->count;
+        report->anchor_first = job.anchors ? job.anchors[0] : 0;
+        memcpy(report->manifest, write.address.bytes, sizeof report->manifest);
+        report->objects = write.puts->objects;
+        report->bytes = write.puts->bytes;
+        report->replays = write.replays;
     }
     ddb_write_close(ctx, &write);
     return status;
@@ -25289,42 +25575,73 @@ DDB_FN dreamdb_status ddb_write_meta(ddb_ctx *ctx, struct dreamdb *db, const cha
 
 /* ---- Delete ---- */
 
+/* A deletion, over all its tries. */
+typedef struct ddb_write_gone {
+    const uint64_t *anchors; size_t count;      /* sorted, each once */
+    uint8_t        *deleted;                    /* [count]: before */
+    ddb_slice       reason;
+    uint64_t        stamp;                      /* ms; one for all tries, so that pages that stay the same are not put again */
+} ddb_write_gone;
+
+DDB_FN dreamdb_status ddb_write_gone_make(ddb_ctx *ctx, ddb_write *write, const dreamdb_delete_desc *desc, const uint64_t *given,
+                                          size_t count, ddb_write_gone *gone)
+{
+    uint64_t *anchors = ddb_mem_arena_new(ctx, &write->kept, uint64_t, count);
+    gone->deleted = ddb_mem_arena_new(ctx, &write->kept, uint8_t, count);
+    if (!anchors || !gone->deleted) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    memcpy(anchors, given, count * sizeof *anchors);
+    dreamdb_status status = ddb_coll_sort_u64(ctx, anchors, count);
+    gone->anchors = anchors;
+    gone->count = ddb_coll_unique_u64(anchors, count);
+    gone->reason = desc->reason ? ddb_bytes_text(desc->reason) : ddb_bytes_slice(NULL, 0);
+    gone->stamp = ddb_object_now(write->env) / 1000000;
+    return status;
+}
+
+/* One try. */
+DDB_FN dreamdb_status ddb_write_delete_once(ddb_ctx *ctx, ddb_write *write, const ddb_write_gone *gone)
+{
+    ddb_tomb *tomb = NULL;
+    ddb_addr head;
+    dreamdb_status status = ddb_view_tomb(ctx, write->view, &tomb);
+    status = status < 0 ? status : ddb_tomb_test(ctx, tomb, gone->anchors, gone->count, gone->deleted);
+    status = status < 0 ? status : ddb_tomb_delete(ctx, tomb, write->puts, gone->anchors, gone->count, gone->reason, gone->stamp, &head);
+    status = status < 0 ? status : ddb_manifest_set_tombstones(ctx, &write->arena, &write->manifest, &head);
+    return status < 0 ? status : ddb_write_publish(ctx, write, "delete");
+}
+
+/* seen: the state that a predicate was evaluated in; a tip that moved since then is a conflict, or counts as a replay. */
 DDB_FN dreamdb_status ddb_write_delete(ddb_ctx *ctx, struct dreamdb *db, const dreamdb_delete_desc *desc, const uint64_t *given,
                                        size_t count, const ddb_addr *seen, dreamdb_delete_report *report)
 {
     ddb_write write;
-    ddb_tomb *tomb = NULL;
-    ddb_addr head;
-    uint64_t again = 0;
+    ddb_write_gone gone;
+    memset(&gone, 0, sizeof gone);
     dreamdb_status status = ddb_write_open(ctx, db, true, &write);
+    write.retry = desc->retry;
     if (status == DREAMDB_OK && seen && !ddb_addr_equal(seen, &write.view->address)) {
-        status = ddb_mem_fail(ctx, DREAMDB_ERR_CONFLICT, "somebody moved ref `%.80s` while its rows were looked for: nothing is deleted; "
-                              "try again", db->ref);
+        status = desc->retry > 0 ? DREAMDB_OK : ddb_mem_fail(ctx, DREAMDB_ERR_CONFLICT, "somebody moved ref `%.80s` while its rows were "
+                                                             "looked for: nothing is deleted; try again", db->ref);
+        write.replays = 1;
+        write.retry -= desc->retry > 0;
     }
-    uint64_t *anchors = status < 0 ? NULL : ddb_mem_arena_new(ctx, &write.arena, uint64_t, count);
-    uint8_t *deleted = status < 0 ? NULL : ddb_mem_arena_new(ctx, &write.arena, uint8_t, count);
-    status = status < 0 ? status : anchors && deleted ? ddb_view_tomb(ctx, write.view, &tomb) : DREAMDB_ERR_MEMORY;
-    if (status == DREAMDB_OK) {
-        memcpy(anchors, given, count * sizeof *anchors);
-        status = ddb_coll_sort_u64(ctx, anchors, count);
-        count = ddb_coll_unique_u64(anchors, count);
+    status = status < 0 ? status : ddb_write_gone_make(ctx, &write, desc, given, count, &gone);
+    status = status < 0 ? status : ddb_write_delete_once(ctx, &write, &gone);
+    while (ddb_write_replays(&write, status)) {
+        status = ddb_write_again(ctx, &write);
+        status = status < 0 ? status : ddb_write_delete_once(ctx, &write, &gone);
     }
-    status = status < 0 ? status : ddb_tomb_test(ctx, tomb, anchors, count, deleted);
-    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
-        again += deleted[i];
-    }
-    if (status == DREAMDB_OK) {
-        ddb_slice reason = desc->reason ? ddb_bytes_text(desc->reason) : ddb_bytes_slice(NULL, 0);
-        status = ddb_tomb_delete(ctx, tomb, write.puts, anchors, count, reason, ddb_object_now(write.env) / 1000000, &head);
-    }
-    status = status < 0 ? status : ddb_manifest_set_tombstones(ctx, &write.arena, &write.manifest, &head);
-    status = status < 0 ? status : ddb_write_publish(ctx, &write, "delete");
     if (status == DREAMDB_OK && report) {
         memset(report, 0, sizeof *report);
-        report->anchors = count;
-        report->again = again;
+        report->anchors = gone.count;
+        for (size_t i = 0; i < gone.count; i++) {
+            report->again += gone.deleted[i];
+        }
         report->objects = write.puts->objects;
         report->bytes = write.puts->bytes;
+        report->replays = write.replays;
         memcpy(report->manifest, write.address.bytes, sizeof report->manifest);
     }
     ddb_write_close(ctx, &write);
@@ -27184,12 +27501,15 @@ DDB_FN dreamdb_status ddb_erase_rows(ddb_ctx *ctx, struct dreamdb *db, const dre
     } else if (status == DREAMDB_OK && report) {
         memcpy(report->manifest, view->address.bytes, sizeof report->manifest);
     }
+    if (status == DREAMDB_OK && report) {
+        memcpy(report->evaluated, view->address.bytes, sizeof report->evaluated);
+    }
     ddb_scan_list_free(ctx, &met);
     ddb_view_release(ctx, view);
     return status;
 }
 
-/* ==== ROOM 38 merge | prefix ddb_merge_ | uses port mem bytes coll cbor addr object schema page track manifest ref tomb index view write ==== */
+/* ==== ROOM 38 merge | prefix ddb_merge_ | uses port mem bytes coll cbor addr object schema page track manifest ref tomb index view history write ==== */
 /* Three-way merge of a state into the handle's Ref (versioning.md 2, evolution.md 1.7 and 2).  The base is what both sides had: the newest
    common ancestors over all parents; several of them (criss-cross) count by the union of their rows.  Fields are compared by Track address,
    registry and schema key by key; where both sides moved a Track their rows are fused, and no bucket is read or written.
@@ -27310,8 +27630,8 @@ DDB_FN dreamdb_status ddb_merge_states(ddb_ctx *ctx, ddb_merge *merge, const ddb
     history.env = write->env;
     history.places.key_size = sizeof(ddb_addr);
     dreamdb_status status = ddb_history_meet(ctx, &history, &write->view->address, &ours);
-    status = status < 0 ? status : ddb_history_learn(ctx, &history, ours, ddb_bytes_slice(write->view->object.data, write->view->object.size),
-                                                   write->view->path);
+    status = status < 0 ? status
+        : ddb_history_learn(ctx, &history, ours, ddb_bytes_slice(write->view->object.data, write->view->object.size), write->view->path);
     status = status < 0 ? status : ddb_history_meet(ctx, &history, other, list);
     if (status == DREAMDB_OK) {                /* the other tip and our parents, together */
         status = ddb_history_load(ctx, &history, list, history.nodes[list[0]].loaded ? 0 : ddb_history_unread(&history, ours, list, 1));
@@ -28373,7 +28693,7 @@ DDB_FN dreamdb_status ddb_merge_forward(ddb_ctx *ctx, ddb_merge *merge)
     }
     write->address = merge->other->address;
     merge->report.outcome = DREAMDB_MERGE_MOVED;
-    return merge->desc->dry_run ? DREAMDB_OK : ddb_ref_swap(ctx, write->env, write->db->ref, write->tag, &write->address);
+    return merge->desc->dry_run ? DREAMDB_OK : ddb_write_swap(ctx, write, &write->address);
 }
 
 /* With the write open and the other tip known to be another one. */
@@ -28400,7 +28720,8 @@ DDB_FN dreamdb_status ddb_merge_run(ddb_ctx *ctx, ddb_merge *merge, const ddb_ad
     return status < 0 ? status : ddb_merge_publish(ctx, merge);
 }
 
-DDB_FN void ddb_merge_close(ddb_ctx *ctx, ddb_merge *merge)
+/* Gives back what one try holds, but for the write. */
+DDB_FN void ddb_merge_clear(ddb_ctx *ctx, ddb_merge *merge)
 {
     for (size_t s = 2; s < merge->state_count; s++) {
         ddb_view_release(ctx, merge->states[s]);
@@ -28411,7 +28732,30 @@ DDB_FN void ddb_merge_close(ddb_ctx *ctx, ddb_merge *merge)
         }
     }
     ddb_view_release(ctx, merge->other);
-    ddb_write_close(ctx, &merge->write);
+}
+
+/* One try: the merge on the tip as it is. */
+DDB_FN dreamdb_status ddb_merge_once(ddb_ctx *ctx, ddb_merge *merge, const ddb_addr *other)
+{
+    ddb_write *write = &merge->write;
+    memcpy(merge->report.ours, write->view->address.bytes, sizeof merge->report.ours);
+    memcpy(merge->report.theirs, other->bytes, sizeof merge->report.theirs);
+    write->address = write->view->address;
+    return ddb_addr_equal(other, &write->view->address) ? DREAMDB_OK : ddb_merge_run(ctx, merge, other);
+}
+
+/* Another writer moved the tip: everything is planned anew on the new one, with the same other state. */
+DDB_FN dreamdb_status ddb_merge_again(ddb_ctx *ctx, ddb_merge *merge, const ddb_addr *other)
+{
+    ddb_merge fresh;
+    ddb_merge_clear(ctx, merge);
+    memset(&fresh, 0, sizeof fresh);
+    fresh.desc = merge->desc;
+    fresh.write = merge->write;
+    memcpy(fresh.report.ours, merge->report.ours, sizeof fresh.report.ours);
+    *merge = fresh;
+    dreamdb_status status = ddb_write_again(ctx, &merge->write);
+    return status < 0 ? status : ddb_merge_once(ctx, merge, other);
 }
 
 DDB_FN dreamdb_status ddb_merge_one(ddb_ctx *ctx, struct dreamdb *db, const dreamdb_merge_desc *desc, dreamdb_merge_report *report)
@@ -28421,19 +28765,17 @@ DDB_FN dreamdb_status ddb_merge_one(ddb_ctx *ctx, struct dreamdb *db, const drea
     memset(&merge, 0, sizeof merge);
     merge.desc = desc;
     dreamdb_status status = ddb_write_open(ctx, db, true, &merge.write);
+    merge.write.retry = desc->retry;
     status = status < 0 ? status : ddb_merge_find(ctx, &merge, desc->other, &other);
-    if (status == DREAMDB_OK) {
-        memcpy(merge.report.ours, merge.write.view->address.bytes, sizeof merge.report.ours);
-        memcpy(merge.report.theirs, other.bytes, sizeof merge.report.theirs);
-        merge.write.address = merge.write.view->address;
-        if (!ddb_addr_equal(&other, &merge.write.view->address)) {
-            status = ddb_merge_run(ctx, &merge, &other);
-        }
+    status = status < 0 ? status : ddb_merge_once(ctx, &merge, &other);
+    while (ddb_write_replays(&merge.write, status)) {
+        status = ddb_merge_again(ctx, &merge, &other);
     }
     if (merge.write.puts) {
         merge.report.objects = merge.write.puts->objects;
         merge.report.bytes = merge.write.puts->bytes;
     }
+    merge.report.replays = merge.write.replays;
     memcpy(merge.report.manifest, merge.write.address.bytes, sizeof merge.report.manifest);
     if (status < 0) {                          /* no state that was not published is told */
         merge.report.outcome = DREAMDB_MERGE_NOTHING;
@@ -28442,7 +28784,8 @@ DDB_FN dreamdb_status ddb_merge_one(ddb_ctx *ctx, struct dreamdb *db, const drea
     if (report) {
         *report = merge.report;
     }
-    ddb_merge_close(ctx, &merge);
+    ddb_merge_clear(ctx, &merge);
+    ddb_write_close(ctx, &merge.write);
     return status;
 }
 
@@ -30669,7 +31012,7 @@ DDB_FN dreamdb_status ddb_query_search(ddb_ctx *ctx, dreamdb_snapshot *view, con
     return DREAMDB_OK;
 }
 
-/* ==== ROOM 40 check | prefix ddb_check_ | uses port mem bytes coll hash cbor addr store object schema roaring page track manifest tomb index bucket item view ==== */
+/* ==== ROOM 40 check | prefix ddb_check_ | uses port mem bytes coll hash cbor addr store object schema roaring page track manifest tomb index bucket item view history ==== */
 /* What a view is made of, and whether it is whole: info, log, stats, and verify, which walks and hashes everything and names each fault.
    Must never trust what it checks, and never stop at the first fault. */
 
@@ -30865,6 +31208,64 @@ DDB_FN dreamdb_status ddb_check_log(ddb_ctx *ctx, dreamdb_snapshot *view, uint64
         }
     }
     return DREAMDB_OK;
+}
+
+/* Reads the Manifest of a node again (the cache has it) and tells it. */
+DDB_FN dreamdb_status ddb_check_graph_one(ddb_ctx *ctx, ddb_history *h, size_t at, uint64_t depth, dreamdb_log_fn each, void *user)
+{
+    ddb_arena arena = {NULL, 0};
+    ddb_object object;
+    ddb_manifest m;
+    const ddb_addr *address = &h->nodes[at].addr;
+    char *path = ddb_addr_path(ctx, &arena, "manifests", address);
+    dreamdb_status status = path ? ddb_object_get(ctx, h->env, path, address, DDB_OBJECT_METADATA, &object) : DREAMDB_ERR_MEMORY;
+    if (status == DREAMDB_OK) {
+        status = ddb_manifest_decode(ctx, &arena, ddb_bytes_slice(object.data, object.size), path, &m);
+        status = status < 0 ? status : ddb_check_log_one(ctx, &arena, address, &m, depth, each, user);
+        ddb_object_release(h->env, &object);
+    }
+    ddb_mem_arena_free(ctx, &arena);
+    return status;
+}
+
+/* All that a node descends from, newest first.  depths[node]: of those that wait. */
+DDB_FN dreamdb_status ddb_check_graph_walk(ddb_ctx *ctx, ddb_history *h, uint64_t most, dreamdb_log_fn each, void *user)
+{
+    ddb_map depths;                            /* node -> steps from the view */
+    dreamdb_status status = ddb_history_paint(ctx, h, 0, DDB_HISTORY_OURS);
+    memset(&depths, 0, sizeof depths);
+    depths.key_size = sizeof(uint64_t);
+    for (uint64_t told = 0; status == DREAMDB_OK && h->heap_count > 0 && told < most;) {
+        uint64_t at = ddb_history_pop(h), *depth = ddb_coll_map_get(&depths, &at), next = depth ? *depth + 1 : 1;
+        if (h->nodes[at].missing) {            /* gc took it */
+            status = told > 0 ? DREAMDB_OK : ddb_history_gone(ctx, h->nodes + at);
+            continue;
+        }
+        status = ddb_check_graph_one(ctx, h, (size_t)at, next - 1, each, user);
+        status = status == DREAMDB_OK ? ddb_history_parents(ctx, h, (size_t)at) : status;
+        for (size_t i = 0; i < h->nodes[at].parent_count && status == DREAMDB_OK; i++) {
+            uint64_t parent = h->nodes[at].parents[i];
+            status = ddb_coll_map_get(&depths, &parent) ? DREAMDB_OK : ddb_coll_map_put(ctx, &depths, &parent, next, NULL, NULL);
+            status = status < 0 ? status : ddb_history_paint(ctx, h, (size_t)parent, DDB_HISTORY_OURS);
+        }
+        told++;
+    }
+    ddb_coll_map_free(ctx, &depths);
+    return status == DREAMDB_DONE ? DREAMDB_OK : status;
+}
+
+DDB_FN dreamdb_status ddb_check_graph(ddb_ctx *ctx, dreamdb_snapshot *view, uint64_t limit, dreamdb_log_fn each, void *user)
+{
+    ddb_history h;
+    size_t tip = 0;
+    memset(&h, 0, sizeof h);
+    h.env = view->db->env;
+    h.places.key_size = sizeof(ddb_addr);
+    dreamdb_status status = ddb_history_meet(ctx, &h, &view->address, &tip);
+    status = status < 0 ? status : ddb_history_load(ctx, &h, &tip, 1);
+    status = status < 0 ? status : ddb_check_graph_walk(ctx, &h, limit > 0 ? limit : UINT64_MAX, each, user);
+    ddb_history_free(ctx, &h);
+    return status;
 }
 
 /* ---- Verify ---- */
@@ -32148,6 +32549,13 @@ DREAMDB_API dreamdb_status dreamdb_log(dreamdb_snapshot *snapshot, uint64_t limi
 {
     DDB_API_BEGIN(snapshot ? snapshot->db : NULL, each, "dreamdb_log");
     return ddb_check_log(&ctx, snapshot, limit, each, user);
+}
+
+DREAMDB_API dreamdb_status dreamdb_history(dreamdb_snapshot *snapshot, uint64_t limit, dreamdb_log_fn each, void *user,
+                                           dreamdb_error *error)
+{
+    DDB_API_BEGIN(snapshot ? snapshot->db : NULL, each, "dreamdb_history");
+    return ddb_check_graph(&ctx, snapshot, limit, each, user);
 }
 
 DREAMDB_API dreamdb_status dreamdb_verify(dreamdb_snapshot *snapshot, uint64_t history_depth, dreamdb_fault_fn each, void *user,
