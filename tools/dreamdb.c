@@ -676,7 +676,8 @@ enum {
     OPT_INTO, OPT_PAGE_EARLY, OPT_ALLOW_TOMBSTONED, OPT_SAMPLE, OPT_K, OPT_ITERATIONS, OPT_KEY_BITS, OPT_VECTOR, OPT_ANCHOR,
     OPT_TOP_K, OPT_NPROBE, OPT_RECALL, OPT_PROVEN, OPT_WHERE, OPT_RERANK_POOL, OPT_RERANK_MODE, OPT_INDEX, OPT_COMPRESSOR,
     OPT_FIELDS, OPT_EXACT, OPT_EXPLAIN, OPT_START, OPT_END, OPT_LIMIT, OPT_ORDER,
-    OPT_ESTIMATE, OPT_HISTORY, OPT_REASON, OPT_STRATEGY, OPT_DRY_RUN
+    OPT_ESTIMATE, OPT_HISTORY, OPT_REASON, OPT_STRATEGY, OPT_DRY_RUN,
+    OPT_RETRY, OPT_TOKEN, OPT_RESUME, OPT_GRAPH
 };
 
 typedef struct option_row { const char *name; int id; const char *value; const char *verbs; const char *help; } option_row;
@@ -708,6 +709,10 @@ static const option_row options[] = {
     {"--anchor-start", OPT_ANCHOR_START, "N", "append add-field", "anchors N, N+1, ..."},
     {"--batch", OPT_BATCH, "N", "append", "rows a commit (default 20000)"},
     {"--into", OPT_INTO, "FIELD", "append", "the columns go into this layer"},
+    {"--retry", OPT_RETRY, "N", "append delete merge merge-many",
+     "up to N tries more when another writer has moved the ref, after random waits that grow (default 0)"},
+    {"--token", OPT_TOKEN, "TEXT", "append", "named in every commit's writer text, with the rows that are in by then"},
+    {"--resume", OPT_RESUME, NULL, "append", "looks for --token among all older states and goes on behind the last batch that landed"},
     {"--page-early", OPT_PAGE_EARLY, NULL, "append", "Tracks page from 16 KiB on: small appends stay small for ever"},
     {"--allow-tombstoned", OPT_ALLOW_TOMBSTONED, NULL, "append", "rows of deleted anchors are accepted (they stay hidden)"},
     {"--sample", OPT_SAMPLE, "FILE", "train", ".npy or .fvecs to train on (default: the stored vectors)"},
@@ -732,6 +737,7 @@ static const option_row options[] = {
     {"--start", OPT_START, "N", "scan count export", "anchors from N on"},
     {"--end", OPT_END, "N", "scan count export", "anchors below N"},
     {"--limit", OPT_LIMIT, "N", "scan log", "at most N rows"},
+    {"--graph", OPT_GRAPH, NULL, "log", "all states over all parents, newest first, with the lines between them"},
     {"--order", OPT_ORDER, "anchor|storage", "scan export", "rows by anchor, or as they are stored (one field only; faster)"},
     {"--estimate", OPT_ESTIMATE, NULL, "count", "rows of the Track at once, duplicates and deleted ones included"},
     {"--strategy", OPT_STRATEGY, "union|fast-forward", "merge merge-many", "how (default union: a Manifest with both as parents)"},
@@ -744,7 +750,7 @@ static const char *const later_verbs[] = {
     "diff", "erase-report", "compact", "flush-hot", "ada-ivf-status", "ada-ivf-step", "rebuild-ivf",
     "gc", "recommendations", "watch"};
 static const char *const later_options[] = {
-    "--hot", "--pack", "--retry", "--token", "--resume", "--recommend", "--shard", "--of", "--job-id", "--orchestrate",
+    "--hot", "--pack", "--recommend", "--shard", "--of", "--job-id", "--orchestrate",
     "--finish",
     "--k-max", "--max-cells", "--endpoint", "--keep-manifests", "--keep-since", "--deep",
     "--relineage", "--allow-lossy", "--writers-paused"};
@@ -4023,7 +4029,9 @@ typedef struct job {
     source   anchors; int has_anchors;
     uint64_t start; int has_start;
     uint64_t batch_rows, total, done, batches;
-    uint64_t objects, bytes_put, anchor_first;
+    uint64_t objects, bytes_put, anchor_first, replays;
+    uint64_t resumed; int has_token;          /* resumed: rows that --resume found in */
+    uint32_t retry;
     uint8_t  manifest[DREAMDB_ADDRESS_SIZE];
     dreamdb_column *lent;
 } job;
@@ -4136,6 +4144,72 @@ static int job_into(const app *a, const job *j)
     return code;
 }
 
+/* The rows that ";token=T#N" of a writer text says are in; 0 if it is another token's, or none. */
+static uint64_t token_rows(const char *writer, const char *token)
+{
+    static const char word[] = ";token=";
+    size_t size = strlen(token);
+    for (const char *at = writer ? strstr(writer, word) : NULL; at; at = strstr(at, word)) {
+        uint64_t rows_in = 0;
+        at += sizeof word - 1;
+        if (strncmp(at, token, size) == 0 && at[size] == '#' && parse_u64(at + size + 1, strcspn(at + size + 1, ";"), &rows_in)) {
+            return rows_in;
+        }
+    }
+    return 0;
+}
+
+typedef struct token_search { const app *a; job *j; uint64_t looked; } token_search;
+
+static int find_token(void *user, const dreamdb_log_entry *e)
+{
+    token_search *t = (token_search *)user;
+    t->j->resumed = token_rows(e->writer, option_value(t->a, OPT_TOKEN));
+    t->looked++;
+    return t->j->resumed > 0 || interrupted;
+}
+
+/* --resume: leaves out the rows that older states have under the token. */
+static int job_resume(app *a, job *j)
+{
+    token_search t = {a, j, 0};
+    int code = EXIT_DONE;
+    dreamdb_status status = dreamdb_history(a->view, 0, find_token, &t, &a->error);
+    if (status || interrupted) {
+        return interrupted ? stopped() : fail_status(status, &a->error);
+    }
+    if (j->resumed > j->total) {
+        return fail(EXIT_FAILED, "--resume: token '%s' has %" PRIu64 " rows in, and here are %" PRIu64 ": these are not the same files",
+                    option_value(a, OPT_TOKEN), j->resumed, j->total);
+    }
+    while (j->has_rows && j->done < j->resumed && !code) {
+        size_t got = 0;
+        uint64_t left = j->resumed - j->done;
+        code = rows_fill(&j->f, &j->b, (size_t)(left < j->batch_rows ? left : j->batch_rows), &got);
+        j->done += got;
+        if (!code && got == 0) {
+            code = fail(EXIT_FAILED, "%s: the file became shorter while it was read", j->f.path);
+        }
+    }
+    j->done = j->resumed;
+    return code;
+}
+
+/* --retry, --token, --resume. */
+static int job_tries(app *a, job *j)
+{
+    const char *token = option_value(a, OPT_TOKEN);
+    int code = option_u32(a, OPT_RETRY, 0, &j->retry);
+    j->has_token = token != NULL;
+    if (!code && token && (!*token || strlen(token) > 100 || strchr(token, ';'))) {
+        code = fail(EXIT_USAGE, "option --token: at most 100 bytes, without ';'");
+    }
+    if (!code && option_is(a, OPT_RESUME)) {
+        code = token ? job_resume(a, j) : fail(EXIT_USAGE, "option --resume needs the --token of the append that was stopped");
+    }
+    return code;
+}
+
 static int job_open(app *a, job *j)
 {
     memset(j, 0, sizeof *j);
@@ -4155,7 +4229,7 @@ static int job_open(app *a, job *j)
         j->lent = (dreamdb_column *)grow_array(NULL, j->b.count, sizeof *j->lent);
         memcpy(j->manifest, a->info->manifest, sizeof j->manifest);
     }
-    return code;
+    return code ? code : job_tries(a, j);
 }
 
 /* How many rows the next batch takes: media held in memory count. */
@@ -4203,6 +4277,7 @@ static int job_append(app *a, job *j)
     dreamdb_append_desc desc;
     dreamdb_append_report done;
     size_t count;
+    char token[160];
     memset(&desc, 0, sizeof desc);
     memset(&done, 0, sizeof done);
     int code = job_fill(j, &count);
@@ -4220,6 +4295,11 @@ static int job_append(app *a, job *j)
     desc.page_early = option_is(a, OPT_PAGE_EARLY);
     desc.allow_tombstoned = option_is(a, OPT_ALLOW_TOMBSTONED);
     desc.into_layer = option_is(a, OPT_INTO);
+    desc.retry = j->retry;
+    if (j->has_token) {
+        (void)snprintf(token, sizeof token, "%s#%" PRIu64, option_value(a, OPT_TOKEN), j->done + count);
+        desc.token = token;
+    }
     dreamdb_status status = dreamdb_append(a->db, &desc, &done, &a->error);
     if (status) {
         return fail_status(status, &a->error);
@@ -4228,26 +4308,44 @@ static int job_append(app *a, job *j)
     j->done += count;
     j->objects += done.objects;
     j->bytes_put += done.bytes;
+    j->replays += done.replays;
     memcpy(j->manifest, done.manifest, sizeof j->manifest);
     a->now_ns += (uint64_t)1000 * count;      /* --now-ns: anchors drawn from the clock stay apart from batch to batch */
     return EXIT_DONE;
 }
 
+/* "; replayed 3 times" behind what was done. */
+static void print_replays(app *a, uint64_t replays)
+{
+    if (replays > 0) {
+        out_format(&a->o, "the ref had moved: tried %" PRIu64 " time%s more\n", replays, replays == 1 ? "" : "s");
+    }
+}
+
 static void job_print(app *a, const job *j)
 {
     char number[32], many[32], size[32], text[DREAMDB_ADDRESS_TEXT];
+    uint64_t rows_in = j->done - j->resumed;
     if (!a->json) {
-        out_format(&a->o, "appended %s rows to %.200s in %" PRIu64 " commit%s: %s objects, %s\nmanifest  %s\n", grouped(j->done, number),
+        if (j->resumed > 0) {
+            out_format(&a->o, "%s rows were in already\n", grouped(j->resumed, number));
+        }
+        out_format(&a->o, "appended %s rows to %.200s in %" PRIu64 " commit%s: %s objects, %s\nmanifest  %s\n", grouped(rows_in, number),
                    a->operands[0], j->batches, j->batches == 1 ? "" : "s", grouped(j->objects, many), size_text(j->bytes_put, size),
                    address_text(j->manifest, text));
+        print_replays(a, j->replays);
         return;
     }
     out_text(&a->o, "{");
-    json_u64(&a->o, "rows", j->done, 1);
+    json_u64(&a->o, "rows", rows_in, 1);
     json_u64(&a->o, "batches", j->batches, 0);
-    if (j->done > 0) {
+    if (rows_in > 0) {
         json_u64(&a->o, "anchor_first", j->anchor_first, 0);
     }
+    if (option_is(a, OPT_RESUME)) {
+        json_u64(&a->o, "resumed", j->resumed, 0);
+    }
+    json_u64(&a->o, "replays", j->replays, 0);
     json_u64(&a->o, "objects", j->objects, 0);
     json_u64(&a->o, "bytes", j->bytes_put, 0);
     json_address(&a->o, "manifest", j->manifest, 0);
@@ -4268,10 +4366,10 @@ static int verb_append(app *a)
     }
     if (!code) {
         job_print(a, &j);
-    } else if (j.done > 0) {
+    } else if (j.done > j.resumed) {
         char text[DREAMDB_ADDRESS_TEXT];
-        note("the first %" PRIu64 " of %" PRIu64 " rows are in (Manifest %s); go on with the rest", j.done, j.total,
-             address_text(j.manifest, text));
+        note("the first %" PRIu64 " of %" PRIu64 " rows are in (Manifest %s); go on with the rest%s", j.done, j.total,
+             address_text(j.manifest, text), j.has_token ? ": the same call with --resume" : "");
     }
     job_close(&j);
     return code;
@@ -4451,7 +4549,8 @@ static void print_merge(app *a, const char *other, const dreamdb_merge_report *r
             out_format(&a->o, ",\"bases\":%" PRIu64 ",\"base\":\"%s\"", r->bases, base);
         }
         out_format(&a->o, ",\"taken\":%" PRIu64 ",\"fused\":%" PRIu64, r->taken, r->fused);
-        out_format(&a->o, ",\"objects\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"manifest\":\"%s\"}\n", r->objects, r->bytes, manifest);
+        out_format(&a->o, ",\"replays\":%u,\"objects\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"manifest\":\"%s\"}\n",
+                   (unsigned)r->replays, r->objects, r->bytes, manifest);
         a->conflicts = 0;
     } else if (refused) {
         return;
@@ -4463,6 +4562,9 @@ static void print_merge(app *a, const char *other, const dreamdb_merge_report *r
         out_format(&a->o, "%s %s into %s (%" PRIu64 " field%s taken, %" PRIu64 " with the rows of both)", dry ? "would merge" : "merged",
                    other, a->operands[0], r->taken, r->taken == 1 ? "" : "s", r->fused);
         out_format(&a->o, "%s%s\n", dry ? ": no conflict" : ": Manifest ", dry ? "" : manifest);
+    }
+    if (!a->json) {
+        print_replays(a, r->replays);
     }
 }
 
@@ -4478,6 +4580,10 @@ static int merge_one(app *a, const char *other)
     desc.dry_run = option_is(a, OPT_DRY_RUN);
     desc.conflict = print_conflict;
     desc.conflict_user = a;
+    int code = option_u32(a, OPT_RETRY, 0, &desc.retry);
+    if (code) {
+        return code;
+    }
     if (strategy && strcmp(strategy, "union") && strcmp(strategy, "fast-forward") && strcmp(strategy, "ff")) {
         return fail(EXIT_USAGE, "%s: --strategy '%s': union or fast-forward", a->verb->name, strategy);
     }
@@ -4765,6 +4871,7 @@ static int verb_delete(app *a)
     code = code ? code : where_options(a, &parser, &desc.where);
     desc.anchors = anchors;
     desc.reason = option_value(a, OPT_REASON);
+    code = code ? code : option_u32(a, OPT_RETRY, 0, &desc.retry);
     int named = option_is(a, OPT_ANCHORS) || a->operand_count > 1;
     if (!code && (named && desc.where)) {
         code = fail(EXIT_USAGE, "delete: give anchors or --where, not both");
@@ -4784,7 +4891,7 @@ static int verb_delete(app *a)
     if (a->json) {
         out_format(&a->o, "{\"deleted\":%" PRIu64 ",\"again\":%" PRIu64 ",\"objects\":%" PRIu64 ",\"bytes\":%" PRIu64,
                    report.anchors - report.again, report.again, report.objects, report.bytes);
-        out_format(&a->o, ",\"manifest\":\"%s\"}\n", address);
+        out_format(&a->o, ",\"replays\":%u,\"manifest\":\"%s\"}\n", (unsigned)report.replays, address);
     } else if (report.anchors == 0) {
         out_text(&a->o, "no row meets the predicate: nothing is deleted\n");
     } else {
@@ -4794,6 +4901,11 @@ static int verb_delete(app *a)
             out_format(&a->o, " (%s more had been deleted before)", grouped(report.again, again));
         }
         out_format(&a->o, ": Manifest %s\n", address);
+        print_replays(a, report.replays);
+    }
+    if (desc.where && report.replays > 0) {
+        dreamdb_address_text(report.evaluated, address);
+        note("the rows are those that met the predicate in Manifest %s; what landed after it was not looked at", address);
     }
     return EXIT_DONE;
 }
@@ -5670,10 +5782,134 @@ static int log_entry(void *user, const dreamdb_log_entry *e)
     return interrupted || o->error;
 }
 
+/* ---- log --graph: a lane for each state that a line waits for; a cell of two characters each ---- */
+
+typedef struct lane_name { uint8_t manifest[DREAMDB_ADDRESS_SIZE]; char *ref; } lane_name;
+typedef struct lanes {
+    app *a;
+    uint8_t (*wait)[DREAMDB_ADDRESS_SIZE]; size_t count;
+    lane_name *names; size_t name_count;
+} lanes;
+
+static int take_name(void *user, const char *ref, const uint8_t *address, int is_tag)
+{
+    lanes *l = (lanes *)user;
+    (void)is_tag;
+    if (address) {
+        l->names = (lane_name *)grow_array(l->names, l->name_count + 1, sizeof *l->names);
+        memcpy(l->names[l->name_count].manifest, address, DREAMDB_ADDRESS_SIZE);
+        l->names[l->name_count++].ref = copy_text(ref, strlen(ref));
+    }
+    return 0;
+}
+
+/* The first lane at or behind `from` that waits for a state; count if there is none. */
+static size_t lane_of(const lanes *l, size_t from, const uint8_t *manifest)
+{
+    while (from < l->count && memcmp(l->wait[from], manifest, DREAMDB_ADDRESS_SIZE) != 0) {
+        from++;
+    }
+    return from;
+}
+
+static void lane_insert(lanes *l, size_t at, const uint8_t *manifest)
+{
+    l->wait = (uint8_t (*)[DREAMDB_ADDRESS_SIZE])grow_array(l->wait, l->count + 1, sizeof *l->wait);
+    memmove(l->wait + at + 1, l->wait + at, (l->count++ - at) * sizeof *l->wait);
+    memcpy(l->wait[at], manifest, DREAMDB_ADDRESS_SIZE);
+}
+
+static void lane_remove(lanes *l, size_t at)
+{
+    memmove(l->wait + at, l->wait + at + 1, (--l->count - at) * sizeof *l->wait);
+}
+
+/* A line between two states: cell `at` opens a lane to its right, or (close) the lane `close` bends to it. */
+static void lane_line(lanes *l, size_t at, size_t close)
+{
+    output *o = &l->a->o;
+    for (size_t i = 0; i < l->count; i++) {
+        if (close == 0) {
+            out_text(o, i < at ? "| " : i == at ? "|\\" : " \\");
+        } else if (i != close) {
+            out_text(o, i < at ? "| " : i > close ? " /" : i + 1 == close ? "|/" : "|_");
+        }
+    }
+    out_text(o, "\n");
+}
+
+/* Two lanes that wait for one state become one. */
+static void lanes_join(lanes *l)
+{
+    for (size_t i = 0; i < l->count; i++) {
+        for (size_t k = lane_of(l, i + 1, l->wait[i]); k < l->count; k = lane_of(l, i + 1, l->wait[i])) {
+            lane_line(l, i, k);
+            lane_remove(l, k);
+        }
+    }
+}
+
+static void lane_entry(lanes *l, size_t at, const dreamdb_log_entry *e)
+{
+    output *o = &l->a->o;
+    char text[DREAMDB_ADDRESS_TEXT], when[40], operation[60];
+    size_t shown = 0;
+    for (size_t i = 0; i < l->count; i++) {
+        out_text(o, i == at ? "* " : "| ");
+    }
+    operation_of(e->writer, operation, sizeof operation);
+    out_format(o, "%s  %s  ", address_text(e->manifest, text), time_text(e->ts_ns, when));
+    out_clean(o, "", operation[0] ? operation : e->writer ? e->writer : "", "");
+    for (size_t i = 0; i < l->name_count; i++) {
+        if (memcmp(l->names[i].manifest, e->manifest, DREAMDB_ADDRESS_SIZE) == 0) {
+            out_format(o, "%s%s", shown++ > 0 ? ", " : "  (", l->names[i].ref);
+        }
+    }
+    out_text(o, shown > 0 ? ")\n" : "\n");
+}
+
+static int graph_entry(void *user, const dreamdb_log_entry *e)
+{
+    lanes *l = (lanes *)user;
+    size_t at = lane_of(l, 0, e->manifest);
+    if (at == l->count) {
+        lane_insert(l, at, e->manifest);
+    }
+    lane_entry(l, at, e);
+    for (size_t p = e->parent_count; p > 1; p--) {           /* the last one farthest to the right */
+        lane_line(l, at, 0);
+        lane_insert(l, at + 1, e->parents + (p - 1) * DREAMDB_ADDRESS_SIZE);
+    }
+    if (e->parent_count > 0) {
+        memcpy(l->wait[at], e->parents, DREAMDB_ADDRESS_SIZE);
+    } else {
+        lane_remove(l, at);
+    }
+    lanes_join(l);
+    return interrupted || l->a->o.error;
+}
+
+static dreamdb_status print_graph(app *a, uint64_t limit)
+{
+    lanes l;
+    dreamdb_error quiet;
+    memset(&l, 0, sizeof l);
+    l.a = a;
+    (void)dreamdb_refs(&a->config, take_name, &l, &quiet);   /* names are a help: without them the states still stand */
+    dreamdb_status status = dreamdb_history(a->view, limit, graph_entry, &l, &a->error);
+    for (size_t i = 0; i < l.name_count; i++) {
+        free(l.names[i].ref);
+    }
+    free(l.names);
+    free(l.wait);
+    return status;
+}
+
 static int verb_log(app *a)
 {
     logger l;
     uint64_t limit = 0;
+    int graph = option_is(a, OPT_GRAPH);
     memset(&l, 0, sizeof l);
     l.a = a;
     int code = open_view(a, READ);
@@ -5681,12 +5917,16 @@ static int verb_log(app *a)
     if (code) {
         return code;
     }
-    if (!a->json) {
+    if (!a->json && !graph) {
         table_open(&l.t, &a->o, ">back|time|operation|>parents|manifest");
     }
-    dreamdb_status status = dreamdb_log(a->view, limit, log_entry, &l, &a->error);
-    if (!a->json) {
+    dreamdb_status status = !graph ? dreamdb_log(a->view, limit, log_entry, &l, &a->error)
+        : a->json ? dreamdb_history(a->view, limit, log_entry, &l, &a->error) : print_graph(a, limit);
+    if (!a->json && !graph) {
         table_end(&l.t);
+    }
+    if (interrupted) {
+        return stopped();
     }
     return !status || (status == DREAMDB_ERR_CANCELLED && a->o.error) ? EXIT_DONE : fail_status(status, &a->error);
 }
@@ -5934,7 +6174,8 @@ static const verb_row verbs[] = {
     {"append", verb_append, 1, 1, "REF", "appends rows",
      "FILE of --column: .npy, .fvecs, .txt (one value a line, an empty line is none), or a folder of files for media (sorted by name).\n"
      "--rows: columns by name; an empty cell of a .csv is no value (\"\" is an empty text); media cells name files; vectors are [x,...].\n"
-     "Every --batch is one commit.  Without anchors the rows get the clock's nanoseconds.\n\n"
+     "Every --batch is one commit.  Without anchors the rows get the clock's nanoseconds.  With --token an append that was stopped goes on\n"
+     "by the same call with --resume: nothing lands twice.\n\n"
      "  dreamdb --store my.ddb append main --column emb=vectors.npy --column label=labels.txt --anchor-start 0\n"},
     {"train", verb_train, 2, 2, "REF FIELD", "trains a new ivf or imi index and places every stored vector anew",
      "Codes of a compressed field stay as they are, and so does its compressor; --compressor trains the codebooks of pq anew and codes\n"
