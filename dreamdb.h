@@ -82,9 +82,10 @@
      ROOM 36 scan       Rows out of Tracks
      ROOM 37 erase      Deleting rows: which anchors a call means, and what still holds their bytes
      ROOM 38 merge      Three-way merge of a state into the handle's Ref (versioning.md 2, evolution.md 1.7 and 2)
-     ROOM 39 query      Vector search over the cells of one view
-     ROOM 40 check      What a view is made of, and whether it is whole
-     ROOM 41 api        The public functions
+     ROOM 39 diff       How two states differ
+     ROOM 40 query      Vector search over the cells of one view
+     ROOM 41 check      What a view is made of, and whether it is whole
+     ROOM 42 api        The public functions
 */
 #if defined(DREAMDB_IMPLEMENTATION) && defined(__linux__) && !defined(_GNU_SOURCE)
   #define _GNU_SOURCE 1                       /* syncfs; room port alone uses it */
@@ -28789,7 +28790,487 @@ DDB_FN dreamdb_status ddb_merge_one(ddb_ctx *ctx, struct dreamdb *db, const drea
     return status;
 }
 
-/* ==== ROOM 39 query | prefix ddb_query_ | uses port mem bytes coll exact kern bound code pool addr object page track tomb index bucket view scan ==== */
+/* ==== ROOM 39 diff | prefix ddb_diff_ | uses port mem bytes coll cbor addr object schema page track manifest tomb bucket view merge ==== */
+/* How two states differ: fields, rows of their Tracks, deleted anchors, registry keys.  Tracks of one address are equal and are not read;
+   of trees only pages that one side alone has are (and the inner ones of the other).  No bucket is read: records follow from sizes. */
+
+/* Rows of one side that stand in pages which the other side has not. */
+typedef struct ddb_diff_rows { ddb_buf rows; ddb_arena *arena; } ddb_diff_rows;
+
+/* A walk over the pages of one tree: those that are known are equal. */
+typedef struct ddb_diff_walk {
+    ddb_ctx  *ctx;
+    ddb_map  *known, *met;                     /* of the other tree; what this walk meets.  NULL: none */
+    bool      inner_only, failed;
+    uint64_t  skipped;
+    ddb_diff_rows *out;
+    ddb_buf  *anchors;                         /* of tombstones, instead of rows */
+} ddb_diff_walk;
+
+DDB_FN bool ddb_diff_want(void *user, const ddb_page_child *child)
+{
+    ddb_diff_walk *walk = (ddb_diff_walk *)user;
+    bool same = walk->known && ddb_coll_map_get(walk->known, child->addr.bytes);
+    if (walk->met && ddb_coll_map_put(walk->ctx, walk->met, child->addr.bytes, 1, NULL, NULL) < 0) {
+        walk->failed = true;
+    }
+    walk->skipped += same;
+    return !same && !(walk->inner_only && child->level == 0);
+}
+
+/* Keeps rows, with copies of their keys. */
+DDB_FN dreamdb_status ddb_diff_keep(ddb_ctx *ctx, ddb_diff_rows *out, const ddb_row *rows, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        ddb_row row = rows[i];
+        row.key.data = row.key.size > 0 ? (const uint8_t *)ddb_mem_arena_copy(ctx, out->arena, row.key.data, row.key.size) : NULL;
+        if (row.key.size > 0 && !row.key.data) {
+            return DREAMDB_ERR_MEMORY;
+        }
+        ddb_bytes_put(&out->rows, &row, sizeof row);
+    }
+    return ddb_bytes_status(&out->rows);
+}
+
+DDB_FN dreamdb_status ddb_diff_leaf(ddb_ctx *ctx, void *user, const ddb_page *page)
+{
+    ddb_diff_walk *walk = (ddb_diff_walk *)user;
+    if (walk->out) {
+        return ddb_diff_keep(ctx, walk->out, page->rows, page->count);
+    }
+    for (size_t i = 0; walk->anchors && i < page->count; i++) {
+        ddb_bytes_put(walk->anchors, &page->rows[i].t_start, sizeof page->rows[i].t_start);
+    }
+    return walk->anchors ? ddb_bytes_status(walk->anchors) : DREAMDB_OK;
+}
+
+DDB_FN dreamdb_status ddb_diff_gather(ddb_ctx *ctx, ddb_env *env, const ddb_page_tree *tree, const ddb_page_child *root,
+                                      ddb_diff_walk *walk, dreamdb_diff_report *report)
+{
+    ddb_page_visit visit;
+    memset(&visit, 0, sizeof visit);
+    walk->ctx = ctx;
+    visit.user = walk;
+    visit.want = ddb_diff_want;
+    visit.leaf = ddb_diff_leaf;
+    dreamdb_status status = ddb_diff_want(walk, root) ? ddb_page_gather(ctx, env, tree, root, &visit) : DREAMDB_OK;
+    report->pages_read += visit.pages;
+    report->pages_skipped += walk->skipped;
+    return status < 0 ? status : walk->failed ? DREAMDB_ERR_MEMORY : DREAMDB_OK;
+}
+
+/* ---- Tracks ---- */
+
+/* One field in two states. */
+typedef struct ddb_diff_pair {
+    ddb_slice       name;
+    ddb_view_field *sides[2];                  /* from, to; NULL: the state has no such field */
+    dreamdb_diff_field told;
+    bool            look;                      /* both Tracks are read and compared */
+} ddb_diff_pair;
+
+typedef struct ddb_diff {
+    ddb_env          *env;
+    dreamdb_snapshot *views[2];
+    ddb_arena         arena;
+    ddb_diff_pair    *pairs; size_t count;
+    dreamdb_diff_report report;
+} ddb_diff;
+
+DDB_FN bool ddb_diff_is_tree(const ddb_track *track)
+{
+    return track->form == DDB_TRACK_PAGED || track->form == DDB_TRACK_SCALAR_TREE;
+}
+
+/* Rows of track that are in no page of known; the pages that it meets go to met. */
+DDB_FN dreamdb_status ddb_diff_track(ddb_ctx *ctx, ddb_diff *diff, const ddb_track *track, ddb_map *known, ddb_map *met, bool inner_only,
+                                     ddb_diff_rows *out)
+{
+    ddb_track_filter filter;
+    ddb_diff_walk walk;
+    if (!ddb_diff_is_tree(track)) {
+        return inner_only ? DREAMDB_OK : ddb_diff_keep(ctx, out, track->rows, track->row_count);
+    }
+    ddb_page_root root = ddb_track_root(track);
+    dreamdb_status status = ddb_track_filter_init(ctx, &diff->arena, track, NULL, &filter);
+    memset(&walk, 0, sizeof walk);
+    walk.known = known;
+    walk.met = met;
+    walk.inner_only = inner_only;
+    walk.out = out;
+    return status < 0 ? status : ddb_diff_gather(ctx, diff->env, &filter.tree, &root.child, &walk, &diff->report);
+}
+
+/* The rows of both sides that may differ: rows[0] of from, rows[1] of to. */
+DDB_FN dreamdb_status ddb_diff_collect(ddb_ctx *ctx, ddb_diff *diff, const ddb_diff_pair *pair, ddb_diff_rows rows[2])
+{
+    ddb_map known[2];
+    const ddb_track *from = pair->sides[0] ? &pair->sides[0]->track : NULL, *to = pair->sides[1] ? &pair->sides[1]->track : NULL;
+    memset(known, 0, sizeof known);
+    known[0].key_size = known[1].key_size = sizeof(ddb_addr);
+    bool trees = from && to && ddb_diff_is_tree(from) && ddb_diff_is_tree(to);
+    dreamdb_status status = trees ? ddb_diff_track(ctx, diff, from, NULL, &known[0], true, NULL) : DREAMDB_OK;
+    if (status == DREAMDB_OK && to) {
+        status = ddb_diff_track(ctx, diff, to, trees ? &known[0] : NULL, trees ? &known[1] : NULL, false, rows + 1);
+    }
+    if (status == DREAMDB_OK && from) {
+        status = ddb_diff_track(ctx, diff, from, trees ? &known[1] : NULL, NULL, false, rows);
+    }
+    ddb_coll_map_free(ctx, &known[0]);
+    ddb_coll_map_free(ctx, &known[1]);
+    return status;
+}
+
+DDB_FN int ddb_diff_by_addr(const void *a, const void *b, void *user)
+{
+    (void)user;
+    return ddb_addr_compare((const ddb_addr *)a, (const ddb_addr *)b);
+}
+
+/* Sorted, each once. */
+typedef struct ddb_diff_addrs { ddb_addr *list; size_t count; } ddb_diff_addrs;
+
+/* What the rows of one side name: objects, sidecars too. */
+DDB_FN dreamdb_status ddb_diff_named(ddb_ctx *ctx, ddb_arena *arena, const ddb_row *const *rows, size_t count, ddb_diff_addrs *out)
+{
+    size_t n = 0, kept = 0;
+    out->list = count <= SIZE_MAX / 2 ? ddb_mem_arena_new(ctx, arena, ddb_addr, count * 2) : NULL;
+    if (!out->list) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    for (size_t i = 0; i < count; i++) {
+        out->list[n++] = rows[i]->addr;
+        if (rows[i]->flags & DDB_ROW_SIDECAR) {
+            out->list[n++] = rows[i]->sidecar;
+        }
+    }
+    dreamdb_status status = ddb_coll_sort(ctx, out->list, n, sizeof *out->list, ddb_diff_by_addr, NULL);
+    for (size_t i = 0; i < n && status == DREAMDB_OK; i++) {
+        out->list[kept] = out->list[i];
+        kept += kept == 0 || !ddb_addr_equal(out->list + kept - 1, out->list + i);
+    }
+    out->count = kept;
+    return status;
+}
+
+DDB_FN bool ddb_diff_has(const ddb_diff_addrs *set, const ddb_addr *addr)
+{
+    size_t low = 0, high = set->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (ddb_addr_compare(set->list + middle, addr) < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low < set->count && ddb_addr_equal(set->list + low, addr);
+}
+
+/* Counts the rows that one side alone has; other: what the rows of the other side name.  *exact becomes 0 where records are a bound. */
+DDB_FN void ddb_diff_sum(const ddb_view_field *field, const ddb_row *const *rows, size_t count, const ddb_diff_addrs *own,
+                         const ddb_diff_addrs *other, dreamdb_diff_count *out, int *exact)
+{
+    bool spatial = field->cls == DDB_TRACK_SPATIAL, scalar = !spatial && field->cls != DDB_TRACK_ITEM;
+    for (size_t i = 0; i < count; i++) {
+        const ddb_row *row = rows[i];
+        uint64_t span = row->t_end - row->t_start, most = row->size > UINT64_MAX / 8 ? UINT64_MAX : row->size * 8;
+        uint64_t records = spatial ? ddb_bucket_records(row->size, field->schema, ddb_view_code_bytes(field)) : !scalar ? 1
+            : span < most ? span : most;
+        *exact = *exact && (!scalar || span == 1);
+        out->rows++;
+        out->records += records;
+        out->cells += row->key.size > 0 && (i == 0 || !ddb_bytes_equal(rows[i - 1]->key, row->key));
+        out->bytes += ddb_diff_has(other, &row->addr) ? 0 : row->size;
+        if ((row->flags & DDB_ROW_SIDECAR) && !ddb_diff_has(other, &row->sidecar)) {
+            out->bytes += DDB_BUCKET_SIDECAR + records * field->schema->dim * 4;
+        }
+    }
+    for (size_t i = 0; i < own->count; i++) {
+        out->objects += !ddb_diff_has(other, own->list + i);
+    }
+}
+
+/* Takes out what stands in both sorted lists, as often as in both; *counts become those of the rest. */
+DDB_FN void ddb_diff_apart(ddb_merge_rows sets[2], size_t counts[2])
+{
+    size_t i = 0, j = 0;
+    counts[0] = counts[1] = 0;
+    while (i < sets[0].count || j < sets[1].count) {
+        int order = i == sets[0].count ? 1 : j == sets[1].count ? -1 : ddb_merge_row_compare(sets[0].sorted[i], sets[1].sorted[j]);
+        if (order < 0) {
+            sets[0].sorted[counts[0]++] = sets[0].sorted[i];
+        } else if (order > 0) {
+            sets[1].sorted[counts[1]++] = sets[1].sorted[j];
+        }
+        i += order <= 0;
+        j += order >= 0;
+    }
+}
+
+/* The rows of one field. */
+DDB_FN dreamdb_status ddb_diff_field_rows(ddb_ctx *ctx, ddb_diff *diff, ddb_diff_pair *pair)
+{
+    ddb_arena arena = { NULL, 0 };
+    ddb_diff_rows rows[2];
+    ddb_merge_rows sets[2];
+    ddb_diff_addrs named[2];
+    size_t counts[2] = { 0, 0 };
+    dreamdb_status status = DREAMDB_OK;
+    memset(named, 0, sizeof named);
+    for (size_t s = 0; s < 2; s++) {
+        ddb_bytes_init(&rows[s].rows, ctx);
+        rows[s].arena = &arena;
+    }
+    status = ddb_diff_collect(ctx, diff, pair, rows);
+    for (size_t s = 0; s < 2 && status == DREAMDB_OK; s++) {
+        sets[s].rows = (ddb_row *)(void *)rows[s].rows.data;
+        sets[s].count = rows[s].rows.size / sizeof(ddb_row);
+        status = ddb_merge_rows_sort(ctx, &arena, sets + s);
+    }
+    if (status == DREAMDB_OK) {
+        ddb_diff_apart(sets, counts);
+        status = ddb_diff_named(ctx, &arena, sets[0].sorted, counts[0], named);
+        status = status < 0 ? status : ddb_diff_named(ctx, &arena, sets[1].sorted, counts[1], named + 1);
+    }
+    pair->told.exact = 1;
+    for (size_t s = 0; s < 2 && status == DREAMDB_OK; s++) {
+        if (pair->sides[s]) {
+            ddb_diff_sum(pair->sides[s], sets[s].sorted, counts[s], named + s, named + 1 - s, s ? &pair->told.added : &pair->told.removed,
+                         &pair->told.exact);
+        }
+    }
+    ddb_bytes_free(&rows[0].rows);
+    ddb_bytes_free(&rows[1].rows);
+    ddb_mem_arena_free(ctx, &arena);
+    return status;
+}
+
+/* ---- Fields ---- */
+
+DDB_FN ddb_slice ddb_diff_entry(const dreamdb_snapshot *view, const ddb_view_field *field)
+{
+    const ddb_entry *entry = ddb_manifest_entry(&view->manifest, field->binding->modality);
+    return entry ? entry->value : ddb_bytes_slice(NULL, 0);
+}
+
+/* Can the rows of the field be read? */
+DDB_FN bool ddb_diff_readable(const ddb_view_field *field)
+{
+    return !field || (field->cls != DDB_TRACK_OTHER
+                      && (!field->has_registry || (!field->registry.has_hot && field->registry.index_count == 1)));
+}
+
+/* What can be said of a field before its rows are read. */
+DDB_FN void ddb_diff_judge(ddb_diff *diff, ddb_diff_pair *pair)
+{
+    const ddb_view_field *a = pair->sides[0], *b = pair->sides[1];
+    dreamdb_diff_field *told = &pair->told;
+    told->kind = b ? b->schema->kind : a->schema->kind;
+    told->exact = told->rows_known = 1;
+    told->change = !a ? DREAMDB_DIFF_ADDED : !b ? DREAMDB_DIFF_REMOVED : DREAMDB_DIFF_SAME;
+    bool moved = !a || !b || !ddb_addr_equal(&a->binding->address, &b->binding->address);
+    if (a && b) {
+        bool same = ddb_bytes_equal(a->schema->raw, b->schema->raw) && ddb_bytes_equal(a->binding->modality, b->binding->modality)
+            && ddb_bytes_equal(ddb_diff_entry(diff->views[0], a), ddb_diff_entry(diff->views[1], b));
+        told->change = !same ? DREAMDB_DIFF_DEFINITION : moved ? DREAMDB_DIFF_ROWS : DREAMDB_DIFF_SAME;
+    }
+    pair->look = moved && ddb_diff_readable(a) && ddb_diff_readable(b);
+    told->rows_known = !moved || pair->look;
+}
+
+/* Every field of either state, sorted by name. */
+DDB_FN dreamdb_status ddb_diff_pairs(ddb_ctx *ctx, ddb_diff *diff)
+{
+    const ddb_schema *a = &diff->views[0]->schema, *b = &diff->views[1]->schema;
+    size_t i = 0, j = 0;
+    diff->pairs = ddb_mem_arena_new(ctx, &diff->arena, ddb_diff_pair, a->count + b->count);
+    if (!diff->pairs) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    while (i < a->count || j < b->count) {
+        ddb_diff_pair *pair = diff->pairs + diff->count++;
+        int order = i == a->count ? 1 : j == b->count ? -1 : ddb_bytes_compare(a->fields[i].name, b->fields[j].name);
+        pair->name = order <= 0 ? a->fields[i].name : b->fields[j].name;
+        pair->sides[0] = order <= 0 ? diff->views[0]->fields + i : NULL;
+        pair->sides[1] = order >= 0 ? diff->views[1]->fields + j : NULL;
+        pair->told.field = ddb_mem_arena_copy(ctx, &diff->arena, pair->name.data, pair->name.size);
+        if (!pair->told.field) {
+            return DREAMDB_ERR_MEMORY;
+        }
+        ddb_diff_judge(diff, pair);
+        i += order <= 0;
+        j += order >= 0;
+    }
+    return DREAMDB_OK;
+}
+
+/* Reads the Tracks that differ: a batch a state. */
+DDB_FN dreamdb_status ddb_diff_tracks(ddb_ctx *ctx, ddb_diff *diff)
+{
+    dreamdb_status status = DREAMDB_OK;
+    ddb_view_field **fields = ddb_mem_arena_new(ctx, &diff->arena, ddb_view_field *, diff->count);
+    for (size_t s = 0; fields && s < 2 && status == DREAMDB_OK; s++) {
+        size_t n = 0;
+        for (size_t i = 0; i < diff->count && status == DREAMDB_OK; i++) {
+            ddb_view_field *field = diff->pairs[i].look ? diff->pairs[i].sides[s] : NULL;
+            if (field) {
+                fields[n++] = field;
+                status = field->cls == DDB_TRACK_SPATIAL ? ddb_view_try_codec(ctx, diff->views[s], field) : DREAMDB_OK;
+            }
+        }
+        status = status == DREAMDB_OK && n > 0 ? ddb_view_need(ctx, diff->views[s], fields, n, DDB_VIEW_TRACK) : status;
+    }
+    return fields ? status : DREAMDB_ERR_MEMORY;
+}
+
+/* One field: its rows, or what stands for them. */
+DDB_FN dreamdb_status ddb_diff_one(ddb_ctx *ctx, ddb_diff *diff, ddb_diff_pair *pair)
+{
+    bool constant = false, unknown = false;
+    for (size_t s = 0; s < 2 && pair->look; s++) {
+        const ddb_view_field *field = pair->sides[s];
+        constant = constant || (field && field->cls == DDB_TRACK_CONSTANT);
+        unknown = unknown || (field && field->track.form == DDB_TRACK_UNKNOWN);
+    }
+    if (unknown) {
+        pair->told.rows_known = 0;
+    } else if (constant) {
+        pair->told.added.rows = pair->told.added.records = pair->told.added.objects = pair->sides[1] != NULL;
+        pair->told.removed.rows = pair->told.removed.records = pair->told.removed.objects = pair->sides[0] != NULL;
+    }
+    return !pair->look || unknown || constant ? DREAMDB_OK : ddb_diff_field_rows(ctx, diff, pair);
+}
+
+/* ---- Deleted anchors, registry ---- */
+
+/* How many anchors a has deleted and b has not. */
+DDB_FN dreamdb_status ddb_diff_deleted(ddb_ctx *ctx, ddb_diff *diff, ddb_tomb *a, ddb_tomb *b, uint64_t *out)
+{
+    ddb_map known;
+    ddb_buf anchors;
+    ddb_diff_walk walk;
+    dreamdb_status status = DREAMDB_OK;
+    memset(&known, 0, sizeof known);
+    memset(&walk, 0, sizeof walk);
+    known.key_size = sizeof(ddb_addr);
+    ddb_bytes_init(&anchors, ctx);
+    for (size_t i = 0; b && i < b->root_count && status == DREAMDB_OK; i++) {
+        ddb_diff_walk inner;
+        memset(&inner, 0, sizeof inner);
+        inner.met = &known;
+        inner.inner_only = true;
+        status = ddb_diff_gather(ctx, diff->env, &b->tree, b->roots + i, &inner, &diff->report);
+    }
+    walk.known = &known;
+    walk.anchors = &anchors;
+    for (size_t i = 0; a && i < a->root_count && status == DREAMDB_OK; i++) {
+        walk.skipped = 0;
+        status = ddb_diff_gather(ctx, diff->env, &a->tree, a->roots + i, &walk, &diff->report);
+    }
+    for (size_t i = 0; a && i < a->list_count; i++) {
+        ddb_bytes_put(&anchors, a->lists[i].anchors, a->lists[i].count * sizeof *a->lists[i].anchors);
+    }
+    status = status < 0 ? status : ddb_bytes_status(&anchors);
+    uint64_t *list = (uint64_t *)(void *)anchors.data;
+    size_t count = anchors.size / sizeof *list;
+    status = status < 0 || count == 0 ? status : ddb_coll_sort_u64(ctx, list, count);
+    count = status < 0 || count == 0 ? 0 : ddb_coll_unique_u64(list, count);
+    uint8_t *deleted = ddb_mem_arena_new(ctx, &diff->arena, uint8_t, count);
+    status = status < 0 ? status : !deleted ? DREAMDB_ERR_MEMORY
+        : b && count > 0 ? ddb_tomb_test(ctx, b, list, count, deleted) : DREAMDB_OK;
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        *out += !deleted[i];
+    }
+    ddb_bytes_free(&anchors);
+    ddb_coll_map_free(ctx, &known);
+    return status;
+}
+
+DDB_FN dreamdb_status ddb_diff_tombs(ddb_ctx *ctx, ddb_diff *diff)
+{
+    ddb_tomb *tombs[2] = { NULL, NULL };
+    ddb_addr heads[2];
+    bool has[2] = { false, false };
+    dreamdb_status status = DREAMDB_OK;
+    memset(heads, 0, sizeof heads);
+    for (size_t s = 0; s < 2 && status == DREAMDB_OK; s++) {
+        status = ddb_manifest_tombstones(ctx, &diff->views[s]->manifest, diff->views[s]->path, has + s, heads + s);
+    }
+    if (status < 0 || (has[0] == has[1] && ddb_addr_equal(heads, heads + 1))) {
+        return status;
+    }
+    status = ddb_view_tomb(ctx, diff->views[0], tombs);
+    status = status < 0 ? status : ddb_view_tomb(ctx, diff->views[1], tombs + 1);
+    status = status < 0 ? status : ddb_diff_deleted(ctx, diff, tombs[1], tombs[0], &diff->report.tombstones_added);
+    return status < 0 ? status : ddb_diff_deleted(ctx, diff, tombs[0], tombs[1], &diff->report.tombstones_removed);
+}
+
+/* Is the key one that the fields, or the tombstones, speak for? */
+DDB_FN bool ddb_diff_own_key(const ddb_diff *diff, ddb_slice key)
+{
+    bool own = ddb_bytes_is(key, DDB_MANIFEST_SCHEMA) || ddb_bytes_is(key, DDB_MANIFEST_TOMBSTONES);
+    for (size_t i = 0; i < diff->count && !own; i++) {
+        for (size_t s = 0; s < 2 && !own; s++) {
+            own = diff->pairs[i].sides[s] && ddb_bytes_equal(diff->pairs[i].sides[s]->binding->modality, key);
+        }
+    }
+    return own;
+}
+
+DDB_FN void ddb_diff_keys(ddb_diff *diff)
+{
+    const ddb_manifest *a = &diff->views[0]->manifest, *b = &diff->views[1]->manifest;
+    size_t i = 0, j = 0;
+    while (i < a->registry_count || j < b->registry_count) {
+        int order = i == a->registry_count ? 1 : j == b->registry_count ? -1 : ddb_cbor_key_compare(a->registry[i].key, b->registry[j].key);
+        bool same = order == 0 && ddb_bytes_equal(a->registry[i].value, b->registry[j].value);
+        diff->report.keys += !same && !ddb_diff_own_key(diff, order <= 0 ? a->registry[i].key : b->registry[j].key);
+        i += order <= 0;
+        j += order >= 0;
+    }
+}
+
+DDB_FN dreamdb_status ddb_diff_run(ddb_ctx *ctx, ddb_diff *diff, dreamdb_diff_fn each, void *user)
+{
+    dreamdb_status status = ddb_diff_pairs(ctx, diff);
+    status = status < 0 ? status : ddb_diff_tracks(ctx, diff);
+    for (size_t i = 0; i < diff->count && status == DREAMDB_OK; i++) {
+        status = ddb_diff_one(ctx, diff, diff->pairs + i);
+        diff->report.fields++;
+        diff->report.same += diff->pairs[i].told.change == DREAMDB_DIFF_SAME;
+        if (status == DREAMDB_OK && each(user, &diff->pairs[i].told)) {
+            status = ddb_mem_fail(ctx, DREAMDB_ERR_CANCELLED, "stopped by the caller");
+        }
+        status = status < 0 ? status : ddb_object_progress(ctx, diff->env, "diff", i + 1, diff->count, "fields");
+    }
+    if (status == DREAMDB_OK) {
+        ddb_diff_keys(diff);
+        status = ddb_diff_tombs(ctx, diff);
+    }
+    return status;
+}
+
+DDB_FN dreamdb_status ddb_diff_states(ddb_ctx *ctx, dreamdb_snapshot *from, dreamdb_snapshot *to, dreamdb_diff_fn each, void *user,
+                                      dreamdb_diff_report *report)
+{
+    ddb_diff diff;
+    memset(&diff, 0, sizeof diff);
+    if (from->db != to->db) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "dreamdb_diff: the two views are of two handles: open both from one");
+    }
+    diff.env = from->db->env;
+    diff.views[0] = from;
+    diff.views[1] = to;
+    dreamdb_status status = ddb_diff_run(ctx, &diff, each, user);
+    if (report) {
+        *report = diff.report;
+    }
+    ddb_mem_arena_free(ctx, &diff.arena);
+    return status;
+}
+
+/* ==== ROOM 40 query | prefix ddb_query_ | uses port mem bytes coll exact kern bound code pool addr object page track tomb index bucket view scan ==== */
 /* Vector search over the cells of one view.  Each probed cell is read once, verified, and kept in a layout made for the scan (unit rows,
    4-bit codes: room code) under db->cells_cap; scores are the exact left fold of the format, and the answer is the same for every SIMD
    level, thread count and cache size, ties by place in the Track.  Deleted rows are left out when a cell is built (a view never
@@ -31012,7 +31493,7 @@ DDB_FN dreamdb_status ddb_query_search(ddb_ctx *ctx, dreamdb_snapshot *view, con
     return DREAMDB_OK;
 }
 
-/* ==== ROOM 40 check | prefix ddb_check_ | uses port mem bytes coll hash cbor addr store object schema roaring page track manifest tomb index bucket item view history ==== */
+/* ==== ROOM 41 check | prefix ddb_check_ | uses port mem bytes coll hash cbor addr store object schema roaring page track manifest tomb index bucket item view history ==== */
 /* What a view is made of, and whether it is whole: info, log, stats, and verify, which walks and hashes everything and names each fault.
    Must never trust what it checks, and never stop at the first fault. */
 
@@ -32101,7 +32582,7 @@ DDB_FN dreamdb_status ddb_check_stats(ddb_ctx *ctx, dreamdb_snapshot *view, cons
     return status;
 }
 
-/* ==== ROOM 41 api | prefix ddb_api_ | uses port mem bytes cpu hash addr object ref view write scan erase query merge check ==== */
+/* ==== ROOM 42 api | prefix ddb_api_ | uses port mem bytes cpu hash addr object ref view write scan erase query merge diff check ==== */
 /* The public functions: check the arguments, call one room.  Nothing else lives here. */
 
 /* The allocator of a config, or libc. */
@@ -32556,6 +33037,13 @@ DREAMDB_API dreamdb_status dreamdb_history(dreamdb_snapshot *snapshot, uint64_t 
 {
     DDB_API_BEGIN(snapshot ? snapshot->db : NULL, each, "dreamdb_history");
     return ddb_check_graph(&ctx, snapshot, limit, each, user);
+}
+
+DREAMDB_API dreamdb_status dreamdb_diff(dreamdb_snapshot *from, dreamdb_snapshot *to, dreamdb_diff_fn each, void *user,
+                                        dreamdb_diff_report *report, dreamdb_error *error)
+{
+    DDB_API_BEGIN(from ? from->db : NULL, to && each, "dreamdb_diff");
+    return ddb_diff_states(&ctx, from, to, each, user, report);
 }
 
 DREAMDB_API dreamdb_status dreamdb_verify(dreamdb_snapshot *snapshot, uint64_t history_depth, dreamdb_fault_fn each, void *user,

@@ -147,9 +147,9 @@ def tree(folder):
 
 # ---- Tests: the command line -----------------------------------------------------------------------------------------
 
-VERBS = ('create add-field append train query get scan count delete export log refs branch snapshot merge merge-many delete-ref set-meta inspect verify '
+VERBS = ('create add-field append train query get scan count delete export log refs branch snapshot merge merge-many diff delete-ref set-meta inspect verify '
          'stats version help').split()
-LATER = ('diff erase-report compact flush-hot ada-ivf-status ada-ivf-step rebuild-ivf gc recommendations watch').split()
+LATER = ('erase-report compact flush-hot ada-ivf-status ada-ivf-step rebuild-ivf gc recommendations watch').split()
 
 
 def test_usage():
@@ -1008,6 +1008,33 @@ def test_retry():
     check(len(told) == len(ok('log', 'main', '--json').json()) + 1, 'every state once')
     check(len(ok('log', 'main', '--graph', '--json', '--limit', 3).json()) == 3, 'at most so many')
     ok('verify', 'main', '--history', 'all')
+
+
+def test_diff():
+    csv('a.csv', ['_anchor,e,label', '1,"[1,2]",cat', '2,"[0,1]",dog'])
+    csv('b.csv', ['_anchor,e,label', '3,"[1,3]",cat', '4,"[1,-3]",emu'])
+    ok('create', 'main', '--field', 'e:embedding,dim=2,index=lsh,bits=2', '--field', 'label:categorical')
+    ok('append', 'main', '--rows', 'a.csv')
+    ok('branch', 'main', 'br')
+    ok('append', 'br', '--rows', 'b.csv')
+    d = ok('diff', 'main', 'br', '--json').json()[0]
+    e = d['fields'][0]
+    check(e['field'] == 'e' and e['change'] == 'rows' and e['added']['records'] == 2 and e['removed']['records'] == 0 and e['added']['cells'] >= 1, 'rows added')
+    check(e['exact'] and d['tombstones_added'] == 0 and d['from'] != d['to'], 'what is told')
+    back = ok('diff', 'br', '~1', '--json').json()[0]
+    check(back['fields'][0]['removed'] == e['added'] and back['to'] == d['from'], 'the other way round')
+    ok('delete', 'br', 1)
+    ok('set-meta', 'br', 'dreamdb.x', '1')
+    ok('add-field', 'br', '--field', 'n:int')
+    d = ok('diff', 'main', 'br', '--json').json()[0]
+    check(d['tombstones_added'] == 1 and d['keys'] == 1 and [f['change'] for f in d['fields']] == ['rows', 'rows', 'added'], 'deleted anchors, keys, fields')
+    out = ok('diff', 'main', 'br').out
+    check('1 more anchor deleted' in out and '+2' in out and 'added' in out, 'as a table')
+    out = ok('diff', 'main', 'main').out
+    check('the same' in out, 'nothing differs')
+    check(ok('diff', 'main', d['to'], '--json').json()[0]['to'] == d['to'], 'by address')
+    bad(4, 'no ref', 'diff', 'main', 'nothing')
+    bad(2, 'diff REF OTHER', 'diff', 'main')
 
 
 def test_terminal():

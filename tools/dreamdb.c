@@ -747,7 +747,7 @@ static const option_row options[] = {
 
 /* What a later version brings; named so that nobody looks for a typing error. */
 static const char *const later_verbs[] = {
-    "diff", "erase-report", "compact", "flush-hot", "ada-ivf-status", "ada-ivf-step", "rebuild-ivf",
+    "erase-report", "compact", "flush-hot", "ada-ivf-status", "ada-ivf-step", "rebuild-ivf",
     "gc", "recommendations", "watch"};
 static const char *const later_options[] = {
     "--hot", "--pack", "--recommend", "--shard", "--of", "--job-id", "--orchestrate",
@@ -5931,6 +5931,142 @@ static int verb_log(app *a)
     return !status || (status == DREAMDB_ERR_CANCELLED && a->o.error) ? EXIT_DONE : fail_status(status, &a->error);
 }
 
+/* ---- diff ---- */
+
+typedef struct differ { app *a; table t; uint64_t told; } differ;
+
+static void json_diff_count(output *o, const char *name, const dreamdb_diff_count *c)
+{
+    out_format(o, ",\"%s\":{\"rows\":%" PRIu64 ",\"records\":%" PRIu64 ",\"cells\":%" PRIu64, name, c->rows, c->records, c->cells);
+    out_format(o, ",\"objects\":%" PRIu64 ",\"bytes\":%" PRIu64 "}", c->objects, c->bytes);
+}
+
+/* "+20 -3", "" where nothing is. */
+static void table_change(table *t, const char *mark, uint64_t added, uint64_t removed)
+{
+    char plus[32] = "", minus[32] = "";
+    if (added > 0) {
+        (void)snprintf(plus, sizeof plus, "+%s%" PRIu64, mark, added);
+    }
+    if (removed > 0) {
+        (void)snprintf(minus, sizeof minus, "%s-%s%" PRIu64, added > 0 ? " " : "", mark, removed);
+    }
+    table_format(t, "%s%s", plus, minus);
+}
+
+static int print_diff_field(void *user, const dreamdb_diff_field *f)
+{
+    static const char *const changes[] = {"same", "rows", "definition", "added", "removed"};
+    differ *d = (differ *)user;
+    output *o = &d->a->o;
+    if (d->a->json) {
+        out_text(o, d->told++ > 0 ? ",{\"field\":" : "{\"field\":");
+        json_string(o, f->field);
+        out_format(o, ",\"kind\":\"%s\",\"change\":\"%s\"", kind_name(f->kind), changes[f->change]);
+        json_flag(o, "exact", f->exact);
+        json_flag(o, "rows_known", f->rows_known);
+        json_diff_count(o, "added", &f->added);
+        json_diff_count(o, "removed", &f->removed);
+        out_text(o, "}");
+    } else if (f->change != DREAMDB_DIFF_SAME) {
+        d->told++;
+        table_text(&d->t, f->field);
+        table_text(&d->t, changes[f->change]);
+        if (f->rows_known) {
+            table_change(&d->t, f->exact ? "" : "~", f->added.records, f->removed.records);
+            table_change(&d->t, "", f->added.cells, f->removed.cells);
+            table_change(&d->t, "", f->added.objects, f->removed.objects);
+            table_change(&d->t, "", f->added.bytes, f->removed.bytes);
+        } else {
+            for (int i = 0; i < 4; i++) {
+                table_text(&d->t, "?");
+            }
+        }
+    }
+    return interrupted || o->error;
+}
+
+/* Opens the second state of a diff on the handle of the first. */
+static int open_other(app *a, const char *text, dreamdb_snapshot **other)
+{
+    dreamdb *db = NULL;
+    dreamdb_snapshot *view = NULL;
+    const dreamdb_info *info = NULL;
+    const char *state = NULL;
+    char *ref = copy_text(text, strlen(text)), address[DREAMDB_ADDRESS_TEXT];
+    int code = text[0] == '@' || text[0] == '~' ? EXIT_DONE : split_ref(text, ref, &state);
+    dreamdb_status status = DREAMDB_OK;
+    if (!code && (text[0] == '@' || text[0] == '~' || !ref[0])) {
+        status = dreamdb_snapshot_open(a->db, ref[0] ? text : state, other, &a->error);
+    } else if (!code) {
+        status = dreamdb_open(&a->config, ref, &db, &a->error);
+        status = status ? status : dreamdb_snapshot_open(db, state, &view, &a->error);
+        status = status ? status : dreamdb_snapshot_info(view, &info, &a->error);
+        status = status ? status : dreamdb_snapshot_open(a->db, address_text(info->manifest, address), other, &a->error);
+    }
+    dreamdb_snapshot_close(view);
+    dreamdb_close(db);
+    free(ref);
+    return code ? code : status ? fail_status(status, &a->error) : EXIT_DONE;
+}
+
+static void print_diff_end(app *a, differ *d, const dreamdb_diff_report *r)
+{
+    char many[32];
+    if (a->json) {
+        out_format(&a->o, "],\"tombstones_added\":%" PRIu64 ",\"tombstones_removed\":%" PRIu64 ",\"keys\":%" PRIu64, r->tombstones_added,
+                   r->tombstones_removed, r->keys);
+        out_format(&a->o, ",\"pages_read\":%" PRIu64 ",\"pages_skipped\":%" PRIu64 "}\n", r->pages_read, r->pages_skipped);
+        return;
+    }
+    if (d->told > 0) {
+        table_end(&d->t);
+    }
+    if (r->tombstones_added > 0) {
+        out_format(&a->o, "%s more anchor%s deleted\n", grouped(r->tombstones_added, many), r->tombstones_added == 1 ? "" : "s");
+    }
+    if (r->tombstones_removed > 0) {
+        out_format(&a->o, "%s fewer anchor%s deleted\n", grouped(r->tombstones_removed, many), r->tombstones_removed == 1 ? "" : "s");
+    }
+    if (r->keys > 0) {
+        out_format(&a->o, "%s registry key%s differ%s\n", grouped(r->keys, many), r->keys == 1 ? "" : "s", r->keys == 1 ? "s" : "");
+    }
+    if (d->told == 0 && r->tombstones_added + r->tombstones_removed + r->keys == 0) {
+        out_text(&a->o, "the same rows, fields and keys\n");
+    }
+}
+
+static int verb_diff(app *a)
+{
+    differ d;
+    dreamdb_diff_report report;
+    dreamdb_snapshot *other = NULL;
+    const dreamdb_info *info = NULL;
+    memset(&d, 0, sizeof d);
+    d.a = a;
+    int code = open_view(a, READ);
+    code = code ? code : open_other(a, a->operands[1], &other);
+    if (code) {
+        return code;
+    }
+    dreamdb_status status = dreamdb_snapshot_info(other, &info, &a->error);
+    if (!status && a->json) {
+        out_text(&a->o, "{");
+        json_address(&a->o, "from", a->info->manifest, 1);
+        json_address(&a->o, "to", info->manifest, 0);
+        out_text(&a->o, ",\"fields\":[");
+    } else if (!status) {
+        table_open(&d.t, &a->o, "field|change|>records|>cells|>objects|>bytes");
+    }
+    status = status ? status : dreamdb_diff(a->view, other, print_diff_field, &d, &report, &a->error);
+    if (!status) {
+        print_diff_end(a, &d, &report);
+    }
+    dreamdb_snapshot_close(other);
+    buffer_free(&d.t.text);
+    return status && !a->o.error ? fail_status(status, &a->error) : EXIT_DONE;
+}
+
 static int print_ref(void *user, const char *ref, const uint8_t *address, int is_tag)
 {
     logger *l = (logger *)user;
@@ -6174,8 +6310,8 @@ static const verb_row verbs[] = {
     {"append", verb_append, 1, 1, "REF", "appends rows",
      "FILE of --column: .npy, .fvecs, .txt (one value a line, an empty line is none), or a folder of files for media (sorted by name).\n"
      "--rows: columns by name; an empty cell of a .csv is no value (\"\" is an empty text); media cells name files; vectors are [x,...].\n"
-     "Every --batch is one commit.  Without anchors the rows get the clock's nanoseconds.  With --token an append that was stopped goes on\n"
-     "by the same call with --resume: nothing lands twice.\n\n"
+     "Every --batch is one commit.  Without anchors the rows get the clock's nanoseconds.  With --token an append that was stopped goes\n"
+     "on by the same call with --resume: nothing lands twice.\n\n"
      "  dreamdb --store my.ddb append main --column emb=vectors.npy --column label=labels.txt --anchor-start 0\n"},
     {"train", verb_train, 2, 2, "REF FIELD", "trains a new ivf or imi index and places every stored vector anew",
      "Codes of a compressed field stay as they are, and so does its compressor; --compressor trains the codebooks of pq anew and codes\n"
@@ -6206,6 +6342,11 @@ static const verb_row verbs[] = {
      "  dreamdb --store my.ddb merge main nightly\n"},
     {"merge-many", verb_merge_many, 2, SIZE_MAX, "REF OTHER...", "merges several, one after the other",
      "Stops at the first that fails; those before it are merged and published: go on from the one it names.\n"},
+    {"diff", verb_diff, 2, 2, "REF OTHER", "tells what OTHER has more and less than REF",
+     "OTHER is a ref, a state of REF (@label, ~3) or a Manifest address.  Records of scalars are upper bounds (~); bytes are of the\n"
+     "objects that the rows of one side alone name.\n\n"
+     "  dreamdb --store my.ddb diff main~1 main\n"
+     "  dreamdb --store my.ddb diff main nightly --json\n"},
     {"delete-ref", verb_delete_ref, 1, 1, "REF", "removes a branch or a snapshot", "Its objects stay until gc.\n"},
     {"set-meta", verb_set_meta, 2, 3, "REF KEY VALUE", "sets a text in the registry", ""},
     {"inspect", verb_inspect, 1, 1, "REF", "shows fields, indexes and registry", ""},
