@@ -77,15 +77,17 @@
      ROOM 31 item       Payloads
      ROOM 32 scalar     Scalar values as row keys (scalar.md 2), a column of a batch as a pack of postings (scalar.md 3, cor
      ROOM 33 view       The handle, and one immutable state of a dataset
-     ROOM 34 write      Every verb that makes a new Manifest
-     ROOM 35 scan       Rows out of Tracks
-     ROOM 36 erase      Deleting rows: which anchors a call means, and what still holds their bytes
-     ROOM 37 merge      Three-way merge of a state into the handle's Ref (versioning.md 2, evolution.md 1.7 and 2)
-     ROOM 38 compact    Fragments into whole buckets and postings
-     ROOM 39 query      Vector search over the cells of one view
-     ROOM 40 check      What a view is made of, and whether it is whole
-     ROOM 41 gc         Collecting garbage (flaws.md 8)
-     ROOM 42 api        The public functions
+     ROOM 34 history    Manifests as a graph over all their parents
+     ROOM 35 write      Every verb that makes a new Manifest
+     ROOM 36 scan       Rows out of Tracks
+     ROOM 37 erase      Deleting rows: which anchors a call means, and what still holds their bytes
+     ROOM 38 merge      Three-way merge of a state into the handle's Ref (versioning.md 2, evolution.md 1.7 and 2)
+     ROOM 39 compact    Fragments into whole buckets and postings
+     ROOM 40 diff       How two states differ
+     ROOM 41 query      Vector search over the cells of one view
+     ROOM 42 check      What a view is made of, and whether it is whole
+     ROOM 43 gc         Collecting garbage (flaws.md 8)
+     ROOM 44 api        The public functions
 */
 #if defined(DREAMDB_IMPLEMENTATION) && defined(__linux__) && !defined(_GNU_SOURCE)
   #define _GNU_SOURCE 1                       /* syncfs; room port alone uses it */
@@ -421,23 +423,32 @@ typedef struct dreamdb_append_desc {
     int             page_early;                /* 1: Tracks page from 16 KiB instead of 1 MiB: small appends stay small for ever */
     int             allow_tombstoned;          /* 1: appends rows whose anchor is deleted (they stay hidden) */
     int             into_layer;                /* 1: more samples of a layer: no other field is asked for, and the Manifest says so */
+    uint32_t        retry;                     /* so many times the batch is put on a tip that another writer has moved, after a random
+                                                  wait that grows; 0 = none: CONFLICT */
+    const char     *token;                     /* kept in the Manifest's writer text as ";token=TOKEN", so that dreamdb_history finds what
+                                                  has landed; up to 128 bytes of UTF-8, no ';', no control characters; NULL = none */
 } dreamdb_append_desc;
 
 typedef struct dreamdb_append_report {
     uint64_t rows; uint64_t anchor_first;      /* anchor_first: of drawn anchors */
     uint64_t objects, bytes;                   /* put, outboards included, already-there ones not */
     uint8_t  manifest[DREAMDB_ADDRESS_SIZE];
+    uint32_t replays;                          /* how often the tip had moved */
 } dreamdb_append_report;
 
 /* Appends a batch: all or nothing.  Readers see it once the Ref has moved.
  *
  * report  out, may be NULL.
  * Returns OK; ARGUMENT (unknown field, missing required one, NaN, zero vector, anchor 2^64-1, tombstoned anchor ...: the
- *         message names field and row); CONFLICT (another writer moved the Ref; nothing of this batch is visible; open again
- *         or call once more: the handle has moved to the new tip); STORE, MEMORY, CORRUPT, LIMIT, CANCELLED.
- * Threads one writer at a time a handle (an internal lock); readers go on.
+ *         message names field and row); CONFLICT (another writer moved the Ref, retry times; nothing of this batch is visible;
+ *         call once more: the handle has moved to the new tip); STORE, MEMORY, CORRUPT, LIMIT, CANCELLED.  Where the answer of the
+ *         store to the Ref's put is lost, the new Manifest is looked for in what the tip descends from: found is OK, so nothing lands
+ *         twice; a STORE that the retries did not cure says that it is open whether the batch landed.
+ * Threads one writer at a time a handle (an internal lock, held while a replay waits); readers go on.
  * Costs   puts only: no bucket is read.  A Track that is inline is written whole (to 1 MiB), a paged one by its touched
- *         leaves.  Memory: about one copy of the batch.
+ *         leaves.  Memory: about one copy of the batch.  A replay writes Tracks and Manifest again, and what its new tip indexes
+ *         otherwise; payloads, buckets and postings that were put stay.  Anchors that were drawn stay too, unless rows that landed
+ *         meanwhile stand among them: then they are drawn again.
  * Format  FORMAT.md, "Append". */
 DREAMDB_API dreamdb_status dreamdb_append(dreamdb *db, const dreamdb_append_desc *desc, dreamdb_append_report *report,
                                           dreamdb_error *error);
@@ -446,6 +457,8 @@ typedef struct dreamdb_delete_desc {
     const uint64_t *anchors; size_t anchor_count;   /* any order, repeats count once; or: */
     const struct dreamdb_where *where;         /* every row of the tip that meets it */
     const char     *reason;                    /* UTF-8 of at most 256 bytes, kept with each anchor; NULL = none */
+    uint32_t        retry;                     /* as of dreamdb_append_desc.  The anchors are those of the first evaluation of where: what
+                                                  landed meanwhile is not looked at */
 } dreamdb_delete_desc;
 
 typedef struct dreamdb_delete_report {
@@ -453,6 +466,8 @@ typedef struct dreamdb_delete_report {
     uint64_t again;                            /* of them deleted before: their reason and time are replaced */
     uint64_t objects, bytes;                   /* put */
     uint8_t  manifest[DREAMDB_ADDRESS_SIZE];   /* of the state without them */
+    uint32_t replays;                          /* how often the tip had moved */
+    uint8_t  evaluated[DREAMDB_ADDRESS_SIZE];  /* of the state in which where was evaluated: older than the new state's parent if replays */
 } dreamdb_delete_report;
 
 /* Deletes rows by their anchors, in every field: no read of the new state, search included, shows them; older states keep theirs.
@@ -495,6 +510,8 @@ typedef struct dreamdb_merge_desc {
     int dry_run;                               /* 1: finds conflicts and tells what would be done; writes nothing */
     int (*conflict)(void *user, const dreamdb_merge_conflict *conflict);   /* each conflict; not 0 stops with CANCELLED; may be NULL */
     void *conflict_user;
+    uint32_t retry;                            /* as of dreamdb_append_desc: the merge is planned anew on each new tip, with the same
+                                                  other state; conflicts found then are told then */
 } dreamdb_merge_desc;
 
 typedef struct dreamdb_merge_report {          /* filled in on failure too, but for ARGUMENT; then outcome is NOTHING */
@@ -504,8 +521,9 @@ typedef struct dreamdb_merge_report {          /* filled in on failure too, but 
     uint64_t bases;                            /* best common ancestors: 1, or more after criss-cross merges */
     uint64_t objects, bytes;                   /* put */
     uint8_t  ours[DREAMDB_ADDRESS_SIZE], theirs[DREAMDB_ADDRESS_SIZE], base[DREAMDB_ADDRESS_SIZE];   /* base: the first */
-    uint8_t  manifest[DREAMDB_ADDRESS_SIZE];   /* the tip afterwards; of a dry fast-forward: where it would move.  An answer
-                                                  that was lost (STORE) leaves open whether the tip moved: open again */
+    uint8_t  manifest[DREAMDB_ADDRESS_SIZE];   /* the tip afterwards; of a dry fast-forward: where it would move.  After STORE it may be
+                                                  open whether the tip moved: the message says so */
+    uint32_t replays;                          /* how often the tip had moved */
 } dreamdb_merge_report;
 
 /* Merges another state into the handle's Ref: field by field, against the newest common ancestors over all parents.  The other ref stays.
@@ -748,6 +766,49 @@ typedef struct dreamdb_log_entry {
 typedef int (*dreamdb_log_fn)(void *user, const dreamdb_log_entry *entry);
 /* The view's Manifest and its first parents, newest first; a missing parent ends the walk (gc). limit 0 = all. */
 DREAMDB_API dreamdb_status dreamdb_log(dreamdb_snapshot *snapshot, uint64_t limit, dreamdb_log_fn each, void *user, dreamdb_error *error);
+/* The same over all parents: every Manifest that the view descends from, once, newest first; of one time the one met first.  So children
+ * come before their parents, but where a clock went wrong.  depth counts steps by the way on which it was met first; parents that gc took
+ * are named by their children and left out.
+ * Costs   reads each Manifest that is told, those of side by side lines in one batch.  Memory: about 150 bytes a Manifest. */
+DREAMDB_API dreamdb_status dreamdb_history(dreamdb_snapshot *snapshot, uint64_t limit, dreamdb_log_fn each, void *user,
+                                           dreamdb_error *error);
+
+/* What one side of a difference has more than the other. */
+typedef struct dreamdb_diff_count {
+    uint64_t rows;                             /* of the Track: buckets, items, postings of a value */
+    uint64_t records;                          /* vectors, items, or rows of postings: of scalars an upper bound (exact below) */
+    uint64_t cells;                            /* of vectors: cells that these rows stand in; else distinct keys */
+    uint64_t objects, bytes;                   /* that these rows name and the other side's rows do not; sidecars too; bytes of a row in a
+                                                  pack are its own share */
+} dreamdb_diff_count;
+typedef enum dreamdb_diff_change {
+    DREAMDB_DIFF_SAME = 0, DREAMDB_DIFF_ROWS,  /* ROWS: only rows differ */
+    DREAMDB_DIFF_DEFINITION,                   /* also its definition, index or compressor */
+    DREAMDB_DIFF_ADDED, DREAMDB_DIFF_REMOVED   /* the field as a whole */
+} dreamdb_diff_change;
+typedef struct dreamdb_diff_field {
+    const char *field; dreamdb_kind kind;
+    dreamdb_diff_change change;
+    dreamdb_diff_count added, removed;
+    int exact;                                 /* 1: records are exact */
+    int rows_known;                            /* 0: a kind or a form of Track that this version does not read: nothing is counted */
+} dreamdb_diff_field;
+typedef struct dreamdb_diff_report {
+    uint64_t fields, same;                     /* told; of them without any change */
+    uint64_t tombstones_added, tombstones_removed;   /* anchors that only the new, only the old state has deleted */
+    uint64_t keys;                             /* registry keys that differ, but schema, tombstones and entries of modalities */
+    uint64_t pages_read, pages_skipped;        /* of trees: looked at, and equal in both */
+} dreamdb_diff_report;
+typedef int (*dreamdb_diff_fn)(void *user, const dreamdb_diff_field *field);
+/* Tells how two states differ, field by field, sorted by name: what the new one (to) has and the old one (from) has not, and the other way
+ * round.  Both are views of one handle; they need no common history.  not 0 from each stops with CANCELLED.
+ *
+ * report  out, may be NULL.
+ * Returns OK, ARGUMENT (views of two handles), STORE, MEMORY, CORRUPT, CANCELLED.
+ * Costs   reads the Tracks that differ, and of their trees only the pages that differ; no bucket.  Memory: about 300 bytes a row that
+ *         differs; of inline Tracks every row. */
+DREAMDB_API dreamdb_status dreamdb_diff(dreamdb_snapshot *from, dreamdb_snapshot *to, dreamdb_diff_fn each, void *user,
+                                        dreamdb_diff_report *report, dreamdb_error *error);
 
 typedef struct dreamdb_fault_report { dreamdb_status status; const char *path; const char *message; } dreamdb_fault_report;
 typedef int (*dreamdb_fault_fn)(void *user, const dreamdb_fault_report *fault);
@@ -23841,7 +23902,302 @@ DDB_FN dreamdb_status ddb_view_state(ddb_ctx *ctx, struct dreamdb *db, const cha
     return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "`%s` names no state: use @label, ~3 or a Manifest address of 53 characters", state);
 }
 
-/* ==== ROOM 34 write | prefix ddb_write_ | uses port mem bytes coll exact hash cbor addr object schema page track manifest ref tomb pq index bucket item scalar view ==== */
+/* ==== ROOM 34 history | prefix ddb_history_ | uses port mem bytes coll addr object manifest ==== */
+/* Manifests as a graph over all their parents, read as far as a question needs it: the best common ancestors of two states, whether one
+   state descends from another, all states newest first.  Waves of reads: the parents of all that wait come together.  A Manifest that gc
+   took matters only when a walk comes to it.  Must never look at more than limits.history Manifests. */
+
+enum { DDB_HISTORY_OURS = 1, DDB_HISTORY_THEIRS = 2, DDB_HISTORY_BOTH = 3, DDB_HISTORY_STALE = 4, DDB_HISTORY_RESULT = 8,
+       DDB_HISTORY_QUEUED = 16, DDB_HISTORY_WAVE = 64 };                  /* Manifests read together */
+
+typedef struct ddb_history_node {
+    ddb_addr addr;
+    uint64_t ts;
+    size_t  *parents, parent_count;
+    uint32_t marks;
+    bool     loaded, missing;
+    bool     popped;                           /* a merge reads it: room gc keeps it */
+} ddb_history_node;
+
+typedef struct ddb_history {
+    ddb_env        *env;
+    ddb_arena       arena;
+    ddb_map         places;                    /* address -> node */
+    ddb_history_node *nodes; size_t count, cap;
+    size_t         *heap;  size_t heap_count, heap_cap;      /* newest first */
+    size_t          live;                      /* queued ones that are not stale */
+} ddb_history;
+
+DDB_FN void ddb_history_free(ddb_ctx *ctx, ddb_history *h)
+{
+    ddb_coll_map_free(ctx, &h->places);
+    ddb_mem_drop(ctx, h->nodes, ddb_history_node, h->cap);
+    ddb_mem_drop(ctx, h->heap, size_t, h->heap_cap);
+    ddb_mem_arena_free(ctx, &h->arena);
+}
+
+/* The node of an address, made if it is new. */
+DDB_FN dreamdb_status ddb_history_meet(ddb_ctx *ctx, ddb_history *h, const ddb_addr *addr, size_t *out)
+{
+    uint64_t *slot = NULL;
+    bool fresh = false;
+    dreamdb_status status = ddb_coll_map_put(ctx, &h->places, addr->bytes, h->count, &slot, &fresh);
+    if (status < 0 || !fresh) {
+        *out = status < 0 ? 0 : (size_t)*slot;
+        return status;
+    }
+    if (h->count >= h->env->limits.history) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_LIMIT, "no common ancestor within %u Manifests (limits.history)",
+                            (unsigned)h->env->limits.history);
+    }
+    if (h->count == h->cap) {
+        size_t cap = h->cap > 0 ? h->cap * 2 : 64;
+        ddb_history_node *more = (ddb_history_node *)ddb_mem_resize(ctx, h->nodes, h->cap * sizeof *more, cap * sizeof *more);
+        if (!more) {
+            return DREAMDB_ERR_MEMORY;
+        }
+        h->nodes = more;
+        h->cap = cap;
+    }
+    memset(h->nodes + h->count, 0, sizeof *h->nodes);
+    h->nodes[h->count].addr = *addr;
+    *out = h->count++;
+    return DREAMDB_OK;
+}
+
+/* What a Manifest says of time and parents. */
+DDB_FN dreamdb_status ddb_history_learn(ddb_ctx *ctx, ddb_history *h, size_t at, ddb_slice bytes, const char *path)
+{
+    ddb_arena scratch = { NULL, 0 };
+    ddb_manifest m;
+    dreamdb_status status = ddb_manifest_decode(ctx, &scratch, bytes, path, &m);
+    size_t *parents = status < 0 ? NULL : ddb_mem_arena_new(ctx, &h->arena, size_t, m.parent_count);
+    status = status < 0 ? status : parents ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    for (size_t i = 0; status == DREAMDB_OK && i < m.parent_count; i++) {
+        status = ddb_history_meet(ctx, h, m.parents + i, parents + i);
+    }
+    if (status == DREAMDB_OK) {
+        h->nodes[at].ts = m.ts;
+        h->nodes[at].parents = parents;
+        h->nodes[at].parent_count = m.parent_count;
+        h->nodes[at].loaded = true;
+    }
+    ddb_mem_arena_free(ctx, &scratch);
+    return status;
+}
+
+/* Reads these nodes in one batch.  A Manifest that is gone is noted: it matters only if the walk comes to it. */
+DDB_FN dreamdb_status ddb_history_load(ddb_ctx *ctx, ddb_history *h, const size_t *list, size_t count)
+{
+    ddb_object_want wants[DDB_HISTORY_WAVE];
+    ddb_arena scratch = { NULL, 0 };
+    dreamdb_status status = DREAMDB_OK;
+    memset(wants, 0, sizeof wants);
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        wants[i].addr = h->nodes[list[i]].addr;
+        wants[i].path = ddb_addr_path(ctx, &scratch, "manifests", &wants[i].addr);
+        wants[i].flags = DDB_OBJECT_METADATA;
+        status = wants[i].path ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    }
+    bool asked = status == DREAMDB_OK && count > 0;
+    status = asked ? ddb_object_get_each(ctx, h->env, wants, count) : status;
+    for (size_t i = 0; asked && i < count; i++) {
+        if (status == DREAMDB_OK && wants[i].status == DREAMDB_ERR_NOT_FOUND) {
+            h->nodes[list[i]].loaded = h->nodes[list[i]].missing = true;
+        } else if (status == DREAMDB_OK && wants[i].status < 0) {
+            status = ddb_object_explain(ctx, h->env, wants + i);
+        } else if (status == DREAMDB_OK) {
+            status = ddb_history_learn(ctx, h, list[i], ddb_bytes_slice(wants[i].object.data, wants[i].object.size), wants[i].path);
+        }
+        if (wants[i].object.data) {
+            ddb_object_release(h->env, &wants[i].object);
+        }
+    }
+    ddb_mem_arena_free(ctx, &scratch);
+    return status;
+}
+
+/* Adds the parents of a node that are not read yet. */
+DDB_FN size_t ddb_history_unread(const ddb_history *h, size_t node, size_t *list, size_t count)
+{
+    const ddb_history_node *n = h->nodes + node;
+    for (size_t i = 0; i < n->parent_count && count < (size_t)DDB_HISTORY_WAVE; i++) {
+        bool fresh = !h->nodes[n->parents[i]].loaded;
+        for (size_t j = 0; j < count && fresh; j++) {
+            fresh = list[j] != n->parents[i];
+        }
+        list[count] = n->parents[i];
+        count += fresh;
+    }
+    return count;
+}
+
+/* Reads the parents of a node, and in the same batch those of the other live ones that wait. */
+DDB_FN dreamdb_status ddb_history_parents(ddb_ctx *ctx, ddb_history *h, size_t node)
+{
+    size_t list[DDB_HISTORY_WAVE];
+    dreamdb_status status = DREAMDB_OK;
+    size_t count = ddb_history_unread(h, node, list, 0);
+    while (count > 0 && status == DREAMDB_OK) {
+        for (size_t i = 0; i < h->heap_count && count < (size_t)DDB_HISTORY_WAVE; i++) {
+            count = h->nodes[h->heap[i]].marks & DDB_HISTORY_STALE ? count : ddb_history_unread(h, h->heap[i], list, count);
+        }
+        status = ddb_history_load(ctx, h, list, count);
+        count = status < 0 ? 0 : ddb_history_unread(h, node, list, 0);
+    }
+    return status;
+}
+
+/* Newer first; of one time the one met first. */
+DDB_FN bool ddb_history_before(const ddb_history *h, size_t a, size_t b)
+{
+    return h->nodes[a].ts != h->nodes[b].ts ? h->nodes[a].ts > h->nodes[b].ts : a < b;
+}
+
+/* Gives a node more marks, and queues it so that its parents get them too. */
+DDB_FN dreamdb_status ddb_history_paint(ddb_ctx *ctx, ddb_history *h, size_t node, uint32_t marks)
+{
+    ddb_history_node *n = h->nodes + node;
+    if ((n->marks & marks) == marks) {
+        return DREAMDB_OK;
+    }
+    bool was_queued = (n->marks & DDB_HISTORY_QUEUED) != 0, was_stale = (n->marks & DDB_HISTORY_STALE) != 0;
+    if (!was_queued && h->heap_count == h->heap_cap) {
+        size_t cap = h->heap_cap > 0 ? h->heap_cap * 2 : 64;
+        size_t *more = (size_t *)ddb_mem_resize(ctx, h->heap, h->heap_cap * sizeof *more, cap * sizeof *more);
+        if (!more) {
+            return DREAMDB_ERR_MEMORY;
+        }
+        h->heap = more;
+        h->heap_cap = cap;
+    }
+    n->marks |= marks | DDB_HISTORY_QUEUED;
+    bool is_live = !(n->marks & DDB_HISTORY_STALE);
+    h->live += !was_queued && is_live;
+    h->live -= was_queued && !was_stale && !is_live;
+    if (was_queued) {
+        return DREAMDB_OK;
+    }
+    size_t at = h->heap_count++;
+    for (; at > 0 && ddb_history_before(h, node, h->heap[(at - 1) / 2]); at = (at - 1) / 2) {
+        h->heap[at] = h->heap[(at - 1) / 2];
+    }
+    h->heap[at] = node;
+    return DREAMDB_OK;
+}
+
+/* Takes the newest of the queue. */
+DDB_FN size_t ddb_history_pop(ddb_history *h)
+{
+    size_t top = h->heap[0], last = h->heap[--h->heap_count], at = 0;
+    while (at * 2 + 1 < h->heap_count) {
+        size_t child = at * 2 + 1;
+        child += child + 1 < h->heap_count && ddb_history_before(h, h->heap[child + 1], h->heap[child]);
+        if (!ddb_history_before(h, h->heap[child], last)) {
+            break;
+        }
+        h->heap[at] = h->heap[child];
+        at = child;
+    }
+    h->heap[at] = last;
+    h->live -= !(h->nodes[top].marks & DDB_HISTORY_STALE);
+    h->nodes[top].marks &= ~(uint32_t)DDB_HISTORY_QUEUED;
+    h->nodes[top].popped = true;
+    return top;
+}
+
+DDB_FN dreamdb_status ddb_history_gone(ddb_ctx *ctx, const ddb_history_node *node)
+{
+    char text[DREAMDB_ADDRESS_TEXT];
+    ddb_addr_text(&node->addr, text);
+    return ddb_mem_fail(ctx, DREAMDB_ERR_NOT_FOUND, "merge base: manifests/%s, of the history of one side, is not in the store: gc has "
+                        "removed it, so what both sides had cannot be known; restore it from a copy", text);
+}
+
+/* Marks what side reaches with OURS, what others reach with THEIRS, until only ancestors of common ancestors wait.  Then each best common
+   ancestor has RESULT and not STALE; where clocks went wrong some others may have, too. */
+DDB_FN dreamdb_status ddb_history_walk(ddb_ctx *ctx, ddb_history *h, size_t side, const size_t *others, size_t other_count)
+{
+    dreamdb_status status = DREAMDB_OK;
+    for (size_t i = 0; i < h->count; i++) {
+        h->nodes[i].marks = 0;
+    }
+    h->heap_count = h->live = 0;
+    status = ddb_history_paint(ctx, h, side, DDB_HISTORY_OURS);
+    for (size_t i = 0; i < other_count && status == DREAMDB_OK; i++) {
+        status = others[i] == side ? DREAMDB_OK : ddb_history_paint(ctx, h, others[i], DDB_HISTORY_THEIRS);
+    }
+    while (h->live > 0 && status == DREAMDB_OK) {
+        size_t at = ddb_history_pop(h);
+        if (h->nodes[at].missing) {
+            return ddb_history_gone(ctx, h->nodes + at);
+        }
+        uint32_t marks = h->nodes[at].marks & (uint32_t)(DDB_HISTORY_BOTH | DDB_HISTORY_STALE);
+        if (marks == DDB_HISTORY_BOTH) {
+            h->nodes[at].marks |= DDB_HISTORY_RESULT;
+            marks |= DDB_HISTORY_STALE;
+        }
+        status = ddb_history_parents(ctx, h, at);
+        for (size_t i = 0; status == DREAMDB_OK && i < h->nodes[at].parent_count; i++) {
+            status = ddb_history_paint(ctx, h, h->nodes[at].parents[i], marks);
+        }
+    }
+    return status;
+}
+
+/* The best common ancestors of two states, in the arena: none of them is an ancestor of another. */
+DDB_FN dreamdb_status ddb_history_bases(ddb_ctx *ctx, ddb_arena *arena, ddb_history *h, size_t ours, size_t theirs, ddb_addr **out,
+                                      size_t *count)
+{
+    size_t found = 0, kept = 0;
+    dreamdb_status status = ddb_history_walk(ctx, h, ours, &theirs, 1);
+    size_t *list = status < 0 ? NULL : ddb_mem_arena_new(ctx, arena, size_t, h->count);
+    if (!list) {
+        return status < 0 ? status : DREAMDB_ERR_MEMORY;
+    }
+    for (size_t i = 0; i < h->count; i++) {
+        list[found] = i;
+        found += (h->nodes[i].marks & (uint32_t)(DDB_HISTORY_RESULT | DDB_HISTORY_STALE)) == DDB_HISTORY_RESULT;
+    }
+    *out = ddb_mem_arena_new(ctx, arena, ddb_addr, found);
+    status = *out ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    for (size_t i = 0; i < found && status == DREAMDB_OK; i++) {
+        bool best = true;
+        if (found > 1) {
+            status = ddb_history_walk(ctx, h, list[i], list, found);
+            best = !(h->nodes[list[i]].marks & DDB_HISTORY_THEIRS);
+        }
+        (*out)[kept] = h->nodes[list[i]].addr;
+        kept += best;
+    }
+    *count = kept;
+    return status;
+}
+
+/* Does a state descend from `state`, looked for from a tip down to a base that both descend from?  The tip itself counts. */
+DDB_FN dreamdb_status ddb_history_holds(ddb_ctx *ctx, ddb_env *env, const ddb_addr *tip, const ddb_addr *base, const ddb_addr *state,
+                                        bool *out)
+{
+    ddb_history history;
+    size_t side = 0, end = 0;
+    memset(&history, 0, sizeof history);
+    history.env = env;
+    history.places.key_size = sizeof(ddb_addr);
+    *out = ddb_addr_equal(tip, state);
+    if (*out || ddb_addr_equal(tip, base)) {
+        return DREAMDB_OK;
+    }
+    dreamdb_status status = ddb_history_meet(ctx, &history, tip, &side);
+    status = status < 0 ? status : ddb_history_meet(ctx, &history, base, &end);
+    size_t both[2] = { side, end };
+    status = status < 0 ? status : ddb_history_load(ctx, &history, both, 2);
+    status = status < 0 ? status : ddb_history_walk(ctx, &history, side, &end, 1);
+    *out = status == DREAMDB_OK && ddb_coll_map_get(&history.places, state->bytes) != NULL;
+    ddb_history_free(ctx, &history);
+    return status;
+}
+
+/* ==== ROOM 35 write | prefix ddb_write_ | uses port mem bytes coll exact hash cbor addr object schema page track manifest ref tomb pq index bucket item scalar view history ==== */
 /* Every verb that makes a new Manifest: create, append, add-field, layers, constants, meta, train.
    Invariant: all objects are put and synced before the Ref moves, the Ref moves by compare-and-swap, and nothing else is changed; so a
    crash at any point leaves the old state or the new one.  Format: FORMAT.md "Append", "Create".  Reads no bucket but in train. */
@@ -23863,6 +24219,10 @@ typedef struct ddb_write {
     uint64_t          page_limit;
     const ddb_addr   *other;              /* merge: the second parent of the new Manifest */
     ddb_addr          address;            /* of the new Manifest once published */
+    ddb_arena         kept;               /* what a replay uses again */
+    const char       *token;              /* NULL, or what the writer text says besides */
+    uint32_t          retry, replays;     /* how many more may be; how many were */
+    uint64_t          began;              /* when this try began, by the system's clock */
 } ddb_write;
 
 DDB_FN void ddb_write_close(ddb_ctx *ctx, ddb_write *write)
@@ -23871,6 +24231,7 @@ DDB_FN void ddb_write_close(ddb_ctx *ctx, ddb_write *write)
         ddb_object_puts_close(ctx, write->puts);
     }
     ddb_mem_arena_free(ctx, &write->arena);
+    ddb_mem_arena_free(ctx, &write->kept);
     if (write->view) {
         ddb_view_release(ctx, write->view);
     }
@@ -23884,6 +24245,7 @@ DDB_FN dreamdb_status ddb_write_open(ddb_ctx *ctx, struct dreamdb *db, bool on_t
     write->db = db;
     write->env = db->env;
     write->page_limit = DDB_WRITE_INLINE_MAX;
+    write->began = ddb_port_now_ns();
     ddb_port_lock(&db->write_lock);
     dreamdb_status status = on_tip ? ddb_view_tip(ctx, db, &write->view, write->tag) : DREAMDB_OK;
     if (status == DREAMDB_OK && on_tip) {
@@ -23892,16 +24254,156 @@ DDB_FN dreamdb_status ddb_write_open(ddb_ctx *ctx, struct dreamdb *db, bool on_t
     return status < 0 ? status : ddb_object_puts_open(ctx, db->env, &write->puts);
 }
 
+/* ---- Replay: a Ref that somebody else moved, a put whose answer was lost ---- */
+
+/* Waits a random part of what the last try took, doubled with each replay up to 32 times: writers that met once do not meet again, on a
+   folder (milliseconds) as on a remote store.  Takes one of the retries; CANCELLED if the caller wants no more. */
+DDB_FN dreamdb_status ddb_write_wait(ddb_ctx *ctx, ddb_write *write)
+{
+    uint64_t now = ddb_port_now_ns(), took = now > write->began ? now - write->began : 1, drawn = 0;
+    uint64_t most = (took < 1000000 ? 1000000 : took > 500000000 ? 500000000 : took) << (write->replays < 5 ? write->replays : 5);
+    dreamdb_status status = ddb_object_progress(ctx, write->env, "replay", write->replays + 1, (uint64_t)write->replays + write->retry,
+                                                "tries");
+    status = status < 0 ? status : ddb_object_random(ctx, write->env, &drawn, sizeof drawn);
+    if (status == DREAMDB_OK) {
+        ddb_port_sleep_ns(drawn % most);
+        write->retry--;
+        write->replays++;
+        write->began = ddb_port_now_ns();
+    }
+    return status;
+}
+
+/* Puts the write on the tip as it is now.  What was put, and what stands in the kept arena, stays. */
+DDB_FN dreamdb_status ddb_write_again(ddb_ctx *ctx, ddb_write *write)
+{
+    dreamdb_status status = ddb_write_wait(ctx, write);
+    ddb_view_release(ctx, write->view);
+    write->view = NULL;
+    write->other = NULL;
+    ddb_mem_arena_free(ctx, &write->arena);
+    if (ctx->error && status == DREAMDB_OK) {
+        memset(ctx->error, 0, sizeof *ctx->error);
+    }
+    status = status < 0 ? status : ddb_view_tip(ctx, write->db, &write->view, write->tag);
+    if (status == DREAMDB_OK) {
+        write->manifest = write->view->manifest;
+    }
+    return status;
+}
+
+/* Was the change lost to another writer, and may it be made once more? */
+DDB_FN bool ddb_write_replays(const ddb_write *write, dreamdb_status status)
+{
+    return status == DREAMDB_ERR_CONFLICT && write->retry > 0;
+}
+
+typedef enum ddb_write_fate { DDB_WRITE_LANDED = 1, DDB_WRITE_LOST, DDB_WRITE_WAITS } ddb_write_fate;
+
+/* What became of a put of the Ref: our state is the tip or below it; another one is, and ours can land no more; or nothing has moved. */
+DDB_FN dreamdb_status ddb_write_look(ddb_ctx *ctx, ddb_write *write, const ddb_addr *state, ddb_write_fate *out)
+{
+    ddb_addr tip;
+    char tag[DREAMDB_TAG_SIZE];
+    bool there = false;
+    dreamdb_status status = ddb_ref_read(ctx, write->env, write->db->ref, &tip, tag);
+    if (status == DREAMDB_OK) {
+        status = ddb_history_holds(ctx, write->env, &tip, &write->view->address, state, &there);
+    }
+    *out = there ? DDB_WRITE_LANDED : status == DREAMDB_OK && ddb_addr_equal(&tip, &write->view->address)
+        && strcmp(tag, write->tag) == 0 ? DDB_WRITE_WAITS : DDB_WRITE_LOST;
+    return status;
+}
+
+/* Moves the Ref from the state that the write builds on.  A put that fails, or that a store tried twice by itself (then it tells of a
+   conflict with itself), may have landed all the same: only a look tells.  While nothing has moved the same put is made again, so there is
+   one Manifest a tip, whichever of its puts arrives late. */
+DDB_FN dreamdb_status ddb_write_swap(ddb_ctx *ctx, ddb_write *write, const ddb_addr *state)
+{
+    for (;;) {
+        dreamdb_error why;
+        ddb_ctx look = ddb_mem_fork(ctx, &why);
+        ddb_write_fate fate = DDB_WRITE_LOST;
+        dreamdb_status status = ddb_ref_swap(ctx, write->env, write->db->ref, write->tag, state);
+        if (status == DREAMDB_OK && ctx->error) {      /* an earlier put may have left words */
+            memset(ctx->error, 0, sizeof *ctx->error);
+        }
+        if (status != DREAMDB_ERR_STORE && status != DREAMDB_ERR_CONFLICT) {
+            return status;
+        }
+        dreamdb_status seen = ddb_write_look(&look, write, state, &fate);
+        while (seen == DREAMDB_ERR_STORE && write->retry > 0) {
+            seen = ddb_write_wait(&look, write);
+            seen = seen < 0 ? seen : ddb_write_look(&look, write, state, &fate);
+        }
+        if (seen == DREAMDB_OK && fate == DDB_WRITE_LANDED) {
+            if (ctx->error) {
+                memset(ctx->error, 0, sizeof *ctx->error);
+            }
+            return DREAMDB_OK;
+        }
+        if (seen < 0) {
+            (void)ddb_mem_adopt(ctx, &why);
+            ddb_mem_note(ctx, "; whether the change landed is not known");
+            return seen;
+        }
+        if (fate == DDB_WRITE_LOST) {
+            return status == DREAMDB_ERR_CONFLICT ? status : ddb_mem_fail_at(ctx, DREAMDB_ERR_CONFLICT, write->db->ref,
+                "somebody else moved ref '%.80s'; nothing of this change is visible: try again on the new tip", write->db->ref);
+        }
+        if (status == DREAMDB_ERR_CONFLICT || write->retry == 0) {
+            return status;
+        }
+        status = ddb_write_wait(ctx, write);
+        if (status < 0) {
+            return status;
+        }
+    }
+}
+
+/* Makes the Ref.  A put whose answer was lost may have made it. */
+DDB_FN dreamdb_status ddb_write_first(ddb_ctx *ctx, ddb_write *write, const ddb_addr *state)
+{
+    ddb_addr there;
+    dreamdb_error why;
+    ddb_ctx look = ddb_mem_fork(ctx, &why);
+    dreamdb_status status = ddb_ref_create(ctx, write->env, write->db->ref, state);
+    if (status == DREAMDB_ERR_STORE && ddb_ref_read(&look, write->env, write->db->ref, &there, NULL) == DREAMDB_OK
+        && ddb_addr_equal(&there, state)) {
+        status = DREAMDB_OK;
+    }
+    if (status == DREAMDB_OK && ctx->error) {
+        memset(ctx->error, 0, sizeof *ctx->error);
+    }
+    return status;
+}
+
+/* What the Manifest says of who wrote it. */
+DDB_FN dreamdb_status ddb_write_writer(ddb_ctx *ctx, ddb_write *write, const char *operation, ddb_slice *out)
+{
+    const char *own = write->env->writer, *token = write->token ? write->token : "";
+    size_t room = 160 + strlen(operation) + (own ? strlen(own) : 0) + strlen(token);
+    char *text = (char *)ddb_mem_arena_alloc(ctx, &write->arena, room);
+    if (!text) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    if (own) {
+        (void)snprintf(text, room, "%s%s%s", own, *token ? ";token=" : "", token);
+    } else {
+        (void)snprintf(text, room, "dreamdb.h/%s;operation=%s%s%s", DREAMDB_VERSION, operation, *token ? ";token=" : "", token);
+    }
+    *out = ddb_bytes_text(text);
+    return DREAMDB_OK;
+}
+
 /* Encodes and puts the Manifest, makes everything durable, and moves (or makes) the Ref. */
 DDB_FN dreamdb_status ddb_write_publish(ddb_ctx *ctx, ddb_write *write, const char *operation)
 {
     ddb_buf bytes;
-    char writer[160];
     ddb_addr parents[2];
     ddb_manifest *m = &write->manifest;
-    (void)snprintf(writer, sizeof writer, "dreamdb.h/%s;operation=%s", DREAMDB_VERSION, operation);
     m->ts = ddb_object_now(write->env);
-    m->writer = ddb_bytes_text(write->env->writer ? write->env->writer : writer);
+    dreamdb_status status = ddb_write_writer(ctx, write, operation, &m->writer);
     m->form = ddb_bytes_text("lineage-v1");
     if (write->view) {
         parents[0] = write->view->address;
@@ -23910,7 +24412,7 @@ DDB_FN dreamdb_status ddb_write_publish(ddb_ctx *ctx, ddb_write *write, const ch
     m->parents = parents;
     m->parent_count = !write->view ? 0 : write->other ? 2 : 1;
     ddb_bytes_init(&bytes, ctx);
-    dreamdb_status status = ddb_manifest_encode_fit(ctx, &write->arena, &bytes, m, write->env->identical);
+    status = status < 0 ? status : ddb_manifest_encode_fit(ctx, &write->arena, &bytes, m, write->env->identical);
     if (status == DREAMDB_OK) {
         status = ddb_object_put(ctx, write->puts, "manifests", ddb_bytes_of(&bytes), DDB_PUT_KEEP, &write->address);
     }
@@ -23922,8 +24424,7 @@ DDB_FN dreamdb_status ddb_write_publish(ddb_ctx *ctx, ddb_write *write, const ch
         status = ddb_object_sync(ctx, write->env);
     }
     if (status == DREAMDB_OK) {
-        status = write->view ? ddb_ref_swap(ctx, write->env, write->db->ref, write->tag, &write->address)
-                             : ddb_ref_create(ctx, write->env, write->db->ref, &write->address);
+        status = write->view ? ddb_write_swap(ctx, write, &write->address) : ddb_write_first(ctx, write, &write->address);
     }
     m->parents = NULL;                    /* they were of this call */
     m->parent_count = 0;
@@ -24291,7 +24792,7 @@ DDB_FN dreamdb_status ddb_write_scalars(ddb_ctx *ctx, ddb_write *write, const dd
 }
 
 /* Makes the field's new Track from its rows and binds it in the new Manifest. */
-DDB_FN dreamdb_status ddb_write_advance(ddb_ctx *ctx, ddb_write *write, const ddb_view_field *field, ddb_row *rows, size_t count)
+DDB_FN dreamdb_status ddb_write_advance(ddb_ctx *ctx, ddb_write *write, const ddb_view_field *field, const ddb_row *rows, size_t count)
 {
     ddb_track track;
     ddb_addr address;
@@ -24457,20 +24958,113 @@ DDB_FN dreamdb_status ddb_write_not_deleted(ddb_ctx *ctx, ddb_write *write, cons
     return status;
 }
 
-/* Everything of an append but the publishing; *changed tells whether any field got rows. */
-DDB_FN dreamdb_status ddb_write_batch(ddb_ctx *ctx, ddb_write *write, const dreamdb_append_desc *desc, uint64_t *first, bool *changed)
+/* One column of an append as it was put, in the kept arena: its rows, and what they were made for. */
+typedef struct ddb_write_part {
+    bool      made;
+    ddb_row  *rows; size_t count;
+    ddb_slice schema, modality;
+    ddb_addr  timeline, index, codec;
+} ddb_write_part;
+
+/* An append, over all its tries. */
+typedef struct ddb_write_job {
+    const dreamdb_append_desc *desc;
+    const uint64_t *anchors;              /* NULL: not drawn yet */
+    ddb_write_part *parts;                /* [column_count] */
+    bool            changed;              /* some field got rows */
+} ddb_write_job;
+
+/* Would the rows that were put for the field be made the same for this state of it? */
+DDB_FN bool ddb_write_part_fits(const ddb_write_part *part, const ddb_view_field *field)
 {
-    const uint64_t *anchors = NULL;
+    return part->made && ddb_bytes_equal(part->schema, field->schema->raw) && ddb_bytes_equal(part->modality, field->binding->modality)
+        && ddb_addr_equal(&part->timeline, &field->binding->timeline) && ddb_addr_equal(&part->index, &field->registry.index)
+        && ddb_addr_equal(&part->codec, &field->registry.compressor);
+}
+
+/* Makes and puts a column's rows, unless an earlier try did. */
+DDB_FN dreamdb_status ddb_write_part_make(ddb_ctx *ctx, ddb_write *write, const ddb_write_column *c, ddb_write_part *part)
+{
+    ddb_arena spare = write->arena;
+    if (ddb_write_part_fits(part, c->field)) {
+        return DREAMDB_OK;
+    }
+    memset(part, 0, sizeof *part);
+    write->arena = write->kept;
+    dreamdb_status status = ddb_write_column_rows(ctx, write, c, &part->rows, &part->count);
+    const ddb_slice raw = c->field->schema->raw, modality = c->field->binding->modality;
+    part->schema = ddb_bytes_slice(ddb_mem_arena_copy(ctx, &write->arena, raw.data, raw.size), raw.size);
+    part->modality = ddb_bytes_slice(ddb_mem_arena_copy(ctx, &write->arena, modality.data, modality.size), modality.size);
+    part->timeline = c->field->binding->timeline;
+    part->index = c->field->registry.index;
+    part->codec = c->field->registry.compressor;
+    write->kept = write->arena;
+    write->arena = spare;
+    part->made = status == DREAMDB_OK;
+    return status < 0 ? status : part->schema.data && part->modality.data ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+}
+
+/* Anchors that were drawn on an older tip: do rows that landed meanwhile stand among them?  Two rows under one anchor would be one. */
+DDB_FN dreamdb_status ddb_write_met(ddb_ctx *ctx, ddb_write *write, uint64_t first, uint64_t last, bool *out)
+{
+    ddb_track_select select;
+    dreamdb_status status = DREAMDB_OK;
+    memset(&select, 0, sizeof select);
+    select.by_time = true;
+    select.start = first;
+    select.end = last + 1;
+    *out = false;
+    for (size_t i = 0; i < write->view->schema.count && status == DREAMDB_OK && !*out; i++) {
+        ddb_view_field *field = write->view->fields + i;
+        ddb_row *rows = NULL;
+        size_t count = 0;
+        if (field->cls == DDB_TRACK_CONSTANT || field->binding->t_max <= first || field->binding->t_min > last) {
+            continue;
+        }
+        *out = field->cls == DDB_TRACK_OTHER || (field->has_registry && field->registry.has_hot);
+        status = *out ? DREAMDB_OK : ddb_view_need(ctx, write->view, &field, 1, DDB_VIEW_TRACK);
+        if (status == DREAMDB_OK && !*out) {
+            status = ddb_track_collect(ctx, write->env, &write->arena, &field->track, &select, &rows, &count);
+            *out = count > 0;
+        }
+    }
+    return status;
+}
+
+/* The anchors of the batch: given, or drawn once and kept, or drawn anew where they met others. */
+DDB_FN dreamdb_status ddb_write_job_anchors(ddb_ctx *ctx, ddb_write *write, ddb_write_job *job)
+{
+    const dreamdb_append_desc *desc = job->desc;
+    bool met = false;
+    dreamdb_status status = DREAMDB_OK;
+    if (job->anchors && !desc->anchors) {
+        status = ddb_write_met(ctx, write, job->anchors[0], job->anchors[desc->count - 1], &met);
+    }
+    if (status < 0 || (job->anchors && !met)) {
+        return status;
+    }
+    ddb_arena spare = write->arena;
+    write->arena = write->kept;
+    job->parts = ddb_mem_arena_new(ctx, &write->arena, ddb_write_part, desc->column_count);
+    status = job->parts ? ddb_write_anchors(ctx, write, desc, &job->anchors) : DREAMDB_ERR_MEMORY;
+    write->kept = write->arena;
+    write->arena = spare;
+    return status;
+}
+
+/* Everything of an append but the publishing. */
+DDB_FN dreamdb_status ddb_write_batch(ddb_ctx *ctx, ddb_write *write, ddb_write_job *job)
+{
+    const dreamdb_append_desc *desc = job->desc;
     ddb_write_column *columns = ddb_mem_arena_new(ctx, &write->arena, ddb_write_column, desc->column_count);
     ddb_view_field **fields = ddb_mem_arena_new(ctx, &write->arena, ddb_view_field *, desc->column_count);
     size_t n = 0;
     if (!columns || !fields) {
         return DREAMDB_ERR_MEMORY;
     }
-    dreamdb_status status = ddb_write_anchors(ctx, write, desc, &anchors);
+    dreamdb_status status = ddb_write_job_anchors(ctx, write, job);
     if (status == DREAMDB_OK) {
-        *first = anchors[0];
-        status = ddb_write_columns(ctx, write, desc, anchors, columns);
+        status = ddb_write_columns(ctx, write, desc, job->anchors, columns);
     }
     for (size_t i = 0; i < desc->column_count && status == DREAMDB_OK; i++) {
         if (columns[i].count > 0) {
@@ -24481,20 +25075,19 @@ DDB_FN dreamdb_status ddb_write_batch(ddb_ctx *ctx, ddb_write *write, const drea
         status = ddb_view_need(ctx, write->view, fields, n, DDB_VIEW_TRACK | DDB_VIEW_INDEX | DDB_VIEW_CODEC);
     }
     if (status == DREAMDB_OK && !desc->allow_tombstoned) {
-        status = ddb_write_not_deleted(ctx, write, anchors, desc->count);
+        status = ddb_write_not_deleted(ctx, write, job->anchors, desc->count);
     }
     for (size_t i = 0; i < desc->column_count && status == DREAMDB_OK; i++) {
-        ddb_row *rows = NULL;
-        size_t count = 0;
+        ddb_write_part *part = job->parts + i;
         if (columns[i].count == 0) {
             continue;
         }
-        status = ddb_write_column_rows(ctx, write, columns + i, &rows, &count);
+        status = ddb_write_part_make(ctx, write, columns + i, part);
         if (status == DREAMDB_OK) {
-            status = ddb_write_advance(ctx, write, columns[i].field, rows, count);
+            status = ddb_write_advance(ctx, write, columns[i].field, part->rows, part->count);
         }
         if (status == DREAMDB_OK) {
-            *changed = true;
+            job->changed = true;
             status = ddb_object_progress(ctx, write->env, "append", i + 1, desc->column_count, "fields");
         }
     }
@@ -24510,30 +25103,56 @@ DDB_FN const char *ddb_write_append_operation(dreamdb_snapshot *view, const drea
         ? "append_image_layer" : "commit";
 }
 
+/* A token stands between the ';' of the writer text and is looked for there. */
+DDB_FN dreamdb_status ddb_write_check_token(ddb_ctx *ctx, const char *token)
+{
+    ddb_slice text = ddb_bytes_text(token ? token : "");
+    bool good = text.size <= 128 && ddb_bytes_utf8(text);
+    for (size_t i = 0; i < text.size && good; i++) {
+        good = (uint8_t)token[i] >= 32 && token[i] != 127 && token[i] != ';';
+    }
+    return good ? DREAMDB_OK
+        : ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "a token is UTF-8 of at most 128 bytes, without ';' and control characters");
+}
+
+/* One try: the batch on the tip, and the Ref moved. */
+DDB_FN dreamdb_status ddb_write_append_once(ddb_ctx *ctx, ddb_write *write, ddb_write_job *job)
+{
+    dreamdb_status status = job->desc->count > 0 ? ddb_write_batch(ctx, write, job) : DREAMDB_OK;
+    if (status == DREAMDB_OK && job->changed) {
+        return ddb_write_publish(ctx, write, ddb_write_append_operation(write->view, job->desc));
+    }
+    write->address = write->view->address;
+    return status;
+}
+
 DDB_FN dreamdb_status ddb_write_append(ddb_ctx *ctx, struct dreamdb *db, const dreamdb_append_desc *desc, dreamdb_append_report *report)
 {
     ddb_write write;
-    dreamdb_append_report local;
-    bool changed = false;
-    memset(&local, 0, sizeof local);
-    dreamdb_status status = ddb_write_open(ctx, db, true, &write);
+    ddb_write_job job;
+    memset(&job, 0, sizeof job);
+    job.desc = desc;
+    dreamdb_status status = ddb_write_check_token(ctx, desc->token);
+    if (status < 0) {
+        return status;
+    }
+    status = ddb_write_open(ctx, db, true, &write);
     write.page_limit = desc->page_early ? DDB_WRITE_EARLY_MAX : DDB_WRITE_INLINE_MAX;
-    if (status == DREAMDB_OK && desc->count > 0) {
-        status = ddb_write_batch(ctx, &write, desc, &local.anchor_first, &changed);
+    write.retry = desc->retry;
+    write.token = desc->token;
+    status = status < 0 ? status : ddb_write_append_once(ctx, &write, &job);
+    while (ddb_write_replays(&write, status)) {
+        status = ddb_write_again(ctx, &write);
+        status = status < 0 ? status : ddb_write_append_once(ctx, &write, &job);
     }
-    if (status == DREAMDB_OK && changed) {
-        status = ddb_write_publish(ctx, &write, ddb_write_append_operation(write.view, desc));
-    } else if (status == DREAMDB_OK) {
-        write.address = write.view->address;
-    }
-    if (status == DREAMDB_OK) {
-        local.rows = desc->count;
-        memcpy(local.manifest, write.address.bytes, sizeof local.manifest);
-        local.objects = write.puts->objects;
-        local.bytes = write.puts->bytes;
-        if (report) {
-            *report = local;
-        }
+    if (status == DREAMDB_OK && report) {
+        memset(report, 0, sizeof *report);
+        report->rows = desc->count;
+        report->anchor_first = job.anchors ? job.anchors[0] : 0;
+        memcpy(report->manifest, write.address.bytes, sizeof report->manifest);
+        report->objects = write.puts->objects;
+        report->bytes = write.puts->bytes;
+        report->replays = write.replays;
     }
     ddb_write_close(ctx, &write);
     return status;
@@ -25205,42 +25824,73 @@ DDB_FN dreamdb_status ddb_write_meta(ddb_ctx *ctx, struct dreamdb *db, const cha
 
 /* ---- Delete ---- */
 
+/* A deletion, over all its tries. */
+typedef struct ddb_write_gone {
+    const uint64_t *anchors; size_t count;      /* sorted, each once */
+    uint8_t        *deleted;                    /* [count]: before */
+    ddb_slice       reason;
+    uint64_t        stamp;                      /* ms; one for all tries, so that pages that stay the same are not put again */
+} ddb_write_gone;
+
+DDB_FN dreamdb_status ddb_write_gone_make(ddb_ctx *ctx, ddb_write *write, const dreamdb_delete_desc *desc, const uint64_t *given,
+                                          size_t count, ddb_write_gone *gone)
+{
+    uint64_t *anchors = ddb_mem_arena_new(ctx, &write->kept, uint64_t, count);
+    gone->deleted = ddb_mem_arena_new(ctx, &write->kept, uint8_t, count);
+    if (!anchors || !gone->deleted) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    memcpy(anchors, given, count * sizeof *anchors);
+    dreamdb_status status = ddb_coll_sort_u64(ctx, anchors, count);
+    gone->anchors = anchors;
+    gone->count = ddb_coll_unique_u64(anchors, count);
+    gone->reason = desc->reason ? ddb_bytes_text(desc->reason) : ddb_bytes_slice(NULL, 0);
+    gone->stamp = ddb_object_now(write->env) / 1000000;
+    return status;
+}
+
+/* One try. */
+DDB_FN dreamdb_status ddb_write_delete_once(ddb_ctx *ctx, ddb_write *write, const ddb_write_gone *gone)
+{
+    ddb_tomb *tomb = NULL;
+    ddb_addr head;
+    dreamdb_status status = ddb_view_tomb(ctx, write->view, &tomb);
+    status = status < 0 ? status : ddb_tomb_test(ctx, tomb, gone->anchors, gone->count, gone->deleted);
+    status = status < 0 ? status : ddb_tomb_delete(ctx, tomb, write->puts, gone->anchors, gone->count, gone->reason, gone->stamp, &head);
+    status = status < 0 ? status : ddb_manifest_set_tombstones(ctx, &write->arena, &write->manifest, &head);
+    return status < 0 ? status : ddb_write_publish(ctx, write, "delete");
+}
+
+/* seen: the state that a predicate was evaluated in; a tip that moved since then is a conflict, or counts as a replay. */
 DDB_FN dreamdb_status ddb_write_delete(ddb_ctx *ctx, struct dreamdb *db, const dreamdb_delete_desc *desc, const uint64_t *given,
                                        size_t count, const ddb_addr *seen, dreamdb_delete_report *report)
 {
     ddb_write write;
-    ddb_tomb *tomb = NULL;
-    ddb_addr head;
-    uint64_t again = 0;
+    ddb_write_gone gone;
+    memset(&gone, 0, sizeof gone);
     dreamdb_status status = ddb_write_open(ctx, db, true, &write);
+    write.retry = desc->retry;
     if (status == DREAMDB_OK && seen && !ddb_addr_equal(seen, &write.view->address)) {
-        status = ddb_mem_fail(ctx, DREAMDB_ERR_CONFLICT, "somebody moved ref `%.80s` while its rows were looked for: nothing is deleted; "
-                              "try again", db->ref);
+        status = desc->retry > 0 ? DREAMDB_OK : ddb_mem_fail(ctx, DREAMDB_ERR_CONFLICT, "somebody moved ref `%.80s` while its rows were "
+                                                             "looked for: nothing is deleted; try again", db->ref);
+        write.replays = 1;
+        write.retry -= desc->retry > 0;
     }
-    uint64_t *anchors = status < 0 ? NULL : ddb_mem_arena_new(ctx, &write.arena, uint64_t, count);
-    uint8_t *deleted = status < 0 ? NULL : ddb_mem_arena_new(ctx, &write.arena, uint8_t, count);
-    status = status < 0 ? status : anchors && deleted ? ddb_view_tomb(ctx, write.view, &tomb) : DREAMDB_ERR_MEMORY;
-    if (status == DREAMDB_OK) {
-        memcpy(anchors, given, count * sizeof *anchors);
-        status = ddb_coll_sort_u64(ctx, anchors, count);
-        count = ddb_coll_unique_u64(anchors, count);
+    status = status < 0 ? status : ddb_write_gone_make(ctx, &write, desc, given, count, &gone);
+    status = status < 0 ? status : ddb_write_delete_once(ctx, &write, &gone);
+    while (ddb_write_replays(&write, status)) {
+        status = ddb_write_again(ctx, &write);
+        status = status < 0 ? status : ddb_write_delete_once(ctx, &write, &gone);
     }
-    status = status < 0 ? status : ddb_tomb_test(ctx, tomb, anchors, count, deleted);
-    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
-        again += deleted[i];
-    }
-    if (status == DREAMDB_OK) {
-        ddb_slice reason = desc->reason ? ddb_bytes_text(desc->reason) : ddb_bytes_slice(NULL, 0);
-        status = ddb_tomb_delete(ctx, tomb, write.puts, anchors, count, reason, ddb_object_now(write.env) / 1000000, &head);
-    }
-    status = status < 0 ? status : ddb_manifest_set_tombstones(ctx, &write.arena, &write.manifest, &head);
-    status = status < 0 ? status : ddb_write_publish(ctx, &write, "delete");
     if (status == DREAMDB_OK && report) {
         memset(report, 0, sizeof *report);
-        report->anchors = count;
-        report->again = again;
+        report->anchors = gone.count;
+        for (size_t i = 0; i < gone.count; i++) {
+            report->again += gone.deleted[i];
+        }
         report->objects = write.puts->objects;
         report->bytes = write.puts->bytes;
+        report->replays = write.replays;
         memcpy(report->manifest, write.address.bytes, sizeof report->manifest);
     }
     ddb_write_close(ctx, &write);
@@ -25727,7 +26377,7 @@ DDB_FN dreamdb_status ddb_write_index_only(ddb_ctx *ctx, ddb_env *env, const dre
     return status;
 }
 
-/* ==== ROOM 35 scan | prefix ddb_scan_ | uses port mem bytes coll addr object page track manifest tomb index bucket item scalar view ====
+/* ==== ROOM 36 scan | prefix ddb_scan_ | uses port mem bytes coll addr object page track manifest tomb index bucket item scalar view ====
    */
 /* Rows out of Tracks: a source that walks one field in Track order, columns for a list of anchors, predicates, counts, cursors.
    Invariant: an anchor with several rows gives the last in Track order; deleted anchors never appear.
@@ -27070,7 +27720,7 @@ DDB_FN dreamdb_status ddb_scan_media(ddb_ctx *ctx, dreamdb_snapshot *view, const
     return status;
 }
 
-/* ==== ROOM 36 erase | prefix ddb_erase_ | uses port mem bytes view write scan ==== */
+/* ==== ROOM 37 erase | prefix ddb_erase_ | uses port mem bytes view write scan ==== */
 /* Deleting rows: which anchors a call means, and what still holds their bytes. */
 
 enum { DDB_ERASE_REASON = 256 };             /* bytes (versioning.md 1.1) */
@@ -27100,287 +27750,22 @@ DDB_FN dreamdb_status ddb_erase_rows(ddb_ctx *ctx, struct dreamdb *db, const dre
     } else if (status == DREAMDB_OK && report) {
         memcpy(report->manifest, view->address.bytes, sizeof report->manifest);
     }
+    if (status == DREAMDB_OK && report) {
+        memcpy(report->evaluated, view->address.bytes, sizeof report->evaluated);
+    }
     ddb_scan_list_free(ctx, &met);
     ddb_view_release(ctx, view);
     return status;
 }
 
-/* ==== ROOM 37 merge | prefix ddb_merge_ | uses port mem bytes coll cbor addr object schema page track manifest ref tomb index view write ==== */
+/* ==== ROOM 38 merge | prefix ddb_merge_ | uses port mem bytes coll cbor addr object schema page track manifest ref tomb index view history write ==== */
 /* Three-way merge of a state into the handle's Ref (versioning.md 2, evolution.md 1.7 and 2).  The base is what both sides had: the newest
    common ancestors over all parents; several of them (criss-cross) count by the union of their rows.  Fields are compared by Track address,
    registry and schema key by key; where both sides moved a Track their rows are fused, and no bucket is read or written.
    Invariant: everything is planned before the first put; a conflict or a case that is not known here is told by name, and then nothing is
    written.  Must never lose a row of either side, nor choose between two answers. */
 
-enum { DDB_MERGE_OURS = 1, DDB_MERGE_THEIRS = 2, DDB_MERGE_BOTH = 3, DDB_MERGE_STALE = 4, DDB_MERGE_RESULT = 8, DDB_MERGE_QUEUED = 16,
-       DDB_MERGE_WAVE = 64 };                  /* Manifests read together */
 #define DDB_MERGE_NONE SIZE_MAX
-
-/* ---- History: a graph of Manifests, read as far as it is needed ---- */
-
-typedef struct ddb_merge_node {
-    ddb_addr addr;
-    uint64_t ts;
-    size_t  *parents, parent_count;
-    uint32_t marks;
-    bool     loaded, missing;
-    bool     popped;                           /* a merge reads it: room gc keeps it */
-} ddb_merge_node;
-
-typedef struct ddb_merge_history {
-    ddb_env        *env;
-    ddb_arena       arena;
-    ddb_map         places;                    /* address -> node */
-    ddb_merge_node *nodes; size_t count, cap;
-    size_t         *heap;  size_t heap_count, heap_cap;      /* newest first */
-    size_t          live;                      /* queued ones that are not stale */
-} ddb_merge_history;
-
-DDB_FN void ddb_merge_history_free(ddb_ctx *ctx, ddb_merge_history *h)
-{
-    ddb_coll_map_free(ctx, &h->places);
-    ddb_mem_drop(ctx, h->nodes, ddb_merge_node, h->cap);
-    ddb_mem_drop(ctx, h->heap, size_t, h->heap_cap);
-    ddb_mem_arena_free(ctx, &h->arena);
-}
-
-/* The node of an address, made if it is new. */
-DDB_FN dreamdb_status ddb_merge_meet(ddb_ctx *ctx, ddb_merge_history *h, const ddb_addr *addr, size_t *out)
-{
-    uint64_t *slot = NULL;
-    bool fresh = false;
-    dreamdb_status status = ddb_coll_map_put(ctx, &h->places, addr->bytes, h->count, &slot, &fresh);
-    if (status < 0 || !fresh) {
-        *out = status < 0 ? 0 : (size_t)*slot;
-        return status;
-    }
-    if (h->count >= h->env->limits.history) {
-        return ddb_mem_fail(ctx, DREAMDB_ERR_LIMIT, "merge: no common ancestor within %u Manifests (limits.history)",
-                            (unsigned)h->env->limits.history);
-    }
-    if (h->count == h->cap) {
-        size_t cap = h->cap > 0 ? h->cap * 2 : 64;
-        ddb_merge_node *more = (ddb_merge_node *)ddb_mem_resize(ctx, h->nodes, h->cap * sizeof *more, cap * sizeof *more);
-        if (!more) {
-            return DREAMDB_ERR_MEMORY;
-        }
-        h->nodes = more;
-        h->cap = cap;
-    }
-    memset(h->nodes + h->count, 0, sizeof *h->nodes);
-    h->nodes[h->count].addr = *addr;
-    *out = h->count++;
-    return DREAMDB_OK;
-}
-
-/* What a Manifest says of time and parents. */
-DDB_FN dreamdb_status ddb_merge_learn(ddb_ctx *ctx, ddb_merge_history *h, size_t at, ddb_slice bytes, const char *path)
-{
-    ddb_arena scratch = { NULL, 0 };
-    ddb_manifest m;
-    dreamdb_status status = ddb_manifest_decode(ctx, &scratch, bytes, path, &m);
-    size_t *parents = status < 0 ? NULL : ddb_mem_arena_new(ctx, &h->arena, size_t, m.parent_count);
-    status = status < 0 ? status : parents ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
-    for (size_t i = 0; status == DREAMDB_OK && i < m.parent_count; i++) {
-        status = ddb_merge_meet(ctx, h, m.parents + i, parents + i);
-    }
-    if (status == DREAMDB_OK) {
-        h->nodes[at].ts = m.ts;
-        h->nodes[at].parents = parents;
-        h->nodes[at].parent_count = m.parent_count;
-        h->nodes[at].loaded = true;
-    }
-    ddb_mem_arena_free(ctx, &scratch);
-    return status;
-}
-
-/* Reads these nodes in one batch.  A Manifest that is gone is noted: it matters only if the walk comes to it. */
-DDB_FN dreamdb_status ddb_merge_load(ddb_ctx *ctx, ddb_merge_history *h, const size_t *list, size_t count)
-{
-    ddb_object_want wants[DDB_MERGE_WAVE];
-    ddb_arena scratch = { NULL, 0 };
-    dreamdb_status status = DREAMDB_OK;
-    memset(wants, 0, sizeof wants);
-    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
-        wants[i].addr = h->nodes[list[i]].addr;
-        wants[i].path = ddb_addr_path(ctx, &scratch, "manifests", &wants[i].addr);
-        wants[i].flags = DDB_OBJECT_METADATA;
-        status = wants[i].path ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
-    }
-    bool asked = status == DREAMDB_OK && count > 0;
-    status = asked ? ddb_object_get_each(ctx, h->env, wants, count) : status;
-    for (size_t i = 0; asked && i < count; i++) {
-        if (status == DREAMDB_OK && wants[i].status == DREAMDB_ERR_NOT_FOUND) {
-            h->nodes[list[i]].loaded = h->nodes[list[i]].missing = true;
-        } else if (status == DREAMDB_OK && wants[i].status < 0) {
-            status = ddb_object_explain(ctx, h->env, wants + i);
-        } else if (status == DREAMDB_OK) {
-            status = ddb_merge_learn(ctx, h, list[i], ddb_bytes_slice(wants[i].object.data, wants[i].object.size), wants[i].path);
-        }
-        if (wants[i].object.data) {
-            ddb_object_release(h->env, &wants[i].object);
-        }
-    }
-    ddb_mem_arena_free(ctx, &scratch);
-    return status;
-}
-
-/* Adds the parents of a node that are not read yet. */
-DDB_FN size_t ddb_merge_unread(const ddb_merge_history *h, size_t node, size_t *list, size_t count)
-{
-    const ddb_merge_node *n = h->nodes + node;
-    for (size_t i = 0; i < n->parent_count && count < (size_t)DDB_MERGE_WAVE; i++) {
-        bool fresh = !h->nodes[n->parents[i]].loaded;
-        for (size_t j = 0; j < count && fresh; j++) {
-            fresh = list[j] != n->parents[i];
-        }
-        list[count] = n->parents[i];
-        count += fresh;
-    }
-    return count;
-}
-
-/* Reads the parents of a node, and in the same batch those of the other live ones that wait. */
-DDB_FN dreamdb_status ddb_merge_parents(ddb_ctx *ctx, ddb_merge_history *h, size_t node)
-{
-    size_t list[DDB_MERGE_WAVE];
-    dreamdb_status status = DREAMDB_OK;
-    size_t count = ddb_merge_unread(h, node, list, 0);
-    while (count > 0 && status == DREAMDB_OK) {
-        for (size_t i = 0; i < h->heap_count && count < (size_t)DDB_MERGE_WAVE; i++) {
-            count = h->nodes[h->heap[i]].marks & DDB_MERGE_STALE ? count : ddb_merge_unread(h, h->heap[i], list, count);
-        }
-        status = ddb_merge_load(ctx, h, list, count);
-        count = status < 0 ? 0 : ddb_merge_unread(h, node, list, 0);
-    }
-    return status;
-}
-
-/* Newer first; of one time the one met first. */
-DDB_FN bool ddb_merge_before(const ddb_merge_history *h, size_t a, size_t b)
-{
-    return h->nodes[a].ts != h->nodes[b].ts ? h->nodes[a].ts > h->nodes[b].ts : a < b;
-}
-
-/* Gives a node more marks, and queues it so that its parents get them too. */
-DDB_FN dreamdb_status ddb_merge_paint(ddb_ctx *ctx, ddb_merge_history *h, size_t node, uint32_t marks)
-{
-    ddb_merge_node *n = h->nodes + node;
-    if ((n->marks & marks) == marks) {
-        return DREAMDB_OK;
-    }
-    bool was_queued = (n->marks & DDB_MERGE_QUEUED) != 0, was_stale = (n->marks & DDB_MERGE_STALE) != 0;
-    if (!was_queued && h->heap_count == h->heap_cap) {
-        size_t cap = h->heap_cap > 0 ? h->heap_cap * 2 : 64;
-        size_t *more = (size_t *)ddb_mem_resize(ctx, h->heap, h->heap_cap * sizeof *more, cap * sizeof *more);
-        if (!more) {
-            return DREAMDB_ERR_MEMORY;
-        }
-        h->heap = more;
-        h->heap_cap = cap;
-    }
-    n->marks |= marks | DDB_MERGE_QUEUED;
-    bool is_live = !(n->marks & DDB_MERGE_STALE);
-    h->live += !was_queued && is_live;
-    h->live -= was_queued && !was_stale && !is_live;
-    if (was_queued) {
-        return DREAMDB_OK;
-    }
-    size_t at = h->heap_count++;
-    for (; at > 0 && ddb_merge_before(h, node, h->heap[(at - 1) / 2]); at = (at - 1) / 2) {
-        h->heap[at] = h->heap[(at - 1) / 2];
-    }
-    h->heap[at] = node;
-    return DREAMDB_OK;
-}
-
-/* Takes the newest of the queue. */
-DDB_FN size_t ddb_merge_pop(ddb_merge_history *h)
-{
-    size_t top = h->heap[0], last = h->heap[--h->heap_count], at = 0;
-    while (at * 2 + 1 < h->heap_count) {
-        size_t child = at * 2 + 1;
-        child += child + 1 < h->heap_count && ddb_merge_before(h, h->heap[child + 1], h->heap[child]);
-        if (!ddb_merge_before(h, h->heap[child], last)) {
-            break;
-        }
-        h->heap[at] = h->heap[child];
-        at = child;
-    }
-    h->heap[at] = last;
-    h->live -= !(h->nodes[top].marks & DDB_MERGE_STALE);
-    h->nodes[top].marks &= ~(uint32_t)DDB_MERGE_QUEUED;
-    h->nodes[top].popped = true;
-    return top;
-}
-
-DDB_FN dreamdb_status ddb_merge_gone(ddb_ctx *ctx, const ddb_merge_node *node)
-{
-    char text[DREAMDB_ADDRESS_TEXT];
-    ddb_addr_text(&node->addr, text);
-    return ddb_mem_fail(ctx, DREAMDB_ERR_NOT_FOUND, "merge base: manifests/%s, of the history of one side, is not in the store: gc has "
-                        "removed it, so what both sides had cannot be known; restore it from a copy", text);
-}
-
-/* Marks what side reaches with OURS, what others reach with THEIRS, until only ancestors of common ancestors wait.  Then each best common
-   ancestor has RESULT and not STALE; where clocks went wrong some others may have, too. */
-DDB_FN dreamdb_status ddb_merge_walk(ddb_ctx *ctx, ddb_merge_history *h, size_t side, const size_t *others, size_t other_count)
-{
-    dreamdb_status status = DREAMDB_OK;
-    for (size_t i = 0; i < h->count; i++) {
-        h->nodes[i].marks = 0;
-    }
-    h->heap_count = h->live = 0;
-    status = ddb_merge_paint(ctx, h, side, DDB_MERGE_OURS);
-    for (size_t i = 0; i < other_count && status == DREAMDB_OK; i++) {
-        status = others[i] == side ? DREAMDB_OK : ddb_merge_paint(ctx, h, others[i], DDB_MERGE_THEIRS);
-    }
-    while (h->live > 0 && status == DREAMDB_OK) {
-        size_t at = ddb_merge_pop(h);
-        if (h->nodes[at].missing) {
-            return ddb_merge_gone(ctx, h->nodes + at);
-        }
-        uint32_t marks = h->nodes[at].marks & (uint32_t)(DDB_MERGE_BOTH | DDB_MERGE_STALE);
-        if (marks == DDB_MERGE_BOTH) {
-            h->nodes[at].marks |= DDB_MERGE_RESULT;
-            marks |= DDB_MERGE_STALE;
-        }
-        status = ddb_merge_parents(ctx, h, at);
-        for (size_t i = 0; status == DREAMDB_OK && i < h->nodes[at].parent_count; i++) {
-            status = ddb_merge_paint(ctx, h, h->nodes[at].parents[i], marks);
-        }
-    }
-    return status;
-}
-
-/* The best common ancestors of two states, in the arena: none of them is an ancestor of another. */
-DDB_FN dreamdb_status ddb_merge_bases(ddb_ctx *ctx, ddb_arena *arena, ddb_merge_history *h, size_t ours, size_t theirs, ddb_addr **out,
-                                      size_t *count)
-{
-    size_t found = 0, kept = 0;
-    dreamdb_status status = ddb_merge_walk(ctx, h, ours, &theirs, 1);
-    size_t *list = status < 0 ? NULL : ddb_mem_arena_new(ctx, arena, size_t, h->count);
-    if (!list) {
-        return status < 0 ? status : DREAMDB_ERR_MEMORY;
-    }
-    for (size_t i = 0; i < h->count; i++) {
-        list[found] = i;
-        found += (h->nodes[i].marks & (uint32_t)(DDB_MERGE_RESULT | DDB_MERGE_STALE)) == DDB_MERGE_RESULT;
-    }
-    *out = ddb_mem_arena_new(ctx, arena, ddb_addr, found);
-    status = *out ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
-    for (size_t i = 0; i < found && status == DREAMDB_OK; i++) {
-        bool best = true;
-        if (found > 1) {
-            status = ddb_merge_walk(ctx, h, list[i], list, found);
-            best = !(h->nodes[list[i]].marks & DDB_MERGE_THEIRS);
-        }
-        (*out)[kept] = h->nodes[list[i]].addr;
-        kept += best;
-    }
-    *count = kept;
-    return status;
-}
 
 /* ---- A merge under way ---- */
 
@@ -27486,22 +27871,22 @@ DDB_FN dreamdb_status ddb_merge_find(ddb_ctx *ctx, ddb_merge *merge, const char 
 DDB_FN dreamdb_status ddb_merge_states(ddb_ctx *ctx, ddb_merge *merge, const ddb_addr *other)
 {
     ddb_write *write = &merge->write;
-    ddb_merge_history history;
+    ddb_history history;
     ddb_addr *bases = NULL;
-    size_t ours = 0, count = 0, list[DDB_MERGE_WAVE];
+    size_t ours = 0, count = 0, list[DDB_HISTORY_WAVE];
     memset(&history, 0, sizeof history);
     memset(list, 0, sizeof list);
     history.env = write->env;
     history.places.key_size = sizeof(ddb_addr);
-    dreamdb_status status = ddb_merge_meet(ctx, &history, &write->view->address, &ours);
-    status = status < 0 ? status : ddb_merge_learn(ctx, &history, ours, ddb_bytes_slice(write->view->object.data, write->view->object.size),
-                                                   write->view->path);
-    status = status < 0 ? status : ddb_merge_meet(ctx, &history, other, list);
+    dreamdb_status status = ddb_history_meet(ctx, &history, &write->view->address, &ours);
+    status = status < 0 ? status
+        : ddb_history_learn(ctx, &history, ours, ddb_bytes_slice(write->view->object.data, write->view->object.size), write->view->path);
+    status = status < 0 ? status : ddb_history_meet(ctx, &history, other, list);
     if (status == DREAMDB_OK) {                /* the other tip and our parents, together */
-        status = ddb_merge_load(ctx, &history, list, history.nodes[list[0]].loaded ? 0 : ddb_merge_unread(&history, ours, list, 1));
+        status = ddb_history_load(ctx, &history, list, history.nodes[list[0]].loaded ? 0 : ddb_history_unread(&history, ours, list, 1));
     }
-    status = status < 0 ? status : ddb_merge_bases(ctx, &write->arena, &history, ours, list[0], &bases, &count);
-    ddb_merge_history_free(ctx, &history);
+    status = status < 0 ? status : ddb_history_bases(ctx, &write->arena, &history, ours, list[0], &bases, &count);
+    ddb_history_free(ctx, &history);
     merge->states = status < 0 ? NULL : ddb_mem_arena_new(ctx, &write->arena, dreamdb_snapshot *, 2 + count);
     if (!merge->states) {
         return status < 0 ? status : DREAMDB_ERR_MEMORY;
@@ -28557,7 +28942,7 @@ DDB_FN dreamdb_status ddb_merge_forward(ddb_ctx *ctx, ddb_merge *merge)
     }
     write->address = merge->other->address;
     merge->report.outcome = DREAMDB_MERGE_MOVED;
-    return merge->desc->dry_run ? DREAMDB_OK : ddb_ref_swap(ctx, write->env, write->db->ref, write->tag, &write->address);
+    return merge->desc->dry_run ? DREAMDB_OK : ddb_write_swap(ctx, write, &write->address);
 }
 
 /* With the write open and the other tip known to be another one. */
@@ -28584,7 +28969,8 @@ DDB_FN dreamdb_status ddb_merge_run(ddb_ctx *ctx, ddb_merge *merge, const ddb_ad
     return status < 0 ? status : ddb_merge_publish(ctx, merge);
 }
 
-DDB_FN void ddb_merge_close(ddb_ctx *ctx, ddb_merge *merge)
+/* Gives back what one try holds, but for the write. */
+DDB_FN void ddb_merge_clear(ddb_ctx *ctx, ddb_merge *merge)
 {
     for (size_t s = 2; s < merge->state_count; s++) {
         ddb_view_release(ctx, merge->states[s]);
@@ -28595,7 +28981,30 @@ DDB_FN void ddb_merge_close(ddb_ctx *ctx, ddb_merge *merge)
         }
     }
     ddb_view_release(ctx, merge->other);
-    ddb_write_close(ctx, &merge->write);
+}
+
+/* One try: the merge on the tip as it is. */
+DDB_FN dreamdb_status ddb_merge_once(ddb_ctx *ctx, ddb_merge *merge, const ddb_addr *other)
+{
+    ddb_write *write = &merge->write;
+    memcpy(merge->report.ours, write->view->address.bytes, sizeof merge->report.ours);
+    memcpy(merge->report.theirs, other->bytes, sizeof merge->report.theirs);
+    write->address = write->view->address;
+    return ddb_addr_equal(other, &write->view->address) ? DREAMDB_OK : ddb_merge_run(ctx, merge, other);
+}
+
+/* Another writer moved the tip: everything is planned anew on the new one, with the same other state. */
+DDB_FN dreamdb_status ddb_merge_again(ddb_ctx *ctx, ddb_merge *merge, const ddb_addr *other)
+{
+    ddb_merge fresh;
+    ddb_merge_clear(ctx, merge);
+    memset(&fresh, 0, sizeof fresh);
+    fresh.desc = merge->desc;
+    fresh.write = merge->write;
+    memcpy(fresh.report.ours, merge->report.ours, sizeof fresh.report.ours);
+    *merge = fresh;
+    dreamdb_status status = ddb_write_again(ctx, &merge->write);
+    return status < 0 ? status : ddb_merge_once(ctx, merge, other);
 }
 
 DDB_FN dreamdb_status ddb_merge_one(ddb_ctx *ctx, struct dreamdb *db, const dreamdb_merge_desc *desc, dreamdb_merge_report *report)
@@ -28605,19 +29014,17 @@ DDB_FN dreamdb_status ddb_merge_one(ddb_ctx *ctx, struct dreamdb *db, const drea
     memset(&merge, 0, sizeof merge);
     merge.desc = desc;
     dreamdb_status status = ddb_write_open(ctx, db, true, &merge.write);
+    merge.write.retry = desc->retry;
     status = status < 0 ? status : ddb_merge_find(ctx, &merge, desc->other, &other);
-    if (status == DREAMDB_OK) {
-        memcpy(merge.report.ours, merge.write.view->address.bytes, sizeof merge.report.ours);
-        memcpy(merge.report.theirs, other.bytes, sizeof merge.report.theirs);
-        merge.write.address = merge.write.view->address;
-        if (!ddb_addr_equal(&other, &merge.write.view->address)) {
-            status = ddb_merge_run(ctx, &merge, &other);
-        }
+    status = status < 0 ? status : ddb_merge_once(ctx, &merge, &other);
+    while (ddb_write_replays(&merge.write, status)) {
+        status = ddb_merge_again(ctx, &merge, &other);
     }
     if (merge.write.puts) {
         merge.report.objects = merge.write.puts->objects;
         merge.report.bytes = merge.write.puts->bytes;
     }
+    merge.report.replays = merge.write.replays;
     memcpy(merge.report.manifest, merge.write.address.bytes, sizeof merge.report.manifest);
     if (status < 0) {                          /* no state that was not published is told */
         merge.report.outcome = DREAMDB_MERGE_NOTHING;
@@ -28626,11 +29033,12 @@ DDB_FN dreamdb_status ddb_merge_one(ddb_ctx *ctx, struct dreamdb *db, const drea
     if (report) {
         *report = merge.report;
     }
-    ddb_merge_close(ctx, &merge);
+    ddb_merge_clear(ctx, &merge);
+    ddb_write_close(ctx, &merge.write);
     return status;
 }
 
-/* ==== ROOM 38 compact | prefix ddb_compact_ | uses port mem bytes coll addr object roaring page track manifest tomb bucket scalar view write ==== */
+/* ==== ROOM 39 compact | prefix ddb_compact_ | uses port mem bytes coll addr object roaring page track manifest tomb bucket scalar view write ==== */
 /* Folding what appends leave (versioning.md 5): the fragments of a cell into whole buckets, the rows of a scalar value into one posting.
    Invariant: reads give the same before and after: of several records of an anchor in a cell the last in Track order stays, cells keep
    their places, and only deleted rows go.  Payloads are copied, never decoded.  Memory: one group of cells.
@@ -29574,7 +29982,487 @@ DDB_FN dreamdb_status ddb_compact_run(ddb_ctx *ctx, struct dreamdb *db, const dr
     return status;
 }
 
-/* ==== ROOM 39 query | prefix ddb_query_ | uses port mem bytes coll exact kern bound code pool addr object page track tomb index bucket view scan ==== */
+/* ==== ROOM 40 diff | prefix ddb_diff_ | uses port mem bytes coll cbor addr object schema page track manifest tomb bucket view merge ==== */
+/* How two states differ: fields, rows of their Tracks, deleted anchors, registry keys.  Tracks of one address are equal and are not read;
+   of trees only pages that one side alone has are (and the inner ones of the other).  No bucket is read: records follow from sizes. */
+
+/* Rows of one side that stand in pages which the other side has not. */
+typedef struct ddb_diff_rows { ddb_buf rows; ddb_arena *arena; } ddb_diff_rows;
+
+/* A walk over the pages of one tree: those that are known are equal. */
+typedef struct ddb_diff_walk {
+    ddb_ctx  *ctx;
+    ddb_map  *known, *met;                     /* of the other tree; what this walk meets.  NULL: none */
+    bool      inner_only, failed;
+    uint64_t  skipped;
+    ddb_diff_rows *out;
+    ddb_buf  *anchors;                         /* of tombstones, instead of rows */
+} ddb_diff_walk;
+
+DDB_FN bool ddb_diff_want(void *user, const ddb_page_child *child)
+{
+    ddb_diff_walk *walk = (ddb_diff_walk *)user;
+    bool same = walk->known && ddb_coll_map_get(walk->known, child->addr.bytes);
+    if (walk->met && ddb_coll_map_put(walk->ctx, walk->met, child->addr.bytes, 1, NULL, NULL) < 0) {
+        walk->failed = true;
+    }
+    walk->skipped += same;
+    return !same && !(walk->inner_only && child->level == 0);
+}
+
+/* Keeps rows, with copies of their keys. */
+DDB_FN dreamdb_status ddb_diff_keep(ddb_ctx *ctx, ddb_diff_rows *out, const ddb_row *rows, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        ddb_row row = rows[i];
+        row.key.data = row.key.size > 0 ? (const uint8_t *)ddb_mem_arena_copy(ctx, out->arena, row.key.data, row.key.size) : NULL;
+        if (row.key.size > 0 && !row.key.data) {
+            return DREAMDB_ERR_MEMORY;
+        }
+        ddb_bytes_put(&out->rows, &row, sizeof row);
+    }
+    return ddb_bytes_status(&out->rows);
+}
+
+DDB_FN dreamdb_status ddb_diff_leaf(ddb_ctx *ctx, void *user, const ddb_page *page)
+{
+    ddb_diff_walk *walk = (ddb_diff_walk *)user;
+    if (walk->out) {
+        return ddb_diff_keep(ctx, walk->out, page->rows, page->count);
+    }
+    for (size_t i = 0; walk->anchors && i < page->count; i++) {
+        ddb_bytes_put(walk->anchors, &page->rows[i].t_start, sizeof page->rows[i].t_start);
+    }
+    return walk->anchors ? ddb_bytes_status(walk->anchors) : DREAMDB_OK;
+}
+
+DDB_FN dreamdb_status ddb_diff_gather(ddb_ctx *ctx, ddb_env *env, const ddb_page_tree *tree, const ddb_page_child *root,
+                                      ddb_diff_walk *walk, dreamdb_diff_report *report)
+{
+    ddb_page_visit visit;
+    memset(&visit, 0, sizeof visit);
+    walk->ctx = ctx;
+    visit.user = walk;
+    visit.want = ddb_diff_want;
+    visit.leaf = ddb_diff_leaf;
+    dreamdb_status status = ddb_diff_want(walk, root) ? ddb_page_gather(ctx, env, tree, root, &visit) : DREAMDB_OK;
+    report->pages_read += visit.pages;
+    report->pages_skipped += walk->skipped;
+    return status < 0 ? status : walk->failed ? DREAMDB_ERR_MEMORY : DREAMDB_OK;
+}
+
+/* ---- Tracks ---- */
+
+/* One field in two states. */
+typedef struct ddb_diff_pair {
+    ddb_slice       name;
+    ddb_view_field *sides[2];                  /* from, to; NULL: the state has no such field */
+    dreamdb_diff_field told;
+    bool            look;                      /* both Tracks are read and compared */
+} ddb_diff_pair;
+
+typedef struct ddb_diff {
+    ddb_env          *env;
+    dreamdb_snapshot *views[2];
+    ddb_arena         arena;
+    ddb_diff_pair    *pairs; size_t count;
+    dreamdb_diff_report report;
+} ddb_diff;
+
+DDB_FN bool ddb_diff_is_tree(const ddb_track *track)
+{
+    return track->form == DDB_TRACK_PAGED || track->form == DDB_TRACK_SCALAR_TREE;
+}
+
+/* Rows of track that are in no page of known; the pages that it meets go to met. */
+DDB_FN dreamdb_status ddb_diff_track(ddb_ctx *ctx, ddb_diff *diff, const ddb_track *track, ddb_map *known, ddb_map *met, bool inner_only,
+                                     ddb_diff_rows *out)
+{
+    ddb_track_filter filter;
+    ddb_diff_walk walk;
+    if (!ddb_diff_is_tree(track)) {
+        return inner_only ? DREAMDB_OK : ddb_diff_keep(ctx, out, track->rows, track->row_count);
+    }
+    ddb_page_root root = ddb_track_root(track);
+    dreamdb_status status = ddb_track_filter_init(ctx, &diff->arena, track, NULL, &filter);
+    memset(&walk, 0, sizeof walk);
+    walk.known = known;
+    walk.met = met;
+    walk.inner_only = inner_only;
+    walk.out = out;
+    return status < 0 ? status : ddb_diff_gather(ctx, diff->env, &filter.tree, &root.child, &walk, &diff->report);
+}
+
+/* The rows of both sides that may differ: rows[0] of from, rows[1] of to. */
+DDB_FN dreamdb_status ddb_diff_collect(ddb_ctx *ctx, ddb_diff *diff, const ddb_diff_pair *pair, ddb_diff_rows rows[2])
+{
+    ddb_map known[2];
+    const ddb_track *from = pair->sides[0] ? &pair->sides[0]->track : NULL, *to = pair->sides[1] ? &pair->sides[1]->track : NULL;
+    memset(known, 0, sizeof known);
+    known[0].key_size = known[1].key_size = sizeof(ddb_addr);
+    bool trees = from && to && ddb_diff_is_tree(from) && ddb_diff_is_tree(to);
+    dreamdb_status status = trees ? ddb_diff_track(ctx, diff, from, NULL, &known[0], true, NULL) : DREAMDB_OK;
+    if (status == DREAMDB_OK && to) {
+        status = ddb_diff_track(ctx, diff, to, trees ? &known[0] : NULL, trees ? &known[1] : NULL, false, rows + 1);
+    }
+    if (status == DREAMDB_OK && from) {
+        status = ddb_diff_track(ctx, diff, from, trees ? &known[1] : NULL, NULL, false, rows);
+    }
+    ddb_coll_map_free(ctx, &known[0]);
+    ddb_coll_map_free(ctx, &known[1]);
+    return status;
+}
+
+DDB_FN int ddb_diff_by_addr(const void *a, const void *b, void *user)
+{
+    (void)user;
+    return ddb_addr_compare((const ddb_addr *)a, (const ddb_addr *)b);
+}
+
+/* Sorted, each once. */
+typedef struct ddb_diff_addrs { ddb_addr *list; size_t count; } ddb_diff_addrs;
+
+/* What the rows of one side name: objects, sidecars too. */
+DDB_FN dreamdb_status ddb_diff_named(ddb_ctx *ctx, ddb_arena *arena, const ddb_row *const *rows, size_t count, ddb_diff_addrs *out)
+{
+    size_t n = 0, kept = 0;
+    out->list = count <= SIZE_MAX / 2 ? ddb_mem_arena_new(ctx, arena, ddb_addr, count * 2) : NULL;
+    if (!out->list) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    for (size_t i = 0; i < count; i++) {
+        out->list[n++] = rows[i]->addr;
+        if (rows[i]->flags & DDB_ROW_SIDECAR) {
+            out->list[n++] = rows[i]->sidecar;
+        }
+    }
+    dreamdb_status status = ddb_coll_sort(ctx, out->list, n, sizeof *out->list, ddb_diff_by_addr, NULL);
+    for (size_t i = 0; i < n && status == DREAMDB_OK; i++) {
+        out->list[kept] = out->list[i];
+        kept += kept == 0 || !ddb_addr_equal(out->list + kept - 1, out->list + i);
+    }
+    out->count = kept;
+    return status;
+}
+
+DDB_FN bool ddb_diff_has(const ddb_diff_addrs *set, const ddb_addr *addr)
+{
+    size_t low = 0, high = set->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (ddb_addr_compare(set->list + middle, addr) < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low < set->count && ddb_addr_equal(set->list + low, addr);
+}
+
+/* Counts the rows that one side alone has; other: what the rows of the other side name.  *exact becomes 0 where records are a bound. */
+DDB_FN void ddb_diff_sum(const ddb_view_field *field, const ddb_row *const *rows, size_t count, const ddb_diff_addrs *own,
+                         const ddb_diff_addrs *other, dreamdb_diff_count *out, int *exact)
+{
+    bool spatial = field->cls == DDB_TRACK_SPATIAL, scalar = !spatial && field->cls != DDB_TRACK_ITEM;
+    for (size_t i = 0; i < count; i++) {
+        const ddb_row *row = rows[i];
+        uint64_t span = row->t_end - row->t_start, most = row->size > UINT64_MAX / 8 ? UINT64_MAX : row->size * 8;
+        uint64_t records = spatial ? ddb_bucket_records(row->size, field->schema, ddb_view_code_bytes(field)) : !scalar ? 1
+            : span < most ? span : most;
+        *exact = *exact && (!scalar || span == 1);
+        out->rows++;
+        out->records += records;
+        out->cells += row->key.size > 0 && (i == 0 || !ddb_bytes_equal(rows[i - 1]->key, row->key));
+        out->bytes += ddb_diff_has(other, &row->addr) ? 0 : row->size;
+        if ((row->flags & DDB_ROW_SIDECAR) && !ddb_diff_has(other, &row->sidecar)) {
+            out->bytes += DDB_BUCKET_SIDECAR + records * field->schema->dim * 4;
+        }
+    }
+    for (size_t i = 0; i < own->count; i++) {
+        out->objects += !ddb_diff_has(other, own->list + i);
+    }
+}
+
+/* Takes out what stands in both sorted lists, as often as in both; *counts become those of the rest. */
+DDB_FN void ddb_diff_apart(ddb_merge_rows sets[2], size_t counts[2])
+{
+    size_t i = 0, j = 0;
+    counts[0] = counts[1] = 0;
+    while (i < sets[0].count || j < sets[1].count) {
+        int order = i == sets[0].count ? 1 : j == sets[1].count ? -1 : ddb_merge_row_compare(sets[0].sorted[i], sets[1].sorted[j]);
+        if (order < 0) {
+            sets[0].sorted[counts[0]++] = sets[0].sorted[i];
+        } else if (order > 0) {
+            sets[1].sorted[counts[1]++] = sets[1].sorted[j];
+        }
+        i += order <= 0;
+        j += order >= 0;
+    }
+}
+
+/* The rows of one field. */
+DDB_FN dreamdb_status ddb_diff_field_rows(ddb_ctx *ctx, ddb_diff *diff, ddb_diff_pair *pair)
+{
+    ddb_arena arena = { NULL, 0 };
+    ddb_diff_rows rows[2];
+    ddb_merge_rows sets[2];
+    ddb_diff_addrs named[2];
+    size_t counts[2] = { 0, 0 };
+    dreamdb_status status = DREAMDB_OK;
+    memset(named, 0, sizeof named);
+    for (size_t s = 0; s < 2; s++) {
+        ddb_bytes_init(&rows[s].rows, ctx);
+        rows[s].arena = &arena;
+    }
+    status = ddb_diff_collect(ctx, diff, pair, rows);
+    for (size_t s = 0; s < 2 && status == DREAMDB_OK; s++) {
+        sets[s].rows = (ddb_row *)(void *)rows[s].rows.data;
+        sets[s].count = rows[s].rows.size / sizeof(ddb_row);
+        status = ddb_merge_rows_sort(ctx, &arena, sets + s);
+    }
+    if (status == DREAMDB_OK) {
+        ddb_diff_apart(sets, counts);
+        status = ddb_diff_named(ctx, &arena, sets[0].sorted, counts[0], named);
+        status = status < 0 ? status : ddb_diff_named(ctx, &arena, sets[1].sorted, counts[1], named + 1);
+    }
+    pair->told.exact = 1;
+    for (size_t s = 0; s < 2 && status == DREAMDB_OK; s++) {
+        if (pair->sides[s]) {
+            ddb_diff_sum(pair->sides[s], sets[s].sorted, counts[s], named + s, named + 1 - s, s ? &pair->told.added : &pair->told.removed,
+                         &pair->told.exact);
+        }
+    }
+    ddb_bytes_free(&rows[0].rows);
+    ddb_bytes_free(&rows[1].rows);
+    ddb_mem_arena_free(ctx, &arena);
+    return status;
+}
+
+/* ---- Fields ---- */
+
+DDB_FN ddb_slice ddb_diff_entry(const dreamdb_snapshot *view, const ddb_view_field *field)
+{
+    const ddb_entry *entry = ddb_manifest_entry(&view->manifest, field->binding->modality);
+    return entry ? entry->value : ddb_bytes_slice(NULL, 0);
+}
+
+/* Can the rows of the field be read? */
+DDB_FN bool ddb_diff_readable(const ddb_view_field *field)
+{
+    return !field || (field->cls != DDB_TRACK_OTHER
+                      && (!field->has_registry || (!field->registry.has_hot && field->registry.index_count == 1)));
+}
+
+/* What can be said of a field before its rows are read. */
+DDB_FN void ddb_diff_judge(ddb_diff *diff, ddb_diff_pair *pair)
+{
+    const ddb_view_field *a = pair->sides[0], *b = pair->sides[1];
+    dreamdb_diff_field *told = &pair->told;
+    told->kind = b ? b->schema->kind : a->schema->kind;
+    told->exact = told->rows_known = 1;
+    told->change = !a ? DREAMDB_DIFF_ADDED : !b ? DREAMDB_DIFF_REMOVED : DREAMDB_DIFF_SAME;
+    bool moved = !a || !b || !ddb_addr_equal(&a->binding->address, &b->binding->address);
+    if (a && b) {
+        bool same = ddb_bytes_equal(a->schema->raw, b->schema->raw) && ddb_bytes_equal(a->binding->modality, b->binding->modality)
+            && ddb_bytes_equal(ddb_diff_entry(diff->views[0], a), ddb_diff_entry(diff->views[1], b));
+        told->change = !same ? DREAMDB_DIFF_DEFINITION : moved ? DREAMDB_DIFF_ROWS : DREAMDB_DIFF_SAME;
+    }
+    pair->look = moved && ddb_diff_readable(a) && ddb_diff_readable(b);
+    told->rows_known = !moved || pair->look;
+}
+
+/* Every field of either state, sorted by name. */
+DDB_FN dreamdb_status ddb_diff_pairs(ddb_ctx *ctx, ddb_diff *diff)
+{
+    const ddb_schema *a = &diff->views[0]->schema, *b = &diff->views[1]->schema;
+    size_t i = 0, j = 0;
+    diff->pairs = ddb_mem_arena_new(ctx, &diff->arena, ddb_diff_pair, a->count + b->count);
+    if (!diff->pairs) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    while (i < a->count || j < b->count) {
+        ddb_diff_pair *pair = diff->pairs + diff->count++;
+        int order = i == a->count ? 1 : j == b->count ? -1 : ddb_bytes_compare(a->fields[i].name, b->fields[j].name);
+        pair->name = order <= 0 ? a->fields[i].name : b->fields[j].name;
+        pair->sides[0] = order <= 0 ? diff->views[0]->fields + i : NULL;
+        pair->sides[1] = order >= 0 ? diff->views[1]->fields + j : NULL;
+        pair->told.field = ddb_mem_arena_copy(ctx, &diff->arena, pair->name.data, pair->name.size);
+        if (!pair->told.field) {
+            return DREAMDB_ERR_MEMORY;
+        }
+        ddb_diff_judge(diff, pair);
+        i += order <= 0;
+        j += order >= 0;
+    }
+    return DREAMDB_OK;
+}
+
+/* Reads the Tracks that differ: a batch a state. */
+DDB_FN dreamdb_status ddb_diff_tracks(ddb_ctx *ctx, ddb_diff *diff)
+{
+    dreamdb_status status = DREAMDB_OK;
+    ddb_view_field **fields = ddb_mem_arena_new(ctx, &diff->arena, ddb_view_field *, diff->count);
+    for (size_t s = 0; fields && s < 2 && status == DREAMDB_OK; s++) {
+        size_t n = 0;
+        for (size_t i = 0; i < diff->count && status == DREAMDB_OK; i++) {
+            ddb_view_field *field = diff->pairs[i].look ? diff->pairs[i].sides[s] : NULL;
+            if (field) {
+                fields[n++] = field;
+                status = field->cls == DDB_TRACK_SPATIAL ? ddb_view_try_codec(ctx, diff->views[s], field) : DREAMDB_OK;
+            }
+        }
+        status = status == DREAMDB_OK && n > 0 ? ddb_view_need(ctx, diff->views[s], fields, n, DDB_VIEW_TRACK) : status;
+    }
+    return fields ? status : DREAMDB_ERR_MEMORY;
+}
+
+/* One field: its rows, or what stands for them. */
+DDB_FN dreamdb_status ddb_diff_one(ddb_ctx *ctx, ddb_diff *diff, ddb_diff_pair *pair)
+{
+    bool constant = false, unknown = false;
+    for (size_t s = 0; s < 2 && pair->look; s++) {
+        const ddb_view_field *field = pair->sides[s];
+        constant = constant || (field && field->cls == DDB_TRACK_CONSTANT);
+        unknown = unknown || (field && field->track.form == DDB_TRACK_UNKNOWN);
+    }
+    if (unknown) {
+        pair->told.rows_known = 0;
+    } else if (constant) {
+        pair->told.added.rows = pair->told.added.records = pair->told.added.objects = pair->sides[1] != NULL;
+        pair->told.removed.rows = pair->told.removed.records = pair->told.removed.objects = pair->sides[0] != NULL;
+    }
+    return !pair->look || unknown || constant ? DREAMDB_OK : ddb_diff_field_rows(ctx, diff, pair);
+}
+
+/* ---- Deleted anchors, registry ---- */
+
+/* How many anchors a has deleted and b has not. */
+DDB_FN dreamdb_status ddb_diff_deleted(ddb_ctx *ctx, ddb_diff *diff, ddb_tomb *a, ddb_tomb *b, uint64_t *out)
+{
+    ddb_map known;
+    ddb_buf anchors;
+    ddb_diff_walk walk;
+    dreamdb_status status = DREAMDB_OK;
+    memset(&known, 0, sizeof known);
+    memset(&walk, 0, sizeof walk);
+    known.key_size = sizeof(ddb_addr);
+    ddb_bytes_init(&anchors, ctx);
+    for (size_t i = 0; b && i < b->root_count && status == DREAMDB_OK; i++) {
+        ddb_diff_walk inner;
+        memset(&inner, 0, sizeof inner);
+        inner.met = &known;
+        inner.inner_only = true;
+        status = ddb_diff_gather(ctx, diff->env, &b->tree, b->roots + i, &inner, &diff->report);
+    }
+    walk.known = &known;
+    walk.anchors = &anchors;
+    for (size_t i = 0; a && i < a->root_count && status == DREAMDB_OK; i++) {
+        walk.skipped = 0;
+        status = ddb_diff_gather(ctx, diff->env, &a->tree, a->roots + i, &walk, &diff->report);
+    }
+    for (size_t i = 0; a && i < a->list_count; i++) {
+        ddb_bytes_put(&anchors, a->lists[i].anchors, a->lists[i].count * sizeof *a->lists[i].anchors);
+    }
+    status = status < 0 ? status : ddb_bytes_status(&anchors);
+    uint64_t *list = (uint64_t *)(void *)anchors.data;
+    size_t count = anchors.size / sizeof *list;
+    status = status < 0 || count == 0 ? status : ddb_coll_sort_u64(ctx, list, count);
+    count = status < 0 || count == 0 ? 0 : ddb_coll_unique_u64(list, count);
+    uint8_t *deleted = ddb_mem_arena_new(ctx, &diff->arena, uint8_t, count);
+    status = status < 0 ? status : !deleted ? DREAMDB_ERR_MEMORY
+        : b && count > 0 ? ddb_tomb_test(ctx, b, list, count, deleted) : DREAMDB_OK;
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        *out += !deleted[i];
+    }
+    ddb_bytes_free(&anchors);
+    ddb_coll_map_free(ctx, &known);
+    return status;
+}
+
+DDB_FN dreamdb_status ddb_diff_tombs(ddb_ctx *ctx, ddb_diff *diff)
+{
+    ddb_tomb *tombs[2] = { NULL, NULL };
+    ddb_addr heads[2];
+    bool has[2] = { false, false };
+    dreamdb_status status = DREAMDB_OK;
+    memset(heads, 0, sizeof heads);
+    for (size_t s = 0; s < 2 && status == DREAMDB_OK; s++) {
+        status = ddb_manifest_tombstones(ctx, &diff->views[s]->manifest, diff->views[s]->path, has + s, heads + s);
+    }
+    if (status < 0 || (has[0] == has[1] && ddb_addr_equal(heads, heads + 1))) {
+        return status;
+    }
+    status = ddb_view_tomb(ctx, diff->views[0], tombs);
+    status = status < 0 ? status : ddb_view_tomb(ctx, diff->views[1], tombs + 1);
+    status = status < 0 ? status : ddb_diff_deleted(ctx, diff, tombs[1], tombs[0], &diff->report.tombstones_added);
+    return status < 0 ? status : ddb_diff_deleted(ctx, diff, tombs[0], tombs[1], &diff->report.tombstones_removed);
+}
+
+/* Is the key one that the fields, or the tombstones, speak for? */
+DDB_FN bool ddb_diff_own_key(const ddb_diff *diff, ddb_slice key)
+{
+    bool own = ddb_bytes_is(key, DDB_MANIFEST_SCHEMA) || ddb_bytes_is(key, DDB_MANIFEST_TOMBSTONES);
+    for (size_t i = 0; i < diff->count && !own; i++) {
+        for (size_t s = 0; s < 2 && !own; s++) {
+            own = diff->pairs[i].sides[s] && ddb_bytes_equal(diff->pairs[i].sides[s]->binding->modality, key);
+        }
+    }
+    return own;
+}
+
+DDB_FN void ddb_diff_keys(ddb_diff *diff)
+{
+    const ddb_manifest *a = &diff->views[0]->manifest, *b = &diff->views[1]->manifest;
+    size_t i = 0, j = 0;
+    while (i < a->registry_count || j < b->registry_count) {
+        int order = i == a->registry_count ? 1 : j == b->registry_count ? -1 : ddb_cbor_key_compare(a->registry[i].key, b->registry[j].key);
+        bool same = order == 0 && ddb_bytes_equal(a->registry[i].value, b->registry[j].value);
+        diff->report.keys += !same && !ddb_diff_own_key(diff, order <= 0 ? a->registry[i].key : b->registry[j].key);
+        i += order <= 0;
+        j += order >= 0;
+    }
+}
+
+DDB_FN dreamdb_status ddb_diff_run(ddb_ctx *ctx, ddb_diff *diff, dreamdb_diff_fn each, void *user)
+{
+    dreamdb_status status = ddb_diff_pairs(ctx, diff);
+    status = status < 0 ? status : ddb_diff_tracks(ctx, diff);
+    for (size_t i = 0; i < diff->count && status == DREAMDB_OK; i++) {
+        status = ddb_diff_one(ctx, diff, diff->pairs + i);
+        diff->report.fields++;
+        diff->report.same += diff->pairs[i].told.change == DREAMDB_DIFF_SAME;
+        if (status == DREAMDB_OK && each(user, &diff->pairs[i].told)) {
+            status = ddb_mem_fail(ctx, DREAMDB_ERR_CANCELLED, "stopped by the caller");
+        }
+        status = status < 0 ? status : ddb_object_progress(ctx, diff->env, "diff", i + 1, diff->count, "fields");
+    }
+    if (status == DREAMDB_OK) {
+        ddb_diff_keys(diff);
+        status = ddb_diff_tombs(ctx, diff);
+    }
+    return status;
+}
+
+DDB_FN dreamdb_status ddb_diff_states(ddb_ctx *ctx, dreamdb_snapshot *from, dreamdb_snapshot *to, dreamdb_diff_fn each, void *user,
+                                      dreamdb_diff_report *report)
+{
+    ddb_diff diff;
+    memset(&diff, 0, sizeof diff);
+    if (from->db != to->db) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "dreamdb_diff: the two views are of two handles: open both from one");
+    }
+    diff.env = from->db->env;
+    diff.views[0] = from;
+    diff.views[1] = to;
+    dreamdb_status status = ddb_diff_run(ctx, &diff, each, user);
+    if (report) {
+        *report = diff.report;
+    }
+    ddb_mem_arena_free(ctx, &diff.arena);
+    return status;
+}
+
+/* ==== ROOM 41 query | prefix ddb_query_ | uses port mem bytes coll exact kern bound code pool addr object page track tomb index bucket view scan ==== */
 /* Vector search over the cells of one view.  Each probed cell is read once, verified, and kept in a layout made for the scan (unit rows,
    4-bit codes: room code) under db->cells_cap; scores are the exact left fold of the format, and the answer is the same for every SIMD
    level, thread count and cache size, ties by place in the Track.  Deleted rows are left out when a cell is built (a view never
@@ -31797,7 +32685,7 @@ DDB_FN dreamdb_status ddb_query_search(ddb_ctx *ctx, dreamdb_snapshot *view, con
     return DREAMDB_OK;
 }
 
-/* ==== ROOM 40 check | prefix ddb_check_ | uses port mem bytes coll hash cbor addr store object schema roaring page track manifest ref tomb index bucket item view ==== */
+/* ==== ROOM 42 check | prefix ddb_check_ | uses port mem bytes coll hash cbor addr store object schema roaring page track manifest ref tomb index bucket item view history ==== */
 /* What a view is made of, and whether it is whole: info, log, stats, and verify, which walks and hashes everything and names each fault.
    Must never trust what it checks, and never stop at the first fault. */
 
@@ -31993,6 +32881,64 @@ DDB_FN dreamdb_status ddb_check_log(ddb_ctx *ctx, dreamdb_snapshot *view, uint64
         }
     }
     return DREAMDB_OK;
+}
+
+/* Reads the Manifest of a node again (the cache has it) and tells it. */
+DDB_FN dreamdb_status ddb_check_graph_one(ddb_ctx *ctx, ddb_history *h, size_t at, uint64_t depth, dreamdb_log_fn each, void *user)
+{
+    ddb_arena arena = {NULL, 0};
+    ddb_object object;
+    ddb_manifest m;
+    const ddb_addr *address = &h->nodes[at].addr;
+    char *path = ddb_addr_path(ctx, &arena, "manifests", address);
+    dreamdb_status status = path ? ddb_object_get(ctx, h->env, path, address, DDB_OBJECT_METADATA, &object) : DREAMDB_ERR_MEMORY;
+    if (status == DREAMDB_OK) {
+        status = ddb_manifest_decode(ctx, &arena, ddb_bytes_slice(object.data, object.size), path, &m);
+        status = status < 0 ? status : ddb_check_log_one(ctx, &arena, address, &m, depth, each, user);
+        ddb_object_release(h->env, &object);
+    }
+    ddb_mem_arena_free(ctx, &arena);
+    return status;
+}
+
+/* All that a node descends from, newest first.  depths[node]: of those that wait. */
+DDB_FN dreamdb_status ddb_check_graph_walk(ddb_ctx *ctx, ddb_history *h, uint64_t most, dreamdb_log_fn each, void *user)
+{
+    ddb_map depths;                            /* node -> steps from the view */
+    dreamdb_status status = ddb_history_paint(ctx, h, 0, DDB_HISTORY_OURS);
+    memset(&depths, 0, sizeof depths);
+    depths.key_size = sizeof(uint64_t);
+    for (uint64_t told = 0; status == DREAMDB_OK && h->heap_count > 0 && told < most;) {
+        uint64_t at = ddb_history_pop(h), *depth = ddb_coll_map_get(&depths, &at), next = depth ? *depth + 1 : 1;
+        if (h->nodes[at].missing) {            /* gc took it */
+            status = told > 0 ? DREAMDB_OK : ddb_history_gone(ctx, h->nodes + at);
+            continue;
+        }
+        status = ddb_check_graph_one(ctx, h, (size_t)at, next - 1, each, user);
+        status = status == DREAMDB_OK ? ddb_history_parents(ctx, h, (size_t)at) : status;
+        for (size_t i = 0; i < h->nodes[at].parent_count && status == DREAMDB_OK; i++) {
+            uint64_t parent = h->nodes[at].parents[i];
+            status = ddb_coll_map_get(&depths, &parent) ? DREAMDB_OK : ddb_coll_map_put(ctx, &depths, &parent, next, NULL, NULL);
+            status = status < 0 ? status : ddb_history_paint(ctx, h, (size_t)parent, DDB_HISTORY_OURS);
+        }
+        told++;
+    }
+    ddb_coll_map_free(ctx, &depths);
+    return status == DREAMDB_DONE ? DREAMDB_OK : status;
+}
+
+DDB_FN dreamdb_status ddb_check_graph(ddb_ctx *ctx, dreamdb_snapshot *view, uint64_t limit, dreamdb_log_fn each, void *user)
+{
+    ddb_history h;
+    size_t tip = 0;
+    memset(&h, 0, sizeof h);
+    h.env = view->db->env;
+    h.places.key_size = sizeof(ddb_addr);
+    dreamdb_status status = ddb_history_meet(ctx, &h, &view->address, &tip);
+    status = status < 0 ? status : ddb_history_load(ctx, &h, &tip, 1);
+    status = status < 0 ? status : ddb_check_graph_walk(ctx, &h, limit > 0 ? limit : UINT64_MAX, each, user);
+    ddb_history_free(ctx, &h);
+    return status;
 }
 
 /* ---- Verify ---- */
@@ -32832,7 +33778,7 @@ DDB_FN dreamdb_status ddb_check_stats(ddb_ctx *ctx, dreamdb_snapshot *view, cons
     return status;
 }
 
-/* ==== ROOM 41 gc | prefix ddb_gc_ | uses port mem bytes coll cbor addr store object page track manifest ref tomb item merge ==== */
+/* ==== ROOM 43 gc | prefix ddb_gc_ | uses port mem bytes coll cbor addr store object page track manifest ref tomb history item ==== */
 /* Collecting garbage (flaws.md 8): marks what the states to be kept reach, then lists the store and removes the rest.
    Marks are addresses without folders, so an outboard, or the same bytes in another folder, lives as long as its object does.  What has to
    be read to find more (Manifests, Tracks, pages, tombstones) stands in an exact set; leaves (buckets, payloads, postings, indexes) go
@@ -33651,7 +34597,7 @@ DDB_FN dreamdb_status ddb_gc_roots(ddb_ctx *ctx, ddb_gc *gc, size_t *added)
 /* ---- What a later merge of two branches reads ---- */
 
 /* Notes the Manifests between two tips and their best common ancestors.  Where there is none, or an earlier run took it, nothing helps. */
-DDB_FN dreamdb_status ddb_gc_pair(ddb_ctx *ctx, ddb_gc *gc, ddb_merge_history *history, const ddb_gc_tip *a, const ddb_gc_tip *b)
+DDB_FN dreamdb_status ddb_gc_pair(ddb_ctx *ctx, ddb_gc *gc, ddb_history *history, const ddb_gc_tip *a, const ddb_gc_tip *b)
 {
     ddb_arena arena = {NULL, 0};
     ddb_addr *bases = NULL;
@@ -33661,16 +34607,16 @@ DDB_FN dreamdb_status ddb_gc_pair(ddb_ctx *ctx, ddb_gc *gc, ddb_merge_history *h
     for (size_t i = 0; i < history->count; i++) {
         history->nodes[i].popped = false;
     }
-    dreamdb_status status = ddb_merge_meet(&own, history, &a->addr, list);
-    status = status < 0 ? status : ddb_merge_meet(&own, history, &b->addr, list + 1);
+    dreamdb_status status = ddb_history_meet(&own, history, &a->addr, list);
+    status = status < 0 ? status : ddb_history_meet(&own, history, &b->addr, list + 1);
     size_t ours = list[0], theirs = list[1];
     for (size_t i = 0; i < 2; i++) {
         size_t node = i == 0 ? ours : theirs;
         list[unread] = node;
         unread += !history->nodes[node].loaded;
     }
-    status = status < 0 ? status : ddb_merge_load(&own, history, list, unread);
-    status = status < 0 ? status : ddb_merge_bases(&own, &arena, history, ours, theirs, &bases, &count);
+    status = status < 0 ? status : ddb_history_load(&own, history, list, unread);
+    status = status < 0 ? status : ddb_history_bases(&own, &arena, history, ours, theirs, &bases, &count);
     for (size_t i = 0; i < history->count && status == DREAMDB_OK && count > 0; i++) {
         const uint64_t *bits = ddb_coll_map_get(&gc->inner, history->nodes[i].addr.bytes);
         if (history->nodes[i].popped && !(bits && (*bits & (DDB_GC_MANIFEST | DDB_GC_LINK)))) {
@@ -33692,7 +34638,7 @@ DDB_FN dreamdb_status ddb_gc_pair(ddb_ctx *ctx, ddb_gc *gc, ddb_merge_history *h
 
 DDB_FN dreamdb_status ddb_gc_links(ddb_ctx *ctx, ddb_gc *gc)
 {
-    ddb_merge_history history;
+    ddb_history history;
     const ddb_gc_tip *tips = (const ddb_gc_tip *)(const void *)gc->tips.data;
     size_t count = gc->tips.size / sizeof *tips;
     dreamdb_status status = DREAMDB_OK;
@@ -33707,7 +34653,7 @@ DDB_FN dreamdb_status ddb_gc_links(ddb_ctx *ctx, ddb_gc *gc)
             }
         }
     }
-    ddb_merge_history_free(ctx, &history);
+    ddb_history_free(ctx, &history);
     return status;
 }
 
@@ -34005,7 +34951,7 @@ DDB_FN dreamdb_status ddb_gc_run(ddb_ctx *ctx, ddb_env *env, const dreamdb_gc_de
     return status;
 }
 
-/* ==== ROOM 42 api | prefix ddb_api_ | uses port mem bytes cpu hash addr object ref view write scan erase merge compact query check gc ==== */
+/* ==== ROOM 44 api | prefix ddb_api_ | uses port mem bytes cpu hash addr object ref view write scan erase merge compact diff query check gc ==== */
 /* The public functions: check the arguments, call one room.  Nothing else lives here. */
 
 /* The allocator of a config, or libc. */
@@ -34460,6 +35406,20 @@ DREAMDB_API dreamdb_status dreamdb_log(dreamdb_snapshot *snapshot, uint64_t limi
 {
     DDB_API_BEGIN(snapshot ? snapshot->db : NULL, each, "dreamdb_log");
     return ddb_check_log(&ctx, snapshot, limit, each, user);
+}
+
+DREAMDB_API dreamdb_status dreamdb_history(dreamdb_snapshot *snapshot, uint64_t limit, dreamdb_log_fn each, void *user,
+                                           dreamdb_error *error)
+{
+    DDB_API_BEGIN(snapshot ? snapshot->db : NULL, each, "dreamdb_history");
+    return ddb_check_graph(&ctx, snapshot, limit, each, user);
+}
+
+DREAMDB_API dreamdb_status dreamdb_diff(dreamdb_snapshot *from, dreamdb_snapshot *to, dreamdb_diff_fn each, void *user,
+                                        dreamdb_diff_report *report, dreamdb_error *error)
+{
+    DDB_API_BEGIN(from ? from->db : NULL, to && each, "dreamdb_diff");
+    return ddb_diff_states(&ctx, from, to, each, user, report);
 }
 
 DREAMDB_API dreamdb_status dreamdb_verify(dreamdb_snapshot *snapshot, uint64_t history_depth, dreamdb_fault_fn each, void *user,

@@ -145,7 +145,7 @@ def suite_programs():
     return run_all(white_box() + [golden(), golden('--threads=4'), program(BUILD + '/tests/fault', 'fault sweep', 1500, ['5'])] + example_steps() + replay_steps(20), JOBS)
 
 
-THREADED = ('pool', 'store', 'object', 'kern', 'bound', 'index', 'kmeans', 'write', 'query', 'search', 'code', 'scan', 'view', 'api', 'tomb')
+THREADED = ('pool', 'store', 'object', 'kern', 'bound', 'index', 'kmeans', 'write', 'query', 'search', 'code', 'scan', 'view', 'api', 'tomb', 'replay')
 
 
 def suite_threads():

@@ -147,9 +147,9 @@ def tree(folder):
 
 # ---- Tests: the command line -----------------------------------------------------------------------------------------
 
-VERBS = ('create add-field append train query get scan count delete export log refs branch snapshot merge merge-many delete-ref gc set-meta inspect verify '
+VERBS = ('create add-field append train query get scan count delete export log refs branch snapshot merge merge-many diff delete-ref gc set-meta inspect verify '
          'stats version help').split()
-LATER = ('diff erase-report compact flush-hot ada-ivf-status ada-ivf-step rebuild-ivf recommendations watch').split()
+LATER = ('erase-report compact flush-hot ada-ivf-status ada-ivf-step rebuild-ivf recommendations watch').split()
 
 
 def test_usage():
@@ -164,7 +164,7 @@ def test_usage():
     check(ok('--help', store=None).out == all_help and ok('-h', store=None).out == all_help, '--help is help')
     for verb in LATER:
         bad(2, 'not in this version', verb, 'main', store=None)
-    for option in ('--hot', '--retry', '--token', '--resume', '--pack'):
+    for option in ('--hot', '--pack'):
         bad(2, 'not in this version', 'append', 'main', option)
     bad(2, "did you mean query", 'qurey', 'main', store=None)
     bad(2, "did you mean append", 'apend', 'main', store=None)
@@ -1020,6 +1020,69 @@ def test_writers():
     check(set(codes) <= {0, 3} and 0 in codes, 'exit codes %s' % codes)
     check(rows_of('count', 'main') == [{'count': 3 * codes.count(0)}], 'no row is lost or there in part')
     ok('verify', 'main', '--history', 'all')
+
+
+def test_retry():
+    """Writers that may try again all land; an append that was killed goes on with its token; the graph of it all."""
+    ok('create', 'main', '--field', 'n:int')
+    numbers('n.npy', range(60))
+    running = [subprocess.Popen([DREAMDB, '--store', 's', '--durability', 'none', 'append', 'main', '--column', 'n=n.npy', '--anchor-start', str(100 * i), '--retry', '200',
+                                 '--batch', '20', '--token', 'w%d' % i], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for i in range(4)]
+    check([p.wait(60) for p in running] == [0] * 4, 'every writer lands')
+    check(rows_of('count', 'main') == [{'count': 240}], 'each row once')
+    check(len(ok('log', 'main', '--json').json()) == 13, 'one commit a batch')
+    d = rows_of('append', 'main', '--column', 'n=n.npy', '--anchor-start', 100, '--token', 'w1', '--resume')[0]
+    check(d['rows'] == 0 and d['resumed'] == 60 and d['replays'] == 0, 'all is in')
+    numbers('long.npy', range(90))
+    csv('long.csv', ['_anchor,n'] + ['%d,%d' % (1000 + i, i) for i in range(90)])
+    numbers('short.npy', range(50))
+    d = rows_of('append', 'main', '--column', 'n=long.npy', '--anchor-start', 100, '--token', 'w1', '--resume', '--batch', 7)[0]
+    check(d['rows'] == 30 and d['resumed'] == 60 and d['batches'] == 5 and d['anchor_first'] == 160, 'goes on behind what landed')
+    ok('append', 'main', '--column', 'n=long.npy', '--anchor-start', 1000, '--token', 'half', '--batch', 90)
+    d = rows_of('append', 'main', '--rows', 'long.csv', '--token', 'hal', '--resume', '--batch', 40)[0]
+    check(d['rows'] == 90 and d['resumed'] == 0, 'a token is not the beginning of another')
+    bad(1, 'not the same files', 'append', 'main', '--column', 'n=short.npy', '--anchor-start', 100, '--token', 'w1', '--resume')
+    bad(2, '--token', 'append', 'main', '--column', 'n=n.npy', '--resume')
+    bad(2, '--token', 'append', 'main', '--column', 'n=n.npy', '--token', 'a;b')
+    bad(2, '--retry', 'append', 'main', '--column', 'n=n.npy', '--retry', 'often')
+    ok('branch', 'main', 'side')
+    ok('append', 'side', '--column', 'n=n.npy', '--anchor-start', 5000)
+    ok('delete', 'main', 101, '--retry', 2)
+    d = ok('merge', 'main', 'side', '--retry', 3, '--json').json()[0]
+    check(d['outcome'] == 'merged' and d['replays'] == 0, 'merge with retry')
+    lines = ok('log', 'main', '--graph').out.splitlines()
+    check(lines[0].startswith('* d') and lines[0].endswith('(main)') and lines[1] == '|\\' and '| * ' in '\n'.join(lines) and '|/' in lines, 'a graph')
+    told = ok('log', 'main', '--graph', '--json').json()
+    check(len(told) == len(ok('log', 'main', '--json').json()) + 1, 'every state once')
+    check(len(ok('log', 'main', '--graph', '--json', '--limit', 3).json()) == 3, 'at most so many')
+    ok('verify', 'main', '--history', 'all')
+
+
+def test_diff():
+    csv('a.csv', ['_anchor,e,label', '1,"[1,2]",cat', '2,"[0,1]",dog'])
+    csv('b.csv', ['_anchor,e,label', '3,"[1,3]",cat', '4,"[1,-3]",emu'])
+    ok('create', 'main', '--field', 'e:embedding,dim=2,index=lsh,bits=2', '--field', 'label:categorical')
+    ok('append', 'main', '--rows', 'a.csv')
+    ok('branch', 'main', 'br')
+    ok('append', 'br', '--rows', 'b.csv')
+    d = ok('diff', 'main', 'br', '--json').json()[0]
+    e = d['fields'][0]
+    check(e['field'] == 'e' and e['change'] == 'rows' and e['added']['records'] == 2 and e['removed']['records'] == 0 and e['added']['cells'] >= 1, 'rows added')
+    check(e['exact'] and d['tombstones_added'] == 0 and d['from'] != d['to'], 'what is told')
+    back = ok('diff', 'br', '~1', '--json').json()[0]
+    check(back['fields'][0]['removed'] == e['added'] and back['to'] == d['from'], 'the other way round')
+    ok('delete', 'br', 1)
+    ok('set-meta', 'br', 'dreamdb.x', '1')
+    ok('add-field', 'br', '--field', 'n:int')
+    d = ok('diff', 'main', 'br', '--json').json()[0]
+    check(d['tombstones_added'] == 1 and d['keys'] == 1 and [f['change'] for f in d['fields']] == ['rows', 'rows', 'added'], 'deleted anchors, keys, fields')
+    out = ok('diff', 'main', 'br').out
+    check('1 more anchor deleted' in out and '+2' in out and 'added' in out, 'as a table')
+    out = ok('diff', 'main', 'main').out
+    check('the same' in out, 'nothing differs')
+    check(ok('diff', 'main', d['to'], '--json').json()[0]['to'] == d['to'], 'by address')
+    bad(4, 'no ref', 'diff', 'main', 'nothing')
+    bad(2, 'diff REF OTHER', 'diff', 'main')
 
 
 def test_terminal():

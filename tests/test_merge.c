@@ -124,7 +124,7 @@ static void merge_reach(size_t at, uint8_t *seen)
 static void merge_check_bases(size_t a, size_t b)
 {
     static uint8_t from_a[MERGE_NODES], from_b[MERGE_NODES], from_c[MERGE_NODES];
-    ddb_merge_history history;
+    ddb_history history;
     ddb_arena arena;
     ddb_addr *bases = NULL, address;
     size_t ours = 0, theirs = 0, count = 0, want = 0;
@@ -134,11 +134,11 @@ static void merge_check_bases(size_t a, size_t b)
     history.env = db->env;
     history.places.key_size = sizeof(ddb_addr);
     memcpy(address.bytes, merge_states[a].address, sizeof address.bytes);
-    CHECK(ddb_merge_meet(test_ctx(), &history, &address, &ours) == DREAMDB_OK);
+    CHECK(ddb_history_meet(test_ctx(), &history, &address, &ours) == DREAMDB_OK);
     memcpy(address.bytes, merge_states[b].address, sizeof address.bytes);
-    CHECK(ddb_merge_meet(test_ctx(), &history, &address, &theirs) == DREAMDB_OK);
-    CHECK(ddb_merge_load(test_ctx(), &history, &ours, 1) == DREAMDB_OK && ddb_merge_load(test_ctx(), &history, &theirs, 1) == DREAMDB_OK);
-    CHECK(ddb_merge_bases(test_ctx(), &arena, &history, ours, theirs, &bases, &count) == DREAMDB_OK);
+    CHECK(ddb_history_meet(test_ctx(), &history, &address, &theirs) == DREAMDB_OK);
+    CHECK(ddb_history_load(test_ctx(), &history, &ours, 1) == DREAMDB_OK && ddb_history_load(test_ctx(), &history, &theirs, 1) == DREAMDB_OK);
+    CHECK(ddb_history_bases(test_ctx(), &arena, &history, ours, theirs, &bases, &count) == DREAMDB_OK);
     merge_reach(a, from_a);
     merge_reach(b, from_b);
     for (size_t c = 0; c < merge_state_count; c++) {         /* a best one: common, and below no other common one */
@@ -153,7 +153,7 @@ static void merge_check_bases(size_t a, size_t b)
         want += best;
     }
     CHECK_EQ_U64(count, want);
-    ddb_merge_history_free(test_ctx(), &history);
+    ddb_history_free(test_ctx(), &history);
     ddb_mem_arena_free(test_ctx(), &arena);
     dreamdb_close(db);
 }

@@ -676,7 +676,8 @@ enum {
     OPT_INTO, OPT_PAGE_EARLY, OPT_ALLOW_TOMBSTONED, OPT_SAMPLE, OPT_K, OPT_ITERATIONS, OPT_KEY_BITS, OPT_VECTOR, OPT_ANCHOR,
     OPT_TOP_K, OPT_NPROBE, OPT_RECALL, OPT_PROVEN, OPT_WHERE, OPT_RERANK_POOL, OPT_RERANK_MODE, OPT_INDEX, OPT_COMPRESSOR,
     OPT_FIELDS, OPT_EXACT, OPT_EXPLAIN, OPT_START, OPT_END, OPT_LIMIT, OPT_ORDER,
-    OPT_ESTIMATE, OPT_HISTORY, OPT_REASON, OPT_STRATEGY, OPT_DRY_RUN, OPT_KEEP_MANIFESTS, OPT_KEEP_SINCE, OPT_WRITERS_PAUSED, OPT_LIST
+    OPT_ESTIMATE, OPT_HISTORY, OPT_REASON, OPT_STRATEGY, OPT_DRY_RUN, OPT_RETRY, OPT_TOKEN, OPT_RESUME, OPT_GRAPH, OPT_KEEP_MANIFESTS,
+    OPT_KEEP_SINCE, OPT_WRITERS_PAUSED, OPT_LIST
 };
 
 typedef struct option_row { const char *name; int id; const char *value; const char *verbs; const char *help; } option_row;
@@ -708,6 +709,10 @@ static const option_row options[] = {
     {"--anchor-start", OPT_ANCHOR_START, "N", "append add-field", "anchors N, N+1, ..."},
     {"--batch", OPT_BATCH, "N", "append", "rows a commit (default 20000)"},
     {"--into", OPT_INTO, "FIELD", "append", "the columns go into this layer"},
+    {"--retry", OPT_RETRY, "N", "append delete merge merge-many",
+     "up to N tries more when another writer has moved the ref, after random waits that grow (default 0)"},
+    {"--token", OPT_TOKEN, "TEXT", "append", "named in every commit's writer text, with the rows that are in by then"},
+    {"--resume", OPT_RESUME, NULL, "append", "looks for --token among all older states and goes on behind the last batch that landed"},
     {"--page-early", OPT_PAGE_EARLY, NULL, "append", "Tracks page from 16 KiB on: small appends stay small for ever"},
     {"--allow-tombstoned", OPT_ALLOW_TOMBSTONED, NULL, "append", "rows of deleted anchors are accepted (they stay hidden)"},
     {"--sample", OPT_SAMPLE, "FILE", "train", ".npy or .fvecs to train on (default: the stored vectors)"},
@@ -732,6 +737,7 @@ static const option_row options[] = {
     {"--start", OPT_START, "N", "scan count export", "anchors from N on"},
     {"--end", OPT_END, "N", "scan count export", "anchors below N"},
     {"--limit", OPT_LIMIT, "N", "scan log", "at most N rows"},
+    {"--graph", OPT_GRAPH, NULL, "log", "all states over all parents, newest first, with the lines between them"},
     {"--order", OPT_ORDER, "anchor|storage", "scan export", "rows by anchor, or as they are stored (one field only; faster)"},
     {"--estimate", OPT_ESTIMATE, NULL, "count", "rows of the Track at once, duplicates and deleted ones included"},
     {"--strategy", OPT_STRATEGY, "union|fast-forward", "merge merge-many", "how (default union: a Manifest with both as parents)"},
@@ -746,10 +752,9 @@ static const option_row options[] = {
 
 /* What a later version brings; named so that nobody looks for a typing error. */
 static const char *const later_verbs[] = {
-    "diff", "erase-report", "compact", "flush-hot", "ada-ivf-status", "ada-ivf-step", "rebuild-ivf",
-    "recommendations", "watch"};
+    "erase-report", "compact", "flush-hot", "ada-ivf-status", "ada-ivf-step", "rebuild-ivf", "recommendations", "watch"};
 static const char *const later_options[] = {
-    "--hot", "--pack", "--retry", "--token", "--resume", "--recommend", "--shard", "--of", "--job-id", "--orchestrate",
+    "--hot", "--pack", "--recommend", "--shard", "--of", "--job-id", "--orchestrate",
     "--finish",
     "--k-max", "--max-cells", "--endpoint", "--deep", "--relineage", "--allow-lossy"};
 
@@ -4046,7 +4051,9 @@ typedef struct job {
     source   anchors; int has_anchors;
     uint64_t start; int has_start;
     uint64_t batch_rows, total, done, batches;
-    uint64_t objects, bytes_put, anchor_first;
+    uint64_t objects, bytes_put, anchor_first, replays;
+    uint64_t resumed; int has_token;          /* resumed: rows that --resume found in */
+    uint32_t retry;
     uint8_t  manifest[DREAMDB_ADDRESS_SIZE];
     dreamdb_column *lent;
 } job;
@@ -4159,6 +4166,72 @@ static int job_into(const app *a, const job *j)
     return code;
 }
 
+/* The rows that ";token=T#N" of a writer text says are in; 0 if it is another token's, or none. */
+static uint64_t token_rows(const char *writer, const char *token)
+{
+    static const char word[] = ";token=";
+    size_t size = strlen(token);
+    for (const char *at = writer ? strstr(writer, word) : NULL; at; at = strstr(at, word)) {
+        uint64_t rows_in = 0;
+        at += sizeof word - 1;
+        if (strncmp(at, token, size) == 0 && at[size] == '#' && parse_u64(at + size + 1, strcspn(at + size + 1, ";"), &rows_in)) {
+            return rows_in;
+        }
+    }
+    return 0;
+}
+
+typedef struct token_search { const app *a; job *j; uint64_t looked; } token_search;
+
+static int find_token(void *user, const dreamdb_log_entry *e)
+{
+    token_search *t = (token_search *)user;
+    t->j->resumed = token_rows(e->writer, option_value(t->a, OPT_TOKEN));
+    t->looked++;
+    return t->j->resumed > 0 || interrupted;
+}
+
+/* --resume: leaves out the rows that older states have under the token. */
+static int job_resume(app *a, job *j)
+{
+    token_search t = {a, j, 0};
+    int code = EXIT_DONE;
+    dreamdb_status status = dreamdb_history(a->view, 0, find_token, &t, &a->error);
+    if (status || interrupted) {
+        return interrupted ? stopped() : fail_status(status, &a->error);
+    }
+    if (j->resumed > j->total) {
+        return fail(EXIT_FAILED, "--resume: token '%s' has %" PRIu64 " rows in, and here are %" PRIu64 ": these are not the same files",
+                    option_value(a, OPT_TOKEN), j->resumed, j->total);
+    }
+    while (j->has_rows && j->done < j->resumed && !code) {
+        size_t got = 0;
+        uint64_t left = j->resumed - j->done;
+        code = rows_fill(&j->f, &j->b, (size_t)(left < j->batch_rows ? left : j->batch_rows), &got);
+        j->done += got;
+        if (!code && got == 0) {
+            code = fail(EXIT_FAILED, "%s: the file became shorter while it was read", j->f.path);
+        }
+    }
+    j->done = j->resumed;
+    return code;
+}
+
+/* --retry, --token, --resume. */
+static int job_tries(app *a, job *j)
+{
+    const char *token = option_value(a, OPT_TOKEN);
+    int code = option_u32(a, OPT_RETRY, 0, &j->retry);
+    j->has_token = token != NULL;
+    if (!code && token && (!*token || strlen(token) > 100 || strchr(token, ';'))) {
+        code = fail(EXIT_USAGE, "option --token: at most 100 bytes, without ';'");
+    }
+    if (!code && option_is(a, OPT_RESUME)) {
+        code = token ? job_resume(a, j) : fail(EXIT_USAGE, "option --resume needs the --token of the append that was stopped");
+    }
+    return code;
+}
+
 static int job_open(app *a, job *j)
 {
     memset(j, 0, sizeof *j);
@@ -4178,7 +4251,7 @@ static int job_open(app *a, job *j)
         j->lent = (dreamdb_column *)grow_array(NULL, j->b.count, sizeof *j->lent);
         memcpy(j->manifest, a->info->manifest, sizeof j->manifest);
     }
-    return code;
+    return code ? code : job_tries(a, j);
 }
 
 /* How many rows the next batch takes: media held in memory count. */
@@ -4226,6 +4299,7 @@ static int job_append(app *a, job *j)
     dreamdb_append_desc desc;
     dreamdb_append_report done;
     size_t count;
+    char token[160];
     memset(&desc, 0, sizeof desc);
     memset(&done, 0, sizeof done);
     int code = job_fill(j, &count);
@@ -4243,6 +4317,11 @@ static int job_append(app *a, job *j)
     desc.page_early = option_is(a, OPT_PAGE_EARLY);
     desc.allow_tombstoned = option_is(a, OPT_ALLOW_TOMBSTONED);
     desc.into_layer = option_is(a, OPT_INTO);
+    desc.retry = j->retry;
+    if (j->has_token) {
+        (void)snprintf(token, sizeof token, "%s#%" PRIu64, option_value(a, OPT_TOKEN), j->done + count);
+        desc.token = token;
+    }
     dreamdb_status status = dreamdb_append(a->db, &desc, &done, &a->error);
     if (status) {
         return fail_status(status, &a->error);
@@ -4251,26 +4330,44 @@ static int job_append(app *a, job *j)
     j->done += count;
     j->objects += done.objects;
     j->bytes_put += done.bytes;
+    j->replays += done.replays;
     memcpy(j->manifest, done.manifest, sizeof j->manifest);
     a->now_ns += (uint64_t)1000 * count;      /* --now-ns: anchors drawn from the clock stay apart from batch to batch */
     return EXIT_DONE;
 }
 
+/* "; replayed 3 times" behind what was done. */
+static void print_replays(app *a, uint64_t replays)
+{
+    if (replays > 0) {
+        out_format(&a->o, "the ref had moved: tried %" PRIu64 " time%s more\n", replays, replays == 1 ? "" : "s");
+    }
+}
+
 static void job_print(app *a, const job *j)
 {
     char number[32], many[32], size[32], text[DREAMDB_ADDRESS_TEXT];
+    uint64_t rows_in = j->done - j->resumed;
     if (!a->json) {
-        out_format(&a->o, "appended %s rows to %.200s in %" PRIu64 " commit%s: %s objects, %s\nmanifest  %s\n", grouped(j->done, number),
+        if (j->resumed > 0) {
+            out_format(&a->o, "%s rows were in already\n", grouped(j->resumed, number));
+        }
+        out_format(&a->o, "appended %s rows to %.200s in %" PRIu64 " commit%s: %s objects, %s\nmanifest  %s\n", grouped(rows_in, number),
                    a->operands[0], j->batches, j->batches == 1 ? "" : "s", grouped(j->objects, many), size_text(j->bytes_put, size),
                    address_text(j->manifest, text));
+        print_replays(a, j->replays);
         return;
     }
     out_text(&a->o, "{");
-    json_u64(&a->o, "rows", j->done, 1);
+    json_u64(&a->o, "rows", rows_in, 1);
     json_u64(&a->o, "batches", j->batches, 0);
-    if (j->done > 0) {
+    if (rows_in > 0) {
         json_u64(&a->o, "anchor_first", j->anchor_first, 0);
     }
+    if (option_is(a, OPT_RESUME)) {
+        json_u64(&a->o, "resumed", j->resumed, 0);
+    }
+    json_u64(&a->o, "replays", j->replays, 0);
     json_u64(&a->o, "objects", j->objects, 0);
     json_u64(&a->o, "bytes", j->bytes_put, 0);
     json_address(&a->o, "manifest", j->manifest, 0);
@@ -4291,10 +4388,10 @@ static int verb_append(app *a)
     }
     if (!code) {
         job_print(a, &j);
-    } else if (j.done > 0) {
+    } else if (j.done > j.resumed) {
         char text[DREAMDB_ADDRESS_TEXT];
-        note("the first %" PRIu64 " of %" PRIu64 " rows are in (Manifest %s); go on with the rest", j.done, j.total,
-             address_text(j.manifest, text));
+        note("the first %" PRIu64 " of %" PRIu64 " rows are in (Manifest %s); go on with the rest%s", j.done, j.total,
+             address_text(j.manifest, text), j.has_token ? ": the same call with --resume" : "");
     }
     job_close(&j);
     return code;
@@ -4474,7 +4571,8 @@ static void print_merge(app *a, const char *other, const dreamdb_merge_report *r
             out_format(&a->o, ",\"bases\":%" PRIu64 ",\"base\":\"%s\"", r->bases, base);
         }
         out_format(&a->o, ",\"taken\":%" PRIu64 ",\"fused\":%" PRIu64, r->taken, r->fused);
-        out_format(&a->o, ",\"objects\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"manifest\":\"%s\"}\n", r->objects, r->bytes, manifest);
+        out_format(&a->o, ",\"replays\":%u,\"objects\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"manifest\":\"%s\"}\n",
+                   (unsigned)r->replays, r->objects, r->bytes, manifest);
         a->conflicts = 0;
     } else if (refused) {
         return;
@@ -4486,6 +4584,9 @@ static void print_merge(app *a, const char *other, const dreamdb_merge_report *r
         out_format(&a->o, "%s %s into %s (%" PRIu64 " field%s taken, %" PRIu64 " with the rows of both)", dry ? "would merge" : "merged",
                    other, a->operands[0], r->taken, r->taken == 1 ? "" : "s", r->fused);
         out_format(&a->o, "%s%s\n", dry ? ": no conflict" : ": Manifest ", dry ? "" : manifest);
+    }
+    if (!a->json) {
+        print_replays(a, r->replays);
     }
 }
 
@@ -4501,6 +4602,10 @@ static int merge_one(app *a, const char *other)
     desc.dry_run = option_is(a, OPT_DRY_RUN);
     desc.conflict = print_conflict;
     desc.conflict_user = a;
+    int code = option_u32(a, OPT_RETRY, 0, &desc.retry);
+    if (code) {
+        return code;
+    }
     if (strategy && strcmp(strategy, "union") && strcmp(strategy, "fast-forward") && strcmp(strategy, "ff")) {
         return fail(EXIT_USAGE, "%s: --strategy '%s': union or fast-forward", a->verb->name, strategy);
     }
@@ -4864,6 +4969,7 @@ static int verb_delete(app *a)
     code = code ? code : where_options(a, &parser, &desc.where);
     desc.anchors = anchors;
     desc.reason = option_value(a, OPT_REASON);
+    code = code ? code : option_u32(a, OPT_RETRY, 0, &desc.retry);
     int named = option_is(a, OPT_ANCHORS) || a->operand_count > 1;
     if (!code && (named && desc.where)) {
         code = fail(EXIT_USAGE, "delete: give anchors or --where, not both");
@@ -4883,7 +4989,7 @@ static int verb_delete(app *a)
     if (a->json) {
         out_format(&a->o, "{\"deleted\":%" PRIu64 ",\"again\":%" PRIu64 ",\"objects\":%" PRIu64 ",\"bytes\":%" PRIu64,
                    report.anchors - report.again, report.again, report.objects, report.bytes);
-        out_format(&a->o, ",\"manifest\":\"%s\"}\n", address);
+        out_format(&a->o, ",\"replays\":%u,\"manifest\":\"%s\"}\n", (unsigned)report.replays, address);
     } else if (report.anchors == 0) {
         out_text(&a->o, "no row meets the predicate: nothing is deleted\n");
     } else {
@@ -4893,6 +4999,11 @@ static int verb_delete(app *a)
             out_format(&a->o, " (%s more had been deleted before)", grouped(report.again, again));
         }
         out_format(&a->o, ": Manifest %s\n", address);
+        print_replays(a, report.replays);
+    }
+    if (desc.where && report.replays > 0) {
+        dreamdb_address_text(report.evaluated, address);
+        note("the rows are those that met the predicate in Manifest %s; what landed after it was not looked at", address);
     }
     return EXIT_DONE;
 }
@@ -5769,10 +5880,134 @@ static int log_entry(void *user, const dreamdb_log_entry *e)
     return interrupted || o->error;
 }
 
+/* ---- log --graph: a lane for each state that a line waits for; a cell of two characters each ---- */
+
+typedef struct lane_name { uint8_t manifest[DREAMDB_ADDRESS_SIZE]; char *ref; } lane_name;
+typedef struct lanes {
+    app *a;
+    uint8_t (*wait)[DREAMDB_ADDRESS_SIZE]; size_t count;
+    lane_name *names; size_t name_count;
+} lanes;
+
+static int take_name(void *user, const char *ref, const uint8_t *address, int is_tag)
+{
+    lanes *l = (lanes *)user;
+    (void)is_tag;
+    if (address) {
+        l->names = (lane_name *)grow_array(l->names, l->name_count + 1, sizeof *l->names);
+        memcpy(l->names[l->name_count].manifest, address, DREAMDB_ADDRESS_SIZE);
+        l->names[l->name_count++].ref = copy_text(ref, strlen(ref));
+    }
+    return 0;
+}
+
+/* The first lane at or behind `from` that waits for a state; count if there is none. */
+static size_t lane_of(const lanes *l, size_t from, const uint8_t *manifest)
+{
+    while (from < l->count && memcmp(l->wait[from], manifest, DREAMDB_ADDRESS_SIZE) != 0) {
+        from++;
+    }
+    return from;
+}
+
+static void lane_insert(lanes *l, size_t at, const uint8_t *manifest)
+{
+    l->wait = (uint8_t (*)[DREAMDB_ADDRESS_SIZE])grow_array(l->wait, l->count + 1, sizeof *l->wait);
+    memmove(l->wait + at + 1, l->wait + at, (l->count++ - at) * sizeof *l->wait);
+    memcpy(l->wait[at], manifest, DREAMDB_ADDRESS_SIZE);
+}
+
+static void lane_remove(lanes *l, size_t at)
+{
+    memmove(l->wait + at, l->wait + at + 1, (--l->count - at) * sizeof *l->wait);
+}
+
+/* A line between two states: cell `at` opens a lane to its right, or (close) the lane `close` bends to it. */
+static void lane_line(lanes *l, size_t at, size_t close)
+{
+    output *o = &l->a->o;
+    for (size_t i = 0; i < l->count; i++) {
+        if (close == 0) {
+            out_text(o, i < at ? "| " : i == at ? "|\\" : " \\");
+        } else if (i != close) {
+            out_text(o, i < at ? "| " : i > close ? " /" : i + 1 == close ? "|/" : "|_");
+        }
+    }
+    out_text(o, "\n");
+}
+
+/* Two lanes that wait for one state become one. */
+static void lanes_join(lanes *l)
+{
+    for (size_t i = 0; i < l->count; i++) {
+        for (size_t k = lane_of(l, i + 1, l->wait[i]); k < l->count; k = lane_of(l, i + 1, l->wait[i])) {
+            lane_line(l, i, k);
+            lane_remove(l, k);
+        }
+    }
+}
+
+static void lane_entry(lanes *l, size_t at, const dreamdb_log_entry *e)
+{
+    output *o = &l->a->o;
+    char text[DREAMDB_ADDRESS_TEXT], when[40], operation[60];
+    size_t shown = 0;
+    for (size_t i = 0; i < l->count; i++) {
+        out_text(o, i == at ? "* " : "| ");
+    }
+    operation_of(e->writer, operation, sizeof operation);
+    out_format(o, "%s  %s  ", address_text(e->manifest, text), time_text(e->ts_ns, when));
+    out_clean(o, "", operation[0] ? operation : e->writer ? e->writer : "", "");
+    for (size_t i = 0; i < l->name_count; i++) {
+        if (memcmp(l->names[i].manifest, e->manifest, DREAMDB_ADDRESS_SIZE) == 0) {
+            out_format(o, "%s%s", shown++ > 0 ? ", " : "  (", l->names[i].ref);
+        }
+    }
+    out_text(o, shown > 0 ? ")\n" : "\n");
+}
+
+static int graph_entry(void *user, const dreamdb_log_entry *e)
+{
+    lanes *l = (lanes *)user;
+    size_t at = lane_of(l, 0, e->manifest);
+    if (at == l->count) {
+        lane_insert(l, at, e->manifest);
+    }
+    lane_entry(l, at, e);
+    for (size_t p = e->parent_count; p > 1; p--) {           /* the last one farthest to the right */
+        lane_line(l, at, 0);
+        lane_insert(l, at + 1, e->parents + (p - 1) * DREAMDB_ADDRESS_SIZE);
+    }
+    if (e->parent_count > 0) {
+        memcpy(l->wait[at], e->parents, DREAMDB_ADDRESS_SIZE);
+    } else {
+        lane_remove(l, at);
+    }
+    lanes_join(l);
+    return interrupted || l->a->o.error;
+}
+
+static dreamdb_status print_graph(app *a, uint64_t limit)
+{
+    lanes l;
+    dreamdb_error quiet;
+    memset(&l, 0, sizeof l);
+    l.a = a;
+    (void)dreamdb_refs(&a->config, take_name, &l, &quiet);   /* names are a help: without them the states still stand */
+    dreamdb_status status = dreamdb_history(a->view, limit, graph_entry, &l, &a->error);
+    for (size_t i = 0; i < l.name_count; i++) {
+        free(l.names[i].ref);
+    }
+    free(l.names);
+    free(l.wait);
+    return status;
+}
+
 static int verb_log(app *a)
 {
     logger l;
     uint64_t limit = 0;
+    int graph = option_is(a, OPT_GRAPH);
     memset(&l, 0, sizeof l);
     l.a = a;
     int code = open_view(a, READ);
@@ -5780,14 +6015,154 @@ static int verb_log(app *a)
     if (code) {
         return code;
     }
-    if (!a->json) {
+    if (!a->json && !graph) {
         table_open(&l.t, &a->o, ">back|time|operation|>parents|manifest");
     }
-    dreamdb_status status = dreamdb_log(a->view, limit, log_entry, &l, &a->error);
-    if (!a->json) {
+    dreamdb_status status = !graph ? dreamdb_log(a->view, limit, log_entry, &l, &a->error)
+        : a->json ? dreamdb_history(a->view, limit, log_entry, &l, &a->error) : print_graph(a, limit);
+    if (!a->json && !graph) {
         table_end(&l.t);
     }
+    if (interrupted) {
+        return stopped();
+    }
     return !status || (status == DREAMDB_ERR_CANCELLED && a->o.error) ? EXIT_DONE : fail_status(status, &a->error);
+}
+
+/* ---- diff ---- */
+
+typedef struct differ { app *a; table t; uint64_t told; } differ;
+
+static void json_diff_count(output *o, const char *name, const dreamdb_diff_count *c)
+{
+    out_format(o, ",\"%s\":{\"rows\":%" PRIu64 ",\"records\":%" PRIu64 ",\"cells\":%" PRIu64, name, c->rows, c->records, c->cells);
+    out_format(o, ",\"objects\":%" PRIu64 ",\"bytes\":%" PRIu64 "}", c->objects, c->bytes);
+}
+
+/* "+20 -3", "" where nothing is. */
+static void table_change(table *t, const char *mark, uint64_t added, uint64_t removed)
+{
+    char plus[32] = "", minus[32] = "";
+    if (added > 0) {
+        (void)snprintf(plus, sizeof plus, "+%s%" PRIu64, mark, added);
+    }
+    if (removed > 0) {
+        (void)snprintf(minus, sizeof minus, "%s-%s%" PRIu64, added > 0 ? " " : "", mark, removed);
+    }
+    table_format(t, "%s%s", plus, minus);
+}
+
+static int print_diff_field(void *user, const dreamdb_diff_field *f)
+{
+    static const char *const changes[] = {"same", "rows", "definition", "added", "removed"};
+    differ *d = (differ *)user;
+    output *o = &d->a->o;
+    if (d->a->json) {
+        out_text(o, d->told++ > 0 ? ",{\"field\":" : "{\"field\":");
+        json_string(o, f->field);
+        out_format(o, ",\"kind\":\"%s\",\"change\":\"%s\"", kind_name(f->kind), changes[f->change]);
+        json_flag(o, "exact", f->exact);
+        json_flag(o, "rows_known", f->rows_known);
+        json_diff_count(o, "added", &f->added);
+        json_diff_count(o, "removed", &f->removed);
+        out_text(o, "}");
+    } else if (f->change != DREAMDB_DIFF_SAME) {
+        d->told++;
+        table_text(&d->t, f->field);
+        table_text(&d->t, changes[f->change]);
+        if (f->rows_known) {
+            table_change(&d->t, f->exact ? "" : "~", f->added.records, f->removed.records);
+            table_change(&d->t, "", f->added.cells, f->removed.cells);
+            table_change(&d->t, "", f->added.objects, f->removed.objects);
+            table_change(&d->t, "", f->added.bytes, f->removed.bytes);
+        } else {
+            for (int i = 0; i < 4; i++) {
+                table_text(&d->t, "?");
+            }
+        }
+    }
+    return interrupted || o->error;
+}
+
+/* Opens the second state of a diff on the handle of the first. */
+static int open_other(app *a, const char *text, dreamdb_snapshot **other)
+{
+    dreamdb *db = NULL;
+    dreamdb_snapshot *view = NULL;
+    const dreamdb_info *info = NULL;
+    const char *state = NULL;
+    char *ref = copy_text(text, strlen(text)), address[DREAMDB_ADDRESS_TEXT];
+    int code = text[0] == '@' || text[0] == '~' ? EXIT_DONE : split_ref(text, ref, &state);
+    dreamdb_status status = DREAMDB_OK;
+    if (!code && (text[0] == '@' || text[0] == '~' || !ref[0])) {
+        status = dreamdb_snapshot_open(a->db, ref[0] ? text : state, other, &a->error);
+    } else if (!code) {
+        status = dreamdb_open(&a->config, ref, &db, &a->error);
+        status = status ? status : dreamdb_snapshot_open(db, state, &view, &a->error);
+        status = status ? status : dreamdb_snapshot_info(view, &info, &a->error);
+        status = status ? status : dreamdb_snapshot_open(a->db, address_text(info->manifest, address), other, &a->error);
+    }
+    dreamdb_snapshot_close(view);
+    dreamdb_close(db);
+    free(ref);
+    return code ? code : status ? fail_status(status, &a->error) : EXIT_DONE;
+}
+
+static void print_diff_end(app *a, differ *d, const dreamdb_diff_report *r)
+{
+    char many[32];
+    if (a->json) {
+        out_format(&a->o, "],\"tombstones_added\":%" PRIu64 ",\"tombstones_removed\":%" PRIu64 ",\"keys\":%" PRIu64, r->tombstones_added,
+                   r->tombstones_removed, r->keys);
+        out_format(&a->o, ",\"pages_read\":%" PRIu64 ",\"pages_skipped\":%" PRIu64 "}\n", r->pages_read, r->pages_skipped);
+        return;
+    }
+    if (d->told > 0) {
+        table_end(&d->t);
+    }
+    if (r->tombstones_added > 0) {
+        out_format(&a->o, "%s more anchor%s deleted\n", grouped(r->tombstones_added, many), r->tombstones_added == 1 ? "" : "s");
+    }
+    if (r->tombstones_removed > 0) {
+        out_format(&a->o, "%s fewer anchor%s deleted\n", grouped(r->tombstones_removed, many), r->tombstones_removed == 1 ? "" : "s");
+    }
+    if (r->keys > 0) {
+        out_format(&a->o, "%s registry key%s differ%s\n", grouped(r->keys, many), r->keys == 1 ? "" : "s", r->keys == 1 ? "s" : "");
+    }
+    if (d->told == 0 && r->tombstones_added + r->tombstones_removed + r->keys == 0) {
+        out_text(&a->o, "the same rows, fields and keys\n");
+    }
+}
+
+static int verb_diff(app *a)
+{
+    differ d;
+    dreamdb_diff_report report;
+    dreamdb_snapshot *other = NULL;
+    const dreamdb_info *info = NULL;
+    memset(&d, 0, sizeof d);
+    d.a = a;
+    int code = open_view(a, READ);
+    code = code ? code : open_other(a, a->operands[1], &other);
+    if (code) {
+        return code;
+    }
+    dreamdb_status status = dreamdb_snapshot_info(other, &info, &a->error);
+    if (!status && a->json) {
+        out_text(&a->o, "{");
+        json_address(&a->o, "from", a->info->manifest, 1);
+        json_address(&a->o, "to", info->manifest, 0);
+        out_text(&a->o, ",\"fields\":[");
+    } else if (!status) {
+        table_open(&d.t, &a->o, "field|change|>records|>cells|>objects|>bytes");
+    }
+    status = status ? status : dreamdb_diff(a->view, other, print_diff_field, &d, &report, &a->error);
+    if (!status) {
+        print_diff_end(a, &d, &report);
+    }
+    dreamdb_snapshot_close(other);
+    buffer_free(&d.t.text);
+    return status && !a->o.error ? fail_status(status, &a->error) : EXIT_DONE;
 }
 
 static int print_ref(void *user, const char *ref, const uint8_t *address, int is_tag)
@@ -6033,7 +6408,8 @@ static const verb_row verbs[] = {
     {"append", verb_append, 1, 1, "REF", "appends rows",
      "FILE of --column: .npy, .fvecs, .txt (one value a line, an empty line is none), or a folder of files for media (sorted by name).\n"
      "--rows: columns by name; an empty cell of a .csv is no value (\"\" is an empty text); media cells name files; vectors are [x,...].\n"
-     "Every --batch is one commit.  Without anchors the rows get the clock's nanoseconds.\n\n"
+     "Every --batch is one commit.  Without anchors the rows get the clock's nanoseconds.  With --token an append that was stopped goes\n"
+     "on by the same call with --resume: nothing lands twice.\n\n"
      "  dreamdb --store my.ddb append main --column emb=vectors.npy --column label=labels.txt --anchor-start 0\n"},
     {"train", verb_train, 2, 2, "REF FIELD", "trains a new ivf or imi index and places every stored vector anew",
      "Codes of a compressed field stay as they are, and so does its compressor; --compressor trains the codebooks of pq anew and codes\n"
@@ -6064,6 +6440,11 @@ static const verb_row verbs[] = {
      "  dreamdb --store my.ddb merge main nightly\n"},
     {"merge-many", verb_merge_many, 2, SIZE_MAX, "REF OTHER...", "merges several, one after the other",
      "Stops at the first that fails; those before it are merged and published: go on from the one it names.\n"},
+    {"diff", verb_diff, 2, 2, "REF OTHER", "tells what OTHER has more and less than REF",
+     "OTHER is a ref, a state of REF (@label, ~3) or a Manifest address.  Records of scalars are upper bounds (~); bytes are of the\n"
+     "objects that the rows of one side alone name.\n\n"
+     "  dreamdb --store my.ddb diff main~1 main\n"
+     "  dreamdb --store my.ddb diff main nightly --json\n"},
     {"delete-ref", verb_delete_ref, 1, 1, "REF", "removes a branch or a snapshot", "Its objects stay until gc.\n"},
     {"gc", verb_gc, 0, 0, "", "removes objects that no state to be kept reaches",
      "Kept of each branch: its newest states and those younger than --keep-since; of each snapshot and tag: its own state; of each two\n"

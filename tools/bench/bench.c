@@ -5,6 +5,7 @@
      bench coded CODE ...                                        the same with codes: CODE is the bits of RaBitQ, or the m of PQ with a minus
      bench append STORE base.f32 ROWS DIM COUNT DURABILITY       COUNT appends of 100 rows each, time of each
      bench small  STORE base.f32 ROWS DIM COUNT                  COUNT appends of 20 rows to one Ref with page_early
+     bench writer STORE WRITER COUNT                             COUNT appends of one row with retry, beside other writers
      bench scan   STORE                                          every vector through the cursor
      bench first  STORE base.f32 ROWS DIM NPROBE                     open to the first answer
    base.f32 is raw float32, row by row. */
@@ -220,6 +221,54 @@ static int run_append(char **a, int small)
     return 0;
 }
 
+/* One of many writers on one Ref: rows of its own, every append tried until it lands. */
+static int run_writer(char **a)
+{
+    job j;
+    size_t writer = strtoul(a[1], NULL, 10), count = strtoul(a[2], NULL, 10);
+    double *times = (double *)malloc((count + 1) * sizeof *times);
+    uint64_t replays = 0, most = 0;
+    if (!times || count == 0) {
+        return 1;
+    }
+    job_open(&j, a[0], (int)DREAMDB_DURABILITY_NONE);
+    must(dreamdb_open(&j.config, "main", &j.db, &j.error), &j.error, "open");
+    for (size_t i = 0; i < count; i++) {
+        dreamdb_append_report report;
+        dreamdb_append_desc desc;
+        dreamdb_column columns[2];
+        uint64_t anchor = writer * 1000000 + i;
+        float vector[8];
+        double t = now();
+        for (size_t d = 0; d < 8; d++) {
+            vector[d] = (float)((anchor * 2654435761u >> d) % 1009) - 504.0f;
+        }
+        memset(columns, 0, sizeof columns);
+        memset(&desc, 0, sizeof desc);
+        columns[0].field = "emb";
+        columns[0].data = vector;
+        columns[1].field = "tag";
+        columns[1].data = &anchor;
+        desc.columns = columns;
+        desc.column_count = 2;
+        desc.count = 1;
+        desc.anchors = &anchor;
+        desc.page_early = 1;
+        desc.retry = 100000;
+        must(dreamdb_append(j.db, &desc, &report, &j.error), &j.error, "append");
+        times[i] = now() - t;
+        replays += report.replays;
+        most = report.replays > most ? report.replays : most;
+    }
+    qsort(times, count, sizeof *times, by_double);
+    printf("landed %zu\nreplays %llu\nmost %llu\nmedian %.1f ms\nlongest %.1f ms\n", count, (unsigned long long)replays, (unsigned long long)most,
+           times[count / 2] * 1e3, times[count - 1] * 1e3);
+    dreamdb_close(j.db);
+    dreamdb_store_close(&j.store);
+    free(times);
+    return 0;
+}
+
 static int run_scan(char **a)
 {
     job j;
@@ -308,12 +357,15 @@ int main(int argc, char **argv)
     if (argc == 7 && strcmp(argv[1], "small") == 0) {
         return run_append(argv + 2, 1);
     }
+    if (argc == 5 && strcmp(argv[1], "writer") == 0) {
+        return run_writer(argv + 2);
+    }
     if (argc == 3 && strcmp(argv[1], "scan") == 0) {
         return run_scan(argv + 2);
     }
     if (argc == 7 && strcmp(argv[1], "first") == 0) {
         return run_first(argv + 2);
     }
-    (void)fprintf(stderr, "usage: bench ingest|append|small|scan|first ... (see the top of bench.c)\n");
+    (void)fprintf(stderr, "usage: bench ingest|append|small|writer|scan|first ... (see the top of bench.c)\n");
     return 2;
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """bench.py [--data DIR] [--work DIR] [--only a,b] : the figures of the README, remade.
 
-Parts: kernels hash ingest coded append small query reach memory scan size.  Peers (faiss-cpu, the reference wheel, BLAKE3's C library) are installed by
+Parts: kernels hash ingest coded append small retry query reach memory scan size.  Peers (faiss-cpu, the reference wheel, BLAKE3's C library) are installed by
 tools/bench/peers.sh; a part whose peer is missing says so and is left out.  Query ratios are interleaved: query by query, peer after peer in one
 process, best of several rounds (bench_query.py); the others run one after the other and take the minimum of several runs.  One thread unless a line says otherwise."""
 import argparse, os, shutil, subprocess, sys, time
@@ -143,6 +143,30 @@ def part_small(args, lib, exe):
     shutil.rmtree(store, ignore_errors=True)
 
 
+def part_retry(args, lib, exe, writers=16, count=100):
+    """So many processes append to one Ref, each append with retry: all land, none twice, by the rows and by the states."""
+    import json
+    store, command = os.path.join(args.work, "retry"), os.path.join(BUILD, "dreamdb")
+    shutil.rmtree(store, ignore_errors=True)
+    on = ["--store", store, "--durability", "none"]
+    run(command, "create", "main", *on, "--field", "emb:embedding,dim=8,index=lsh,bits=4", "--field", "tag:int")
+    began = time.time()
+    running = [subprocess.Popen([exe, "writer", store, str(w + 1), str(count)], stdout=subprocess.PIPE, text=True) for w in range(writers)]
+    got = [values(p.communicate()[0]) for p in running]
+    took = time.time() - began
+    want = writers * count
+    live = json.loads(run(command, "count", "main", *on, "--json"))["count"]
+    stored = json.loads(run(command, "count", "main", "emb", "--estimate", *on, "--json"))["count"]
+    states = len(run(command, "log", "main", *on, "--json").splitlines()) - 1
+    replays = sum(g.get("replays", 0) for g in got)
+    note = "%.1f s, %.1f appends/s, %.2f replays an append (at most %d), longest %.0f ms" % (
+        took, want / took, replays / want, max(g.get("most", 0) for g in got), max(g.get("longest", 0) for g in got))
+    line("retry", "%d writers x %d appends to one Ref" % (writers, count), "%d of %d" % (live, want), "%d stored, %d states; %s" % (stored, states, note))
+    if not live == stored == states == want:
+        raise SystemExit("bench retry: rows were lost or landed twice")
+    run(command, "verify", "main", *on, "--history", "all")
+
+
 def part_query(args, lib, exe):
     import bench_query
     bench_query.part(args, lib, exe, line)
@@ -202,7 +226,7 @@ def main():
     ap = argparse.ArgumentParser(description=__doc__)
     ap.add_argument("--data", default=os.path.join(BUILD, "bench-data"))
     ap.add_argument("--work", default=os.path.join(BUILD, "bench-work"))
-    ap.add_argument("--only", default="hash,kernels,ingest,coded,append,small,query,reach,memory,scan,size")
+    ap.add_argument("--only", default="hash,kernels,ingest,coded,append,small,retry,query,reach,memory,scan,size")
     ap.add_argument("--sets", default="glove,fashion,mix384", help="of part query")
     ap.add_argument("--cells", default="1", help="of part query: multiples of the sets' numbers of cells that we and the peers may use, as 1,2,4")
     ap.add_argument("--quick", action="store_true", help="part query: only the table beside the peers")
