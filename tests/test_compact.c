@@ -216,9 +216,9 @@ static void one_history(dreamdb_index_kind index, uint32_t cells, size_t rows, u
             same_story(&before, &after);
         }
     }
+    uint8_t tip[DREAMDB_ADDRESS_SIZE] = { 0 };
     for (int turn = 0; turn < 2 && test_ok; turn++) {           /* the second time there is nothing to do */
         story before = tell(db, rows), after;
-        uint8_t tip[DREAMDB_ADDRESS_SIZE];
         CHECK(compact(db, NULL, 1, 0, &r) == DREAMDB_OK);
         CHECK(turn == 0 || (r.cells == 0 && r.objects == 0 && memcmp(tip, r.manifest, sizeof tip) == 0));
         memcpy(tip, r.manifest, sizeof tip);
