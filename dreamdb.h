@@ -29674,16 +29674,19 @@ DDB_FN dreamdb_status ddb_compact_count_small(ddb_ctx *ctx, const ddb_compact_sc
 }
 
 /* Which values are taken: those of several rows; those in packs that are less than half full, if there are several of these; with threshold
-   1 those about a deleted anchor.  As the reference does it: all, where there is more than one pack. */
+   1 those about a deleted anchor.  As the reference does it: all, where there is more than one object. */
 DDB_FN dreamdb_status ddb_compact_take(ddb_ctx *ctx, ddb_compact_scalars *all)
 {
     ddb_compact *job = all->job;
     uint64_t few = job->threshold > 2 ? job->threshold : 2, small = 0;
-    bool bounded = job->left != DDB_COMPACT_ALL;
+    bool bounded = job->left != DDB_COMPACT_ALL, all_of_it = all->packs.count > 1;
+    for (size_t i = 0; i < all->count && !all_of_it; i++) {
+        all_of_it = (all->rows[i].flags & (uint32_t)DDB_ROW_WHOLE) != 0;           /* a posting that is an object of its own: tried */
+    }
     dreamdb_status status = job->identical ? DREAMDB_OK : ddb_compact_count_small(ctx, all, &small);
     for (size_t v = 0; v < all->value_count && status == DREAMDB_OK; v++) {
         ddb_compact_value *value = all->values + v;
-        bool must = job->identical ? all->packs.count > 1 : value->count >= few, may = false;
+        bool must = job->identical ? all_of_it : value->count >= few, may = false;
         for (size_t i = value->first; i < value->first + value->count && !job->identical && !must; i++) {
             must = !bounded && small >= few && ddb_compact_small(all, all->rows + i);
         }

@@ -147,9 +147,9 @@ def tree(folder):
 
 # ---- Tests: the command line -----------------------------------------------------------------------------------------
 
-VERBS = ('create add-field append train query get scan count delete export log refs branch snapshot merge merge-many diff delete-ref gc set-meta inspect verify '
+VERBS = ('create add-field append train query get scan count delete export log refs branch snapshot merge merge-many compact diff delete-ref gc set-meta inspect verify '
          'stats version help').split()
-LATER = ('erase-report compact flush-hot ada-ivf-status ada-ivf-step rebuild-ivf recommendations watch').split()
+LATER = ('erase-report flush-hot ada-ivf-status ada-ivf-step rebuild-ivf recommendations watch').split()
 
 
 def test_usage():
@@ -269,6 +269,32 @@ def test_gc():
     ok('delete-ref', 'main')
     ok('delete-ref', 'main@kept')
     bad(4, 'no ref', 'gc')
+def test_compact():
+    ok('create', 'main', '--field', 'e:embedding,dim=2,index=lsh,bits=1', '--field', 'label:categorical', '--field', 'im:image,optional')
+    for i in range(5):
+        csv('a.csv', ['_anchor,e,label'] + ['%d,"[1,0.00%d]",%s' % (10 * i + j, j, 'cat' if j % 2 else 'dog') for j in range(4)])
+        ok('append', 'main', '--rows', 'a.csv')
+    before = ok('scan', 'main').out
+    d = ok('compact', 'main', '--max-cells', '1', '--json').json()[0]
+    check(d['cells'] == 1 and d['fragments'] == 5 and d['rows'] == 20 and d['more'] and d['deleted'] == 0 and d['reclaimable'] > 0, 'one cell')
+    check('more are left' in ok('compact', 'main', '--max-cells', '1').out, 'more')
+    said = ok('compact', 'main').out
+    check('compacted 2 of 3 ' in said and '6 fragments, 20 rows' in said, 'the rest: %s' % said)
+    tip = ok('refs', '--json').out
+    check('nothing to fold' in ok('compact', 'main').out and ok('refs', '--json').out == tip, 'no work, no Manifest')
+    check(ok('scan', 'main').out == before, 'scan is the same')
+    ok('delete', 'main', '10', '11')
+    check('nothing to fold' in ok('compact', 'main').out, 'one fragment with deleted rows stays')
+    d = ok('compact', 'main', '--threshold', '1', '--field', 'e', '--json').json()[0]
+    check(d['deleted'] == 2 and d['rows'] == 18 and not d['more'], 'threshold 1 takes deleted rows out')
+    check(ok('compact', 'main', '--threshold', '1', '--json').json()[0]['cells'] == 2, 'the labels too')
+    check(ok('log', 'main', '--json').json()[0]['writer'].endswith('operation=compact'), 'operation')
+    bad(2, 'nothing to compact', 'compact', 'main', '--field', 'im')
+    bad(4, 'it has:', 'compact', 'main', '--field', 'x')
+    bad(2, '--threshold', 'compact', 'main', '--threshold', '0')
+    bad(2, '--max-cells', 'compact', 'main', '--max-cells', 'x')
+    bad(2, 'does not change', 'compact', 'main~1')
+    check(ok('verify', 'main', '--history', 'all').out.find('no fault') > 0, 'verify')
 
 
 def csv(path, lines):

@@ -676,8 +676,8 @@ enum {
     OPT_INTO, OPT_PAGE_EARLY, OPT_ALLOW_TOMBSTONED, OPT_SAMPLE, OPT_K, OPT_ITERATIONS, OPT_KEY_BITS, OPT_VECTOR, OPT_ANCHOR,
     OPT_TOP_K, OPT_NPROBE, OPT_RECALL, OPT_PROVEN, OPT_WHERE, OPT_RERANK_POOL, OPT_RERANK_MODE, OPT_INDEX, OPT_COMPRESSOR,
     OPT_FIELDS, OPT_EXACT, OPT_EXPLAIN, OPT_START, OPT_END, OPT_LIMIT, OPT_ORDER,
-    OPT_ESTIMATE, OPT_HISTORY, OPT_REASON, OPT_STRATEGY, OPT_DRY_RUN, OPT_RETRY, OPT_TOKEN, OPT_RESUME, OPT_GRAPH, OPT_KEEP_MANIFESTS,
-    OPT_KEEP_SINCE, OPT_WRITERS_PAUSED, OPT_LIST
+    OPT_ESTIMATE, OPT_HISTORY, OPT_REASON, OPT_STRATEGY, OPT_DRY_RUN, OPT_THRESHOLD, OPT_MAX_CELLS, OPT_RETRY, OPT_TOKEN, OPT_RESUME,
+    OPT_GRAPH, OPT_KEEP_MANIFESTS, OPT_KEEP_SINCE, OPT_WRITERS_PAUSED, OPT_LIST
 };
 
 typedef struct option_row { const char *name; int id; const char *value; const char *verbs; const char *help; } option_row;
@@ -747,16 +747,20 @@ static const option_row options[] = {
     {"--keep-since", OPT_KEEP_SINCE, "DURATION", "gc", "what is younger stays too: 90s, 12h, 7d (default 24h; 0: of any age)"},
     {"--writers-paused", OPT_WRITERS_PAUSED, NULL, "gc", "nobody writes meanwhile: needed for --keep-since under 1h"},
     {"--list", OPT_LIST, NULL, "gc", "names each object that goes"},
+    {"--field", OPT_FIELD, "FIELD", "compact", "this field only (default: all)"},
+    {"--threshold", OPT_THRESHOLD, "N", "compact",
+     "takes cells and values of N fragments or more (default 2); 1: also those of one that may hold a deleted row"},
+    {"--max-cells", OPT_MAX_CELLS, "N", "compact", "stops after N cells and values; the next call goes on"},
     {"--history", OPT_HISTORY, "N|all", "verify", "older Manifests too (default 0: this state)"},
 };
 
 /* What a later version brings; named so that nobody looks for a typing error. */
 static const char *const later_verbs[] = {
-    "erase-report", "compact", "flush-hot", "ada-ivf-status", "ada-ivf-step", "rebuild-ivf", "recommendations", "watch"};
+    "erase-report", "flush-hot", "ada-ivf-status", "ada-ivf-step", "rebuild-ivf", "recommendations", "watch"};
 static const char *const later_options[] = {
     "--hot", "--pack", "--recommend", "--shard", "--of", "--job-id", "--orchestrate",
     "--finish",
-    "--k-max", "--max-cells", "--endpoint", "--deep", "--relineage", "--allow-lossy"};
+    "--k-max", "--endpoint", "--deep", "--relineage", "--allow-lossy"};
 
 typedef struct verb_row {
     const char *name;
@@ -4623,6 +4627,51 @@ static int verb_merge(app *a)
     return code ? code : merge_one(a, a->operands[1]);
 }
 
+static int verb_compact(app *a)
+{
+    dreamdb_compact_desc desc;
+    dreamdb_compact_report r;
+    char n[5][32], size[2][32], text[DREAMDB_ADDRESS_TEXT];
+    memset(&desc, 0, sizeof desc);
+    desc.field = option_value(a, OPT_FIELD);
+    int code = open_view(a, WRITE);
+    code = code ? code : option_u32(a, OPT_THRESHOLD, 1, &desc.threshold);
+    code = code ? code : option_u64(a, OPT_MAX_CELLS, 1, UINT64_MAX, &desc.max_cells);
+    dreamdb_status status = code ? DREAMDB_OK : dreamdb_compact(a->db, &desc, &r, &a->error);
+    if (code || status) {
+        return code ? code : fail_usage(status, &a->error);
+    }
+    if (a->json) {
+        out_text(&a->o, "{");
+        json_u64(&a->o, "examined", r.examined, 1);
+        json_u64(&a->o, "cells", r.cells, 0);
+        json_u64(&a->o, "fragments", r.fragments, 0);
+        json_u64(&a->o, "rows", r.rows, 0);
+        json_u64(&a->o, "deleted", r.deleted, 0);
+        json_u64(&a->o, "losing", r.losing, 0);
+        json_u64(&a->o, "objects", r.objects, 0);
+        json_u64(&a->o, "bytes", r.bytes, 0);
+        json_u64(&a->o, "reclaimable", r.reclaimable, 0);
+        out_format(&a->o, ",\"more\":%s", r.more ? "true" : "false");
+        json_address(&a->o, "manifest", r.manifest, 0);
+        out_text(&a->o, "}\n");
+        return EXIT_DONE;
+    }
+    if (r.cells == 0) {
+        out_format(&a->o, "%s has nothing to fold (%s cells and values)\n", a->operands[0], grouped(r.examined, n[0]));
+        return EXIT_DONE;
+    }
+    out_format(&a->o, "compacted %s of %s cells and values: %s fragments, %s rows", grouped(r.cells, n[0]), grouped(r.examined, n[1]),
+               grouped(r.fragments, n[2]), grouped(r.rows, n[3]));
+    if (r.deleted + r.losing > 0) {
+        out_format(&a->o, "; left out: %" PRIu64 " deleted, %" PRIu64 " replaced by a later row of the anchor", r.deleted, r.losing);
+    }
+    out_format(&a->o, "\nwrote %s objects, %s; gc can free %s once no kept state holds them%s\nmanifest  %s\n", grouped(r.objects, n[4]),
+               size_text(r.bytes, size[0]), size_text(r.reclaimable, size[1]), r.more ? "\nmore are left: call again" : "",
+               address_text(r.manifest, text));
+    return EXIT_DONE;
+}
+
 static int verb_merge_many(app *a)
 {
     int code = open_view(a, WRITE);
@@ -6438,6 +6487,12 @@ static const verb_row verbs[] = {
      "written, exit 1.\n\n"
      "  dreamdb --store my.ddb merge main nightly --dry-run\n"
      "  dreamdb --store my.ddb merge main nightly\n"},
+    {"compact", verb_compact, 1, 1, "REF", "folds the fragments that appends left",
+     "Every append adds a bucket to each cell that it meets, and a row to each label.  This makes one of them again: searches read less.\n"
+     "Deleted rows of what it takes are left out; what reads return stays the same.  The old objects stay until no kept state holds them.\n"
+     "--identical keeps deleted rows and refuses two vectors of one anchor in a cell, as the reference does.\n\n"
+     "  dreamdb --store my.ddb compact main\n"
+     "  dreamdb --store my.ddb compact main --threshold 1          # deleted rows out of every cell\n"},
     {"merge-many", verb_merge_many, 2, SIZE_MAX, "REF OTHER...", "merges several, one after the other",
      "Stops at the first that fails; those before it are merged and published: go on from the one it names.\n"},
     {"diff", verb_diff, 2, 2, "REF OTHER", "tells what OTHER has more and less than REF",
