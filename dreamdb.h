@@ -14040,6 +14040,49 @@ DDB_FN dreamdb_status ddb_page_gather(ddb_ctx *ctx, ddb_env *env, const ddb_page
     return status;
 }
 
+/* ---- Beside another tree: a page that both have is equal, and so is what is below it ---- */
+
+typedef struct ddb_page_beside {
+    ddb_ctx  *ctx;
+    ddb_map  *known, *met;                                   /* pages of the other tree; what this walk meets.  NULL: none */
+    bool      inner_only, failed;                            /* inner_only: leaves are met, not read */
+    void     *user;
+    dreamdb_status (*leaf)(ddb_ctx *ctx, void *user, const ddb_page *page);      /* leaves that the other tree has not */
+    uint64_t  read, skipped;                                 /* out: pages */
+} ddb_page_beside;
+
+DDB_FN bool ddb_page_beside_want(void *user, const ddb_page_child *child)
+{
+    ddb_page_beside *beside = (ddb_page_beside *)user;
+    bool same = beside->known && ddb_coll_map_get(beside->known, child->addr.bytes);
+    if (beside->met && ddb_coll_map_put(beside->ctx, beside->met, child->addr.bytes, 1, NULL, NULL) < 0) {
+        beside->failed = true;
+    }
+    beside->skipped += same;
+    return !same && !(beside->inner_only && child->level == 0);
+}
+
+DDB_FN dreamdb_status ddb_page_beside_leaf(ddb_ctx *ctx, void *user, const ddb_page *page)
+{
+    ddb_page_beside *beside = (ddb_page_beside *)user;
+    return beside->leaf ? beside->leaf(ctx, beside->user, page) : DREAMDB_OK;
+}
+
+/* Walks the pages of a tree that are not known. */
+DDB_FN dreamdb_status ddb_page_beside_run(ddb_ctx *ctx, ddb_env *env, const ddb_page_tree *tree, const ddb_page_child *root,
+                                          ddb_page_beside *beside)
+{
+    ddb_page_visit visit;
+    memset(&visit, 0, sizeof visit);
+    beside->ctx = ctx;
+    visit.user = beside;
+    visit.want = ddb_page_beside_want;
+    visit.leaf = ddb_page_beside_leaf;
+    dreamdb_status status = ddb_page_beside_want(beside, root) ? ddb_page_gather(ctx, env, tree, root, &visit) : DREAMDB_OK;
+    beside->read += visit.pages;
+    return status < 0 ? status : beside->failed ? DREAMDB_ERR_MEMORY : DREAMDB_OK;
+}
+
 /* ---- Cursor: leaves in tree order in bounded memory ---- */
 
 typedef struct ddb_page_frame {
@@ -17733,12 +17776,11 @@ DDB_FN dreamdb_status ddb_ref_check(ddb_ctx *ctx, ddb_arena *arena, const char *
     return *path ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
 }
 
-/* One operation on a ref; a failure is reported. */
-DDB_FN dreamdb_status ddb_ref_one(ddb_ctx *ctx, ddb_env *env, dreamdb_io *op, const char *verb)
+/* Reports what became of an operation on a ref. */
+DDB_FN dreamdb_status ddb_ref_told(ddb_ctx *ctx, ddb_env *env, const dreamdb_io *op, const char *verb)
 {
-    dreamdb_status status = ddb_object_batch(ctx, env, op, 1);
-    if (status < 0 || op->status == DREAMDB_OK) {
-        return status;
+    if (op->status == DREAMDB_OK) {
+        return DREAMDB_OK;
     }
     if (op->status == DREAMDB_ERR_NOT_FOUND) {
         return ddb_mem_fail_at(ctx, DREAMDB_ERR_NOT_FOUND, op->path, "there is no ref '%s' in the store", op->path + 5);
@@ -17754,30 +17796,63 @@ DDB_FN dreamdb_status ddb_ref_one(ddb_ctx *ctx, ddb_env *env, dreamdb_io *op, co
     return ddb_store_fail(ctx, &env->store, op->status, verb, op->path);
 }
 
-/* Where a ref points, and (tag may be NULL) the store's tag of this state for ddb_ref_swap: one read. */
-DDB_FN dreamdb_status ddb_ref_read(ddb_ctx *ctx, ddb_env *env, const char *name, ddb_addr *out, char tag[DREAMDB_TAG_SIZE])
+/* One operation on a ref. */
+DDB_FN dreamdb_status ddb_ref_one(ddb_ctx *ctx, ddb_env *env, dreamdb_io *op, const char *verb)
+{
+    dreamdb_status status = ddb_object_batch(ctx, env, op, 1);
+    return status < 0 ? status : ddb_ref_told(ctx, env, op, verb);
+}
+
+/* A ref to be read: where it points, and the store's tag of this state for ddb_ref_swap. */
+typedef struct ddb_ref_want { const char *name; ddb_addr addr; char tag[DREAMDB_TAG_SIZE]; } ddb_ref_want;
+
+/* Reads at most two refs in one batch; the first failure is told. */
+DDB_FN dreamdb_status ddb_ref_read_many(ddb_ctx *ctx, ddb_env *env, ddb_ref_want *wants, size_t count)
 {
     ddb_arena arena;
-    dreamdb_io op;
-    char *path = NULL;
+    dreamdb_io ops[2];
+    char *path[2] = { NULL, NULL };
+    dreamdb_status status = DREAMDB_OK;
     memset(&arena, 0, sizeof arena);
-    memset(&op, 0, sizeof op);
-    dreamdb_status status = ddb_ref_check(ctx, &arena, name, false, &path);
-    if (status == DREAMDB_OK) {
-        op.kind = DREAMDB_IO_GET;
-        op.path = path;
-        op.size = DDB_REF_BODY_MAX;
-        status = ddb_ref_one(ctx, env, &op, "read of");
+    memset(ops, 0, sizeof ops);
+    DREAMDB_ASSERT(count <= 2);
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        status = ddb_ref_check(ctx, &arena, wants[i].name, false, &path[i]);
+        ops[i].kind = DREAMDB_IO_GET;
+        ops[i].path = path[i];
+        ops[i].size = DDB_REF_BODY_MAX;
     }
-    if (status == DREAMDB_OK) {
-        status = ddb_ref_body(ctx, ddb_bytes_slice(op.blob.data, (size_t)op.blob.size), path, out);
-        if (tag) {
-            memcpy(tag, op.blob.tag, DREAMDB_TAG_SIZE);
-            tag[DREAMDB_TAG_SIZE - 1] = 0;
+    bool tried = status == DREAMDB_OK;
+    status = tried ? ddb_object_batch(ctx, env, ops, count) : status;
+    tried = tried && status == DREAMDB_OK;
+    for (size_t i = 0; i < count && tried; i++) {
+        if (ops[i].status != DREAMDB_OK) {
+            status = status < 0 ? status : ddb_ref_told(ctx, env, ops + i, "read of");
+            continue;
         }
-        ddb_store_release(&op.blob);
+        status = status < 0 ? status : ddb_ref_body(ctx, ddb_bytes_slice(ops[i].blob.data, (size_t)ops[i].blob.size), path[i],
+                                                    &wants[i].addr);
+        memcpy(wants[i].tag, ops[i].blob.tag, DREAMDB_TAG_SIZE);
+        wants[i].tag[DREAMDB_TAG_SIZE - 1] = 0;
+        ddb_store_release(&ops[i].blob);
     }
     ddb_mem_arena_free(ctx, &arena);
+    return status;
+}
+
+/* Where one ref points; tag may be NULL. */
+DDB_FN dreamdb_status ddb_ref_read(ddb_ctx *ctx, ddb_env *env, const char *name, ddb_addr *out, char tag[DREAMDB_TAG_SIZE])
+{
+    ddb_ref_want want;
+    memset(&want, 0, sizeof want);
+    want.name = name;
+    dreamdb_status status = ddb_ref_read_many(ctx, env, &want, 1);
+    if (status == DREAMDB_OK) {
+        *out = want.addr;
+    }
+    if (status == DREAMDB_OK && tag) {
+        memcpy(tag, want.tag, DREAMDB_TAG_SIZE);
+    }
     return status;
 }
 
@@ -18541,6 +18616,125 @@ DDB_FN dreamdb_status ddb_tomb_delete(ddb_ctx *ctx, ddb_tomb *tomb, ddb_puts *pu
     if (status >= 0) {
         status = ddb_tomb_index_put(ctx, puts, tomb, &root.child, parents, parent_count, now_ms, out);
     }
+    ddb_mem_arena_free(ctx, &arena);
+    return status;
+}
+
+/* Entries of pages that one tree has and the other has not. */
+typedef struct ddb_tomb_some { ddb_arena *arena; ddb_row *rows; size_t count, cap; } ddb_tomb_some;
+
+DDB_FN dreamdb_status ddb_tomb_some_leaf(ddb_ctx *ctx, void *user, const ddb_page *page)
+{
+    ddb_tomb_some *some = (ddb_tomb_some *)user;
+    for (size_t i = 0; i < page->count; i++) {
+        ddb_row row = page->rows[i], *rows = (ddb_row *)ddb_tomb_grow(ctx, some->rows, some->count, &some->cap, sizeof *rows);
+        if (rows) {
+            some->rows = rows;
+        }
+        if (row.key.data) {                                          /* the reason; "" is one too */
+            row.key.data = (const uint8_t *)ddb_mem_arena_copy(ctx, some->arena, row.key.data, row.key.size);
+        }
+        if (!rows || (page->rows[i].key.data && !row.key.data)) {
+            return DREAMDB_ERR_MEMORY;
+        }
+        rows[some->count++] = row;
+    }
+    return DREAMDB_OK;
+}
+
+/* Entries of a's tree in pages that b's has not, in order of anchors. */
+DDB_FN dreamdb_status ddb_tomb_beside(ddb_ctx *ctx, ddb_tomb *a, ddb_tomb *b, ddb_tomb_some *out)
+{
+    ddb_map known;
+    ddb_page_beside inner, walk;
+    memset(&known, 0, sizeof known);
+    memset(&inner, 0, sizeof inner);
+    memset(&walk, 0, sizeof walk);
+    known.key_size = sizeof(ddb_addr);
+    inner.met = walk.known = &known;
+    inner.inner_only = true;
+    walk.user = out;
+    walk.leaf = ddb_tomb_some_leaf;
+    dreamdb_status status = ddb_page_beside_run(ctx, b->env, &b->tree, b->roots, &inner);
+    status = status < 0 ? status : ddb_page_beside_run(ctx, a->env, &a->tree, a->roots, &walk);
+    ddb_coll_map_free(ctx, &known);
+    return status;
+}
+
+/* What b's tree has to add to a's: of an anchor that both deleted the later entry, ours if they are of one time. */
+DDB_FN size_t ddb_tomb_newer(const ddb_tomb_some *a, const ddb_tomb_some *b, const ddb_row **out)
+{
+    size_t i = 0, count = 0;
+    for (size_t j = 0; j < b->count; j++) {
+        while (i < a->count && a->rows[i].t_start < b->rows[j].t_start) {
+            i++;
+        }
+        bool both = i < a->count && a->rows[i].t_start == b->rows[j].t_start;
+        out[count] = b->rows + j;
+        count += !both || a->rows[i].size < b->rows[j].size;
+    }
+    return count;
+}
+
+/* The root of a's and b's trees together; what of it is new is put.  Both are heads of one Timeline. */
+DDB_FN dreamdb_status ddb_tomb_unite(ddb_ctx *ctx, ddb_tomb *a, ddb_tomb *b, ddb_puts *puts, ddb_arena *arena, ddb_page_root *out)
+{
+    ddb_tomb_some of_a, of_b;
+    dreamdb_status status = DREAMDB_OK;
+    memset(&of_a, 0, sizeof of_a);
+    memset(&of_b, 0, sizeof of_b);
+    of_a.arena = of_b.arena = arena;
+    out->pages = UINT64_MAX;
+    out->child = a->has_root ? a->roots[0] : b->roots[0];
+    if (!a->has_root || !b->has_root) {
+        return DREAMDB_OK;
+    }
+    status = ddb_tomb_beside(ctx, a, b, &of_a);
+    status = status < 0 ? status : ddb_tomb_beside(ctx, b, a, &of_b);
+    const ddb_row **list = status < 0 ? NULL : ddb_mem_arena_new(ctx, arena, const ddb_row *, of_b.count);
+    status = status < 0 ? status : list ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    size_t count = status < 0 ? 0 : ddb_tomb_newer(&of_a, &of_b, list);
+    if (status == DREAMDB_OK && count > 0) {
+        status = ddb_page_update(ctx, a->env, puts, &a->tree, out, list, count, NULL, 0, out);
+    }
+    ddb_mem_drop(ctx, of_a.rows, ddb_row, of_a.cap);
+    ddb_mem_drop(ctx, of_b.rows, ddb_row, of_b.cap);
+    return status;
+}
+
+DDB_FN int ddb_tomb_by_addr(const void *a, const void *b, void *user)
+{
+    (void)user;
+    return ddb_addr_compare((const ddb_addr *)a, (const ddb_addr *)b);
+}
+
+/* Can two heads become one tree?  Legacy lists and heads of another Timeline cannot. */
+DDB_FN bool ddb_tomb_folds(const ddb_tomb *a, const ddb_tomb *b)
+{
+    return a->own && b->own && ddb_addr_equal(&a->timeline, &b->timeline) && (a->has_root || b->has_root);
+}
+
+/* One head for what two heads delete (ddb_tomb_folds): their trees in one, and the parents of both. */
+DDB_FN dreamdb_status ddb_tomb_fold(ddb_ctx *ctx, ddb_tomb *a, ddb_tomb *b, ddb_puts *puts, uint64_t now_ms, ddb_addr *out)
+{
+    ddb_arena arena = { NULL, 0 };
+    ddb_page_root root;
+    size_t count = 0, kept = 0;
+    memset(&root, 0, sizeof root);
+    dreamdb_status status = ddb_tomb_unite(ctx, a, b, puts, &arena, &root);
+    ddb_addr *parents = ddb_mem_arena_new(ctx, &arena, ddb_addr, a->parent_count + b->parent_count);
+    status = status < 0 ? status : parents ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    for (size_t i = 0; status == DREAMDB_OK && i < a->parent_count + b->parent_count; i++) {
+        const ddb_addr *parent = i < a->parent_count ? a->heads + 1 + i : b->heads + 1 + (i - a->parent_count);
+        parents[count] = *parent;
+        count += !ddb_addr_equal(parent, a->heads) && !ddb_addr_equal(parent, b->heads);          /* these are in the tree */
+    }
+    status = status < 0 || count == 0 ? status : ddb_coll_sort(ctx, parents, count, sizeof *parents, ddb_tomb_by_addr, NULL);
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        parents[kept] = parents[i];
+        kept += kept == 0 || !ddb_addr_equal(parents + kept - 1, parents + i);
+    }
+    status = status < 0 ? status : ddb_tomb_index_put(ctx, puts, a, &root.child, parents, kept, now_ms, out);
     ddb_mem_arena_free(ctx, &arena);
     return status;
 }
@@ -23489,24 +23683,19 @@ DDB_FN dreamdb_status ddb_view_load_of(ddb_ctx *ctx, struct dreamdb *db, const c
     return status;
 }
 
-/* The tip of the handle's Ref now, and the Ref's tag: one read of the Ref, and the Manifest only if it moved. */
-DDB_FN dreamdb_status ddb_view_tip(ddb_ctx *ctx, struct dreamdb *db, dreamdb_snapshot **out, char tag[DREAMDB_TAG_SIZE])
+/* The view of the address that the handle's Ref has: the Manifest is read only if it moved. */
+DDB_FN dreamdb_status ddb_view_tip_of(ddb_ctx *ctx, struct dreamdb *db, const ddb_addr *address, dreamdb_snapshot **out)
 {
-    ddb_addr address;
     dreamdb_snapshot *view = NULL, *old = NULL;
     *out = NULL;
-    dreamdb_status status = ddb_ref_read(ctx, db->env, db->ref, &address, tag);
-    if (status < 0) {
-        return status;
-    }
     ddb_port_lock(&db->lock);
-    if (db->tip && ddb_addr_equal(&db->tip->address, &address)) {
+    if (db->tip && ddb_addr_equal(&db->tip->address, address)) {
         view = db->tip;
         view->users++;
     }
     ddb_port_unlock(&db->lock);
     if (!view) {
-        status = ddb_view_load_of(ctx, db, db->ref, &address, &view);
+        dreamdb_status status = ddb_view_load_of(ctx, db, db->ref, address, &view);
         if (status < 0) {
             return status;
         }
@@ -23519,6 +23708,15 @@ DDB_FN dreamdb_status ddb_view_tip(ddb_ctx *ctx, struct dreamdb *db, dreamdb_sna
     }
     *out = view;
     return DREAMDB_OK;
+}
+
+/* The tip of the handle's Ref now, and the Ref's tag: one read of the Ref, and the Manifest only if it moved. */
+DDB_FN dreamdb_status ddb_view_tip(ddb_ctx *ctx, struct dreamdb *db, dreamdb_snapshot **out, char tag[DREAMDB_TAG_SIZE])
+{
+    ddb_addr address;
+    *out = NULL;
+    dreamdb_status status = ddb_ref_read(ctx, db->env, db->ref, &address, tag);
+    return status < 0 ? status : ddb_view_tip_of(ctx, db, &address, out);
 }
 
 DDB_FN ddb_view_field *ddb_view_find(dreamdb_snapshot *view, ddb_slice name)
@@ -23804,8 +24002,8 @@ DDB_FN char *ddb_view_folder(ddb_ctx *ctx, ddb_arena *arena, const ddb_view_fiel
     return ddb_addr_folder(ctx, arena, &field->binding->timeline, field->binding->modality, sub);
 }
 
-/* The n-th first parent of a Manifest. */
-DDB_FN dreamdb_status ddb_view_ancestor(ddb_ctx *ctx, struct dreamdb *db, ddb_addr address, uint64_t n, ddb_addr *out)
+/* The n-th first parent of a Manifest, of the ref of that name. */
+DDB_FN dreamdb_status ddb_view_ancestor(ddb_ctx *ctx, struct dreamdb *db, const char *name, ddb_addr address, uint64_t n, ddb_addr *out)
 {
     for (uint64_t i = 0; i < n; i++) {
         ddb_arena arena = {NULL, 0};
@@ -23816,8 +24014,8 @@ DDB_FN dreamdb_status ddb_view_ancestor(ddb_ctx *ctx, struct dreamdb *db, ddb_ad
         if (status == DREAMDB_OK) {
             status = ddb_manifest_decode(ctx, &arena, ddb_bytes_slice(object.data, object.size), path, &manifest);
             if (status == DREAMDB_OK && manifest.parent_count == 0) {
-                status = i == 0 ? ddb_mem_fail(ctx, DREAMDB_ERR_NOT_FOUND, "`%s` has no state before this one", db->ref)
-                    : ddb_mem_fail(ctx, DREAMDB_ERR_NOT_FOUND, "`%s` has only %llu state%s before this one", db->ref,
+                status = i == 0 ? ddb_mem_fail(ctx, DREAMDB_ERR_NOT_FOUND, "`%.200s` has no state before this one", name)
+                    : ddb_mem_fail(ctx, DREAMDB_ERR_NOT_FOUND, "`%.200s` has only %llu state%s before this one", name,
                                    (unsigned long long)i, i == 1 ? "" : "s");
             } else if (status == DREAMDB_OK) {
                 address = manifest.parents[0];
@@ -23890,7 +24088,7 @@ DDB_FN dreamdb_status ddb_view_state(ddb_ctx *ctx, struct dreamdb *db, const cha
     if (state[0] == '~' && ddb_view_number(state + 1, &back)) {
         dreamdb_status status = ddb_ref_read(ctx, db->env, db->ref, &address, tag);
         if (status == DREAMDB_OK) {
-            status = back <= db->env->limits.history ? ddb_view_ancestor(ctx, db, address, back, &address)
+            status = back <= db->env->limits.history ? ddb_view_ancestor(ctx, db, db->ref, address, back, &address)
                                                      : ddb_mem_fail(ctx, DREAMDB_ERR_LIMIT, "~%llu is beyond limits.history",
                                                                     (unsigned long long)back);
         }
@@ -27804,7 +28002,8 @@ typedef struct ddb_merge {
     size_t               state_count;
     ddb_merge_field     *fields; size_t field_count;
     ddb_object_want     *wants;  size_t want_count;          /* Tracks that are being fused */
-    bool                 stopped;
+    ddb_tomb            *tombs[2];             /* of both sides, where they become one */
+    bool                 by_address, stopped;  /* by_address: the other state is named so */
     char                 first[200];           /* the first conflict */
 } ddb_merge;
 
@@ -27841,21 +28040,23 @@ DDB_FN dreamdb_status ddb_merge_refuse_field(ddb_ctx *ctx, ddb_merge *merge, ddb
 
 /* ---- States ---- */
 
-/* A state by name: a Manifest address, "@label" and "~n" of the handle, or a ref with or without "~n". */
+/* Opens the write on the tip, and finds the other state by its name: a Manifest address, "@label" and "~n" of the handle, or a ref with or
+   without "~n".  Both Refs are read in one batch. */
 DDB_FN dreamdb_status ddb_merge_find(ddb_ctx *ctx, ddb_merge *merge, const char *name, ddb_addr *out)
 {
-    struct dreamdb *db = merge->write.db;
+    ddb_write *write = &merge->write;
+    struct dreamdb *db = write->db;
+    ddb_ref_want refs[2];
     const char *tilde = strchr(name, '~');
     uint64_t back = 0;
-    if (ddb_addr_parse(ddb_bytes_text(name), out)) {
-        return DREAMDB_OK;
-    }
-    if (tilde && (!ddb_view_number(tilde + 1, &back) || back > merge->write.env->limits.history)) {
+    memset(refs, 0, sizeof refs);
+    merge->by_address = ddb_addr_parse(ddb_bytes_text(name), out);
+    if (!merge->by_address && tilde && (!ddb_view_number(tilde + 1, &back) || back > write->env->limits.history)) {
         return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "`%.200s` names no state: write NAME~N", name);
     }
     size_t size = tilde ? (size_t)(tilde - name) : strlen(name), own = strlen(db->ref);
     bool label = name[0] == '@' || size == 0;
-    char *ref = (char *)ddb_mem_arena_alloc(ctx, &merge->write.arena, own + size + 1);
+    char *ref = (char *)ddb_mem_arena_alloc(ctx, &write->kept, own + size + 1);
     if (!ref) {
         return DREAMDB_ERR_MEMORY;
     }
@@ -27863,8 +28064,19 @@ DDB_FN dreamdb_status ddb_merge_find(ddb_ctx *ctx, ddb_merge *merge, const char 
     memcpy(ref, db->ref, own);
     memcpy(ref + own, name, size);
     ref[own + size] = 0;
-    dreamdb_status status = ddb_ref_read(ctx, db->env, ref, out, NULL);
-    return status < 0 || back == 0 ? status : ddb_view_ancestor(ctx, db, *out, back, out);
+    refs[0].name = db->ref;
+    refs[1].name = ref;
+    dreamdb_status status = ddb_ref_read_many(ctx, db->env, refs, merge->by_address ? 1 : 2);
+    status = status < 0 ? status : ddb_view_tip_of(ctx, db, &refs[0].addr, &write->view);
+    if (status < 0) {
+        return status;
+    }
+    memcpy(write->tag, refs[0].tag, sizeof write->tag);
+    write->manifest = write->view->manifest;
+    if (!merge->by_address) {
+        *out = refs[1].addr;
+    }
+    return back == 0 ? DREAMDB_OK : ddb_view_ancestor(ctx, db, ref, *out, back, out);
 }
 
 /* Reads the history as far as it takes to find the bases, and all states. */
@@ -27884,6 +28096,10 @@ DDB_FN dreamdb_status ddb_merge_states(ddb_ctx *ctx, ddb_merge *merge, const ddb
     status = status < 0 ? status : ddb_history_meet(ctx, &history, other, list);
     if (status == DREAMDB_OK) {                /* the other tip and our parents, together */
         status = ddb_history_load(ctx, &history, list, history.nodes[list[0]].loaded ? 0 : ddb_history_unread(&history, ours, list, 1));
+    }
+    if (status == DREAMDB_OK && history.nodes[list[0]].missing) {         /* not gc: what was named is not there */
+        status = merge->by_address ? ddb_view_load(ctx, write->db, merge->desc->other, other, &merge->other)
+            : ddb_view_load_of(ctx, write->db, merge->desc->other, other, &merge->other);
     }
     status = status < 0 ? status : ddb_history_bases(ctx, &write->arena, &history, ours, list[0], &bases, &count);
     ddb_history_free(ctx, &history);
@@ -28689,16 +28905,20 @@ DDB_FN bool ddb_merge_derived(ddb_slice key)
         || ddb_bytes_starts(key, "dreamdb.recommendations.");
 }
 
+/* The entry of a key; a Manifest has them in the order of keys. */
 DDB_FN const ddb_entry *ddb_merge_entry(const ddb_manifest *m, bool registry, ddb_slice key)
 {
     const ddb_entry *list = registry ? m->registry : m->extra;
-    size_t count = registry ? m->registry_count : m->extra_count;
-    for (size_t i = 0; i < count; i++) {
-        if (ddb_bytes_equal(list[i].key, key)) {
-            return list + i;
+    size_t low = 0, high = registry ? m->registry_count : m->extra_count, count = high;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (ddb_cbor_key_compare(list[middle].key, key) < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
         }
     }
-    return NULL;
+    return low < count && ddb_bytes_equal(list[low].key, key) ? list + low : NULL;
 }
 
 DDB_FN bool ddb_merge_entry_same(const ddb_entry *a, const ddb_entry *b)
@@ -28834,13 +29054,11 @@ DDB_FN dreamdb_status ddb_merge_schema(ddb_ctx *ctx, ddb_merge *merge)
     return ddb_manifest_set_schema(ctx, &merge->write.arena, &merge->write.manifest, &schema);
 }
 
-/* The deleted anchors of both.  A head that only one side moved is taken; else a new one over both (versioning.md 2.4), always under
-   identical. */
-DDB_FN dreamdb_status ddb_merge_tombs(ddb_ctx *ctx, ddb_merge *merge)
+/* The deleted anchors of both.  A head that only one side moved is taken, else both become one (not asked under identical). */
+DDB_FN dreamdb_status ddb_merge_tombs_plan(ddb_ctx *ctx, ddb_merge *merge)
 {
-    ddb_addr heads[3], fresh;
+    ddb_addr heads[3];
     bool has[3], one_base = !merge->write.env->identical;
-    ddb_tomb *opened = NULL;
     dreamdb_status status = DREAMDB_OK;
     memset(heads, 0, sizeof heads);
     memset(has, 0, sizeof has);
@@ -28851,26 +29069,38 @@ DDB_FN dreamdb_status ddb_merge_tombs(ddb_ctx *ctx, ddb_merge *merge)
         status = ddb_manifest_tombstones(ctx, &merge->states[s]->manifest, merge->states[s]->path, has + at, heads + at);
         one_base = one_base && (s < 3 || (had == has[at] && ddb_addr_equal(&before, heads + at)));
     }
-    if (status < 0 || !has[0] || !has[1] || ddb_addr_equal(heads, heads + 1)) {
+    if (status < 0 || !has[0] || !has[1] || ddb_addr_equal(heads, heads + 1)
+        || (one_base && has[2] && ddb_addr_equal(heads + 1, heads + 2))) {
         return status;
-    }
-    if (one_base && has[2] && ddb_addr_equal(heads + 1, heads + 2)) {
-        return DREAMDB_OK;
     }
     if (one_base && has[2] && ddb_addr_equal(heads, heads + 2)) {
         return ddb_manifest_set_tombstones(ctx, &merge->write.arena, &merge->write.manifest, heads + 1);
     }
     for (size_t s = 0; s < 2 && status == DREAMDB_OK; s++) {             /* a head that cannot be read must not come under a new one */
-        status = ddb_view_tomb(ctx, merge->states[s], &opened);
+        status = ddb_view_tomb(ctx, merge->states[s], merge->tombs + s);
     }
-    if (ddb_addr_compare(heads, heads + 1) > 0) {
-        heads[2] = heads[0];
-        heads[0] = heads[1];
-        heads[1] = heads[2];
+    return status;
+}
+
+/* One tree of both; where that cannot be, and under identical, a head over both heads (versioning.md 2.4). */
+DDB_FN dreamdb_status ddb_merge_tombs(ddb_ctx *ctx, ddb_merge *merge)
+{
+    ddb_tomb *ours = merge->tombs[0], *theirs = merge->tombs[1];
+    ddb_write *write = &merge->write;
+    uint64_t now_ms = ddb_object_now(write->env) / 1000000;
+    ddb_addr fresh;
+    dreamdb_status status = DREAMDB_OK;
+    if (!ours || !theirs) {
+        return DREAMDB_OK;
     }
-    status = status < 0 ? status : ddb_tomb_index_put(ctx, merge->write.puts, opened, NULL, heads, 2,
-                                                      ddb_object_now(merge->write.env) / 1000000, &fresh);
-    return status < 0 ? status : ddb_manifest_set_tombstones(ctx, &merge->write.arena, &merge->write.manifest, &fresh);
+    if (!write->env->identical && ddb_tomb_folds(ours, theirs)) {
+        status = ddb_tomb_fold(ctx, ours, theirs, write->puts, now_ms, &fresh);
+    } else {
+        bool swap = ddb_addr_compare(ours->heads, theirs->heads) > 0;
+        ddb_addr heads[2] = { swap ? theirs->heads[0] : ours->heads[0], swap ? ours->heads[0] : theirs->heads[0] };
+        status = ddb_tomb_index_put(ctx, write->puts, theirs, NULL, heads, 2, now_ms, &fresh);
+    }
+    return status < 0 ? status : ddb_manifest_set_tombstones(ctx, &write->arena, &write->manifest, &fresh);
 }
 
 /* ---- The verb ---- */
@@ -28911,7 +29141,8 @@ DDB_FN dreamdb_status ddb_merge_decide_all(ddb_ctx *ctx, ddb_merge *merge)
     status = status < 0 ? status : ddb_merge_entries(ctx, merge, true);
     status = status < 0 ? status : ddb_merge_entries(ctx, merge, false);
     status = status < 0 ? status : ddb_merge_entries_fit(ctx, merge);
-    return status < 0 ? status : ddb_merge_schema(ctx, merge);
+    status = status < 0 ? status : ddb_merge_schema(ctx, merge);
+    return status < 0 ? status : ddb_merge_tombs_plan(ctx, merge);
 }
 
 /* Phase two: puts Tracks, pages, tombstones, and the Manifest with two parents, once it reads back as one. */
@@ -29001,6 +29232,7 @@ DDB_FN dreamdb_status ddb_merge_again(ddb_ctx *ctx, ddb_merge *merge, const ddb_
     memset(&fresh, 0, sizeof fresh);
     fresh.desc = merge->desc;
     fresh.write = merge->write;
+    fresh.by_address = merge->by_address;
     memcpy(fresh.report.ours, merge->report.ours, sizeof fresh.report.ours);
     *merge = fresh;
     dreamdb_status status = ddb_write_again(ctx, &merge->write);
@@ -29013,7 +29245,7 @@ DDB_FN dreamdb_status ddb_merge_one(ddb_ctx *ctx, struct dreamdb *db, const drea
     ddb_addr other;
     memset(&merge, 0, sizeof merge);
     merge.desc = desc;
-    dreamdb_status status = ddb_write_open(ctx, db, true, &merge.write);
+    dreamdb_status status = ddb_write_open(ctx, db, false, &merge.write);
     merge.write.retry = desc->retry;
     status = status < 0 ? status : ddb_merge_find(ctx, &merge, desc->other, &other);
     status = status < 0 ? status : ddb_merge_once(ctx, &merge, &other);
@@ -29992,27 +30224,6 @@ DDB_FN dreamdb_status ddb_compact_run(ddb_ctx *ctx, struct dreamdb *db, const dr
 /* Rows of one side that stand in pages which the other side has not. */
 typedef struct ddb_diff_rows { ddb_buf rows; ddb_arena *arena; } ddb_diff_rows;
 
-/* A walk over the pages of one tree: those that are known are equal. */
-typedef struct ddb_diff_walk {
-    ddb_ctx  *ctx;
-    ddb_map  *known, *met;                     /* of the other tree; what this walk meets.  NULL: none */
-    bool      inner_only, failed;
-    uint64_t  skipped;
-    ddb_diff_rows *out;
-    ddb_buf  *anchors;                         /* of tombstones, instead of rows */
-} ddb_diff_walk;
-
-DDB_FN bool ddb_diff_want(void *user, const ddb_page_child *child)
-{
-    ddb_diff_walk *walk = (ddb_diff_walk *)user;
-    bool same = walk->known && ddb_coll_map_get(walk->known, child->addr.bytes);
-    if (walk->met && ddb_coll_map_put(walk->ctx, walk->met, child->addr.bytes, 1, NULL, NULL) < 0) {
-        walk->failed = true;
-    }
-    walk->skipped += same;
-    return !same && !(walk->inner_only && child->level == 0);
-}
-
 /* Keeps rows, with copies of their keys. */
 DDB_FN dreamdb_status ddb_diff_keep(ddb_ctx *ctx, ddb_diff_rows *out, const ddb_row *rows, size_t count)
 {
@@ -30029,29 +30240,28 @@ DDB_FN dreamdb_status ddb_diff_keep(ddb_ctx *ctx, ddb_diff_rows *out, const ddb_
 
 DDB_FN dreamdb_status ddb_diff_leaf(ddb_ctx *ctx, void *user, const ddb_page *page)
 {
-    ddb_diff_walk *walk = (ddb_diff_walk *)user;
-    if (walk->out) {
-        return ddb_diff_keep(ctx, walk->out, page->rows, page->count);
-    }
-    for (size_t i = 0; walk->anchors && i < page->count; i++) {
-        ddb_bytes_put(walk->anchors, &page->rows[i].t_start, sizeof page->rows[i].t_start);
-    }
-    return walk->anchors ? ddb_bytes_status(walk->anchors) : DREAMDB_OK;
+    return ddb_diff_keep(ctx, (ddb_diff_rows *)user, page->rows, page->count);
 }
 
-DDB_FN dreamdb_status ddb_diff_gather(ddb_ctx *ctx, ddb_env *env, const ddb_page_tree *tree, const ddb_page_child *root,
-                                      ddb_diff_walk *walk, dreamdb_diff_report *report)
+/* Anchors of a page of tombstones. */
+DDB_FN dreamdb_status ddb_diff_leaf_anchors(ddb_ctx *ctx, void *user, const ddb_page *page)
 {
-    ddb_page_visit visit;
-    memset(&visit, 0, sizeof visit);
-    walk->ctx = ctx;
-    visit.user = walk;
-    visit.want = ddb_diff_want;
-    visit.leaf = ddb_diff_leaf;
-    dreamdb_status status = ddb_diff_want(walk, root) ? ddb_page_gather(ctx, env, tree, root, &visit) : DREAMDB_OK;
-    report->pages_read += visit.pages;
-    report->pages_skipped += walk->skipped;
-    return status < 0 ? status : walk->failed ? DREAMDB_ERR_MEMORY : DREAMDB_OK;
+    ddb_buf *anchors = (ddb_buf *)user;
+    (void)ctx;
+    for (size_t i = 0; i < page->count; i++) {
+        ddb_bytes_put(anchors, &page->rows[i].t_start, sizeof page->rows[i].t_start);
+    }
+    return ddb_bytes_status(anchors);
+}
+
+DDB_FN dreamdb_status ddb_diff_walk(ddb_ctx *ctx, ddb_env *env, const ddb_page_tree *tree, const ddb_page_child *root,
+                                    ddb_page_beside *beside, dreamdb_diff_report *report)
+{
+    beside->read = beside->skipped = 0;
+    dreamdb_status status = ddb_page_beside_run(ctx, env, tree, root, beside);
+    report->pages_read += beside->read;
+    report->pages_skipped += beside->skipped;
+    return status;
 }
 
 /* ---- Tracks ---- */
@@ -30082,7 +30292,7 @@ DDB_FN dreamdb_status ddb_diff_track(ddb_ctx *ctx, ddb_diff *diff, const ddb_tra
                                      ddb_diff_rows *out)
 {
     ddb_track_filter filter;
-    ddb_diff_walk walk;
+    ddb_page_beside walk;
     if (!ddb_diff_is_tree(track)) {
         return inner_only ? DREAMDB_OK : ddb_diff_keep(ctx, out, track->rows, track->row_count);
     }
@@ -30092,8 +30302,9 @@ DDB_FN dreamdb_status ddb_diff_track(ddb_ctx *ctx, ddb_diff *diff, const ddb_tra
     walk.known = known;
     walk.met = met;
     walk.inner_only = inner_only;
-    walk.out = out;
-    return status < 0 ? status : ddb_diff_gather(ctx, diff->env, &filter.tree, &root.child, &walk, &diff->report);
+    walk.user = out;
+    walk.leaf = out ? ddb_diff_leaf : NULL;
+    return status < 0 ? status : ddb_diff_walk(ctx, diff->env, &filter.tree, &root.child, &walk, &diff->report);
 }
 
 /* The rows of both sides that may differ: rows[0] of from, rows[1] of to. */
@@ -30344,24 +30555,22 @@ DDB_FN dreamdb_status ddb_diff_deleted(ddb_ctx *ctx, ddb_diff *diff, ddb_tomb *a
 {
     ddb_map known;
     ddb_buf anchors;
-    ddb_diff_walk walk;
+    ddb_page_beside inner, walk;
     dreamdb_status status = DREAMDB_OK;
     memset(&known, 0, sizeof known);
+    memset(&inner, 0, sizeof inner);
     memset(&walk, 0, sizeof walk);
     known.key_size = sizeof(ddb_addr);
     ddb_bytes_init(&anchors, ctx);
+    inner.met = walk.known = &known;
+    inner.inner_only = true;
+    walk.user = &anchors;
+    walk.leaf = ddb_diff_leaf_anchors;
     for (size_t i = 0; b && i < b->root_count && status == DREAMDB_OK; i++) {
-        ddb_diff_walk inner;
-        memset(&inner, 0, sizeof inner);
-        inner.met = &known;
-        inner.inner_only = true;
-        status = ddb_diff_gather(ctx, diff->env, &b->tree, b->roots + i, &inner, &diff->report);
+        status = ddb_diff_walk(ctx, diff->env, &b->tree, b->roots + i, &inner, &diff->report);
     }
-    walk.known = &known;
-    walk.anchors = &anchors;
     for (size_t i = 0; a && i < a->root_count && status == DREAMDB_OK; i++) {
-        walk.skipped = 0;
-        status = ddb_diff_gather(ctx, diff->env, &a->tree, a->roots + i, &walk, &diff->report);
+        status = ddb_diff_walk(ctx, diff->env, &a->tree, a->roots + i, &walk, &diff->report);
     }
     for (size_t i = 0; a && i < a->list_count; i++) {
         ddb_bytes_put(&anchors, a->lists[i].anchors, a->lists[i].count * sizeof *a->lists[i].anchors);
