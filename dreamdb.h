@@ -14648,6 +14648,27 @@ DDB_FN size_t ddb_page_adds_to(const ddb_page_edit *edit, size_t from, size_t to
     return child->high.number == UINT64_MAX ? to : ddb_page_adds_from(edit, from, to, &above);
 }
 
+/* What a row or child is replaced by: its cell; of time-keyed trees its t_start as 8 bytes, high ones first, in room. */
+DDB_FN ddb_slice ddb_page_cell(const ddb_page_tree *tree, ddb_slice cell, uint64_t t_start, uint8_t room[8])
+{
+    if (tree->kind != DDB_PAGE_TIME) {
+        return cell;
+    }
+    ddb_bytes_set_be64(room, t_start);
+    return ddb_bytes_slice(room, 8);
+}
+
+/* The replaced cells that a child may hold. */
+DDB_FN void ddb_page_cells_of(const ddb_page_edit *edit, const ddb_page_child *child, size_t *from, size_t *to)
+{
+    uint8_t room[8];
+    *from = *to = 0;
+    if (edit->cell_count > 0) {
+        *from = ddb_page_cells_from(edit->cells, edit->cell_count, ddb_page_cell(edit->tree, child->low.text, child->t_min, room), false);
+        *to = ddb_page_cells_from(edit->cells, edit->cell_count, ddb_page_cell(edit->tree, child->high.text, child->t_max, room), true);
+    }
+}
+
 /* The children of a touched page that are touched themselves: each new row goes to the last child whose first key is <= its key, else to
    the first (a tombstone to the first child whose last key is >= its own, else to the last); a replaced cell to every child that may hold
    it.  into may be NULL: only counts. */
@@ -14659,8 +14680,8 @@ DDB_FN size_t ddb_page_route(const ddb_page_edit *edit, const ddb_page_touch *to
         const ddb_page_child *child = page->children + i;
         bool last = i + 1 == page->count || from == touch->add_to;
         size_t to = last ? touch->add_to : ddb_page_adds_to(edit, from, touch->add_to, child);
-        size_t cell_from = edit->cell_count > 0 ? ddb_page_cells_from(edit->cells, edit->cell_count, child->low.text, false) : 0;
-        size_t cell_to = edit->cell_count > 0 ? ddb_page_cells_from(edit->cells, edit->cell_count, child->high.text, true) : 0;
+        size_t cell_from = 0, cell_to = 0;
+        ddb_page_cells_of(edit, child, &cell_from, &cell_to);
         if (from < to || cell_from < cell_to) {
             if (into) {
                 ddb_page_touch *next = into + count;
@@ -14764,8 +14785,10 @@ DDB_FN dreamdb_status ddb_page_merge(ddb_ctx *ctx, const ddb_page_edit *edit, dd
     }
     for (size_t i = 0; i < touch->page.count; i++) {
         const ddb_row *row = touch->page.rows + i;
-        size_t at = cell_count > 0 ? ddb_page_cells_from(cells, cell_count, row->key, false) : cell_count;
-        bool drop = at < cell_count && ddb_bytes_equal(cells[at], row->key);
+        uint8_t room[8];
+        ddb_slice cell = ddb_page_cell(&tree, row->key, row->t_start, room);
+        size_t at = cell_count > 0 ? ddb_page_cells_from(cells, cell_count, cell, false) : cell_count;
+        bool drop = at < cell_count && ddb_bytes_equal(cells[at], cell);
         *dropped += drop;
         old[old_count] = row;
         old_count += !drop;
@@ -16077,8 +16100,8 @@ DDB_FN dreamdb_status ddb_track_replace_in(ddb_ctx *ctx, ddb_env *env, ddb_arena
     return status;
 }
 
-/* Spatial Tracks: drops every row of the cells and puts in rows (evolution.md 2, Replace).  A Track that loses its last row becomes an
-   empty inline one; else the form stays. */
+/* Spatial Tracks: drops every row of the cells and puts in rows (evolution.md 2, Replace).  Media: a cell is a t_start, as 8 bytes, high
+   ones first.  A Track that loses its last row becomes an empty inline one; else the form stays. */
 DDB_FN dreamdb_status ddb_track_replace(ddb_ctx *ctx, ddb_env *env, ddb_arena *arena, const ddb_track *old, const ddb_slice *cells,
                                         size_t cell_count,
                                         const ddb_row *rows, size_t count, ddb_puts *puts, ddb_track *out)
@@ -16087,8 +16110,8 @@ DDB_FN dreamdb_status ddb_track_replace(ddb_ctx *ctx, ddb_env *env, ddb_arena *a
     memset(&scratch, 0, sizeof scratch);
     dreamdb_status status = ddb_track_refuse(ctx, old);
     *out = *old;
-    if (status >= 0 && old->cls != DDB_TRACK_SPATIAL) {
-        status = ddb_mem_fail_at(ctx, DREAMDB_ERR_ARGUMENT, old->path, "cells can be replaced in embedding Tracks only");
+    if (status >= 0 && old->cls != DDB_TRACK_SPATIAL && old->cls != DDB_TRACK_ITEM) {
+        status = ddb_mem_fail_at(ctx, DREAMDB_ERR_ARGUMENT, old->path, "cells can be replaced in Tracks of embeddings and media only");
     }
     ddb_slice *sorted = status < 0 ? NULL : ddb_mem_arena_new(ctx, &scratch, ddb_slice, cell_count);
     if (!sorted) {
@@ -29270,7 +29293,7 @@ DDB_FN dreamdb_status ddb_merge_one(ddb_ctx *ctx, struct dreamdb *db, const drea
     return status;
 }
 
-/* ==== ROOM 39 compact | prefix ddb_compact_ | uses port mem bytes coll addr object roaring page track manifest tomb bucket scalar view write ==== */
+/* ==== ROOM 39 compact | prefix ddb_compact_ | uses port mem bytes coll addr object schema roaring page track manifest tomb bucket item scalar view write ==== */
 /* Folding what appends leave (versioning.md 5): the fragments of a cell into whole buckets, the rows of a scalar value into one posting.
    Invariant: reads give the same before and after: of several records of an anchor in a cell the last in Track order stays, cells keep
    their places, and only deleted rows go.  Payloads are copied, never decoded.  Memory: one group of cells.
@@ -29776,14 +29799,22 @@ DDB_FN int ddb_compact_key_compare(const void *a, const void *b, void *user)
     return ddb_bytes_compare(((const ddb_row *)a)->key, ((const ddb_row *)b)->key);
 }
 
+DDB_FN int ddb_compact_time_compare(const void *a, const void *b, void *user)
+{
+    const ddb_row *x = (const ddb_row *)a, *y = (const ddb_row *)b;
+    (void)user;
+    return x->t_start < y->t_start ? -1 : x->t_start > y->t_start;
+}
+
 /* The Track as it is to be walked and changed: an inline list that is out of order gets its cells together (each keeps the order of its
    rows); and where only rows within a cell are out of order, the others stay as they are. */
 DDB_FN dreamdb_status ddb_compact_order(ddb_ctx *ctx, ddb_compact *job, const ddb_track *track, ddb_track *walk, ddb_track *base)
 {
+    ddb_coll_compare compare = track->cls == DDB_TRACK_ITEM ? ddb_compact_time_compare : ddb_compact_key_compare;
     bool apart = false;
     *walk = *base = *track;
     for (size_t i = 1; track->form == DDB_TRACK_INLINE && track->unsorted && i < track->row_count; i++) {
-        apart = apart || ddb_bytes_compare(track->rows[i - 1].key, track->rows[i].key) > 0;
+        apart = apart || compare(track->rows + i - 1, track->rows + i, NULL) > 0;
     }
     base->unsorted = track->unsorted && (apart || job->identical);
     if (!apart) {
@@ -29794,7 +29825,7 @@ DDB_FN dreamdb_status ddb_compact_order(ddb_ctx *ctx, ddb_compact *job, const dd
         return DREAMDB_ERR_MEMORY;
     }
     memcpy(walk->rows, track->rows, track->row_count * sizeof *walk->rows);
-    return ddb_coll_sort(ctx, walk->rows, walk->row_count, sizeof *walk->rows, ddb_compact_key_compare, NULL);
+    return ddb_coll_sort(ctx, walk->rows, walk->row_count, sizeof *walk->rows, compare, NULL);
 }
 
 /* Binds a field's new Track. */
@@ -30135,16 +30166,276 @@ DDB_FN dreamdb_status ddb_compact_scalar(ddb_ctx *ctx, ddb_compact *job, ddb_vie
     return status;
 }
 
+/* ---- Media: rows of an anchor, and packs ---- */
+
+/* One media field under way.  A cell is an anchor here, named by its 8 bytes, high ones first. */
+typedef struct ddb_compact_items {
+    ddb_compact      *job;
+    ddb_view_field   *field;
+    ddb_compact_rows  rows;                   /* some rows of the Track, whole anchors */
+    ddb_slice        *gone; size_t gone_count, gone_cap;      /* anchors whose rows are replaced */
+    uint64_t         *anchors; size_t anchor_count, anchor_cap;   /* the same, ascending: what the first way through found */
+    ddb_compact_rows  out;
+    ddb_map           packs;                  /* address -> twice the rows that stay in it; 1 more: it loses one */
+    uint64_t          small;                  /* packs less than half full */
+    bool              stop;
+} ddb_compact_items;
+
+/* Rows [from, to) are all of one anchor: they go, and `keep` rows from the end come back. */
+DDB_FN dreamdb_status ddb_compact_item_replace(ddb_ctx *ctx, ddb_compact_items *all, size_t from, size_t to, size_t keep)
+{
+    uint8_t *name = ddb_mem_arena_new(ctx, &all->job->write.arena, uint8_t, 8);
+    ddb_slice *gone = (ddb_slice *)ddb_compact_grow(ctx, all->gone, all->gone_count, &all->gone_cap, sizeof *gone);
+    all->gone = gone ? gone : all->gone;
+    dreamdb_status status = name && gone ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    if (status == DREAMDB_OK) {
+        ddb_bytes_set_be64(name, all->rows.items[from].t_start);
+        gone[all->gone_count++] = ddb_bytes_slice(name, 8);
+    }
+    for (size_t i = to - keep; i < to && status == DREAMDB_OK; i++) {
+        status = ddb_compact_add(ctx, &all->out, all->rows.items + i);
+    }
+    return status;
+}
+
+/* Notes how many rows of an anchor stay in their packs. */
+DDB_FN dreamdb_status ddb_compact_item_packs(ddb_ctx *ctx, ddb_compact_items *all, size_t from, size_t to, size_t keep)
+{
+    dreamdb_status status = DREAMDB_OK;
+    for (size_t i = from; i < to && status == DREAMDB_OK; i++) {
+        const ddb_row *row = all->rows.items + i;
+        uint64_t *pack = NULL;
+        bool fresh = false;
+        if (row->flags & (uint32_t)DDB_ROW_PACKED) {
+            status = ddb_coll_map_put(ctx, &all->packs, &row->addr, 0, &pack, &fresh);
+        }
+        if (pack && status == DREAMDB_OK) {
+            *pack = i < to - keep ? *pack | 1u : *pack + 2;
+        }
+        all->job->report.reclaimable += i < to - keep && !pack ? row->size : 0;
+    }
+    return status;
+}
+
+/* The first way: the anchors of the window that have several rows, or are deleted. */
+DDB_FN dreamdb_status ddb_compact_item_find(ddb_ctx *ctx, ddb_compact_items *all)
+{
+    ddb_compact *job = all->job;
+    ddb_arena arena = { NULL, 0 };
+    uint64_t *deleted = NULL, few = job->threshold > 2 ? job->threshold : 2;
+    size_t deleted_count = 0, n = all->rows.count;
+    uint64_t *anchors = ddb_mem_arena_new(ctx, &arena, uint64_t, n);
+    dreamdb_status status = anchors ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    for (size_t i = 0; i < n && anchors; i++) {
+        anchors[i] = all->rows.items[i].t_start;
+    }
+    status = status < 0 ? status : ddb_compact_deleted(ctx, &arena, job, anchors, n, &deleted, &deleted_count);
+    for (size_t from = 0, to = 0; from < n && status == DREAMDB_OK && !all->stop; from = to) {
+        uint64_t anchor = all->rows.items[from].t_start;
+        while (to < n && all->rows.items[to].t_start == anchor) {
+            to++;
+        }
+        bool dead = ddb_compact_has(deleted, deleted_count, anchor), due = to - from >= few || (dead && job->threshold == 1);
+        size_t keep = !due ? to - from : dead ? 0 : 1;
+        job->report.examined++;
+        if (due && job->left == 0) {
+            job->report.more = all->stop = 1;
+            continue;
+        }
+        status = ddb_compact_item_packs(ctx, all, from, to, keep);
+        if (due && status == DREAMDB_OK) {
+            uint64_t *list = (uint64_t *)ddb_compact_grow(ctx, all->anchors, all->anchor_count, &all->anchor_cap, sizeof *list);
+            all->anchors = list ? list : all->anchors;
+            status = list ? ddb_compact_item_replace(ctx, all, from, to, keep) : DREAMDB_ERR_MEMORY;
+            if (list) {
+                list[all->anchor_count++] = anchor;
+            }
+            job->left -= job->left != DDB_COMPACT_ALL;
+            job->report.cells++;
+            job->report.fragments += to - from;
+            job->report.rows += keep;
+            job->report.deleted += dead ? to - from : 0;
+            job->report.losing += dead ? 0 : to - from - 1;
+        }
+    }
+    ddb_mem_arena_free(ctx, &arena);
+    return status;
+}
+
+/* Is the row in a pack that is written anew: one that loses a row, or is less than half full beside others that are? */
+DDB_FN bool ddb_compact_item_moves(const ddb_compact_items *all, const ddb_row *row)
+{
+    const ddb_field *schema = all->field->schema;
+    const uint64_t *pack = row->flags & (uint32_t)DDB_ROW_PACKED ? ddb_coll_map_get(&all->packs, &row->addr) : NULL;
+    uint64_t few = all->job->threshold > 2 ? all->job->threshold : 2;
+    return pack && schema->has_pack && schema->pack_items > 1 && !schema->has_chunk
+        && ((*pack & 1u) || (all->small >= few && *pack / 2 < schema->pack_items / 2));
+}
+
+/* The second way: anchors that stayed so far and have a row in a pack that is written anew. */
+DDB_FN dreamdb_status ddb_compact_item_spread(ddb_ctx *ctx, ddb_compact_items *all)
+{
+    dreamdb_status status = DREAMDB_OK;
+    for (size_t from = 0, to = 0; from < all->rows.count && status == DREAMDB_OK; from = to) {
+        uint64_t anchor = all->rows.items[from].t_start;
+        bool moves = false;
+        for (; to < all->rows.count && all->rows.items[to].t_start == anchor; to++) {
+            moves = moves || ddb_compact_item_moves(all, all->rows.items + to);
+        }
+        if (moves && !ddb_compact_has(all->anchors, all->anchor_count, anchor)) {
+            status = ddb_compact_item_replace(ctx, all, from, to, to - from);
+        }
+    }
+    return status;
+}
+
+typedef dreamdb_status (*ddb_compact_window_fn)(ddb_ctx *ctx, ddb_compact_items *all);
+
+/* Hands the Track out in windows of whole anchors. */
+DDB_FN dreamdb_status ddb_compact_item_walk(ddb_ctx *ctx, ddb_compact_items *all, const ddb_track *track, ddb_compact_window_fn each)
+{
+    ddb_track_cursor *cursor = NULL;
+    const ddb_row *row = NULL;
+    uint64_t seen = 0, total = track->form == DDB_TRACK_INLINE ? track->row_count : track->total;
+    dreamdb_status status = ddb_track_open(ctx, all->job->write.env, track, NULL, &cursor);
+    all->rows.count = 0;
+    while (status == DREAMDB_OK && !all->stop) {
+        status = ddb_track_next(ctx, cursor, &row);
+        size_t n = all->rows.count;
+        bool full = status == DREAMDB_OK && n >= (size_t)DDB_COMPACT_ROWS && all->rows.items[n - 1].t_start != row->t_start;
+        if (status == DREAMDB_DONE || full) {
+            dreamdb_status given = n > 0 ? each(ctx, all) : DREAMDB_OK;
+            given = given < 0 ? given : ddb_object_progress(ctx, all->job->write.env, "compact", seen, total, "rows");
+            all->rows.count = 0;
+            status = given < 0 ? given : status;
+        }
+        seen++;
+        status = status != DREAMDB_OK ? status : ddb_compact_add(ctx, &all->rows, row);
+    }
+    if (cursor) {
+        ddb_track_close(ctx, cursor);
+    }
+    return status == DREAMDB_DONE ? DREAMDB_OK : status;
+}
+
+/* Rows of out (their places in `list`) that move, one pack or more: read, and written as packs. */
+DDB_FN dreamdb_status ddb_compact_item_repack(ddb_ctx *ctx, ddb_compact_items *all, const size_t *list, size_t count)
+{
+    ddb_arena arena = { NULL, 0 };
+    ddb_item_parts got;
+    ddb_item_batch batch;
+    ddb_view_field *field = all->field;
+    ddb_item_part *parts = ddb_mem_arena_new(ctx, &arena, ddb_item_part, count);
+    dreamdb_slice *values = ddb_mem_arena_new(ctx, &arena, dreamdb_slice, count);
+    uint64_t *anchors = ddb_mem_arena_new(ctx, &arena, uint64_t, count);
+    ddb_row *made = ddb_mem_arena_new(ctx, &arena, ddb_row, count);
+    const char *folder = ddb_view_folder(ctx, &arena, field, DDB_ITEM_BLOBS);
+    dreamdb_status status = parts && values && anchors && made && folder ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        const ddb_row *row = all->out.items + list[i];
+        parts[i].addr = row->addr;
+        parts[i].offset = row->offset;
+        parts[i].size = row->size;
+        anchors[i] = row->t_start;
+        all->job->report.reclaimable += row->size;
+    }
+    status = status < 0 ? status : ddb_item_parts_get(ctx, all->job->write.env, &arena, folder, 1 << 20, parts, count, &got);
+    if (status < 0) {
+        ddb_mem_arena_free(ctx, &arena);
+        return status;
+    }
+    memset(&batch, 0, sizeof batch);
+    batch.timeline = &field->binding->timeline;
+    batch.modality = field->binding->modality;
+    batch.pack_items = field->schema->pack_items;
+    batch.values = values;
+    batch.anchors = anchors;
+    batch.count = count;
+    for (size_t i = 0; i < count; i++) {
+        values[i].data = parts[i].data.data;
+        values[i].size = parts[i].data.size;
+    }
+    status = ddb_item_write(ctx, all->job->write.env, all->job->write.puts, &batch, made);
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        ddb_row *row = all->out.items + list[i];
+        row->addr = made[i].addr;
+        row->offset = made[i].offset;
+        row->flags = made[i].flags;
+    }
+    ddb_item_parts_release(all->job->write.env, &got);
+    ddb_mem_arena_free(ctx, &arena);
+    return status;
+}
+
+/* All rows that move, some packs at a time. */
+DDB_FN dreamdb_status ddb_compact_item_packs_write(ddb_ctx *ctx, ddb_compact_items *all)
+{
+    size_t *list = ddb_mem_new(ctx, size_t, all->out.count), n = 0, moved = 0;
+    uint64_t bytes = 0, each = all->field->schema->pack_items;
+    dreamdb_status status = list || all->out.count == 0 ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    for (size_t i = 0; i < all->out.count && status == DREAMDB_OK; i++) {
+        const ddb_row *row = all->out.items + i;
+        if (ddb_compact_item_moves(all, row)) {
+            list[n++] = i;
+            bytes += row->size < UINT64_MAX - bytes ? row->size : 0;
+        }
+        if (n > 0 && (i + 1 == all->out.count || (bytes >= all->job->write.db->pass_bytes / 4 && n % each == 0))) {
+            status = ddb_compact_item_repack(ctx, all, list, n);
+            moved += n;
+            n = 0;
+            bytes = 0;
+        }
+    }
+    all->job->report.rows += moved;
+    ddb_mem_drop(ctx, list, size_t, all->out.count);
+    return status;
+}
+
+DDB_FN dreamdb_status ddb_compact_media(ddb_ctx *ctx, ddb_compact *job, ddb_view_field *field)
+{
+    ddb_compact_items all;
+    ddb_track walk, base, made;
+    memset(&all, 0, sizeof all);
+    all.job = job;
+    all.field = field;
+    all.packs.key_size = sizeof(ddb_addr);
+    dreamdb_status status = ddb_compact_order(ctx, job, &field->track, &walk, &base);
+    status = status < 0 ? status : ddb_compact_item_walk(ctx, &all, &walk, ddb_compact_item_find);
+    bool lost = false;
+    for (size_t i = 0; i < all.packs.cap; i++) {
+        all.small += all.packs.used[i] && all.packs.values[i] / 2 < field->schema->pack_items / 2;
+        lost = lost || (all.packs.used[i] && (all.packs.values[i] & 1u));
+    }
+    if (status == DREAMDB_OK && !job->report.more && job->left == DDB_COMPACT_ALL && (lost || all.small > 1)) {
+        status = ddb_compact_item_walk(ctx, &all, &walk, ddb_compact_item_spread);
+        status = status < 0 ? status : ddb_compact_item_packs_write(ctx, &all);
+    }
+    if (status == DREAMDB_OK && all.gone_count > 0) {
+        status = ddb_track_replace(ctx, job->write.env, &job->write.arena, &base, all.gone, all.gone_count, all.out.items, all.out.count,
+                                   job->write.puts, &made);
+        status = status < 0 ? status : ddb_compact_bind(ctx, job, field, &made);
+    }
+    ddb_coll_map_free(ctx, &all.packs);
+    ddb_mem_drop(ctx, all.rows.items, ddb_row, all.rows.cap);
+    ddb_mem_drop(ctx, all.out.items, ddb_row, all.out.cap);
+    ddb_mem_drop(ctx, all.gone, ddb_slice, all.gone_cap);
+    ddb_mem_drop(ctx, all.anchors, uint64_t, all.anchor_cap);
+    return status;
+}
+
 /* ---- The verb ---- */
 
-DDB_FN bool ddb_compact_folds(const ddb_view_field *field)
+/* Media too, but under identical: the reference leaves them alone. */
+DDB_FN bool ddb_compact_folds(const ddb_compact *job, const ddb_view_field *field)
 {
-    return field->cls == DDB_TRACK_SPATIAL || field->cls == DDB_TRACK_BITMAP || field->cls == DDB_TRACK_BTREE;
+    return field->cls == DDB_TRACK_SPATIAL || field->cls == DDB_TRACK_BITMAP || field->cls == DDB_TRACK_BTREE
+        || (field->cls == DDB_TRACK_ITEM && !job->identical);
 }
 
 DDB_FN dreamdb_status ddb_compact_field(ddb_ctx *ctx, ddb_compact *job, ddb_view_field *field)
 {
-    return field->cls == DDB_TRACK_SPATIAL ? ddb_compact_embedding(ctx, job, field) : ddb_compact_scalar(ctx, job, field);
+    return field->cls == DDB_TRACK_SPATIAL ? ddb_compact_embedding(ctx, job, field)
+        : field->cls == DDB_TRACK_ITEM ? ddb_compact_media(ctx, job, field) : ddb_compact_scalar(ctx, job, field);
 }
 
 DDB_FN int ddb_compact_modality_compare(const void *a, const void *b, void *user)
@@ -30165,15 +30456,15 @@ DDB_FN dreamdb_status ddb_compact_fields(ddb_ctx *ctx, ddb_compact *job, const c
     }
     if (name) {
         dreamdb_status status = ddb_view_field_named(ctx, view, name, list);
-        if (status == DREAMDB_OK && !ddb_compact_folds(list[0])) {
-            status = ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%.80s` has nothing to compact: embeddings and scalars have", name);
+        if (status == DREAMDB_OK && !ddb_compact_folds(job, list[0])) {
+            status = ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%.80s` has nothing to compact", name);
         }
         *count = 1;
         return status;
     }
     for (size_t i = 0; i < view->schema.count; i++) {
         list[*count] = view->fields + i;
-        *count += ddb_compact_folds(view->fields + i);
+        *count += ddb_compact_folds(job, view->fields + i);
     }
     return ddb_coll_sort(ctx, list, *count, sizeof *list, ddb_compact_modality_compare, NULL);
 }

@@ -6,6 +6,7 @@
      bench append STORE base.f32 ROWS DIM COUNT DURABILITY       COUNT appends of 100 rows each, time of each
      bench small  STORE base.f32 ROWS DIM COUNT                  COUNT appends of 20 rows to one Ref with page_early
      bench writer STORE WRITER COUNT                             COUNT appends of one row with retry, beside other writers
+     bench compact STORE base.f32 ROWS DIM K BATCHES THREADS     ROWS in so many appends, then all folded: bytes of the fragments a second
      bench scan   STORE                                          every vector through the cursor
      bench first  STORE base.f32 ROWS DIM NPROBE                     open to the first answer
    base.f32 is raw float32, row by row. */
@@ -341,6 +342,42 @@ static int run_first(char **a)
     return 0;
 }
 
+/* Fragments as appends leave them, folded in one call. */
+static int run_compact(char **argv)
+{
+    job j;
+    FILE *f = fopen(argv[1], "rb");
+    size_t rows = (size_t)strtoull(argv[2], NULL, 10), dim = (size_t)strtoull(argv[3], NULL, 10), batches = (size_t)strtoull(argv[5], NULL, 10), got = 0;
+    dreamdb_compact_desc desc;
+    dreamdb_compact_report report;
+    if (!f || batches == 0) {
+        return 1;
+    }
+    float *data = read_rows(f, rows, dim, &got);
+    (void)fclose(f);
+    memset(&desc, 0, sizeof desc);
+    job_open(&j, argv[0], DREAMDB_DURABILITY_NONE);
+    j.config.threads = (uint32_t)strtoul(argv[6], NULL, 10);
+    size_t k = (size_t)strtoull(argv[4], NULL, 10);
+    create(&j, data, got < 40 * k ? got : 40 * k, dim, k);
+    for (size_t i = 0; i < batches; i++) {
+        size_t from = got * i / batches, to = got * (i + 1) / batches;
+        append(&j, data + from * dim, to - from, from, 0, NULL);
+    }
+    dreamdb_close(j.db);
+    must(dreamdb_open(&j.config, "main", &j.db, &j.error), &j.error, "open");
+    double t = now(), c = cpu();
+    must(dreamdb_compact(j.db, &desc, &report, &j.error), &j.error, "compact");
+    t = now() - t;
+    c = cpu() - c;
+    printf("compact_s %.3f s\ncpu_s %.3f s\ncells %llu\nfragments %llu\nbytes %llu\nmb_s %.1f\npeak_kb %ld\n", t, c, (unsigned long long)report.cells,
+           (unsigned long long)report.fragments, (unsigned long long)report.reclaimable, (double)report.reclaimable / t * 1e-6, peak_kb());
+    dreamdb_close(j.db);
+    dreamdb_store_close(&j.store);
+    free(data);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     tagged = argc > 1 && strcmp(argv[1], "tagged") == 0;
@@ -359,6 +396,8 @@ int main(int argc, char **argv)
     }
     if (argc == 5 && strcmp(argv[1], "writer") == 0) {
         return run_writer(argv + 2);
+    if (argc == 9 && strcmp(argv[1], "compact") == 0) {
+        return run_compact(argv + 2);
     }
     if (argc == 3 && strcmp(argv[1], "scan") == 0) {
         return run_scan(argv + 2);
@@ -366,6 +405,7 @@ int main(int argc, char **argv)
     if (argc == 7 && strcmp(argv[1], "first") == 0) {
         return run_first(argv + 2);
     }
-    (void)fprintf(stderr, "usage: bench ingest|append|small|writer|scan|first ... (see the top of bench.c)\n");
+    (void)fprintf(stderr, "usage:, bench, ingest|append|small|compact|scan|first, ingest|append|small|writer|scan|first, ..., (see,
+    the, top, of, bench.c)\n");
     return 2;
 }
