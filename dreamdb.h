@@ -87,7 +87,8 @@
      ROOM 41 query      Vector search over the cells of one view
      ROOM 42 check      What a view is made of, and whether it is whole
      ROOM 43 gc         Collecting garbage (flaws.md 8)
-     ROOM 44 api        The public functions
+     ROOM 44 trace      Which objects still hold bytes of given rows, and the refs that reach them (erase-report)
+     ROOM 45 api        The public functions
 */
 #if defined(DREAMDB_IMPLEMENTATION) && defined(__linux__) && !defined(_GNU_SOURCE)
   #define _GNU_SOURCE 1                       /* syncfs; room port alone uses it */
@@ -877,6 +878,39 @@ typedef struct dreamdb_gc_report {             /* filled in on failure too, as f
  * Format  FORMAT.md, "Collecting garbage". */
 DREAMDB_API dreamdb_status dreamdb_gc(const dreamdb_config *config, const dreamdb_gc_desc *desc, dreamdb_gc_report *report,
                                       dreamdb_error *error);
+
+typedef struct dreamdb_erase_holder {           /* an object that holds bytes of asked rows; lives for the call */
+    const char *path;
+    uint64_t anchor;                           /* one of these rows */
+    const char *const *refs; size_t ref_count; /* the refs that reach it: branches by a state that is still there, snapshots by their own */
+} dreamdb_erase_holder;
+
+typedef struct dreamdb_erase_desc {
+    const uint64_t *anchors; size_t anchor_count;   /* of these rows, deleted or not; or: */
+    const struct dreamdb_where *where;         /* of the rows of the tip that meet it; neither: of all deleted ones */
+    int (*each)(void *user, const dreamdb_erase_holder *holder);   /* each object, by path; not 0 stops with CANCELLED; may be NULL */
+    void *each_user;
+} dreamdb_erase_desc;
+
+typedef struct dreamdb_erase_result {
+    uint64_t anchors;                          /* asked for */
+    uint64_t objects;                          /* that hold bytes of them */
+    uint64_t refs, states;                     /* of this dataset: looked through */
+    uint64_t unread;                           /* Tracks of kinds that this version cannot look into (arrays, hot shards) */
+} dreamdb_erase_result;
+
+/* Names every object that still holds bytes of deleted rows, or of those asked for, and the refs that keep it: buckets, sidecars, payloads
+ * and packs, postings, and of scalars the Track or page in which the value stands.  Objects that no ref reaches are not named: gc removes
+ * them.  To be rid of the rest: compact or train, merge or delete the refs named, then gc with keep_manifests 1.
+ *
+ * Returns OK; ARGUMENT (anchors and where, an unknown field in where); CORRUPT, NOT_FOUND (a state that a ref keeps is damaged); STORE,
+ *         MEMORY, FORMAT, UNSUPPORTED, CANCELLED.
+ * Threads as dreamdb_refs.
+ * Costs   reads every Manifest and Track of each ref, and each bucket and pack whose interval meets an asked anchor, once.  Memory: 8 bytes
+ *         an anchor of the call; of all deleted ones a million at a time (then an object may be told again in a later pass); about 100
+ *         bytes for each object looked into. */
+DREAMDB_API dreamdb_status dreamdb_erase_report(dreamdb *db, const dreamdb_erase_desc *desc, dreamdb_erase_result *result,
+                                                dreamdb_error *error);
 
 /* ---- Small helpers -------------------------------------------------------------------------------------------------- */
 
@@ -27942,7 +27976,7 @@ DDB_FN dreamdb_status ddb_scan_media(ddb_ctx *ctx, dreamdb_snapshot *view, const
 }
 
 /* ==== ROOM 37 erase | prefix ddb_erase_ | uses port mem bytes view write scan ==== */
-/* Deleting rows: which anchors a call means, and what still holds their bytes. */
+/* Deleting rows: which anchors a call means. */
 
 enum { DDB_ERASE_REASON = 256 };             /* bytes (versioning.md 1.1) */
 
@@ -35136,7 +35170,10 @@ DDB_FN dreamdb_status ddb_gc_pair(ddb_ctx *ctx, ddb_gc *gc, ddb_history *history
         }
     }
     ddb_mem_arena_free(ctx, &arena);
-    return status == DREAMDB_OK || status == DREAMDB_ERR_NOT_FOUND ? DREAMDB_OK : ddb_mem_adopt(ctx, &why);
+    if (status == DREAMDB_OK || status == DREAMDB_ERR_NOT_FOUND) {
+        return DREAMDB_OK;
+    }
+    return why.status < 0 ? ddb_mem_adopt(ctx, &why) : status;         /* a buffer of the run tells its own context */
 }
 
 DDB_FN dreamdb_status ddb_gc_links(ddb_ctx *ctx, ddb_gc *gc)
@@ -35454,7 +35491,534 @@ DDB_FN dreamdb_status ddb_gc_run(ddb_ctx *ctx, ddb_env *env, const dreamdb_gc_de
     return status;
 }
 
-/* ==== ROOM 44 api | prefix ddb_api_ | uses port mem bytes cpu hash addr object ref view write scan erase merge compact diff query check gc ==== */
+/* ==== ROOM 44 trace | prefix ddb_trace_ | uses port mem bytes coll addr object roaring page track manifest ref tomb bucket item view scan gc ==== */
+/* Which objects still hold bytes of given rows, and the refs that reach them (erase-report).  Every state that a ref keeps is walked; rows
+   whose interval meets an asked anchor are looked into, each object once.  A scalar's value also stands in the Track or page of its row.
+   Invariant: what cannot be looked into is counted, never taken for free of the rows.  Must never write. */
+
+enum { DDB_TRACE_WAIT = 64,                    /* buckets and packs read together */
+       DDB_TRACE_PASS = 1 << 20,               /* anchors asked for at once: 8 MB */
+       DDB_TRACE_KEY = DREAMDB_ADDRESS_SIZE + 8 };
+
+typedef struct ddb_trace_holder { char *path; uint64_t anchor; } ddb_trace_holder;
+
+typedef struct ddb_trace {
+    ddb_env          *env;
+    const dreamdb_erase_desc *desc;
+    dreamdb_erase_result *result;
+    const uint64_t   *asked; size_t asked_count;   /* ascending, each once */
+    ddb_ref_entry    *refs; size_t ref_count, ref, words;
+    ddb_addr          timeline_want;
+    ddb_map           examined;                /* address and offset -> one more than the place of the asked anchor found there; 0: none */
+    ddb_map           walked;                  /* states, Tracks and pages of this ref */
+    ddb_map           outlines;
+    ddb_map           places;                  /* address and folder -> holder */
+    ddb_buf           holders, bits;           /* of ddb_trace_holder; words uint64_t each */
+    ddb_arena         arena;                   /* of paths */
+    /* the rows at hand */
+    const ddb_binding *binding;
+    ddb_track_class   cls;
+    const char       *home;                    /* "track" or "index": where the rows stand */
+    ddb_addr          home_addr;
+    ddb_arena         scratch;
+    ddb_row          *rows;                    /* that wait */
+    ddb_object_want  *wants;
+    size_t            count;
+} ddb_trace;
+
+/* The first asked anchor in [from, to), or asked_count. */
+DDB_FN size_t ddb_trace_meets(const ddb_trace *t, uint64_t from, uint64_t to)
+{
+    size_t at = ddb_coll_lower_u64(t->asked, t->asked_count, from);
+    return at < t->asked_count && t->asked[at] < to ? at : t->asked_count;
+}
+
+/* Notes that an object of the modality holds an asked anchor, and that this ref reaches it. */
+DDB_FN dreamdb_status ddb_trace_hold(ddb_ctx *ctx, ddb_trace *t, const char *sub, const ddb_addr *addr, size_t asked)
+{
+    uint8_t key[DDB_TRACE_KEY];
+    uint64_t *slot = NULL, mixed = 0xcbf29ce484222325u;
+    bool fresh = false;
+    ddb_arena arena = {NULL, 0};
+    char *folder = ddb_addr_folder(ctx, &arena, &t->binding->timeline, t->binding->modality, sub);
+    for (const char *at = folder; at && *at; at++) {
+        mixed = (mixed ^ (uint8_t)*at) * 0x100000001b3u;
+    }
+    memcpy(key, addr->bytes, sizeof addr->bytes);
+    ddb_bytes_set_le64(key + DREAMDB_ADDRESS_SIZE, mixed);
+    dreamdb_status status = folder ? ddb_coll_map_put(ctx, &t->places, key, t->holders.size / sizeof(ddb_trace_holder), &slot, &fresh)
+                                   : DREAMDB_ERR_MEMORY;
+    if (status == DREAMDB_OK && fresh) {
+        ddb_trace_holder holder;
+        uint64_t *bits = (uint64_t *)(void *)ddb_bytes_reserve(&t->bits, t->words * sizeof *bits);
+        holder.path = ddb_addr_path(ctx, &t->arena, folder, addr);
+        holder.anchor = t->asked[asked];
+        ddb_bytes_put(&t->holders, &holder, sizeof holder);
+        status = bits && holder.path ? ddb_bytes_status(&t->holders) : DREAMDB_ERR_MEMORY;
+        if (bits) {
+            memset(bits, 0, t->words * sizeof *bits);
+            t->bits.size += t->words * sizeof *bits;
+        }
+    }
+    if (status == DREAMDB_OK) {
+        ((uint64_t *)(void *)t->bits.data)[*slot * t->words + t->ref / 64] |= (uint64_t)1 << (t->ref & 63);
+    }
+    ddb_mem_arena_free(ctx, &arena);
+    return status;
+}
+
+/* Everything that holds a row with an asked anchor. */
+DDB_FN dreamdb_status ddb_trace_found(ddb_ctx *ctx, ddb_trace *t, const ddb_row *row, size_t asked)
+{
+    if (t->cls == DDB_TRACK_SPATIAL) {
+        char cell[DDB_ADDR_FILE + 1];
+        (void)snprintf(cell, sizeof cell, "%.*s", (int)row->key.size, (const char *)row->key.data);
+        dreamdb_status status = ddb_trace_hold(ctx, t, cell, &row->addr, asked);
+        return status < 0 || !(row->flags & DDB_ROW_SIDECAR) ? status : ddb_trace_hold(ctx, t, "vectors", &row->sidecar, asked);
+    }
+    if (t->cls == DDB_TRACK_ITEM) {
+        return ddb_trace_hold(ctx, t, row->flags & DDB_ROW_CHUNKED ? "items" : "0000000000000000", &row->addr, asked);
+    }
+    dreamdb_status status = ddb_trace_hold(ctx, t, "bucket", &row->addr, asked);
+    return status < 0 ? status : ddb_trace_hold(ctx, t, t->home, &t->home_addr, asked);      /* the row's key is the value */
+}
+
+/* Looks into a bucket, a posting or an ItemManifest; place: one more than the place of the first asked anchor in it. */
+DDB_FN dreamdb_status ddb_trace_look(ddb_ctx *ctx, ddb_trace *t, const ddb_row *row, ddb_slice bytes, const char *path, uint64_t *place)
+{
+    ddb_bucket bucket;
+    uint64_t *anchors = NULL;
+    size_t count = 0, at = t->asked_count;
+    dreamdb_status status = DREAMDB_OK;
+    *place = 0;
+    if (t->cls == DDB_TRACK_SPATIAL) {
+        status = ddb_bucket_open(ctx, bytes, path, 0, t->binding->modality, &bucket);
+        for (size_t i = 0; status == DREAMDB_OK && i < bucket.count && at == t->asked_count; i++) {
+            uint64_t anchor = ddb_bucket_anchor(&bucket, i);
+            at = anchor < UINT64_MAX ? ddb_trace_meets(t, anchor, anchor + 1) : at;
+        }
+    } else {
+        bool whole = (row->flags & DDB_ROW_WHOLE) != 0;
+        if (!whole && (row->offset > bytes.size || row->size > bytes.size - row->offset)) {
+            return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, "a Track row points past the end of its postings pack");
+        }
+        ddb_slice posting = whole ? bytes : ddb_bytes_slice(bytes.data + row->offset, (size_t)row->size);
+        status = ddb_roaring_decode(ctx, posting, path, &anchors, &count);
+        for (size_t i = 0; i < count && at == t->asked_count; i++) {
+            at = anchors[i] < UINT64_MAX ? ddb_trace_meets(t, anchors[i], anchors[i] + 1) : at;
+        }
+        ddb_mem_drop(ctx, anchors, uint64_t, count);
+    }
+    *place = at < t->asked_count ? at + 1 : 0;
+    return status;
+}
+
+DDB_FN void ddb_trace_key(uint8_t key[DDB_TRACE_KEY], const ddb_row *row)
+{
+    memcpy(key, row->addr.bytes, sizeof row->addr.bytes);
+    ddb_bytes_set_le64(key + DREAMDB_ADDRESS_SIZE, row->offset);
+}
+
+/* Reads what waits. */
+DDB_FN dreamdb_status ddb_trace_flush(ddb_ctx *ctx, ddb_trace *t)
+{
+    dreamdb_status status = t->count > 0 ? ddb_object_get_many(ctx, t->env, t->wants, t->count) : DREAMDB_OK;
+    bool got = status == DREAMDB_OK;
+    for (size_t i = 0; i < t->count && got; i++) {
+        uint8_t key[DDB_TRACE_KEY];
+        uint64_t place = 0;
+        ddb_object *object = &t->wants[i].object;
+        ddb_trace_key(key, t->rows + i);
+        status = status < 0 ? status : ddb_trace_look(ctx, t, t->rows + i, ddb_bytes_slice(object->data, object->size), t->wants[i].path,
+                                                      &place);
+        status = status < 0 ? status : ddb_coll_map_put(ctx, &t->examined, key, place, NULL, NULL);
+        status = status < 0 || place == 0 ? status : ddb_trace_found(ctx, t, t->rows + i, (size_t)place - 1);
+        ddb_object_release(t->env, object);
+    }
+    t->count = 0;
+    ddb_mem_arena_free(ctx, &t->scratch);
+    return status < 0 ? status : ddb_object_progress(ctx, t->env, "erase-report", t->examined.count, 0, "objects");
+}
+
+/* The chunks of a payload: its ItemManifest names them. */
+DDB_FN dreamdb_status ddb_trace_chunks(ddb_ctx *ctx, ddb_trace *t, const ddb_row *row, size_t asked)
+{
+    ddb_arena arena = {NULL, 0};
+    ddb_object object;
+    ddb_item_chunk *chunks = NULL;
+    size_t count = 0;
+    char *folder = ddb_addr_folder(ctx, &arena, &t->binding->timeline, t->binding->modality, "items");
+    char *path = folder ? ddb_addr_path(ctx, &arena, folder, &row->addr) : NULL;
+    dreamdb_status status = path ? ddb_object_get(ctx, t->env, path, &row->addr, DDB_OBJECT_METADATA, &object) : DREAMDB_ERR_MEMORY;
+    if (status == DREAMDB_OK) {
+        status = ddb_item_manifest_decode(ctx, &arena, ddb_bytes_slice(object.data, object.size), path, row->size, &chunks, &count);
+        ddb_object_release(t->env, &object);
+    }
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        status = ddb_trace_hold(ctx, t, "0000000000000000", &chunks[i].addr, asked);
+    }
+    ddb_mem_arena_free(ctx, &arena);
+    return status;
+}
+
+/* One row whose interval meets an asked anchor: an item holds it, the others may. */
+DDB_FN dreamdb_status ddb_trace_row(ddb_ctx *ctx, ddb_trace *t, const ddb_row *row, size_t asked)
+{
+    uint8_t key[DDB_TRACE_KEY];
+    if (t->cls == DDB_TRACK_ITEM) {
+        dreamdb_status status = ddb_trace_found(ctx, t, row, asked);
+        return status < 0 || !(row->flags & DDB_ROW_CHUNKED) ? status : ddb_trace_chunks(ctx, t, row, asked);
+    }
+    ddb_trace_key(key, row);
+    const uint64_t *known = t->examined.count > 0 ? ddb_coll_map_get(&t->examined, key) : NULL;
+    if (known) {
+        return *known > 0 ? ddb_trace_found(ctx, t, row, (size_t)*known - 1) : DREAMDB_OK;
+    }
+    char cell[DDB_ADDR_FILE + 1];
+    (void)snprintf(cell, sizeof cell, "%.*s", (int)row->key.size, (const char *)row->key.data);
+    char *folder = ddb_addr_folder(ctx, &t->scratch, &t->binding->timeline, t->binding->modality,
+                                   t->cls == DDB_TRACK_SPATIAL ? cell : "bucket");
+    ddb_object_want *want = t->wants + t->count;
+    memset(want, 0, sizeof *want);
+    want->path = folder ? ddb_addr_path(ctx, &t->scratch, folder, &row->addr) : NULL;
+    want->addr = row->addr;
+    t->rows[t->count] = *row;
+    t->count += want->path != NULL;
+    return !want->path ? DREAMDB_ERR_MEMORY : t->count == DDB_TRACE_WAIT ? ddb_trace_flush(ctx, t) : DREAMDB_OK;
+}
+
+DDB_FN dreamdb_status ddb_trace_rows(ddb_ctx *ctx, ddb_trace *t, const ddb_row *rows, size_t count)
+{
+    dreamdb_status status = DREAMDB_OK;
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        size_t asked = ddb_trace_meets(t, rows[i].t_start, rows[i].t_end);
+        status = asked < t->asked_count ? ddb_trace_row(ctx, t, rows + i, asked) : DREAMDB_OK;
+    }
+    return status < 0 ? status : ddb_trace_flush(ctx, t);      /* before the page is gone, and home with it */
+}
+
+typedef struct ddb_trace_pages { ddb_trace *t; ddb_ctx *ctx; dreamdb_status status; } ddb_trace_pages;
+
+DDB_FN bool ddb_trace_want(void *user, const ddb_page_child *child)
+{
+    ddb_trace_pages *pages = (ddb_trace_pages *)user;
+    bool fresh = false;
+    if (pages->status == DREAMDB_OK) {
+        pages->status = ddb_coll_map_put(pages->ctx, &pages->t->walked, child->addr.bytes, 1, NULL, &fresh);
+    }
+    return fresh && pages->status == DREAMDB_OK;
+}
+
+DDB_FN dreamdb_status ddb_trace_page(ddb_ctx *ctx, void *user, const ddb_page_child *child, const char *path, size_t size)
+{
+    (void)ctx;
+    (void)path;
+    (void)size;
+    ((ddb_trace_pages *)user)->t->home_addr = child->addr;
+    return DREAMDB_OK;
+}
+
+DDB_FN dreamdb_status ddb_trace_leaf(ddb_ctx *ctx, void *user, const ddb_page *page)
+{
+    return ddb_trace_rows(ctx, ((ddb_trace_pages *)user)->t, page->rows, page->count);
+}
+
+DDB_FN dreamdb_status ddb_trace_tree(ddb_ctx *ctx, ddb_trace *t, const ddb_track *track)
+{
+    ddb_page_visit visit;
+    ddb_page_tree tree;
+    ddb_arena arena = {NULL, 0};
+    ddb_trace_pages pages = { t, ctx, DREAMDB_OK };
+    ddb_page_root root = ddb_track_root(track);
+    memset(&visit, 0, sizeof visit);
+    visit.user = &pages;
+    visit.want = ddb_trace_want;
+    visit.each = ddb_trace_page;
+    visit.leaf = ddb_trace_leaf;
+    t->home = "index";
+    dreamdb_status status = ddb_track_tree(ctx, &arena, track, &tree);
+    if (status == DREAMDB_OK && ddb_trace_want(&pages, &root.child)) {
+        status = ddb_page_gather(ctx, t->env, &tree, &root.child, &visit);
+    }
+    ddb_mem_arena_free(ctx, &arena);
+    return pages.status < 0 ? pages.status : status;
+}
+
+/* One Track; those of kinds that are not read here are counted. */
+DDB_FN dreamdb_status ddb_trace_track(ddb_ctx *ctx, ddb_trace *t, const ddb_binding *binding)
+{
+    ddb_arena arena = {NULL, 0};
+    ddb_object object;
+    ddb_track track;
+    bool fresh = false;
+    dreamdb_status status = ddb_coll_map_put(ctx, &t->walked, binding->address.bytes, 1, NULL, &fresh);
+    t->cls = ddb_gc_class(binding);
+    if (status < 0 || !fresh || t->cls == DDB_TRACK_CONSTANT) {
+        return status;
+    }
+    char *folder = ddb_addr_folder(ctx, &arena, &binding->timeline, binding->modality, "track");
+    char *path = folder ? ddb_addr_path(ctx, &arena, folder, &binding->address) : NULL;
+    status = path ? ddb_object_get(ctx, t->env, path, &binding->address, DDB_OBJECT_METADATA, &object) : DREAMDB_ERR_MEMORY;
+    if (status == DREAMDB_OK) {
+        status = ddb_track_decode(ctx, &arena, t->cls, ddb_bytes_slice(object.data, object.size), path, &track);
+        t->binding = binding;
+        t->home = "track";
+        t->home_addr = binding->address;
+        if (status == DREAMDB_OK && track.form == DDB_TRACK_UNKNOWN) {
+            t->result->unread++;
+        } else if (status == DREAMDB_OK) {
+            status = track.form == DDB_TRACK_INLINE ? ddb_trace_rows(ctx, t, track.rows, track.row_count) : ddb_trace_tree(ctx, t, &track);
+        }
+        ddb_object_release(t->env, &object);
+    }
+    ddb_mem_arena_free(ctx, &arena);
+    return status;
+}
+
+/* One state and, of a branch, all before it that are still whole. */
+DDB_FN dreamdb_status ddb_trace_state(ddb_ctx *ctx, ddb_trace *t, ddb_buf *queue, const ddb_addr *addr, bool first)
+{
+    ddb_arena arena = {NULL, 0};
+    ddb_object object;
+    ddb_manifest m;
+    dreamdb_error why;
+    ddb_ctx own = ddb_mem_fork(ctx, &why);
+    char *path = ddb_addr_path(&own, &arena, "manifests", addr);
+    dreamdb_status status = path ? ddb_object_get(&own, t->env, path, addr, DDB_OBJECT_METADATA, &object) : DREAMDB_ERR_MEMORY;
+    if (status < 0) {
+        ddb_mem_arena_free(ctx, &arena);
+        return status == DREAMDB_ERR_NOT_FOUND && !first ? DREAMDB_OK : ddb_mem_adopt(ctx, &why);      /* gc took it */
+    }
+    status = ddb_manifest_decode(ctx, &arena, ddb_bytes_slice(object.data, object.size), path, &m);
+    bool mine = status == DREAMDB_OK && m.timeline_count > 0 && ddb_addr_equal(m.timelines, &t->timeline_want);
+    t->result->refs += mine && first;
+    t->result->states += mine;
+    for (size_t i = 0; mine && i < m.active_count + m.lineage_count && status == DREAMDB_OK; i++) {
+        status = ddb_trace_track(ctx, t, i < m.active_count ? m.active + i : m.lineage + (i - m.active_count));
+    }
+    if (mine && !t->refs[t->ref].is_tag) {
+        ddb_bytes_put(queue, m.parents, m.parent_count * sizeof *m.parents);
+    }
+    ddb_object_release(t->env, &object);
+    ddb_mem_arena_free(ctx, &arena);
+    return status < 0 ? status : ddb_bytes_status(queue);
+}
+
+DDB_FN dreamdb_status ddb_trace_ref(ddb_ctx *ctx, ddb_trace *t)
+{
+    const ddb_ref_entry *ref = t->refs + t->ref;
+    ddb_buf queue;
+    dreamdb_status status = DREAMDB_OK;
+    ddb_coll_map_free(ctx, &t->walked);
+    t->walked.key_size = sizeof(ddb_addr);
+    if (ref->bad) {
+        const char *path = (const char *)ref->name.data - 5;
+        return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, "%s is malformed, so what it reaches cannot be known", path);
+    }
+    ddb_bytes_init(&queue, ctx);
+    ddb_bytes_put(&queue, &ref->address, sizeof ref->address);
+    for (size_t at = 0; at < queue.size && status == DREAMDB_OK; at += sizeof(ddb_addr)) {
+        ddb_addr addr;
+        bool fresh = false;
+        memcpy(&addr, queue.data + at, sizeof addr);
+        status = ddb_coll_map_put(ctx, &t->walked, addr.bytes, 1, NULL, &fresh);
+        if (status == DREAMDB_OK && fresh && (at == 0 || t->outlines.count == 0 || !ddb_coll_map_get(&t->outlines, addr.bytes))) {
+            status = ddb_trace_state(ctx, t, &queue, &addr, at == 0);
+        }
+    }
+    ddb_bytes_free(&queue);
+    return status;
+}
+
+DDB_FN int ddb_trace_by_path(const void *a, const void *b, void *user)
+{
+    const ddb_trace_holder *list = (const ddb_trace_holder *)user;
+    return strcmp(list[*(const size_t *)a].path, list[*(const size_t *)b].path);
+}
+
+/* Tells of each holder, by path. */
+DDB_FN dreamdb_status ddb_trace_tell(ddb_ctx *ctx, ddb_trace *t)
+{
+    ddb_arena arena = {NULL, 0};
+    ddb_trace_holder *list = (ddb_trace_holder *)(void *)t->holders.data;
+    size_t count = t->holders.size / sizeof *list;
+    size_t *order = ddb_mem_arena_new(ctx, &arena, size_t, count);
+    const char **names = ddb_mem_arena_new(ctx, &arena, const char *, t->ref_count);
+    for (size_t i = 0; order && i < count; i++) {
+        order[i] = i;
+    }
+    dreamdb_status status = !order || !names ? DREAMDB_ERR_MEMORY
+                          : count > 0 ? ddb_coll_sort(ctx, order, count, sizeof *order, ddb_trace_by_path, list) : DREAMDB_OK;
+    t->result->objects += count;
+    for (size_t i = 0; i < count && status == DREAMDB_OK && t->desc->each; i++) {
+        const uint64_t *bits = (const uint64_t *)(const void *)t->bits.data + order[i] * t->words;
+        dreamdb_erase_holder holder;
+        memset(&holder, 0, sizeof holder);
+        for (size_t r = 0; r < t->ref_count; r++) {
+            if (bits[r / 64] >> (r & 63) & 1) {
+                names[holder.ref_count++] = (const char *)t->refs[r].name.data;
+            }
+        }
+        holder.path = list[order[i]].path;
+        holder.anchor = list[order[i]].anchor;
+        holder.refs = names;
+        if (t->desc->each(t->desc->each_user, &holder)) {
+            status = ddb_mem_fail(ctx, DREAMDB_ERR_CANCELLED, "stopped by the caller");
+        }
+    }
+    ddb_mem_arena_free(ctx, &arena);
+    return status;
+}
+
+/* One pass: so many anchors, over all refs. */
+DDB_FN dreamdb_status ddb_trace_pass(ddb_ctx *ctx, ddb_trace *t, const uint64_t *asked, size_t count)
+{
+    dreamdb_status status = DREAMDB_OK;
+    t->asked = asked;
+    t->asked_count = count;
+    t->examined.key_size = t->places.key_size = DDB_TRACE_KEY;
+    t->result->refs = t->result->states = t->result->unread = 0;
+    ddb_bytes_init(&t->holders, ctx);
+    ddb_bytes_init(&t->bits, ctx);
+    for (t->ref = 0; t->ref < t->ref_count && status == DREAMDB_OK; t->ref++) {
+        status = ddb_trace_ref(ctx, t);
+    }
+    status = status < 0 ? status : ddb_trace_tell(ctx, t);
+    ddb_bytes_free(&t->holders);
+    ddb_bytes_free(&t->bits);
+    ddb_coll_map_free(ctx, &t->examined);
+    ddb_coll_map_free(ctx, &t->places);
+    ddb_coll_map_free(ctx, &t->walked);
+    ddb_mem_arena_free(ctx, &t->arena);
+    ddb_mem_arena_free(ctx, &t->scratch);
+    return status;
+}
+
+/* The deleted anchors from `from` on, at most DDB_TRACE_PASS of each tree; *last: all up to here are among them. */
+typedef struct ddb_trace_gather { uint64_t from, planned, last; ddb_tomb_all *out; } ddb_trace_gather;
+
+DDB_FN bool ddb_trace_want_tomb(void *user, const ddb_page_child *child)
+{
+    ddb_trace_gather *g = (ddb_trace_gather *)user;
+    if (child->high.number < g->from || g->planned >= DDB_TRACE_PASS) {
+        return false;
+    }
+    if (child->level == 0) {                     /* leaves come in order; inner levels are small: 1 of 128 */
+        g->planned += child->rows;
+        g->last = child->high.number;
+    }
+    return true;
+}
+
+DDB_FN dreamdb_status ddb_trace_tomb_leaf(ddb_ctx *ctx, void *user, const ddb_page *page)
+{
+    ddb_trace_gather *g = (ddb_trace_gather *)user;
+    dreamdb_status status = DREAMDB_OK;
+    for (size_t i = 0; i < page->count && status == DREAMDB_OK; i++) {
+        status = page->rows[i].t_start < g->from ? status : ddb_tomb_keep(ctx, g->out, page->rows[i].t_start);
+    }
+    return status;
+}
+
+DDB_FN dreamdb_status ddb_trace_deleted(ddb_ctx *ctx, ddb_tomb *tomb, uint64_t from, ddb_tomb_all *out, uint64_t *last)
+{
+    dreamdb_status status = DREAMDB_OK;
+    out->count = 0;
+    *last = UINT64_MAX;
+    for (size_t i = 0; i < tomb->list_count && status == DREAMDB_OK; i++) {
+        const ddb_tomb_list *list = tomb->lists + i;
+        for (size_t j = ddb_coll_lower_u64(list->anchors, list->count, from); j < list->count && status == DREAMDB_OK; j++) {
+            status = ddb_tomb_keep(ctx, out, list->anchors[j]);
+        }
+    }
+    for (size_t i = 0; i < tomb->root_count && status == DREAMDB_OK; i++) {
+        ddb_trace_gather g = { from, 0, 0, out };
+        ddb_page_visit visit;
+        memset(&visit, 0, sizeof visit);
+        visit.user = &g;
+        visit.want = ddb_trace_want_tomb;
+        visit.leaf = ddb_trace_tomb_leaf;
+        if (ddb_trace_want_tomb(&g, tomb->roots + i)) {
+            status = ddb_page_gather(ctx, tomb->env, &tomb->tree, tomb->roots + i, &visit);
+        }
+        *last = g.planned >= DDB_TRACE_PASS && g.last < *last ? g.last : *last;
+    }
+    status = status == DREAMDB_OK && out->count > 0 ? ddb_coll_sort_u64(ctx, out->anchors, out->count) : status;
+    out->count = out->count > 0 ? ddb_coll_unique_u64(out->anchors, out->count) : 0;
+    while (out->count > 0 && out->anchors[out->count - 1] > *last) {
+        out->count--;
+    }
+    return status;
+}
+
+/* Which anchors a call asks for; then pass by pass. */
+DDB_FN dreamdb_status ddb_trace_passes(ddb_ctx *ctx, ddb_trace *t, dreamdb_snapshot *view)
+{
+    ddb_scan_list met = { NULL, 0, 0 };
+    ddb_tomb_all list = { NULL, 0, 0 };
+    ddb_tomb *tomb = NULL;
+    dreamdb_status status = DREAMDB_OK;
+    if (t->desc->where) {
+        status = ddb_scan_select(ctx, view, t->desc->where, &met);
+        list.anchors = met.anchors;
+        list.count = met.count;
+        list.cap = met.cap;
+    } else if (t->desc->anchor_count > 0) {
+        for (size_t i = 0; i < t->desc->anchor_count && status == DREAMDB_OK; i++) {
+            status = ddb_tomb_keep(ctx, &list, t->desc->anchors[i]);
+        }
+        status = status < 0 ? status : ddb_coll_sort_u64(ctx, list.anchors, list.count);
+        list.count = list.count > 0 ? ddb_coll_unique_u64(list.anchors, list.count) : 0;
+    } else {
+        uint64_t from = 0, last = 0;
+        status = ddb_view_tomb(ctx, view, &tomb);
+        while (status == DREAMDB_OK && !ddb_tomb_empty(tomb) && last < UINT64_MAX) {
+            status = ddb_trace_deleted(ctx, tomb, from, &list, &last);
+            t->result->anchors += list.count;
+            status = status < 0 || list.count == 0 ? status : ddb_trace_pass(ctx, t, list.anchors, list.count);
+            from = last + 1;
+        }
+        ddb_mem_drop(ctx, list.anchors, uint64_t, list.cap);
+        return status;
+    }
+    t->result->anchors = list.count;
+    status = status < 0 || list.count == 0 ? status : ddb_trace_pass(ctx, t, list.anchors, list.count);
+    ddb_mem_drop(ctx, list.anchors, uint64_t, list.cap);
+    return status;
+}
+
+DDB_FN dreamdb_status ddb_trace_run(ddb_ctx *ctx, struct dreamdb *db, const dreamdb_erase_desc *desc, dreamdb_erase_result *result)
+{
+    ddb_arena arena = {NULL, 0};
+    dreamdb_snapshot *view = NULL;
+    ddb_trace *t = ddb_mem_new(ctx, ddb_trace, 1);
+    memset(result, 0, sizeof *result);
+    if (!t) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    t->env = db->env;
+    t->desc = desc;
+    t->result = result;
+    t->rows = ddb_mem_arena_new(ctx, &arena, ddb_row, DDB_TRACE_WAIT);
+    t->wants = ddb_mem_arena_new(ctx, &arena, ddb_object_want, DDB_TRACE_WAIT);
+    dreamdb_status status = !t->rows || !t->wants ? DREAMDB_ERR_MEMORY : desc->where && desc->anchor_count > 0
+        ? ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "an erase report takes anchors or a predicate, not both") : DREAMDB_OK;
+    status = status < 0 ? status : ddb_view_state(ctx, db, NULL, &view);
+    status = status < 0 ? status : ddb_ref_list(ctx, db->env, &arena, &t->refs, &t->ref_count);
+    status = status < 0 ? status : ddb_ref_outlines(ctx, db->env, &t->outlines);
+    if (status == DREAMDB_OK) {
+        t->words = (t->ref_count + 63) / 64;
+        t->timeline_want = view->manifest.timelines[0];
+        status = ddb_trace_passes(ctx, t, view);
+    }
+    ddb_view_release(ctx, view);
+    ddb_coll_map_free(ctx, &t->outlines);
+    ddb_mem_arena_free(ctx, &arena);
+    ddb_mem_drop(ctx, t, ddb_trace, 1);
+    return status;
+}
+
+/* ==== ROOM 45 api | prefix ddb_api_ | uses port mem bytes cpu hash addr object ref view write scan erase merge compact diff query check gc trace ==== */
 /* The public functions: check the arguments, call one room.  Nothing else lives here. */
 
 /* The allocator of a config, or libc. */
@@ -35958,6 +36522,13 @@ DREAMDB_API dreamdb_status dreamdb_gc(const dreamdb_config *config, const dreamd
         ddb_object_env_close(&ctx, env);
     }
     return status;
+}
+
+DREAMDB_API dreamdb_status dreamdb_erase_report(dreamdb *db, const dreamdb_erase_desc *desc, dreamdb_erase_result *result,
+                                                dreamdb_error *error)
+{
+    DDB_API_BEGIN(db, desc && result, "dreamdb_erase_report");
+    return ddb_trace_run(&ctx, db, desc, result);
 }
 
 DREAMDB_API const char *dreamdb_status_name(dreamdb_status status)

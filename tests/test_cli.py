@@ -147,9 +147,9 @@ def tree(folder):
 
 # ---- Tests: the command line -----------------------------------------------------------------------------------------
 
-VERBS = ('create add-field append train query get scan count delete export log refs branch snapshot merge merge-many compact diff delete-ref gc set-meta inspect verify '
+VERBS = ('create add-field append train query get scan count delete erase-report export log refs branch snapshot merge merge-many compact diff delete-ref gc set-meta inspect verify '
          'stats version help').split()
-LATER = ('erase-report flush-hot ada-ivf-status ada-ivf-step rebuild-ivf recommendations watch').split()
+LATER = ('flush-hot ada-ivf-status ada-ivf-step rebuild-ivf recommendations watch').split()
 
 
 def test_usage():
@@ -295,6 +295,26 @@ def test_compact():
     bad(2, '--max-cells', 'compact', 'main', '--max-cells', 'x')
     bad(2, 'does not change', 'compact', 'main~1')
     check(ok('verify', 'main', '--history', 'all').out.find('no fault') > 0, 'verify')
+
+
+def test_erase_report():
+    csv('a.csv', ['_anchor,e,label', '1,"[1,2]",cat', '2,"[0,1]",dog', '3,"[2,1]",cow'])
+    ok('create', 'main', '--field', 'e:embedding,dim=2,index=lsh,bits=2', '--field', 'label:categorical')
+    ok('append', 'main', '--rows', 'a.csv')
+    check('no row is asked for' in ok('erase-report', 'main').out, 'nothing is deleted')
+    ok('branch', 'main', 'br')
+    ok('snapshot', 'main', 'then')
+    ok('delete', 'main', '2')
+    d = ok('erase-report', 'main', '--json').json()
+    check(d[-1]['anchors'] == 1 and d[-1]['objects'] == len(d) - 1 >= 3 and d[-1]['refs'] == 3 and d[-1]['unread'] == 0, 'summary')
+    check(all(row['anchor'] == 2 and row['refs'] == ['br', 'main', 'main@then'] for row in d[:-1]), 'who reaches them')
+    check(all(os.path.exists(os.path.join('s', row['object'])) for row in d[:-1]), 'they are there')
+    out = ok('erase-report', 'main', '2').out
+    check('main@then' in out and '%d objects hold bytes of these 1 rows' % (len(d) - 1) in out, 'in words')
+    check(ok('erase-report', 'main', '--where', 'label=cat', '--json').json()[-1]['anchors'] == 1, 'before a deletion')
+    check('no ref reaches' in ok('erase-report', 'main', '77').out, 'nowhere')
+    bad(2, 'not both', 'erase-report', 'main', '2', '--where', 'label=cat')
+    bad(4, 'no ref', 'erase-report', 'nothing')
 
 
 def csv(path, lines):

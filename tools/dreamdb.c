@@ -704,6 +704,7 @@ static const option_row options[] = {
     {"--anchors", OPT_ANCHORS, "FILE.npy", "append add-field", "the rows' anchors (u64)"},
     {"--anchors", OPT_ANCHORS, "FILE.npy|N,N", "get scan", "these anchors only"},
     {"--anchors", OPT_ANCHORS, "FILE.npy|N,N", "delete", "the anchors to delete"},
+    {"--anchors", OPT_ANCHORS, "FILE.npy|N,N", "erase-report", "these rows, deleted or not (default: all deleted ones)"},
     {"--reason", OPT_REASON, "TEXT", "delete", "kept with each anchor (at most 256 bytes)"},
     {"--anchors", OPT_ANCHORS, "FILE.npy", "export", "writes the rows' anchors (u64)"},
     {"--anchor-start", OPT_ANCHOR_START, "N", "append add-field", "anchors N, N+1, ..."},
@@ -727,7 +728,7 @@ static const option_row options[] = {
     {"--nprobe", OPT_NPROBE, "N|auto", "query", "cells to look into (default 32; auto: what a recall of 0.95 takes)"},
     {"--recall", OPT_RECALL, "SHARE", "query", "nprobe auto for that share of the ten nearest rows, such as 0.99"},
     {"--proven", OPT_PROVEN, NULL, "query", "hits by a bound that always holds (slower; default: 3 standard deviations)"},
-    {"--where", OPT_WHERE, "TEXT", "query scan count export delete",
+    {"--where", OPT_WHERE, "TEXT", "query scan count export delete erase-report",
      "a predicate, such as 'label=cat and (n>=3 or kind in (a,b))'; repeated: all hold"},
     {"--rerank-pool", OPT_RERANK_POOL, "N", "query", "codes whose exact vectors are scored (default 5 x top-k)"},
     {"--rerank-mode", OPT_RERANK_MODE, "inherit|approximate|exact", "query", "whether that is done (default: as the field was made)"},
@@ -756,7 +757,7 @@ static const option_row options[] = {
 
 /* What a later version brings; named so that nobody looks for a typing error. */
 static const char *const later_verbs[] = {
-    "erase-report", "flush-hot", "ada-ivf-status", "ada-ivf-step", "rebuild-ivf", "recommendations", "watch"};
+    "flush-hot", "ada-ivf-status", "ada-ivf-step", "rebuild-ivf", "recommendations", "watch"};
 static const char *const later_options[] = {
     "--hot", "--pack", "--recommend", "--shard", "--of", "--job-id", "--orchestrate",
     "--finish",
@@ -5057,6 +5058,100 @@ static int verb_delete(app *a)
     return EXIT_DONE;
 }
 
+typedef struct eraser { app *a; table t; } eraser;
+
+/* One object that still holds bytes of the rows. */
+static int print_holder(void *user, const dreamdb_erase_holder *holder)
+{
+    eraser *e = (eraser *)user;
+    output *o = &e->a->o;
+    if (!e->a->json) {
+        char *names = copy_text("", 0);
+        for (size_t i = 0; i < holder->ref_count; i++) {
+            size_t had = strlen(names), more = strlen(holder->refs[i]);
+            names = (char *)grow(names, had + more + 3);
+            (void)snprintf(names + had, more + 3, "%s%s", i > 0 ? ", " : "", holder->refs[i]);
+        }
+        table_text(&e->t, holder->path);
+        table_format(&e->t, "%" PRIu64, holder->anchor);
+        table_text(&e->t, names);
+        free(names);
+        return o->error != 0;
+    }
+    out_text(o, "{");
+    json_name(o, "object", 1);
+    json_string(o, holder->path);
+    out_format(o, ",\"anchor\":%" PRIu64 ",\"refs\":[", holder->anchor);
+    for (size_t i = 0; i < holder->ref_count; i++) {
+        out_text(o, i > 0 ? "," : "");
+        json_string(o, holder->refs[i]);
+    }
+    out_text(o, "]}\n");
+    return o->error != 0;
+}
+
+static void print_erased(app *a, const dreamdb_erase_result *r)
+{
+    char n[32], m[32];
+    if (a->json) {
+        out_format(&a->o, "{\"anchors\":%" PRIu64 ",\"objects\":%" PRIu64 ",\"refs\":%" PRIu64, r->anchors, r->objects, r->refs);
+        out_format(&a->o, ",\"states\":%" PRIu64 ",\"unread\":%" PRIu64 "}\n", r->states, r->unread);
+        return;
+    }
+    if (r->anchors == 0) {
+        out_text(&a->o, "no row is asked for: nothing is deleted there\n");
+    } else if (r->objects == 0) {
+        out_format(&a->o, "no ref reaches bytes of these %s rows; what else is in the store goes with gc\n", grouped(r->anchors, n));
+    } else {
+        out_format(&a->o, "%s objects hold bytes of these %s rows", grouped(r->objects, n), grouped(r->anchors, m));
+        out_text(&a->o, "; they go when the refs named are rewritten (train, compact) or deleted, and gc --keep-manifests 1 has run\n");
+    }
+    if (r->unread > 0) {
+        out_format(&a->o, "%s Tracks are of kinds that this version cannot look into: they may hold some, too\n", grouped(r->unread, n));
+    }
+}
+
+static int verb_erase_report(app *a)
+{
+    where_parser parser;
+    dreamdb_erase_desc desc;
+    dreamdb_erase_result result;
+    eraser e;
+    uint64_t *anchors = NULL;
+    memset(&parser, 0, sizeof parser);
+    memset(&desc, 0, sizeof desc);
+    memset(&e, 0, sizeof e);
+    e.a = a;
+    int code = open_view(a, READ);
+    code = code ? code : anchors_list(a, 1, &anchors, &desc.anchor_count);
+    code = code ? code : where_options(a, &parser, &desc.where);
+    int named = option_is(a, OPT_ANCHORS) || a->operand_count > 1;
+    if (!code && named && desc.where) {
+        code = fail(EXIT_USAGE, "erase-report: give anchors or --where, not both");
+    } else if (!code && named && desc.anchor_count == 0) {
+        code = fail(EXIT_USAGE, "erase-report: the list of anchors is empty");
+    }
+    if (!code) {
+        desc.anchors = anchors;
+        desc.each = print_holder;
+        desc.each_user = &e;
+        if (!a->json) {
+            table_open(&e.t, &a->o, "object|>anchor|refs");
+        }
+        dreamdb_status status = dreamdb_erase_report(a->db, &desc, &result, &a->error);
+        if (!a->json) {
+            table_end(&e.t);
+        }
+        code = status && !a->o.error ? fail_usage(status, &a->error) : EXIT_DONE;
+        if (!status) {
+            print_erased(a, &result);
+        }
+    }
+    free(anchors);
+    where_free(&parser);
+    return code;
+}
+
 static int verb_count(app *a)
 {
     where_parser parser;
@@ -6474,6 +6569,10 @@ static const verb_row verbs[] = {
      "under a deleted anchor stays hidden, so append refuses it.  Anchors that have no row yet are deleted all the same.\n\n"
      "  dreamdb --store my.ddb delete main 17 18 --reason 'asked by the owner'\n"
      "  dreamdb --store my.ddb delete main --where 'label=cat'\n"},
+    {"erase-report", verb_erase_report, 1, SIZE_MAX, "REF [ANCHOR...]", "names the objects that still hold bytes of deleted rows",
+     "And the branches and snapshots that reach each of them.  Without anchors: of all rows that are deleted in REF.  --where asks for\n"
+     "the rows of REF that meet it, before they are deleted.\n\n"
+     "  dreamdb --store my.ddb erase-report main\n"},
     {"export", verb_export, 1, 1, "REF", "writes columns to files",
      "FILE of --column: .npy (numbers), .txt, .csv, .jsonl, or a folder for media.  All files have the same rows in the same order.\n"
      "--rows with --fields writes one file that `append --rows` takes back.\n"},

@@ -1014,6 +1014,19 @@ static void verb_delete(void)
     (void)answer(dreamdb_delete(db, &desc, &report, &error));
 }
 
+/* gc KEEP: of any age; nobody writes. */
+static void verb_gc(void)
+{
+    dreamdb_gc_desc desc;
+    dreamdb_gc_report report;
+    memset(&desc, 0, sizeof desc);
+    desc.keep_manifests = number(tokens[1]);
+    desc.keep_since_ns = DREAMDB_GC_NO_AGE;
+    desc.writers_paused = 1;
+    close_view();
+    (void)answer(dreamdb_gc(&config, &desc, &report, &error));
+}
+
 static int run_writer(const char *verb)
 {
     if (strcmp(verb, "store") == 0) { verb_store(); }
@@ -1030,6 +1043,7 @@ static int run_writer(const char *verb)
     else if (strcmp(verb, "keep") == 0) { (void)answer(dreamdb_keep(db, text(token(1)), &error)); }
     else if (strcmp(verb, "refdelete") == 0) { (void)answer(dreamdb_ref_delete(&config, text(token(1)), &error)); }
     else if (strcmp(verb, "delete") == 0) { verb_delete(); }
+    else if (strcmp(verb, "gc") == 0) { verb_gc(); }
     else if (strcmp(verb, "setmeta") == 0) { close_view(); (void)answer(dreamdb_set_meta(db, text(token(1)), text(token(2)), &error)); }
     else { return 0; }
     return 1;

@@ -450,8 +450,7 @@ def run_mixed(case, ours, root):
     step_reads(ours, d, case, st, 'after a delete')
     compact(case, d, r)
     step_reads(ours, d, case, st, 'after a compaction')
-    quiet(lambda: dreamdb.gc('file://' + d, keep_manifests=r.choice([0, 1, 3]), dry_run=False, writers_paused=True))
-    ref = step_reads(ours, d, case, st, 'after gc')
+    collect(case, ours, d, st, g, r)
     op = g.batch(3, g.fresh(3))
     ours.append(op, st.kinds)
     st.note(op)
@@ -460,6 +459,47 @@ def run_mixed(case, ours, root):
     if faults:
         raise Differs('verify at the end: ' + faults[0])
     return 0
+
+
+def collect(case, ours, d, st, g, r):
+    """A branch that is older than what our gc keeps is merged; then both collect, in any order.  The reference goes back one state
+    less than ours keeps: beyond, it stops at what is gone, as after its own runs."""
+    def our_gc(keep):
+        ours.begin()
+        ours.open(case['ref'])
+        ours.send('gc %d' % keep)
+        faults = ours.verify(0)
+        if faults:
+            raise Differs('after our gc: ' + faults[0])
+
+    ref = Reference(d)
+    ref.open(case['ref'])
+    if '@' in case['ref']:                       # the name of a snapshot: it keeps one state, and no way to merge bases
+        return our_gc(1)
+    ref.ds.branch('old-branch')
+    for where in (case['ref'], 'old-branch', case['ref'], case['ref']):
+        op = g.batch(4, g.fresh(4))
+        st.note(op)
+        ours.begin()
+        ours.open(where)
+        ours.append(op, st.kinds, early=r.random() < .3)
+    our_gc(r.randrange(1, 4))
+    ours.begin()
+    ours.open(case['ref'])
+    ours.send('merge ' + text('old-branch'))     # the reference wants all history there, so after a gc, its own too, it merges nothing
+    ref.open(case['ref'])
+    ref.ds.delete_ref('old-branch')
+    step_reads(ours, d, case, st, 'after our gc and a merge of an old branch')
+    snapshots = any('@' in n for _, _, names in os.walk(os.path.join(d, 'refs')) for n in names)
+    most = 0 if snapshots else 1                 # states behind every root that are surely there: the tip's first parent, of snapshots none
+    for who in r.choice(['ot', 'oto', 'too', 'to']):
+        if who == 'o':
+            our_gc(r.randrange(1, 4))
+            most = 0
+        else:
+            back = r.randrange(most + 1)
+            quiet(lambda: dreamdb.gc('file://' + d, keep_manifests=back, dry_run=False, writers_paused=True))
+            most = 0
 
 
 def retrain(case, ours, d, st, r):
