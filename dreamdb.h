@@ -27959,23 +27959,24 @@ DDB_FN bool ddb_merge_hot(const ddb_merge_side *side)
     return side->binding && side->registry.size > 0 && ddb_cbor_map_find(side->registry, "hot_shard", &value);
 }
 
-/* Is the index of state a among the ancestors of that of state b?  What cannot be read says no. */
-DDB_FN bool ddb_merge_descends(ddb_ctx *ctx, ddb_merge *merge, const ddb_merge_field *field, size_t a, size_t b)
+/* Is the index of state a among the ancestors of that of state b?  One that is gone or not known here says no. */
+DDB_FN dreamdb_status ddb_merge_descends(ddb_ctx *ctx, ddb_merge *merge, const ddb_merge_field *field, size_t a, size_t b, bool *out)
 {
     dreamdb_error quiet;
     ddb_ctx look = ddb_mem_fork(ctx, &quiet);
     ddb_view_field *older = ddb_view_find(merge->states[a], field->name), *newer = ddb_view_find(merge->states[b], field->name);
     size_t count = 0;
-    if (!older->has_registry || ddb_view_need(&look, merge->states[b], &newer, 1, DDB_VIEW_INDEX) < 0 || !newer->index) {
-        return false;
+    dreamdb_status status = ddb_view_need(&look, merge->states[b], &newer, 1, DDB_VIEW_INDEX);
+    *out = false;
+    if (status < 0) {
+        bool none = status == DREAMDB_ERR_NOT_FOUND || status == DREAMDB_ERR_FORMAT || status == DREAMDB_ERR_UNSUPPORTED;
+        return none ? DREAMDB_OK : ddb_mem_adopt(ctx, &quiet);
     }
-    const ddb_addr *parents = ddb_index_parents(newer->index, &count);
-    for (size_t i = 0; i < count; i++) {
-        if (ddb_addr_equal(parents + i, &older->registry.index)) {
-            return true;
-        }
+    const ddb_addr *parents = newer->index ? ddb_index_parents(newer->index, &count) : NULL;
+    for (size_t i = 0; i < count && !*out; i++) {
+        *out = ddb_addr_equal(parents + i, &older->registry.index);
     }
-    return false;
+    return DREAMDB_OK;
 }
 
 /* Why vectors of one side cannot be placed under the other's index; NULL: they can. */
@@ -28009,7 +28010,12 @@ DDB_FN dreamdb_status ddb_merge_unlike(ddb_ctx *ctx, ddb_merge *merge, ddb_merge
     }
     bool indexed = ours->has_registry && theirs->has_registry;
     if (indexed && !ddb_addr_equal(&ours->registry.index, &theirs->registry.index)) {
-        bool down = ddb_merge_descends(ctx, merge, field, 0, 1), up = ddb_merge_descends(ctx, merge, field, 1, 0);
+        bool down = false, up = false;
+        dreamdb_status status = ddb_merge_descends(ctx, merge, field, 0, 1, &down);
+        status = status < 0 ? status : ddb_merge_descends(ctx, merge, field, 1, 0, &up);
+        if (status < 0) {
+            return status;
+        }
         const char *why = down || up ? ddb_merge_unplaceable(merge, field)
             : "the two sides have different indexes, and neither descends from the other: train one of them again after the merge";
         field->winner = down;
