@@ -519,6 +519,8 @@ typedef struct dreamdb_merge_report {          /* filled in on failure too, but 
     dreamdb_merge_outcome outcome;
     uint64_t conflicts;
     uint64_t taken, fused;                     /* fields: of theirs as they are; rows of both */
+    uint64_t placed;                           /* rows that one side added and that stand under the other's newer index now */
+    uint64_t cells;                            /* that both sides had compacted: their records were merged one by one */
     uint64_t bases;                            /* best common ancestors: 1, or more after criss-cross merges */
     uint64_t objects, bytes;                   /* put */
     uint8_t  ours[DREAMDB_ADDRESS_SIZE], theirs[DREAMDB_ADDRESS_SIZE], base[DREAMDB_ADDRESS_SIZE];   /* base: the first */
@@ -529,7 +531,9 @@ typedef struct dreamdb_merge_report {          /* filled in on failure too, but 
 
 /* Merges another state into the handle's Ref: field by field, against the newest common ancestors over all parents.  The other ref stays.
  * What one side changed since then is taken; Tracks that both changed get the rows of both; deletions of either side hold.  Rows of one
- * anchor on both sides stay both: see "An anchor with several rows" of dreamdb_scan_open.
+ * anchor on both sides stay both: see "An anchor with several rows" of dreamdb_scan_open.  Where one side's index descends from the
+ * other's (it was trained since) it wins, and the vectors that the other side added are placed under it.  Of a cell that both sides
+ * compacted the records are merged.  Neither under config.identical, which refuses them as the reference does.
  *
  * report  out, may be NULL.
  * Returns OK; DIVERGED (conflicts, no common ancestor, or no fast-forward: nothing is written); NOT_FOUND (no such ref, or gc has
@@ -537,8 +541,8 @@ typedef struct dreamdb_merge_report {          /* filled in on failure too, but 
  *         CORRUPT, LIMIT (no base within limits.history), CANCELLED.
  * Threads as dreamdb_append.
  * Costs   reads the Manifests back to the base and the Tracks that both sides moved (of paged embedding Tracks only the pages that
- *         differ, and inner ones); writes those Tracks and a Manifest; no bucket is read or written.  Memory: about 500 bytes for each
- *         row of a Track that both sides moved.
+ *         differ, and inner ones); writes those Tracks and a Manifest; no bucket is read or written but for the two cases above.  Memory:
+ *         about 500 bytes for each row of a Track that both sides moved; the vectors that are placed, twice.
  * Format  FORMAT.md, section 19, "Merging". */
 DREAMDB_API dreamdb_status dreamdb_merge(dreamdb *db, const dreamdb_merge_desc *desc, dreamdb_merge_report *report, dreamdb_error *error);
 
@@ -28048,6 +28052,13 @@ typedef struct ddb_merge_field {
     ddb_row         *rows;  size_t row_count;
     ddb_slice       *cells; size_t cell_count;
     ddb_binding      fused;
+    /* cells that both sides compacted, and all rows of the three: their records are merged */
+    ddb_slice       *recells; size_t recell_count;
+    struct ddb_merge_trio *trio;
+    /* FUSE under the index of one side: rows that the other added, and rows of the bases that it did away with */
+    bool             placed;
+    size_t           winner;                   /* whose definition, index and registry entry hold; else 0 */
+    struct ddb_merge_rows *added, *gone;       /* gone: [state_count], of bases */
 } ddb_merge_field;
 
 typedef struct ddb_merge {
@@ -28063,6 +28074,12 @@ typedef struct ddb_merge {
     bool                 by_address, stopped;  /* by_address: the other state is named so */
     char                 first[200];           /* the first conflict */
 } ddb_merge;
+
+/* The side whose definition of the field holds. */
+DDB_FN size_t ddb_merge_from(const ddb_merge_field *field)
+{
+    return field->choice == DDB_MERGE_TAKE_THEIRS ? 1 : field->choice == DDB_MERGE_FUSE ? field->winner : 0;
+}
 
 /* Tells one conflict; addresses may be NULL. */
 DDB_FN dreamdb_status ddb_merge_conflict(ddb_ctx *ctx, ddb_merge *merge, ddb_slice field, ddb_slice key, const char *why,
@@ -28247,26 +28264,44 @@ DDB_FN bool ddb_merge_hot(const ddb_merge_side *side)
     return side->binding && side->registry.size > 0 && ddb_cbor_map_find(side->registry, "hot_shard", &value);
 }
 
-/* Is the index of state a among the ancestors of that of state b?  What cannot be read says no. */
-DDB_FN bool ddb_merge_descends(ddb_ctx *ctx, ddb_merge *merge, const ddb_merge_field *field, size_t a, size_t b)
+/* Is the index of state a among the ancestors of that of state b?  One that is gone or not known here says no. */
+DDB_FN dreamdb_status ddb_merge_descends(ddb_ctx *ctx, ddb_merge *merge, const ddb_merge_field *field, size_t a, size_t b, bool *out)
 {
     dreamdb_error quiet;
     ddb_ctx look = ddb_mem_fork(ctx, &quiet);
     ddb_view_field *older = ddb_view_find(merge->states[a], field->name), *newer = ddb_view_find(merge->states[b], field->name);
     size_t count = 0;
-    if (!older->has_registry || ddb_view_need(&look, merge->states[b], &newer, 1, DDB_VIEW_INDEX) < 0 || !newer->index) {
-        return false;
+    dreamdb_status status = ddb_view_need(&look, merge->states[b], &newer, 1, DDB_VIEW_INDEX);
+    *out = false;
+    if (status < 0) {
+        bool none = status == DREAMDB_ERR_NOT_FOUND || status == DREAMDB_ERR_FORMAT || status == DREAMDB_ERR_UNSUPPORTED;
+        return none ? DREAMDB_OK : ddb_mem_adopt(ctx, &quiet);
     }
-    const ddb_addr *parents = ddb_index_parents(newer->index, &count);
-    for (size_t i = 0; i < count; i++) {
-        if (ddb_addr_equal(parents + i, &older->registry.index)) {
-            return true;
-        }
+    const ddb_addr *parents = newer->index ? ddb_index_parents(newer->index, &count) : NULL;
+    for (size_t i = 0; i < count && !*out; i++) {
+        *out = ddb_addr_equal(parents + i, &older->registry.index);
     }
-    return false;
+    return DREAMDB_OK;
 }
 
-/* Both sides changed the field, and not only its Track: why that cannot be. */
+/* Why vectors of one side cannot be placed under the other's index; NULL: they can. */
+DDB_FN const char *ddb_merge_unplaceable(ddb_merge *merge, const ddb_merge_field *field)
+{
+    const ddb_view_field *t = ddb_view_find(merge->states[0], field->name), *r = ddb_view_find(merge->states[1], field->name);
+    const ddb_field *x = t->schema, *y = r->schema;
+    if (merge->write.env->identical) {
+        return "one side's index descends from the other's, and both sides have new rows: the reference does not merge that";
+    }
+    if (x->dim != y->dim || x->required != y->required || x->rerank != y->rerank || x->has_bucket_max != y->has_bucket_max
+        || x->bucket_max_bytes != y->bucket_max_bytes || !ddb_bytes_equal(t->binding->modality, r->binding->modality)
+        || t->registry.has_compressor != r->registry.has_compressor) {
+        return "one side's index descends from the other's, and the sides define the field differently besides";
+    }
+    return !t->registry.has_compressor || x->rerank || ddb_addr_equal(&t->registry.compressor, &r->registry.compressor) ? NULL
+        : "the two sides have different compressors, and without exact vectors (rerank) no row can be coded anew";
+}
+
+/* Both sides changed the field, and not only its Track: why that cannot be, or whose index holds. */
 DDB_FN dreamdb_status ddb_merge_unlike(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_field *field)
 {
     ddb_view_field *ours = ddb_view_find(merge->states[0], field->name), *theirs = ddb_view_find(merge->states[1], field->name);
@@ -28280,15 +28315,21 @@ DDB_FN dreamdb_status ddb_merge_unlike(ddb_ctx *ctx, ddb_merge *merge, ddb_merge
     }
     bool indexed = ours->has_registry && theirs->has_registry;
     if (indexed && !ddb_addr_equal(&ours->registry.index, &theirs->registry.index)) {
-        bool down = ddb_merge_descends(ctx, merge, field, 0, 1), up = ddb_merge_descends(ctx, merge, field, 1, 0);
+        bool down = false, up = false;
+        dreamdb_status status = ddb_merge_descends(ctx, merge, field, 0, 1, &down);
+        status = status < 0 ? status : ddb_merge_descends(ctx, merge, field, 1, 0, &up);
+        if (status < 0) {
+            return status;
+        }
+        const char *why = down || up ? ddb_merge_unplaceable(merge, field)
+            : "the two sides have different indexes, and neither descends from the other: train one of them again after the merge";
+        field->winner = down;
+        field->placed = !why;
+        field->choice = why ? DDB_MERGE_REFUSED : DDB_MERGE_FUSE;
+        field->cls = DDB_TRACK_SPATIAL;
         addrs[0] = ours->registry.index;
         addrs[1] = theirs->registry.index;
-        field->choice = DDB_MERGE_REFUSED;
-        return ddb_merge_conflict(ctx, merge, field->name, ddb_bytes_text("index"), down || up
-            ? "one side's index descends from the other's, and both sides have new rows: placing them anew is not in this version; merge "
-              "before training"
-            : "the two sides have different indexes, and neither descends from the other: train one of them again after the merge", addrs,
-            addrs + 1);
+        return !why ? DREAMDB_OK : ddb_merge_conflict(ctx, merge, field->name, ddb_bytes_text("index"), why, addrs, addrs + 1);
     }
     if (indexed && (ours->registry.has_compressor != theirs->registry.has_compressor
                     || (ours->registry.has_compressor && !ddb_addr_equal(&ours->registry.compressor, &theirs->registry.compressor)))) {
@@ -28512,56 +28553,111 @@ DDB_FN const ddb_row *ddb_merge_rows_find(const ddb_merge_rows *set, const ddb_r
 /* The rows of the three: ours, theirs, and the union of the bases'. */
 typedef struct ddb_merge_trio { ddb_merge_rows ours, theirs, base; } ddb_merge_trio;
 
-/* A row of this cell (of an item: of its t_start) that meets the row's time, that the bases have not, and the other side has or has not. */
-DDB_FN const ddb_row *ddb_merge_replaced(const ddb_merge_rows *side, const ddb_merge_rows *other, const ddb_merge_rows *base,
-                                         const ddb_row *row, bool both)
+/* Rows of a side that the bases have not, sorted; latest[i]: of the rows of the same cell up to i, the one that ends last. */
+typedef struct ddb_merge_late { const ddb_row **rows, **latest; size_t count; } ddb_merge_late;
+
+/* Those that the other side has too (both), or has not. */
+DDB_FN dreamdb_status ddb_merge_late_make(ddb_ctx *ctx, ddb_arena *arena, const ddb_merge_rows *side, const ddb_merge_rows *other,
+                                          const ddb_merge_rows *base, bool both, ddb_merge_late *out)
 {
-    size_t low = 0, high = side->count;
-    while (low < high) {
+    out->count = 0;
+    out->rows = ddb_mem_arena_new(ctx, arena, const ddb_row *, side->count);
+    out->latest = ddb_mem_arena_new(ctx, arena, const ddb_row *, side->count);
+    if (!out->rows || !out->latest) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    for (size_t i = 0; i < side->count; i++) {
+        const ddb_row *row = side->sorted[i];
+        if ((ddb_merge_rows_find(other, row) != NULL) != both || ddb_merge_rows_find(base, row)) {
+            continue;
+        }
+        const ddb_row *last = out->count > 0 ? out->latest[out->count - 1] : NULL;
+        bool longer = !last || !ddb_bytes_equal(last->key, row->key) || last->t_end < row->t_end;
+        out->rows[out->count] = row;
+        out->latest[out->count++] = longer ? row : last;
+    }
+    return DREAMDB_OK;
+}
+
+/* A row of this cell (of items: any) that meets the row's time, or NULL. */
+DDB_FN const ddb_row *ddb_merge_late_meets(const ddb_merge_late *late, const ddb_row *row)
+{
+    size_t low = 0, high = late->count;
+    while (low < high) {                       /* the first that begins behind the row */
         size_t middle = low + (high - low) / 2;
-        const ddb_row *at = side->sorted[middle];
-        int order = ddb_bytes_compare(at->key, row->key);
-        if (order < 0 || (order == 0 && row->key.size == 0 && at->t_start < row->t_start)) {
+        int order = ddb_bytes_compare(late->rows[middle]->key, row->key);
+        if (order < 0 || (order == 0 && late->rows[middle]->t_start < row->t_end)) {
             low = middle + 1;
         } else {
             high = middle;
         }
     }
-    for (; low < side->count && ddb_bytes_equal(side->sorted[low]->key, row->key) && side->sorted[low]->t_start < row->t_end; low++) {
-        const ddb_row *here = side->sorted[low];
-        if (here->t_end > row->t_start && (ddb_merge_rows_find(other, here) != NULL) == both && !ddb_merge_rows_find(base, here)) {
-            return here;
-        }
+    const ddb_row *last = low > 0 && ddb_bytes_equal(late->rows[low - 1]->key, row->key) ? late->latest[low - 1] : NULL;
+    return last && last->t_end > row->t_start ? last : NULL;
+}
+
+/* May the records of a cell be merged one by one?  All states must have coded it in one way. */
+DDB_FN bool ddb_merge_recells(const ddb_merge *merge, const ddb_merge_field *field)
+{
+    bool good = field->cls == DDB_TRACK_SPATIAL && !merge->write.env->identical;
+    for (size_t s = 2; s < merge->state_count && good; s++) {
+        good = !field->sides[s].binding || ddb_merge_alike(field->sides, field->sides + s);
     }
-    return NULL;
+    return good;
 }
 
 /* Cells (or items) that both sides wrote anew since the base, differently: each new row holds what the old ones held, so both together
-   would hold it twice. */
+   would hold it twice.  Of cells the records are merged, else it is a conflict. */
 DDB_FN dreamdb_status ddb_merge_twice(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_field *field, const ddb_merge_trio *rows)
 {
-    dreamdb_status status = DREAMDB_OK;
+    ddb_arena *arena = &merge->write.arena;
+    ddb_merge_late ours, theirs, shared;
     const ddb_row *told = NULL;
     char anchor[32];
+    bool records = ddb_merge_recells(merge, field);
+    dreamdb_status status = ddb_merge_late_make(ctx, arena, &rows->ours, &rows->theirs, &rows->base, false, &ours);
+    status = status < 0 ? status : ddb_merge_late_make(ctx, arena, &rows->theirs, &rows->ours, &rows->base, false, &theirs);
+    status = status < 0 ? status : ddb_merge_late_make(ctx, arena, &rows->ours, &rows->theirs, &rows->base, true, &shared);
+    field->recells = status < 0 ? NULL : ddb_mem_arena_new(ctx, arena, ddb_slice, rows->base.count);
+    status = status < 0 ? status : field->recells ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
     for (size_t i = 0; i < rows->base.count && status == DREAMDB_OK; i++) {
         const ddb_row *row = rows->base.sorted[i];
         if ((told && ddb_bytes_equal(told->key, row->key) && (row->key.size > 0 || told->t_start == row->t_start))
-            || ddb_merge_rows_find(&rows->ours, row) || ddb_merge_rows_find(&rows->theirs, row)
-            || ddb_merge_replaced(&rows->ours, &rows->theirs, &rows->base, row, true)) {
+            || ddb_merge_rows_find(&rows->ours, row) || ddb_merge_rows_find(&rows->theirs, row) || ddb_merge_late_meets(&shared, row)) {
             continue;
         }
-        const ddb_row *ours = ddb_merge_replaced(&rows->ours, &rows->theirs, &rows->base, row, false);
-        const ddb_row *theirs = ddb_merge_replaced(&rows->theirs, &rows->ours, &rows->base, row, false);
-        if (ours && theirs) {
-            (void)snprintf(anchor, sizeof anchor, "%llu", (unsigned long long)row->t_start);
-            told = row;
-            field->choice = DDB_MERGE_REFUSED;
-            status = ddb_merge_conflict(ctx, merge, field->name, row->key.size > 0 ? row->key : ddb_bytes_text(anchor),
-                                        "both sides compacted it since the base, differently: merge before compacting it on both sides",
-                                        &ours->addr, &theirs->addr);
+        const ddb_row *mine = ddb_merge_late_meets(&ours, row), *other = ddb_merge_late_meets(&theirs, row);
+        if (!mine || !other) {
+            continue;
         }
+        told = row;
+        if (records) {
+            field->recells[field->recell_count++] = row->key;
+            continue;
+        }
+        (void)snprintf(anchor, sizeof anchor, "%llu", (unsigned long long)row->t_start);
+        field->choice = DDB_MERGE_REFUSED;
+        status = ddb_merge_conflict(ctx, merge, field->name, row->key.size > 0 ? row->key : ddb_bytes_text(anchor),
+                                    "both sides compacted it since the base, differently: merge before compacting it on both sides",
+                                    &mine->addr, &other->addr);
     }
     return status;
+}
+
+/* Is the row in a cell whose records are merged, and not in both sides? */
+DDB_FN bool ddb_merge_melts(const ddb_merge_field *field, const ddb_merge_trio *rows, const ddb_row *row)
+{
+    size_t low = 0, high = field->recell_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (ddb_bytes_compare(field->recells[middle], row->key) < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low < field->recell_count && ddb_bytes_equal(field->recells[low], row->key)
+        && !(ddb_merge_rows_find(&rows->ours, row) && ddb_merge_rows_find(&rows->theirs, row));
 }
 
 /* versioning.md 2.5: what ours kept or added, then what theirs added; of equal rows the first.  Under identical scalar rows of the base
@@ -28589,19 +28685,23 @@ DDB_FN dreamdb_status ddb_merge_fuse_rows(ddb_ctx *ctx, ddb_merge *merge, ddb_me
     for (size_t i = 0; i < rows->ours.count; i++) {
         const ddb_row *row = rows->ours.rows + i;
         bool keep = ddb_merge_rows_find(&rows->ours, row) == row
-            && (ddb_merge_rows_find(&rows->theirs, row) || !ddb_merge_rows_find(&rows->base, row));
+            && (ddb_merge_rows_find(&rows->theirs, row) || !ddb_merge_rows_find(&rows->base, row)) && !ddb_merge_melts(field, rows, row);
         field->rows[count] = *row;
         count += keep;
     }
     for (size_t i = 0; i < rows->theirs.count; i++) {
         const ddb_row *row = rows->theirs.rows + i;
         bool keep = ddb_merge_rows_find(&rows->theirs, row) == row
-            && !ddb_merge_rows_find(&rows->ours, row) && !ddb_merge_rows_find(&rows->base, row);
+            && !ddb_merge_rows_find(&rows->ours, row) && !ddb_merge_rows_find(&rows->base, row) && !ddb_merge_melts(field, rows, row);
         field->rows[count] = *row;
         count += keep;
     }
     field->row_count = count;
-    return DREAMDB_OK;
+    field->trio = field->recell_count > 0 ? ddb_mem_arena_new(ctx, arena, ddb_merge_trio, 1) : NULL;
+    if (field->trio) {
+        *field->trio = *rows;
+    }
+    return field->recell_count > 0 && !field->trio ? DREAMDB_ERR_MEMORY : DREAMDB_OK;
 }
 
 /* Rows of ours, theirs and all bases; keys NULL: all of them. */
@@ -28782,14 +28882,406 @@ DDB_FN dreamdb_status ddb_merge_fuse_tree(ddb_ctx *ctx, ddb_merge *merge, ddb_me
     return status < 0 ? status : ddb_merge_fuse_rows(ctx, merge, field, &rows);
 }
 
+/* ---- Placing what one side added under the other's index ---- */
+
+/* Rows of a that are not in b. */
+DDB_FN dreamdb_status ddb_merge_without(ddb_ctx *ctx, ddb_arena *arena, const ddb_merge_rows *a, const ddb_merge_rows *b,
+                                        ddb_merge_rows *out)
+{
+    size_t count = 0;
+    out->rows = ddb_mem_arena_new(ctx, arena, ddb_row, a->count);
+    for (size_t i = 0; out->rows && i < a->count; i++) {
+        out->rows[count] = a->rows[i];
+        count += !ddb_merge_rows_find(b, a->rows + i);
+    }
+    out->count = count;
+    return out->rows ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+}
+
+/* Cells in which the side that yields differs from the bases; all rows, where it is no tree. */
+DDB_FN dreamdb_status ddb_merge_place_cells(ddb_ctx *ctx, ddb_merge *merge, const ddb_merge_field *field, ddb_buf *keys,
+                                            ddb_track_select *select)
+{
+    const ddb_track *side = &field->sides[1 - field->winner].track;
+    dreamdb_status status = DREAMDB_OK;
+    memset(select, 0, sizeof *select);
+    if (side->form != DDB_TRACK_PAGED) {
+        return DREAMDB_OK;
+    }
+    for (size_t s = 2; s < merge->state_count && status == DREAMDB_OK; s++) {
+        const ddb_track *base = field->sides[s].binding ? &field->sides[s].track : NULL;
+        status = ddb_merge_beside(ctx, merge, side, base, keys);
+        status = status == DREAMDB_OK && base ? ddb_merge_beside(ctx, merge, base, side, keys) : status;
+    }
+    ddb_slice *list = (ddb_slice *)(void *)keys->data;
+    size_t count = keys->size / sizeof *list, unique = 0;
+    status = status < 0 || count == 0 ? status : ddb_coll_sort(ctx, list, count, sizeof *list, ddb_track_compare_cells, NULL);
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        list[unique] = list[i];
+        unique += unique == 0 || !ddb_bytes_equal(list[unique - 1], list[i]);
+    }
+    select->keys = list;
+    select->key_count = unique;
+    return status;
+}
+
+/* Finds what the side that yields added, and which rows of the bases it did away with (it compacted them: their records come again). */
+DDB_FN dreamdb_status ddb_merge_place_plan(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_field *field)
+{
+    ddb_arena *arena = &merge->write.arena;
+    ddb_track_select select;
+    ddb_merge_rows side, base;
+    ddb_buf keys;
+    ddb_bytes_init(&keys, ctx);
+    memset(&side, 0, sizeof side);
+    field->added = ddb_mem_arena_new(ctx, arena, ddb_merge_rows, 1);
+    field->gone = ddb_mem_arena_new(ctx, arena, ddb_merge_rows, merge->state_count);
+    dreamdb_status status = field->added && field->gone ? ddb_merge_place_cells(ctx, merge, field, &keys, &select) : DREAMDB_ERR_MEMORY;
+    if (status == DREAMDB_OK && (select.key_count > 0 || !keys.data)) {
+        status = ddb_track_collect(ctx, merge->write.env, arena, &field->sides[1 - field->winner].track, &select, &side.rows, &side.count);
+    }
+    status = status < 0 ? status : ddb_merge_rows_sort(ctx, arena, &side);
+    if (status == DREAMDB_OK) {
+        *field->added = side;
+    }
+    for (size_t s = 2; s < merge->state_count && status == DREAMDB_OK; s++) {
+        ddb_merge_rows rest;
+        memset(&base, 0, sizeof base);
+        if (!field->sides[s].binding) {
+            continue;
+        }
+        status = ddb_track_collect(ctx, merge->write.env, arena, &field->sides[s].track, &select, &base.rows, &base.count);
+        status = status < 0 ? status : ddb_merge_rows_sort(ctx, arena, &base);
+        status = status < 0 ? status : ddb_merge_without(ctx, arena, &base, &side, field->gone + s);
+        status = status < 0 ? status : ddb_merge_without(ctx, arena, field->added, &base, &rest);
+        *field->added = status < 0 ? *field->added : rest;
+    }
+    ddb_bytes_free(&keys);
+    return status;
+}
+
+/* The records of some rows of a field in one state. */
+DDB_FN dreamdb_status ddb_merge_read(ddb_ctx *ctx, ddb_merge *merge, size_t state, const ddb_merge_field *of, const ddb_row *const *rows,
+                                     size_t count, ddb_write_records *out)
+{
+    ddb_env *env = merge->write.env;
+    ddb_view_field *field = ddb_view_find(merge->states[state], of->name);
+    dreamdb_status status = ddb_view_need(ctx, merge->states[state], &field, 1, DDB_VIEW_INDEX | DDB_VIEW_CODEC);
+    for (size_t from = 0, to = 0; from < count && status == DREAMDB_OK; from = to) {
+        enum { BATCH = 128 };
+        ddb_arena arena = {NULL, 0};
+        ddb_object_want *wants = ddb_mem_arena_new(ctx, &arena, ddb_object_want, 2 * BATCH);
+        char *folder = wants ? ddb_view_folder(ctx, &arena, field, NULL) : NULL;
+        size_t at[BATCH + 1], n = 0;
+        uint64_t bytes = 0;
+        status = folder ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+        for (to = from; to < count && to - from < BATCH && bytes < (16u << 20) && status == DREAMDB_OK; to++) {
+            at[to - from] = n;
+            bytes += rows[to]->size;
+            status = ddb_write_records_wish(ctx, &arena, folder, field, rows[to], wants, &n);
+        }
+        at[to - from] = n;
+        status = status == DREAMDB_OK ? ddb_object_get_many(ctx, env, wants, n) : status;
+        for (size_t i = 0; i < to - from && status == DREAMDB_OK; i++) {
+            status = ddb_write_records_bucket(ctx, field, out, wants + at[i], at[i + 1] > at[i] + 1 ? wants + at[i] + 1 : NULL);
+        }
+        for (size_t i = 0; wants && i < n; i++) {
+            if (wants[i].object.data) {
+                ddb_object_release(env, &wants[i].object);
+            }
+        }
+        ddb_mem_arena_free(ctx, &arena);
+        status = status < 0 ? status : ddb_object_progress(ctx, env, "merge: read", to, count, "buckets");
+    }
+    return status;
+}
+
+DDB_FN void ddb_merge_records_init(const ddb_merge_field *field, size_t code_bytes, ddb_write_records *out)
+{
+    memset(out, 0, sizeof *out);
+    out->places.key_size = sizeof(uint64_t);
+    out->dim = (uint32_t)field->sides[0].schema->dim;
+    out->code_bytes = code_bytes;
+}
+
+/* The same record, in vector and code. */
+DDB_FN bool ddb_merge_record_same(const ddb_write_records *a, size_t i, const ddb_write_records *b, size_t j)
+{
+    return memcmp(a->vectors + i * a->dim, b->vectors + j * b->dim, a->dim * sizeof(float)) == 0
+        && (!a->codes || !b->codes || memcmp(a->codes + i * a->code_bytes, b->codes + j * b->code_bytes, a->code_bytes) == 0);
+}
+
+/* Has the field one compressor in both states? */
+DDB_FN bool ddb_merge_coded_alike(ddb_merge *merge, const ddb_merge_field *of, size_t a, size_t b)
+{
+    const ddb_view_field *x = ddb_view_find(merge->states[a], of->name), *y = ddb_view_find(merge->states[b], of->name);
+    return x->registry.has_compressor && y->registry.has_compressor && ddb_addr_equal(&x->registry.compressor, &y->registry.compressor);
+}
+
+/* Bytes of a code of the field in a state, 0 for floats. */
+DDB_FN dreamdb_status ddb_merge_code_bytes(ddb_ctx *ctx, ddb_merge *merge, size_t state, const ddb_merge_field *of, size_t *out)
+{
+    ddb_view_field *field = ddb_view_find(merge->states[state], of->name);
+    dreamdb_status status = ddb_view_need(ctx, merge->states[state], &field, 1, DDB_VIEW_INDEX | DDB_VIEW_CODEC);
+    *out = ddb_view_code_bytes(field);
+    return status;
+}
+
+/* Takes out of `records` what the bases had already. */
+DDB_FN dreamdb_status ddb_merge_place_new(ddb_ctx *ctx, ddb_merge *merge, const ddb_merge_field *field, ddb_write_records *records)
+{
+    dreamdb_status status = DREAMDB_OK;
+    for (size_t s = 2; s < merge->state_count && status == DREAMDB_OK; s++) {
+        const ddb_merge_rows *gone = field->gone + s;
+        ddb_write_records old;
+        size_t kept = 0, code_bytes = 0;
+        const ddb_row **rows = ddb_mem_arena_new(ctx, &merge->write.arena, const ddb_row *, gone->count);
+        for (size_t i = 0; rows && i < gone->count; i++) {
+            rows[i] = gone->rows + i;
+        }
+        if (gone->count == 0 || !rows) {
+            status = rows ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+            continue;
+        }
+        status = ddb_merge_code_bytes(ctx, merge, s, field, &code_bytes);
+        bool coded = ddb_merge_coded_alike(merge, field, s, 1 - field->winner);
+        ddb_merge_records_init(field, coded && records->codes ? code_bytes : 0, &old);
+        status = status < 0 ? status : ddb_merge_read(ctx, merge, s, field, rows, gone->count, &old);
+        for (size_t i = 0; i < records->count && status == DREAMDB_OK; i++) {
+            const uint64_t *place = ddb_coll_map_get(&old.places, records->anchors + i);
+            bool had = place && ddb_merge_record_same(records, i, &old, (size_t)*place);
+            records->anchors[kept] = records->anchors[i];
+            memmove(records->vectors + kept * records->dim, records->vectors + i * records->dim, records->dim * sizeof(float));
+            if (records->codes) {
+                memmove(records->codes + kept * records->code_bytes, records->codes + i * records->code_bytes, records->code_bytes);
+            }
+            kept += !had;
+        }
+        records->count = status < 0 ? records->count : kept;
+        ddb_write_records_free(ctx, &old);
+    }
+    return status;
+}
+
+/* What the buckets of the field in a state are made with. */
+DDB_FN void ddb_merge_vectors(const ddb_view_field *field, ddb_write_vectors *v)
+{
+    memset(v, 0, sizeof *v);
+    v->index = field->index;
+    v->index_addr = field->registry.index;
+    v->codec = field->codec;
+    v->codec_addr = field->registry.compressor;
+    v->modality = field->binding->modality;
+    v->timeline = field->binding->timeline;
+    v->dim = field->schema->dim;
+    v->cap = field->schema->has_bucket_max ? field->schema->bucket_max_bytes : DDB_WRITE_BUCKET_MAX;
+    v->rerank = field->schema->rerank;
+    v->stride = (size_t)field->schema->dim;
+    v->payload = field->codec ? field->codec->code_bytes : (size_t)field->schema->dim * 4;
+}
+
+/* The Track of the side whose index holds, and in it what the other side added. */
+DDB_FN dreamdb_status ddb_merge_place(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_field *field, ddb_track *track)
+{
+    ddb_write *write = &merge->write;
+    ddb_view_field *theirs = ddb_view_find(merge->states[field->winner], field->name);
+    ddb_write_records records;
+    ddb_write_vectors v;
+    size_t code_bytes = 0;
+    const ddb_row **rows = ddb_mem_arena_new(ctx, &write->arena, const ddb_row *, field->added->count);
+    for (size_t i = 0; rows && i < field->added->count; i++) {
+        rows[i] = field->added->rows + i;
+    }
+    dreamdb_status status = rows ? ddb_merge_code_bytes(ctx, merge, 1 - field->winner, field, &code_bytes) : DREAMDB_ERR_MEMORY;
+    status = status < 0 ? status : ddb_view_need(ctx, merge->states[field->winner], &theirs, 1, DDB_VIEW_INDEX | DDB_VIEW_CODEC);
+    ddb_merge_records_init(field, ddb_merge_coded_alike(merge, field, 0, 1) ? code_bytes : 0, &records);
+    status = status < 0 ? status : ddb_merge_read(ctx, merge, 1 - field->winner, field, rows, field->added->count, &records);
+    status = status < 0 ? status : ddb_merge_place_new(ctx, merge, field, &records);
+    if (status == DREAMDB_OK && records.count > 0) {
+        status = ddb_write_records_settle(ctx, write, &records);
+    }
+    *track = field->sides[field->winner].track;
+    if (status == DREAMDB_OK && records.count > 0) {
+        ddb_merge_vectors(theirs, &v);
+        v.codes = records.codes;
+        v.vectors = records.vectors;
+        v.count = records.count;
+        v.anchors = records.anchors;
+        status = ddb_write_place(ctx, write, &v);
+        status = status < 0 ? status : ddb_track_insert(ctx, write->env, &write->arena, &field->sides[field->winner].track, v.rows,
+                                                        v.row_count, write->page_limit, write->puts, track);
+        merge->report.placed += records.count;
+    }
+    ddb_write_records_free(ctx, &records);
+    return status;
+}
+
+/* ---- Cells that both sides compacted: their records, three-way ---- */
+
+/* Rows of a cell that stand in `in` and not in both sides. */
+DDB_FN dreamdb_status ddb_merge_cell_rows(ddb_ctx *ctx, ddb_arena *arena, const ddb_merge_trio *trio, const ddb_merge_rows *in,
+                                          ddb_slice cell, const ddb_row ***out, size_t *count)
+{
+    size_t n = 0, total = 0;
+    for (int pass = 0; pass < 2; pass++) {
+        *out = pass ? ddb_mem_arena_new(ctx, arena, const ddb_row *, total) : NULL;
+        for (size_t i = 0; i < in->count && (!pass || *out); i++) {          /* as they stand: of one anchor the last one holds */
+            const ddb_row *row = in->rows + i;
+            if (!ddb_bytes_equal(row->key, cell) || (ddb_merge_rows_find(&trio->ours, row) && ddb_merge_rows_find(&trio->theirs, row))) {
+                continue;
+            }
+            if (pass) {
+                (*out)[n++] = row;
+            }
+            total += !pass;
+        }
+    }
+    *count = n;
+    return *out ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+}
+
+/* A record of the result: of ours (side 0) or of theirs. */
+typedef struct ddb_merge_pick { uint64_t anchor; size_t side, place; } ddb_merge_pick;
+
+DDB_FN int ddb_merge_by_pick(const void *a, const void *b, void *user)
+{
+    const ddb_merge_pick *x = (const ddb_merge_pick *)a, *y = (const ddb_merge_pick *)b;
+    (void)user;
+    return x->anchor != y->anchor ? (x->anchor < y->anchor ? -1 : 1) : x->side < y->side ? -1 : x->side > y->side;
+}
+
+/* Three-way by anchor: what one side changed or took away since the base holds; what both changed differently stays twice. */
+DDB_FN dreamdb_status ddb_merge_cell_pick(ddb_ctx *ctx, ddb_arena *arena, const ddb_write_records *sets, ddb_merge_pick **out,
+                                          size_t *count)
+{
+    size_t n = 0;
+    ddb_merge_pick *list = ddb_mem_arena_new(ctx, arena, ddb_merge_pick, sets[0].count + sets[1].count);
+    for (size_t side = 0; side < 2 && list; side++) {
+        const ddb_write_records *own = sets + side, *other = sets + 1 - side, *base = sets + 2;
+        for (size_t i = 0; i < own->count; i++) {
+            const uint64_t *o = ddb_coll_map_get(&other->places, own->anchors + i), *b = ddb_coll_map_get(&base->places, own->anchors + i);
+            bool as_base = b && ddb_merge_record_same(own, i, base, (size_t)*b);
+            bool as_other = o && ddb_merge_record_same(own, i, other, (size_t)*o);
+            list[n].anchor = own->anchors[i];
+            list[n].side = side;
+            list[n].place = i;
+            n += as_other ? side == 0 : !as_base;
+        }
+    }
+    *out = list;
+    *count = n;
+    return list ? ddb_coll_sort(ctx, list, n, sizeof *list, ddb_merge_by_pick, NULL) : DREAMDB_ERR_MEMORY;
+}
+
+/* Puts the picked records as buckets of the cell; their rows go to `rows`. */
+DDB_FN dreamdb_status ddb_merge_cell_put(ddb_ctx *ctx, ddb_merge *merge, const ddb_view_field *field, ddb_slice cell,
+                                         const ddb_write_records *sets, const ddb_merge_pick *picks, size_t count, ddb_buf *rows)
+{
+    ddb_arena arena = {NULL, 0};
+    ddb_write_vectors v;
+    ddb_buf bytes[2];
+    ddb_merge_vectors(field, &v);
+    size_t per = (size_t)(v.cap / (8 + v.payload));
+    per = per > 0 ? per : 1;
+    float *vectors = (float *)ddb_mem_arena_array(ctx, &arena, count, (size_t)v.dim * sizeof(float));
+    uint64_t *anchors = ddb_mem_arena_new(ctx, &arena, uint64_t, count);
+    uint8_t *codes = (uint8_t *)ddb_mem_arena_array(ctx, &arena, count, field->codec ? v.payload : 1);
+    v.slots = ddb_mem_arena_new(ctx, &arena, ddb_write_slot, count);
+    v.rows = ddb_mem_arena_new(ctx, &arena, ddb_row, count / per + 1);
+    dreamdb_status status = vectors && anchors && codes && v.slots && v.rows ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        const ddb_write_records *set = sets + picks[i].side;
+        anchors[i] = picks[i].anchor;
+        memcpy(vectors + i * v.dim, set->vectors + picks[i].place * v.dim, (size_t)v.dim * sizeof(float));
+        if (field->codec) {
+            memcpy(codes + i * v.payload, set->codes + picks[i].place * v.payload, v.payload);
+        }
+        v.slots[i].row = i;
+    }
+    v.vectors = vectors;
+    v.anchors = anchors;
+    v.codes = codes;
+    v.count = count;
+    ddb_bytes_init(&bytes[0], ctx);
+    ddb_bytes_init(&bytes[1], ctx);
+    for (size_t from = 0; from < count && status == DREAMDB_OK; from += per) {
+        ddb_row *row = v.rows + v.row_count;
+        row->key = cell;
+        status = ddb_write_bucket_bytes(&v, from, count - from < per ? count : from + per, row, &bytes[0], &bytes[1]);
+        size_t ends[2] = { bytes[0].size, bytes[1].size };
+        status = status < 0 ? status : ddb_write_group_put(ctx, &merge->write, &v, v.row_count++, 1, &bytes[0], ends, &bytes[1], ends + 1);
+        ddb_bytes_put(rows, row, sizeof *row);
+        ddb_bytes_clear(&bytes[0]);
+        ddb_bytes_clear(&bytes[1]);
+    }
+    ddb_bytes_free(&bytes[0]);
+    ddb_bytes_free(&bytes[1]);
+    ddb_mem_arena_free(ctx, &arena);
+    return status < 0 ? status : ddb_bytes_status(rows);
+}
+
+DDB_FN dreamdb_status ddb_merge_cell(ddb_ctx *ctx, ddb_merge *merge, const ddb_merge_field *field, ddb_slice cell, ddb_buf *rows)
+{
+    ddb_arena arena = {NULL, 0};
+    ddb_write_records sets[3];                 /* ours, theirs, base */
+    ddb_merge_pick *picks = NULL;
+    size_t code_bytes = 0, count = 0, base = 2;
+    const ddb_merge_rows *in[3] = { &field->trio->ours, &field->trio->theirs, &field->trio->base };
+    while (base < merge->state_count - 1 && !field->sides[base].binding) {
+        base++;                                /* bases are alike, and the store knows a bucket by its address */
+    }
+    dreamdb_status status = ddb_merge_code_bytes(ctx, merge, 0, field, &code_bytes);
+    for (size_t s = 0; s < 3; s++) {
+        const ddb_row **list = NULL;
+        size_t n = 0;
+        ddb_merge_records_init(field, code_bytes, sets + s);
+        status = status < 0 ? status : ddb_merge_cell_rows(ctx, &arena, field->trio, in[s], cell, &list, &n);
+        status = status < 0 ? status : ddb_merge_read(ctx, merge, s < 2 ? s : base, field, list, n, sets + s);
+    }
+    status = status < 0 ? status : ddb_merge_cell_pick(ctx, &arena, sets, &picks, &count);
+    if (status == DREAMDB_OK && count > 0) {
+        status = ddb_merge_cell_put(ctx, merge, ddb_view_find(merge->states[0], field->name), cell, sets, picks, count, rows);
+    }
+    for (size_t s = 0; s < 3; s++) {
+        ddb_write_records_free(ctx, sets + s);
+    }
+    ddb_mem_arena_free(ctx, &arena);
+    return status;
+}
+
+/* Makes the buckets of all such cells; their rows stand behind the field's. */
+DDB_FN dreamdb_status ddb_merge_melt(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_field *field)
+{
+    ddb_buf rows;
+    dreamdb_status status = DREAMDB_OK;
+    ddb_bytes_init(&rows, ctx);
+    for (size_t i = 0; i < field->recell_count && status == DREAMDB_OK; i++) {
+        status = ddb_merge_cell(ctx, merge, field, field->recells[i], &rows);
+    }
+    size_t more = rows.size / sizeof(ddb_row), total = 0;
+    ddb_row *all = status == DREAMDB_OK && ddb_mem_add(field->row_count, more, &total)
+        ? ddb_mem_arena_new(ctx, &merge->write.arena, ddb_row, total) : NULL;
+    if (all) {
+        memcpy(all, field->rows, field->row_count * sizeof *all);
+        if (more > 0) {
+            memcpy(all + field->row_count, rows.data, rows.size);
+        }
+        field->rows = all;
+        field->row_count = total;
+        merge->report.cells += field->recell_count;
+    }
+    ddb_bytes_free(&rows);
+    return status < 0 ? status : all ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+}
+
 /* Plans the fused Track of a field: its rows, and where it needs one the edge of its layer. */
 DDB_FN dreamdb_status ddb_merge_plan(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_field *field)
 {
     ddb_merge_trio rows;
     bool tree = field->cls == DDB_TRACK_SPATIAL
         && (field->sides[0].track.form == DDB_TRACK_PAGED || field->sides[1].track.form == DDB_TRACK_PAGED);
-    if (tree) {
-        return ddb_merge_fuse_tree(ctx, merge, field);
+    if (field->placed || tree) {
+        return field->placed ? ddb_merge_place_plan(ctx, merge, field) : ddb_merge_fuse_tree(ctx, merge, field);
     }
     dreamdb_status status = ddb_merge_collect(ctx, merge, field, NULL, 0, &rows);
     return status < 0 ? status : ddb_merge_fuse_rows(ctx, merge, field, &rows);
@@ -28799,19 +29291,21 @@ DDB_FN dreamdb_status ddb_merge_plan(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_f
 DDB_FN dreamdb_status ddb_merge_make(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_field *field)
 {
     ddb_write *write = &merge->write;
-    const ddb_merge_side *ours = field->sides;
-    ddb_track track = ours->track;
+    ddb_track track = field->sides[0].track;
     uint64_t limit = field->cls == DDB_TRACK_ITEM ? DDB_TRACK_PAGE_LIMIT : UINT64_MAX;
-    dreamdb_status status = field->tree
-        ? ddb_track_replace(ctx, write->env, &write->arena, field->tree, field->cells, field->cell_count, field->rows, field->row_count,
-                            write->puts, &track)
-        : ddb_track_build(ctx, write->env, &write->arena, &track, field->rows, field->row_count, limit, write->puts);
-    field->fused = *ours->binding;
+    dreamdb_status status = field->recell_count > 0 ? ddb_merge_melt(ctx, merge, field) : DREAMDB_OK;
+    if (status == DREAMDB_OK) {
+        status = field->placed ? ddb_merge_place(ctx, merge, field, &track)
+            : field->tree ? ddb_track_replace(ctx, write->env, &write->arena, field->tree, field->cells, field->cell_count, field->rows,
+                                              field->row_count, write->puts, &track)
+            : ddb_track_build(ctx, write->env, &write->arena, &track, field->rows, field->row_count, limit, write->puts);
+    }
+    field->fused = *field->sides[field->winner].binding;
     status = status < 0 ? status : ddb_track_put(ctx, write->puts, &write->arena, &track, &field->fused.address);
     field->fused.t_min = track.t_min;
     field->fused.t_max = track.t_max;
     for (size_t s = 0; s < 2 && status == DREAMDB_OK; s++) {
-        if (ddb_addr_equal(&field->fused.address, &field->sides[s].binding->address)) {
+        if (ddb_addr_equal(&field->fused.address, &field->sides[s].binding->address) && (!field->placed || s == field->winner)) {
             field->choice = s == 0 ? DDB_MERGE_TAKE_OURS : DDB_MERGE_TAKE_THEIRS;
         }
     }
@@ -28997,6 +29491,18 @@ DDB_FN bool ddb_merge_told(const ddb_merge *merge, ddb_slice key)
     return false;
 }
 
+/* The field whose entry the key is, where one side's index holds for the rows of both. */
+DDB_FN const ddb_merge_field *ddb_merge_placed(const ddb_merge *merge, ddb_slice key)
+{
+    for (size_t i = 0; i < merge->field_count; i++) {
+        const ddb_merge_field *field = merge->fields + i;
+        if (field->placed && field->choice == DDB_MERGE_FUSE && ddb_bytes_equal(field->sides[field->winner].binding->modality, key)) {
+            return field;
+        }
+    }
+    return NULL;
+}
+
 /* What becomes of one key; *out NULL: it goes. */
 DDB_FN dreamdb_status ddb_merge_key(ddb_ctx *ctx, ddb_merge *merge, bool registry, ddb_slice key, const ddb_entry **out)
 {
@@ -29008,6 +29514,11 @@ DDB_FN dreamdb_status ddb_merge_key(ddb_ctx *ctx, ddb_merge *merge, bool registr
         one_base = one_base && ddb_merge_entry_same(b, ddb_merge_entry(&merge->states[s]->manifest, registry, key));
     }
     *out = t ? t : r;
+    const ddb_merge_field *placed = registry ? ddb_merge_placed(merge, key) : NULL;
+    if (placed) {
+        *out = placed->winner == 1 ? r : t;
+        return DREAMDB_OK;
+    }
     bool own_rule = registry && (ddb_bytes_is(key, DDB_MANIFEST_SCHEMA) || ddb_bytes_is(key, DDB_MANIFEST_TOMBSTONES));
     if (own_rule || ddb_merge_entry_same(t, r)) {
         return DREAMDB_OK;
@@ -29063,7 +29574,7 @@ DDB_FN dreamdb_status ddb_merge_entries_fit(ddb_ctx *ctx, ddb_merge *merge)
     dreamdb_status status = DREAMDB_OK;
     for (size_t i = 0; i < merge->field_count && status == DREAMDB_OK; i++) {
         ddb_merge_field *field = merge->fields + i;
-        const ddb_merge_side *side = field->sides + (field->choice == DDB_MERGE_TAKE_THEIRS);
+        const ddb_merge_side *side = field->sides + ddb_merge_from(field);
         if (field->choice == DDB_MERGE_DROP || field->choice == DDB_MERGE_REFUSED) {
             continue;
         }
@@ -29092,7 +29603,7 @@ DDB_FN dreamdb_status ddb_merge_schema(ddb_ctx *ctx, ddb_merge *merge)
         if (field->choice == DDB_MERGE_DROP || field->choice == DDB_MERGE_REFUSED) {
             continue;
         }
-        schema.fields[schema.count] = *field->sides[field->choice == DDB_MERGE_TAKE_THEIRS].schema;
+        schema.fields[schema.count] = *field->sides[ddb_merge_from(field)].schema;
         for (size_t s = 0; s < 2; s++) {
             const ddb_field *own = field->sides[s].schema;
             whole[s] = whole[s] && own && ddb_bytes_equal(own->raw, schema.fields[schema.count].raw);

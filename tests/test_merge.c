@@ -1,9 +1,10 @@
-/* test_merge.c - room merge: random histories of two to four branches beside a plain model of row sets and of the graph, conflicts, what one
+/* test_merge.c - room merge: random histories of two to five branches (with compactions and training) beside a plain model of row sets and of the graph, conflicts, what one
    side alone changed, layers, arguments, a stop at every allocation and storage operation, how many waves a merge takes. */
 #include "dataset.h"
 
-enum { MERGE_REFS = 4, MERGE_NODES = 400 };
-static const char *const merge_refs[MERGE_REFS] = { "main", "b1", "b2", "b3" };
+enum { MERGE_REFS = 5, MERGE_NODES = 400 };
+static const char *const merge_refs[MERGE_REFS] = { "main", "b1", "b2", "b3", "b4" };
+static uint64_t merge_placed, merge_cells;       /* over all merges */
 
 /* ---- The model: which rows a branch has, which are deleted; and the graph of its states ---- */
 typedef struct merge_model { uint8_t has[DATA_MOST], deleted[DATA_MOST]; size_t tip; } merge_model;
@@ -158,13 +159,89 @@ static void merge_check_bases(size_t a, size_t b)
     dreamdb_close(db);
 }
 
-static void merge_step(size_t which, size_t refs, int early)
+/* Writes all rows of one cell of `e` as one bucket, as a compaction does; deleted records are left out.  false: no cell has two rows. */
+static bool merge_compact(dreamdb *db, uint64_t pick, uint8_t *manifest)
+{
+    ddb_ctx *ctx = test_ctx();
+    ddb_merge merge;
+    ddb_merge_field field;
+    ddb_merge_side side;
+    ddb_write_records sets[3];
+    ddb_merge_pick *picks = NULL;
+    ddb_track track;
+    ddb_track_select select;
+    ddb_tomb *tomb = NULL;
+    ddb_buf made;
+    ddb_addr put;
+    ddb_row *rows = NULL;
+    size_t count = 0, picked = 0, code_bytes = 0;
+    memset(&merge, 0, sizeof merge); memset(&field, 0, sizeof field); memset(&side, 0, sizeof side); memset(&select, 0, sizeof select);
+    CHECK(ddb_write_open(ctx, db, true, &merge.write) == DREAMDB_OK);
+    dreamdb_snapshot *view = merge.write.view;
+    ddb_view_field *e = ddb_view_find(view, ddb_bytes_text("e"));
+    merge.states = &view;
+    field.name = ddb_bytes_text("e");
+    field.sides = &side;
+    side.schema = e->schema;
+    CHECK(ddb_view_need(ctx, view, &e, 1, DDB_VIEW_TRACK) == DREAMDB_OK && ddb_view_tomb(ctx, view, &tomb) == DREAMDB_OK);
+    CHECK(ddb_merge_code_bytes(ctx, &merge, 0, &field, &code_bytes) == DREAMDB_OK);
+    CHECK(ddb_track_collect(ctx, db->env, &merge.write.arena, &e->track, NULL, &rows, &count) == DREAMDB_OK);
+    if (count == 0) { ddb_write_close(ctx, &merge.write); return false; }
+    ddb_slice cell = rows[pick % 2 * (count - 1)].key;              /* the first or the last: two branches often take the same */
+    select.keys = &cell; select.key_count = 1;
+    CHECK(ddb_track_collect(ctx, db->env, &merge.write.arena, &e->track, &select, &rows, &count) == DREAMDB_OK);
+    const ddb_row **list = ddb_mem_arena_new(ctx, &merge.write.arena, const ddb_row *, count);
+    for (size_t i = 0; i < count; i++) { list[i] = rows + i; }
+    for (size_t i = 0; i < 3; i++) { ddb_merge_records_init(&field, code_bytes, sets + i); }
+    CHECK(ddb_merge_read(ctx, &merge, 0, &field, list, count, sets) == DREAMDB_OK);
+    CHECK(sets[0].count == 0 || ddb_write_records_settle(ctx, &merge.write, sets) == DREAMDB_OK);
+    CHECK(ddb_merge_cell_pick(ctx, &merge.write.arena, sets, &picks, &picked) == DREAMDB_OK);
+    ddb_bytes_init(&made, ctx);
+    CHECK(picked == 0 || ddb_merge_cell_put(ctx, &merge, e, cell, sets, picks, picked, &made) == DREAMDB_OK);
+    CHECK(ddb_track_replace(ctx, db->env, &merge.write.arena, &e->track, &cell, 1, (ddb_row *)(void *)made.data, made.size / sizeof(ddb_row), merge.write.puts, &track) == DREAMDB_OK);
+    CHECK(ddb_track_put(ctx, merge.write.puts, &merge.write.arena, &track, &put) == DREAMDB_OK);
+    bool moved = !ddb_addr_equal(&put, &e->binding->address);
+    if (moved) {
+        CHECK(ddb_manifest_advance(ctx, &merge.write.arena, &merge.write.manifest, ddb_bytes_text("e"), &put, track.t_min, track.t_max, false) == DREAMDB_OK);
+        CHECK(ddb_write_publish(ctx, &merge.write, "compact") == DREAMDB_OK);
+        memcpy(manifest, merge.write.address.bytes, DREAMDB_ADDRESS_SIZE);
+    }
+    for (size_t i = 0; i < 3; i++) { ddb_write_records_free(ctx, sets + i); }
+    ddb_bytes_free(&made);
+    ddb_write_close(ctx, &merge.write);
+    return moved;
+}
+
+static void merge_tip(dreamdb *db, uint8_t *manifest)
+{
+    dreamdb_snapshot *view = NULL;
+    CHECK(dreamdb_snapshot_open(db, NULL, &view, NULL) == DREAMDB_OK);
+    memcpy(manifest, view->address.bytes, DREAMDB_ADDRESS_SIZE);
+    dreamdb_snapshot_close(view);
+}
+
+/* main alone is trained: so of two indexes one always descends from the other. */
+static void merge_train(dreamdb *db, uint8_t *manifest)
+{
+    dreamdb_train_desc desc;
+    memset(&desc, 0, sizeof desc);
+    desc.field = "e"; desc.k = 1 + (uint32_t)(test_rand() % 5); desc.seed = test_rand();
+    CHECK(dreamdb_train(db, &desc, &data_error) == DREAMDB_OK);
+    merge_tip(db, manifest);
+}
+
+static void merge_step(size_t which, size_t refs, int early, int wide)
 {
     merge_model *model = merge_models + which;
     dreamdb *db = merge_open(&data_inner, merge_refs[which]);
-    uint64_t roll = test_rand() % 10;
+    uint64_t roll = test_rand() % (wide ? 16 : 10);
     uint8_t manifest[DREAMDB_ADDRESS_SIZE];
-    if (roll < 5) {
+    if (roll >= 10 && which == 0 && roll < 12) {
+        merge_train(db, manifest);
+        model->tip = merge_note(manifest, model->tip, SIZE_MAX);
+    } else if (roll >= 10) {
+        if (merge_compact(db, test_rand(), manifest)) { model->tip = merge_note(manifest, model->tip, SIZE_MAX); }
+    } else if (roll < 5) {
         size_t first = test_rand() % (DATA_MOST - 60), count = 1 + test_rand() % 60;
         CHECK(merge_append(db, first, count, early, manifest) == DREAMDB_OK);
         memset(model->has + first, 1, count);
@@ -189,6 +266,8 @@ static void merge_step(size_t which, size_t refs, int early)
         if (merge_state_count % 3 == 0 && !same) { merge_check_bases(model->tip, merge_models[other].tip); }
         dreamdb_status status = merge_with(db, merge_refs[other], DREAMDB_MERGE_UNION, &report);
         CHECK(status == DREAMDB_OK && report.outcome == (same ? DREAMDB_MERGE_NOTHING : DREAMDB_MERGE_MADE));
+        merge_placed += report.placed;
+        merge_cells += report.cells;
         if (status < 0) { printf("%s\n", data_error.message); }
         for (size_t i = 0; i < DATA_MOST; i++) {
             model->has[i] |= merge_models[other].has[i];
@@ -200,11 +279,12 @@ static void merge_step(size_t which, size_t refs, int early)
     dreamdb_close(db);
 }
 
-/* Two to four branches, appends (also of the same rows on both), deletions, merges in any order: criss-cross comes by itself. */
+/* Two to five branches, appends (also of the same rows on both), deletions, compactions, training, merges in any order: criss-cross comes
+   by itself. */
 static void random_histories(void)
 {
-    for (int turn = 0; turn < 12; turn++) {
-        size_t refs = 2 + test_rand() % 3;
+    for (int turn = 0; turn < 20; turn++) {
+        size_t refs = 2 + test_rand() % 4;
         uint8_t manifest[DREAMDB_ADDRESS_SIZE];
         dreamdb_config config = data_config(&data_inner);
         dreamdb *db = NULL;
@@ -214,7 +294,7 @@ static void random_histories(void)
         memset(merge_models, 0, sizeof merge_models);
         merge_state_count = 0;
         config.now_ns = merge_now;
-        CHECK(data_create(&config, turn % 2 ? DREAMDB_INDEX_LSH : DREAMDB_INDEX_IVF, turn % 2 ? 11 : 5, &db) == DREAMDB_OK);
+        CHECK(data_create(&config, turn % 2 ? DREAMDB_INDEX_LSH : DREAMDB_INDEX_IVF, turn >= 8 ? 2 : turn % 2 ? 11 : 5, &db) == DREAMDB_OK);
         CHECK(merge_append(db, 0, 30 + test_rand() % 150, turn % 4 < 2, manifest) == DREAMDB_OK);
         for (size_t i = 0; i < DATA_MOST && db; i++) {       /* what the first append brought */
             dreamdb_snapshot *view = NULL;
@@ -231,13 +311,15 @@ static void random_histories(void)
             merge_models[i] = merge_models[0];
         }
         dreamdb_close(db);
-        for (int step = 0; step < 40 && test_ok; step++) { merge_step(test_rand() % refs, refs, turn % 4 < 2); }
+        for (int step = 0; step < 40 && test_ok; step++) { merge_step(test_rand() % refs, refs, turn % 4 < 2, turn >= 8); }
         for (size_t i = 0; i < refs && test_ok; i++) { merge_check(merge_refs[i], merge_models + i); }
         if (!test_ok) { printf("turn %d\n", turn); }
         data_close();
         if (!test_ok) { return; }
     }
     merge_wild = 0;
+    if (!(merge_placed > 100 && merge_cells > 10)) { printf("placed %d, cells %d\n", (int)merge_placed, (int)merge_cells); }
+    CHECK(merge_placed > 100 && merge_cells > 10);           /* both ways were gone */
 }
 
 /* main and side, each with rows of its own and common ones. */
@@ -312,6 +394,11 @@ static void outcomes_and_arguments(void)
     CHECK(merge_with(db, "No", 0, NULL) == DREAMDB_ERR_ARGUMENT && merge_with(db, "side~x", 0, NULL) == DREAMDB_ERR_ARGUMENT);
     CHECK(merge_with(db, "side~99", 0, NULL) == DREAMDB_ERR_NOT_FOUND && merge_with(db, "@gone", 0, NULL) == DREAMDB_ERR_NOT_FOUND);
     CHECK(merge_with(db, "main", 0, &report) == DREAMDB_OK && report.outcome == DREAMDB_MERGE_NOTHING && report.objects == 0);
+    CHECK(merge_with(db, "side~99", 0, &report) == DREAMDB_ERR_NOT_FOUND && strstr(data_error.message, "`side`"));
+    memset(a, 0, sizeof a);
+    tip_text("main", a);
+    a[20] = a[20] == 'a' ? 'b' : 'a';                                 /* an address of nothing: gc is not to blame */
+    CHECK(merge_with(db, a, 0, &report) == DREAMDB_ERR_NOT_FOUND && strstr(data_error.message, a) && !strstr(data_error.message, "gc"));
     CHECK(merge_with(db, "side", DREAMDB_MERGE_FAST_FORWARD, &report) == DREAMDB_ERR_DIVERGED && strstr(data_error.message, "fast-forward"));
     tip_text("main", a);
     desc.other = "side"; desc.dry_run = 1;
@@ -399,7 +486,7 @@ static void conflicts(void)
         case 0: CHECK(!add(db, "tt", DREAMDB_CONSTANT, "one") && !add(side, "tt", DREAMDB_CONSTANT, "two")); break;
         case 1: CHECK(!dreamdb_set_meta(db, "dreamdb.a", "1", NULL) && !dreamdb_set_meta(side, "dreamdb.a", "2", NULL)); break;
         case 2: CHECK(!train(db, 3) && !train(side, 4)); break;
-        case 3: CHECK(!train(side, 3)); break;                       /* it descends, but both sides have new rows */
+        case 3: CHECK(!train(side, 3)); db->env->identical = true; break;                /* it descends, but both sides have new rows */
         case 4: CHECK(!add(db, "late", DREAMDB_STRING, "") && !add(side, "late", DREAMDB_INT, "")); break;
         case 6: put_entry(side, "embedding.f32.dim=4.bucketed", "hot_shard"); break;
         case 7: put_entry(side, "dreamdb.entity_keys", NULL); break;
@@ -434,7 +521,7 @@ static void one_sided(void)
     CHECK(ddb_manifest_entry(&view->manifest, ddb_bytes_text("dreamdb.c")) != NULL);
     dreamdb_snapshot_close(view);
     CHECK(train(side, 3) == DREAMDB_OK);                             /* a new index of one side, no row of the other: taken with its rows */
-    CHECK(merge_with(side, "main", 0, &report) == DREAMDB_ERR_DIVERGED);
+    CHECK(merge_with(side, "main", 0, &report) == DREAMDB_OK && report.placed == 10 && data_count(side) == 40);
     dreamdb_close(side);
     CHECK(dreamdb_branch(db, NULL, "fresh", NULL) == DREAMDB_OK);
     side = merge_open(&data_inner, "fresh");
@@ -444,6 +531,225 @@ static void one_sided(void)
     tip_text("main", tip);
     dreamdb_close(db); dreamdb_close(side);
     data_close();
+}
+
+/* ---- One side's index descends from the other's; both sides compacted a cell ---- */
+static uint64_t stored(dreamdb *db)
+{
+    dreamdb_snapshot *view = NULL;
+    uint64_t n = 0;
+    CHECK(dreamdb_snapshot_open(db, NULL, &view, NULL) == DREAMDB_OK && dreamdb_count_estimate(view, "e", &n, &data_error) == DREAMDB_OK);
+    dreamdb_snapshot_close(view);
+    return n;
+}
+
+/* A dataset of vectors alone: kind 0 raw, 1 RaBitQ without exact vectors, 2 PQ with them, 3 raw with sidecars. */
+static dreamdb *coded_make(int kind)
+{
+    dreamdb_config config = data_config(&data_inner);
+    static float sample[60 * DATA_DIM];
+    dreamdb_field field;
+    dreamdb_create_desc desc;
+    dreamdb *db = NULL;
+    memset(&field, 0, sizeof field); memset(&desc, 0, sizeof desc);
+    for (size_t i = 0; i < 60 * data_dim; i++) { sample[i] = test_randf(); }
+    field.name = "e"; field.kind = DREAMDB_EMBEDDING; field.dim = data_dim; field.train = sample; field.train_count = 60; field.k = 3;
+    field.rerank = kind >= 2;
+    field.compressor = kind == 1 ? DREAMDB_COMPRESSOR_RABITQ : kind == 2 ? DREAMDB_COMPRESSOR_PQ : DREAMDB_COMPRESSOR_NONE;
+    field.bits_per_dim = kind == 1 ? 8 : 0;
+    field.pq_m = kind == 2 ? 2 : 0; field.pq_k = kind == 2 ? 16 : 0;
+    desc.fields = &field; desc.field_count = 1;
+    CHECK(dreamdb_create(&config, "main", &desc, &db, &data_error) == DREAMDB_OK);
+    return db;
+}
+
+static dreamdb_status coded_append(dreamdb *db, size_t first, size_t count)
+{
+    static uint64_t anchors[DATA_MOST];
+    dreamdb_column column;
+    dreamdb_append_desc desc;
+    memset(&column, 0, sizeof column); memset(&desc, 0, sizeof desc);
+    for (size_t i = 0; i < count; i++) { anchors[i] = data_rows[first + i].anchor; }
+    column.field = "e"; column.data = data_rows[first].v; column.stride = sizeof(data_row);
+    desc.columns = &column; desc.column_count = 1; desc.count = count; desc.anchors = anchors;
+    desc.page_early = data_page_early;
+    return dreamdb_append(db, &desc, NULL, &data_error);
+}
+
+/* Rows [first, first + count) are found, each by its own vector in its nearest cell. */
+static void coded_found(dreamdb *db, size_t first, size_t count)
+{
+    dreamdb_snapshot *view = NULL;
+    dreamdb_verify_report report;
+    memset(&report, 0, sizeof report);
+    CHECK(dreamdb_snapshot_open(db, NULL, &view, NULL) == DREAMDB_OK);
+    for (size_t i = first; i < first + count; i++) {
+        dreamdb_query query;
+        dreamdb_result *found = NULL;
+        memset(&query, 0, sizeof query);
+        query.field = "e"; query.vectors = data_rows[i].v; query.top_k = 3; query.nprobe = 1;
+        CHECK(dreamdb_search(view, &query, &found, &data_error) == DREAMDB_OK && found->count > 0);
+        bool there = false;
+        for (size_t h = 0; found && h < found->count; h++) { there = there || found->hits[h].anchor == data_rows[i].anchor; }
+        CHECK(there);
+        dreamdb_result_free(found);
+    }
+    CHECK(dreamdb_verify(view, UINT64_MAX, NULL, NULL, &report, &data_error) == DREAMDB_OK && report.faults == 0);
+    dreamdb_snapshot_close(view);
+}
+
+/* Distinct vectors: each is its own nearest. */
+static void distinct_rows(void)
+{
+    for (size_t i = 0; i < DATA_MOST; i++) {
+        memset(data_rows + i, 0, sizeof data_rows[i]);
+        data_rows[i].anchor = i * 3 + 1;
+        for (uint32_t d = 0; d < data_dim; d++) { data_rows[i].v[d] = test_randf(); }
+    }
+}
+
+static void descendants(void)
+{
+    uint8_t manifest[DREAMDB_ADDRESS_SIZE];
+    for (int turn = 0; turn < 16; turn++) {                  /* four kinds; trained by the other side or by ours; Tracks in pages or not */
+        int kind = turn % 4, ours = turn / 4 % 2;
+        dreamdb_merge_report report;
+        dreamdb_train_desc desc;
+        dreamdb *db = NULL, *side = NULL;
+        data_page_early = turn / 8;
+        data_open();
+        distinct_rows();
+        db = coded_make(kind);
+        CHECK(coded_append(db, 0, 200) == DREAMDB_OK && coded_append(db, 200, 100) == DREAMDB_OK);
+        CHECK(dreamdb_branch(db, NULL, "side", NULL) == DREAMDB_OK);
+        side = merge_open(&data_inner, "side");
+        dreamdb *grown = ours ? side : db, *trained = ours ? db : side;
+        CHECK(coded_append(grown, 300, 20) == DREAMDB_OK && merge_compact(grown, 0, manifest) && coded_append(grown, 320, 10) == DREAMDB_OK);
+        CHECK(coded_append(trained, 340, 30) == DREAMDB_OK);
+        memset(&desc, 0, sizeof desc);
+        desc.field = "e"; desc.k = 4; desc.compressor = kind == 2 && ours;
+        CHECK(dreamdb_train(trained, &desc, &data_error) == DREAMDB_OK);
+        CHECK(coded_append(trained, 370, 5) == DREAMDB_OK);
+        CHECK(merge_with(db, "side", 0, &report) == DREAMDB_OK && report.fused == 1 && report.placed == 30);
+        if (!test_ok) { printf("%s\n", data_error.message); }
+        CHECK_EQ_U64(stored(db), 365);                       /* what was compacted did not come again */
+        if (kind != 1) { coded_found(db, 295, 35); coded_found(db, 340, 35); }
+        CHECK(coded_append(db, 380, 5) == DREAMDB_OK && merge_with(side, "main", 0, &report) == DREAMDB_OK);
+        CHECK_EQ_U64(stored(side), 370);
+        if (!test_ok) { printf("turn %d\n", turn); }
+        dreamdb_close(db); dreamdb_close(side);
+        data_close();
+        if (!test_ok) { return; }
+    }
+    data_page_early = 0;
+}
+
+static void compacted_twice(void)
+{
+    uint8_t manifest[DREAMDB_ADDRESS_SIZE];
+    for (int turn = 0; turn < 8; turn++) {
+        dreamdb_merge_report report;
+        dreamdb_delete_desc gone;
+        dreamdb *db = NULL, *side = NULL;
+        data_page_early = turn / 4;
+        data_open();
+        distinct_rows();
+        db = coded_make(turn % 4);
+        for (size_t i = 0; i < 6; i++) { CHECK(coded_append(db, i * 50, 50) == DREAMDB_OK); }
+        CHECK(dreamdb_branch(db, NULL, "side", NULL) == DREAMDB_OK);
+        side = merge_open(&data_inner, "side");
+        memset(&gone, 0, sizeof gone);
+        gone.anchor_count = 1;
+        CHECK(coded_append(db, 300, 20) == DREAMDB_OK && coded_append(side, 320, 30) == DREAMDB_OK);
+        for (size_t i = 0; i < 300; i += 10) {                /* every tenth; of each cell some */
+            gone.anchors = &data_rows[i].anchor;
+            CHECK(dreamdb_delete(side, &gone, NULL, &data_error) == DREAMDB_OK);
+        }
+        for (size_t i = 0; i < 2; i++) { CHECK(merge_compact(db, i, manifest) && merge_compact(side, i, manifest)); }
+        CHECK(coded_append(db, 350, 5) == DREAMDB_OK && coded_append(side, 350, 5) == DREAMDB_OK);          /* the same on both */
+        uint64_t dropped = 305 + 30 - stored(side);           /* by the compactions of side */
+        CHECK(dropped > 0 && dropped <= 30 && stored(db) == 325);
+        db->env->identical = true;
+        refused(db, "side", 2, "compacted it since");
+        db->env->identical = false;
+        CHECK(merge_with(db, "side", 0, &report) == DREAMDB_OK && report.cells == 2 && report.fused == 1);
+        CHECK_EQ_U64(stored(db), 355 - dropped);
+        CHECK_EQ_U64(data_count(db), 355 - 30);
+        if (turn % 4 != 1) { coded_found(db, 301, 45); }
+        CHECK(merge_with(side, "main", 0, &report) == DREAMDB_OK && stored(side) == 355 - dropped);
+        if (!test_ok) { printf("turn %d: %s\n", turn, data_error.message); }
+        dreamdb_close(db); dreamdb_close(side);
+        data_close();
+        if (!test_ok) { return; }
+    }
+    data_page_early = 0;
+}
+
+/* Deletions of both sides become one tree, whatever was there before; under identical a head over both. */
+static void folded_tombs(void)
+{
+    for (int turn = 0; turn < 12; turn++) {
+        static uint64_t anchors[DATA_MOST];
+        static uint8_t deleted[DATA_MOST], want[DATA_MOST];
+        dreamdb_delete_desc gone;
+        dreamdb_merge_report report;
+        dreamdb_snapshot *view = NULL;
+        ddb_tomb *tomb = NULL;
+        dreamdb *db = NULL, *side = NULL;
+        memset(want, 0, sizeof want); memset(&gone, 0, sizeof gone);
+        data_open();
+        data_fill(DATA_MOST, 0);
+        db = data_make(&data_inner, DREAMDB_INDEX_LSH, 2, 20);
+        for (size_t i = 0; i < DATA_MOST; i++) { anchors[i] = i * 5; }
+        gone.anchors = anchors; gone.anchor_count = 300; gone.reason = "old";
+        if (turn % 3) { CHECK(dreamdb_delete(db, &gone, NULL, NULL) == DREAMDB_OK); memset(want, 1, 300); }
+        CHECK(dreamdb_branch(db, NULL, "side", NULL) == DREAMDB_OK);
+        side = merge_open(&data_inner, "side");
+        for (int round = 0; round < 3; round++) {
+            for (int s = 0; s < 2; s++) {
+                size_t first = test_rand() % 500, count = 1 + test_rand() % 100;
+                gone.anchors = anchors + first; gone.anchor_count = count; gone.reason = s ? NULL : "ours";
+                CHECK(dreamdb_delete(s ? side : db, &gone, NULL, NULL) == DREAMDB_OK);
+                memset(want + first, 1, count);
+            }
+            db->env->identical = turn % 4 == 3 && round == 0;      /* a head over two heads comes under the next fold */
+            CHECK(merge_with(db, "side", 0, &report) == DREAMDB_OK);
+            db->env->identical = false;
+            CHECK(dreamdb_snapshot_open(db, NULL, &view, NULL) == DREAMDB_OK && ddb_view_tomb(test_ctx(), view, &tomb) == DREAMDB_OK);
+            CHECK(ddb_tomb_test(test_ctx(), tomb, anchors, DATA_MOST, deleted) == DREAMDB_OK && memcmp(deleted, want, sizeof want) == 0);
+            CHECK(turn % 4 == 3 || (tomb->root_count == 1 && tomb->parent_count == 0 && tomb->head_count == 1));
+            CHECK(turn % 4 != 3 || round > 0 || (!tomb->has_root && tomb->parent_count == 2));
+            dreamdb_snapshot_close(view);
+        }
+        char tip[DREAMDB_ADDRESS_TEXT];
+        tip_text("main", tip);                                     /* verify */
+        if (turn == 11) {                                          /* a dry run sees a head that cannot be read */
+            gone.anchors = anchors; gone.anchor_count = 3; gone.reason = "again";
+            CHECK(dreamdb_delete(side, &gone, NULL, NULL) == DREAMDB_OK && dreamdb_delete(db, &gone, NULL, NULL) == DREAMDB_OK);
+            dreamdb_merge_desc desc;
+            memset(&desc, 0, sizeof desc);
+            desc.other = "side"; desc.dry_run = 1;
+            dreamdb_close(side);
+            side = merge_open(&data_inner, "side");
+            CHECK(dreamdb_snapshot_open(side, NULL, &view, NULL) == DREAMDB_OK);
+            ddb_addr head;
+            bool has = false;
+            char path[80], text[DREAMDB_ADDRESS_TEXT];
+            CHECK(ddb_manifest_tombstones(test_ctx(), &view->manifest, view->path, &has, &head) == DREAMDB_OK && has);
+            ddb_addr_text(&head, text);
+            (void)snprintf(path, sizeof path, "tombstones/%s", text);
+            dreamdb_snapshot_close(view);
+            CHECK(data_inner.remove(data_inner.user, path) == DREAMDB_OK);
+            dreamdb_close(db);
+            db = merge_open(&data_inner, "main");
+            dreamdb_status status = dreamdb_merge(db, &desc, &report, &data_error);
+            CHECK(status < 0 && strstr(data_error.message, text));
+            if (!test_ok) { printf("%d %s %s\n", (int)status, data_error.message, text); }
+        }
+        dreamdb_close(db); dreamdb_close(side);
+        data_close();
+        if (!test_ok) { printf("turn %d: %s\n", turn, data_error.message); return; }
+    }
 }
 
 static dreamdb_status layer_append(dreamdb *db, uint64_t anchor, const char *text)
@@ -529,9 +835,12 @@ static void a_lost_race(void)
     data_close();
 }
 
-/* way 0: allocation n fails; 1: operation n fails; 2: it is done and its answer lost; 3: that one and all later ones fail. */
-static void stop_merge(int way, int forward)
+/* way 0: allocation n fails; 1: operation n fails; 2: it is done and its answer lost; 3: that one and all later ones fail.
+   kind 0: union; 1: fast-forward; 2: the other side has a newer index; 3: both sides compacted a cell. */
+static void stop_merge(int way, int kind)
 {
+    int forward = kind == 1;
+    uint8_t manifest[DREAMDB_ADDRESS_SIZE];
     int good = 0, errors = 0;
     for (long n = 1; n < 8000 && good < 2; n += 1 + (way == 0 ? n / 8 : 0)) {
         char before[DREAMDB_ADDRESS_TEXT], after[DREAMDB_ADDRESS_TEXT];
@@ -544,6 +853,8 @@ static void stop_merge(int way, int forward)
         desc.anchors = &gone; desc.anchor_count = 1;
         CHECK(dreamdb_delete(side, &desc, NULL, NULL) == DREAMDB_OK && dreamdb_delete(db, &desc, NULL, NULL) == DREAMDB_OK);
         if (forward) { CHECK(merge_with(side, "main", 0, NULL) == DREAMDB_OK); }
+        if (kind == 2) { CHECK(train(side, 3) == DREAMDB_OK); }
+        if (kind == 3) { CHECK(merge_compact(db, 0, manifest) && merge_compact(side, 0, manifest)); }
         dreamdb_close(db); dreamdb_close(side);
         tip_text("main", before);
         db = merge_open(&data_store, "main");
@@ -561,6 +872,7 @@ static void stop_merge(int way, int forward)
         CHECK(status == DREAMDB_OK ? strcmp(after, before) != 0 : way == 2 || strcmp(after, before) == 0);
         if (status < 0 && strcmp(after, before) == 0) { CHECK(merge_with(db, "side", forward, NULL) == DREAMDB_OK); }
         CHECK_EQ_U64(data_count(db), 39);
+        CHECK(stored(db) == (kind == 2 ? 41 : 42) || kind == 3);          /* training leaves the deleted row out */
         errors += status < 0;
         good = status < 0 ? 0 : good + 1;
         dreamdb_close(db);
@@ -574,8 +886,7 @@ static void every_step_stopped(void)
 {
     data_fill(60, 0);
     for (int way = 0; way < 4; way++) {
-        stop_merge(way, 0);
-        stop_merge(way, 1);
+        for (int kind = 0; kind < 4; kind++) { stop_merge(way, kind); }
     }
 }
 
@@ -602,6 +913,9 @@ int main(void)
     RUN(random_histories);
     RUN(conflicts);
     RUN(one_sided);
+    RUN(descendants);
+    RUN(compacted_twice);
+    RUN(folded_tombs);
     RUN(layers);
     RUN(a_lost_race);
     RUN(every_step_stopped);

@@ -4576,6 +4576,7 @@ static void print_merge(app *a, const char *other, const dreamdb_merge_report *r
             out_format(&a->o, ",\"bases\":%" PRIu64 ",\"base\":\"%s\"", r->bases, base);
         }
         out_format(&a->o, ",\"taken\":%" PRIu64 ",\"fused\":%" PRIu64, r->taken, r->fused);
+        out_format(&a->o, ",\"placed\":%" PRIu64 ",\"cells\":%" PRIu64, r->placed, r->cells);
         out_format(&a->o, ",\"replays\":%u,\"objects\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"manifest\":\"%s\"}\n",
                    (unsigned)r->replays, r->objects, r->bytes, manifest);
         a->conflicts = 0;
@@ -4589,6 +4590,13 @@ static void print_merge(app *a, const char *other, const dreamdb_merge_report *r
         out_format(&a->o, "%s %s into %s (%" PRIu64 " field%s taken, %" PRIu64 " with the rows of both)", dry ? "would merge" : "merged",
                    other, a->operands[0], r->taken, r->taken == 1 ? "" : "s", r->fused);
         out_format(&a->o, "%s%s\n", dry ? ": no conflict" : ": Manifest ", dry ? "" : manifest);
+    }
+    if (!a->json && r->placed > 0) {
+        out_format(&a->o, "placed %" PRIu64 " vector%s of one side under the newer index of the other\n", r->placed,
+                   r->placed == 1 ? "" : "s");
+    }
+    if (!a->json && r->cells > 0) {
+        out_format(&a->o, "merged the records of %" PRIu64 " cell%s that both sides had compacted\n", r->cells, r->cells == 1 ? "" : "s");
     }
     if (!a->json) {
         print_replays(a, r->replays);
