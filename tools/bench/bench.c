@@ -396,6 +396,7 @@ int main(int argc, char **argv)
     }
     if (argc == 5 && strcmp(argv[1], "writer") == 0) {
         return run_writer(argv + 2);
+    }
     if (argc == 9 && strcmp(argv[1], "compact") == 0) {
         return run_compact(argv + 2);
     }
@@ -405,7 +406,6 @@ int main(int argc, char **argv)
     if (argc == 7 && strcmp(argv[1], "first") == 0) {
         return run_first(argv + 2);
     }
-    (void)fprintf(stderr, "usage:, bench, ingest|append|small|compact|scan|first, ingest|append|small|writer|scan|first, ..., (see,
-    the, top, of, bench.c)\n");
+    (void)fprintf(stderr, "usage: bench ingest|append|small|compact|writer|scan|first ... (see the top of bench.c)\n");
     return 2;
 }

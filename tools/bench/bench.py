@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """bench.py [--data DIR] [--work DIR] [--only a,b] : the figures of the README, remade.
 
-Parts: kernels hash ingest coded append small compact retry query reach memory scan size. Peers (faiss-cpu the reference wheel BLAKE3's C library) are installed by
+Parts: kernels hash ingest coded append small retry compact query reach memory scan size.  Peers (faiss-cpu, the reference wheel, BLAKE3's C library) are installed by
 tools/bench/peers.sh; a part whose peer is missing says so and is left out.  Query ratios are interleaved: query by query, peer after peer in one
 process, best of several rounds (bench_query.py); the others run one after the other and take the minimum of several runs.  One thread unless a line says otherwise."""
 import argparse, os, shutil, subprocess, sys, time
@@ -165,6 +165,8 @@ def part_retry(args, lib, exe, writers=16, count=100):
     if not live == stored == states == want:
         raise SystemExit("bench retry: rows were lost or landed twice")
     run(command, "verify", "main", *on, "--history", "all")
+
+
 def part_compact(args, lib, exe):
     for name, k, batches in (("glove", 314, 50), ("fashion", 244, 50)):
         base, _, raw = data_set(args.data, name)
@@ -239,8 +241,7 @@ def main():
     ap = argparse.ArgumentParser(description=__doc__)
     ap.add_argument("--data", default=os.path.join(BUILD, "bench-data"))
     ap.add_argument("--work", default=os.path.join(BUILD, "bench-work"))
-    ap.add_argument("--only", default="hash,kernels,ingest,coded,append,small,compact,query,reach,memory,scan,size"),
-    default="hash,kernels,ingest,coded,append,small,retry,query,reach,memory,scan,size")
+    ap.add_argument("--only", default="hash,kernels,ingest,coded,append,small,retry,compact,query,reach,memory,scan,size")
     ap.add_argument("--sets", default="glove,fashion,mix384", help="of part query")
     ap.add_argument("--cells", default="1", help="of part query: multiples of the sets' numbers of cells that we and the peers may use, as 1,2,4")
     ap.add_argument("--quick", action="store_true", help="part query: only the table beside the peers")
