@@ -17494,6 +17494,31 @@ DDB_FN dreamdb_status ddb_manifest_advance(ddb_ctx *ctx, ddb_arena *arena, ddb_m
     return status < 0 ? status : ddb_manifest_prune(ctx, arena, m);
 }
 
+/* A scalar's Track has moved under a hot overlay (room hot).  The reference wants the overlay's cold Track in the lineage; of the overlays
+   between, none but those that a layer names is kept. */
+DDB_FN dreamdb_status ddb_manifest_advance_hot(ddb_ctx *ctx, ddb_arena *arena, ddb_manifest *m, ddb_slice field, const ddb_addr *overlay,
+                                               const ddb_addr *cold, uint64_t t_max, bool identical)
+{
+    const ddb_binding *old = ddb_manifest_active(m, field);
+    if (identical || !old || ddb_addr_equal(&old->address, overlay)) {
+        return ddb_manifest_advance(ctx, arena, m, field, overlay, old ? old->t_min : 0, t_max, identical);
+    }
+    ddb_binding next = *old;
+    next.address = *overlay;
+    next.t_max = t_max;
+    dreamdb_status status = ddb_manifest_step(ctx, arena, m, (size_t)(old - m->active), &next, true);
+    ddb_end child = ddb_manifest_end(&next), parent = child;
+    parent.address = *cold;
+    if (status == DREAMDB_OK && ddb_manifest_find(m->lineage, m->lineage_count, &parent) < m->lineage_count) {
+        for (size_t e = 0; e < m->edge_count; e++) {
+            if (ddb_manifest_compare_end(&m->edges[e].child, &child) == 0) {
+                m->edges[e].parent = parent;
+            }
+        }
+    }
+    return status < 0 ? status : ddb_manifest_prune(ctx, arena, m);
+}
+
 /* Adds an active binding; its texts must live as long as m.  parent: the active binding it is a layer of (role is made from it), or NULL
    for role base.  EXISTS when the field is bound already. */
 DDB_FN dreamdb_status ddb_manifest_bind(ddb_ctx *ctx, ddb_arena *arena, ddb_manifest *m, const ddb_binding *binding,
@@ -26175,13 +26200,18 @@ DDB_FN dreamdb_status ddb_fold_track(ddb_ctx *ctx, ddb_write *write, const ddb_v
     dreamdb_error why;
     ddb_ctx own = ddb_mem_fork(ctx, &why);
     uint64_t *anchors = ddb_mem_arena_new(&own, &write->arena, uint64_t, shard->count);
-    dreamdb_status status = anchors ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
-    for (size_t i = 0; i < shard->count && anchors; i++) {
-        anchors[i] = shard->items[i].anchor;
+    ddb_hot_shard last = *shard;               /* of several vectors of an anchor the last */
+    last.items = ddb_mem_arena_new(&own, &write->arena, ddb_hot_item, shard->count);
+    last.count = 0;
+    dreamdb_status status = anchors && last.items ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    for (size_t i = 0; i < shard->count && status == DREAMDB_OK; i++) {
+        anchors[last.count] = shard->items[i].anchor;
+        last.items[last.count] = shard->items[i];
+        last.count += i + 1 == shard->count || shard->items[i + 1].anchor != shard->items[i].anchor;
     }
     if (status == DREAMDB_OK) {
-        status = field->cls == DDB_TRACK_SPATIAL ? ddb_fold_vectors(&own, write, field, shard, anchors, &rows, &count)
-            : ddb_fold_scalars(&own, write, field, shard, anchors, &rows, &count);
+        status = field->cls == DDB_TRACK_SPATIAL ? ddb_fold_vectors(&own, write, field, &last, anchors, &rows, &count)
+            : ddb_fold_scalars(&own, write, field, &last, anchors, &rows, &count);
     }
     if (status == DREAMDB_OK) {
         status = ddb_track_insert(&own, write->env, &write->arena, ddb_view_cold(field), rows, count, write->page_limit, write->puts, out);
@@ -26249,8 +26279,8 @@ DDB_FN dreamdb_status ddb_fold_overlay(ddb_ctx *ctx, ddb_write *write, const ddb
         status = ddb_track_put(ctx, write->puts, &write->arena, &track, &made);
     }
     ddb_bytes_free(&index);
-    return status < 0 ? status : ddb_manifest_advance(ctx, &write->arena, &write->manifest, field->schema->name, &made, track.t_min,
-                                                      track.t_max, write->env->identical);
+    return status < 0 ? status : ddb_manifest_advance_hot(ctx, &write->arena, &write->manifest, field->schema->name, &made, &shard->parent,
+                                                          track.t_max, write->env->identical);
 }
 
 /* Puts the encoded shard and names it in the new Manifest. */
