@@ -76,19 +76,21 @@
      ROOM 30 bucket     Spatial buckets and their sidecars of exact vectors (core.md 7, spatial.md 7)
      ROOM 31 item       Payloads
      ROOM 32 scalar     Scalar values as row keys (scalar.md 2), a column of a batch as a pack of postings (scalar.md 3, cor
-     ROOM 33 view       The handle, and one immutable state of a dataset
-     ROOM 34 history    Manifests as a graph over all their parents
-     ROOM 35 write      Every verb that makes a new Manifest
-     ROOM 36 scan       Rows out of Tracks
-     ROOM 37 erase      Deleting rows: which anchors a call means, and what still holds their bytes
-     ROOM 38 merge      Three-way merge of a state into the handle's Ref (versioning.md 2, evolution.md 1.7 and 2)
-     ROOM 39 compact    Fragments into whole buckets and postings
-     ROOM 40 diff       How two states differ
-     ROOM 41 query      Vector search over the cells of one view
-     ROOM 42 check      What a view is made of, and whether it is whole
-     ROOM 43 gc         Collecting garbage (flaws.md 8)
-     ROOM 44 trace      Which objects still hold bytes of given rows, and the refs that reach them (erase-report)
-     ROOM 45 api        The public functions
+     ROOM 33 hot        Hot shards (versioning.md 6)
+     ROOM 34 view       The handle, and one immutable state of a dataset
+     ROOM 35 history    Manifests as a graph over all their parents
+     ROOM 36 write      Every verb that makes a new Manifest
+     ROOM 37 fold       What becomes of the rows of hot shards
+     ROOM 38 scan       Rows out of Tracks
+     ROOM 39 erase      Deleting rows: which anchors a call means, and what still holds their bytes
+     ROOM 40 merge      Three-way merge of a state into the handle's Ref (versioning.md 2, evolution.md 1.7 and 2)
+     ROOM 41 compact    Fragments into whole buckets and postings
+     ROOM 42 diff       How two states differ
+     ROOM 43 query      Vector search over the cells of one view
+     ROOM 44 check      What a view is made of, and whether it is whole
+     ROOM 45 gc         Collecting garbage (flaws.md 8)
+     ROOM 46 trace      Which objects still hold bytes of given rows, and the refs that reach them (erase-report)
+     ROOM 47 api        The public functions
 */
 #if defined(DREAMDB_IMPLEMENTATION) && defined(__linux__) && !defined(_GNU_SOURCE)
   #define _GNU_SOURCE 1                       /* syncfs; room port alone uses it */
@@ -428,11 +430,20 @@ typedef struct dreamdb_append_desc {
                                                   wait that grows; 0 = none: CONFLICT */
     const char     *token;                     /* kept in the Manifest's writer text as ";token=TOKEN", so that dreamdb_history finds what
                                                   has landed; up to 128 bytes of UTF-8, no ';', no control characters; NULL = none */
+    int             hot;                       /* 1: the rows wait in the hot shard of each field, one small object rewritten by each such
+                                                  append, until the shard is folded into the Track.  Reads show them at once.  Embeddings
+                                                  and scalars only; a scalar's anchors must lie above its Track, each with one value.  A
+                                                  hot append also folds every shard that is due: */
+    uint64_t        hot_items;                 /* of so many rows; 0 = 10,000 */
+    uint64_t        hot_seconds;               /* whose first row is so old; 0 = 30 */
+    uint64_t        hot_bytes;                 /* of so many bytes; 0 = 1 MiB or 16 times what the batch adds, whichever is more (no limit
+                                                  when config.identical) */
 } dreamdb_append_desc;
 
 typedef struct dreamdb_append_report {
     uint64_t rows; uint64_t anchor_first;      /* anchor_first: of drawn anchors */
     uint64_t objects, bytes;                   /* put, outboards included, already-there ones not */
+    uint64_t folded;                           /* hot: fields whose shard was due and is in the Track now */
     uint8_t  manifest[DREAMDB_ADDRESS_SIZE];
     uint32_t replays;                          /* how often the tip had moved */
 } dreamdb_append_report;
@@ -453,6 +464,21 @@ typedef struct dreamdb_append_report {
  * Format  FORMAT.md, "Append". */
 DREAMDB_API dreamdb_status dreamdb_append(dreamdb *db, const dreamdb_append_desc *desc, dreamdb_append_report *report,
                                           dreamdb_error *error);
+
+typedef struct dreamdb_flush_report {
+    uint64_t fields, rows;                     /* folded; 0: there was no hot shard, and nothing was written */
+    uint64_t objects, bytes;                   /* put */
+    uint8_t  manifest[DREAMDB_ADDRESS_SIZE];   /* of the tip now */
+} dreamdb_flush_report;
+
+/* Folds every hot shard into the Track of its field, as an ordinary append of its rows would: one Manifest.
+ *
+ * report  out, may be NULL.
+ * Returns as dreamdb_append; CORRUPT too for a vector without a direction, which the reference takes into a shard and cannot fold itself.
+ * Threads as dreamdb_append.
+ * Costs   one read a shard; writes as an append of the same rows.  Memory: about one copy of them.
+ * Format  FORMAT.md, "Hot shards". */
+DREAMDB_API dreamdb_status dreamdb_flush_hot(dreamdb *db, dreamdb_flush_report *report, dreamdb_error *error);
 
 typedef struct dreamdb_delete_desc {
     const uint64_t *anchors; size_t anchor_count;   /* any order, repeats count once; or: */
@@ -638,6 +664,7 @@ typedef struct dreamdb_field_info {
     uint32_t bits_per_dim; int factors; uint32_t pq_m, pq_k; uint64_t code_bytes;
     const char *mime; uint64_t chunk_size, pack_items;
     uint64_t t_min, t_max;                     /* coverage of the Track */
+    int hot;                                   /* 1: rows wait in a hot shard, see dreamdb_append_desc */
     uint8_t track[DREAMDB_ADDRESS_SIZE];
     uint8_t index_address[DREAMDB_ADDRESS_SIZE];
     uint8_t compressor_address[DREAMDB_ADDRESS_SIZE];
@@ -826,6 +853,7 @@ DREAMDB_API dreamdb_status dreamdb_verify(dreamdb_snapshot *snapshot, uint64_t h
 typedef struct dreamdb_stats_class { const char *name; uint64_t objects, bytes; } dreamdb_stats_class;
 typedef struct dreamdb_field_stats {
     const char *field; uint64_t rows, records, objects, bytes, cells, fragments_max; int paged; uint64_t pages;
+    uint64_t hot;                              /* rows that wait in a hot shard, besides */
 } dreamdb_field_stats;                         /* rows: of the Track; records: vectors, items or postings' rows */
 typedef struct dreamdb_stats {
     const dreamdb_field_stats *fields; size_t field_count;
@@ -10645,6 +10673,7 @@ typedef struct ddb_env {
     dreamdb_limits    limits;
     uint64_t          cache_bytes;
     ddb_object_cache *cache;
+    struct ddb_object_held *held;              /* open sets, under the cache's lock */
     uint64_t          gets, get_bytes, puts, put_bytes, waves;    /* atomic; puts: objects that were new */
     uint64_t        (*now_ns)(void *user);
     int             (*random)(void *user, void *out, size_t size);
@@ -10657,8 +10686,17 @@ typedef struct ddb_env {
 
 typedef struct ddb_object { const uint8_t *data; size_t size; void *hold; } ddb_object;
 
+/* Objects that are in no store: what a hot shard will be when it is folded.  All reads of the environment find them while the set is
+   open. */
+typedef struct ddb_object_held {
+    struct ddb_object_held *next;
+    ddb_map           map;                     /* address -> item */
+    ddb_store_bytes **items; size_t count, cap;
+} ddb_object_held;
+
 enum { DDB_OBJECT_METADATA = 1,                /* verified whatever the config says */
-       DDB_OBJECT_NO_CACHE = 2 };              /* neither taken from the cache nor put there */
+       DDB_OBJECT_NO_CACHE = 2,                /* neither taken from the cache nor put there */
+       DDB_OBJECT_STORED = 4 };                /* with NO_CACHE: the store's own bytes, not held ones */
 enum { DDB_PUT_OUTBOARD = 1,
        DDB_PUT_KEEP = 2 };                     /* the bytes go to the cache too: metadata that the next call reads */
 
@@ -10823,6 +10861,84 @@ DDB_FN void ddb_object_key(const ddb_addr *addr, int kind, uint8_t key[DDB_OBJEC
     key[DREAMDB_ADDRESS_SIZE] = (uint8_t)kind;
 }
 
+/* A use of the bytes of a held object, or NULL; with the cache's lock held. */
+DDB_FN ddb_store_bytes *ddb_object_held_find(const ddb_env *env, const ddb_addr *addr)
+{
+    for (const ddb_object_held *set = env->held; set; set = set->next) {
+        const uint64_t *at = set->count > 0 ? ddb_coll_map_get(&set->map, addr->bytes) : NULL;
+        if (at) {
+            return ddb_store_bytes_hold(set->items[(size_t)*at]);
+        }
+    }
+    return NULL;
+}
+
+DDB_FN void ddb_object_held_open(ddb_env *env, ddb_object_held *set)
+{
+    memset(set, 0, sizeof *set);
+    set->map.key_size = DREAMDB_ADDRESS_SIZE;
+    ddb_port_lock(&env->cache->lock);
+    set->next = env->held;
+    env->held = set;
+    ddb_port_unlock(&env->cache->lock);
+}
+
+DDB_FN void ddb_object_held_close(ddb_ctx *ctx, ddb_env *env, ddb_object_held *set)
+{
+    ddb_port_lock(&env->cache->lock);
+    ddb_object_held **link = &env->held;
+    while (*link && *link != set) {
+        link = &(*link)->next;
+    }
+    if (*link) {
+        *link = set->next;
+    }
+    ddb_port_unlock(&env->cache->lock);
+    for (size_t i = 0; i < set->count; i++) {
+        ddb_store_bytes_drop(set->items[i]);
+    }
+    ddb_mem_drop(ctx, set->items, ddb_store_bytes *, set->cap);
+    ddb_coll_map_free(ctx, &set->map);
+    memset(set, 0, sizeof *set);
+}
+
+/* Room for one item more, and the item's place in the map; with the cache's lock held.  *fresh: it was not there. */
+DDB_FN dreamdb_status ddb_object_held_place(ddb_ctx *ctx, ddb_object_held *set, const ddb_addr *addr, bool *fresh)
+{
+    if (set->count == set->cap) {
+        size_t cap = set->cap > 0 ? set->cap * 2 : 64;
+        ddb_store_bytes **more = (ddb_store_bytes **)ddb_mem_resize(ctx, set->items, set->cap * sizeof *more, cap * sizeof *more);
+        if (!more) {
+            return DREAMDB_ERR_MEMORY;
+        }
+        set->items = more;
+        set->cap = cap;
+    }
+    return ddb_coll_map_put(ctx, &set->map, addr->bytes, set->count, NULL, fresh);
+}
+
+/* Adds a copy of bytes to the set. */
+DDB_FN dreamdb_status ddb_object_held_add(ddb_ctx *ctx, ddb_env *env, ddb_object_held *set, const ddb_addr *addr, ddb_slice bytes)
+{
+    ddb_store_bytes *copy = ddb_store_bytes_new(ctx, bytes.size);
+    bool fresh = false;
+    if (!copy) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    if (bytes.size > 0) {
+        memcpy((uint8_t *)copy + DDB_STORE_HEAD, bytes.data, bytes.size);
+    }
+    ddb_port_lock(&env->cache->lock);
+    dreamdb_status status = ddb_object_held_place(ctx, set, addr, &fresh);
+    if (status == DREAMDB_OK && fresh) {
+        set->items[set->count++] = copy;
+        copy = NULL;
+    }
+    ddb_port_unlock(&env->cache->lock);
+    ddb_store_bytes_drop(copy);
+    return status;
+}
+
 /* A use of the cached bytes, or NULL. */
 DDB_FN ddb_store_bytes *ddb_object_cache_find(ddb_env *env, const ddb_addr *addr, int kind)
 {
@@ -10835,6 +10951,8 @@ DDB_FN ddb_store_bytes *ddb_object_cache_find(ddb_env *env, const ddb_addr *addr
     if (item) {
         ddb_store_shelf_touch(&cache->shelf, item);
         found = ddb_store_bytes_hold(item->bytes);
+    } else if (kind == DDB_OBJECT_KEY_GOOD) {
+        found = ddb_object_held_find(env, addr);
     }
     cache->hits += item != NULL;
     cache->misses += item == NULL;
@@ -11012,11 +11130,16 @@ DDB_FN void ddb_object_hand(ddb_object_want *want, ddb_store_bytes *bytes)
 /* true: the want is settled from the cache. */
 DDB_FN bool ddb_object_lookup(ddb_env *env, ddb_object_want *want)
 {
-    if (want->flags & (uint32_t)DDB_OBJECT_NO_CACHE) {
-        return false;
+    bool cached = !(want->flags & (uint32_t)DDB_OBJECT_NO_CACHE);
+    ddb_store_bytes *bytes = NULL;
+    if (cached) {
+        bytes = ddb_object_cache_find(env, &want->addr, DDB_OBJECT_KEY_GOOD);
+    } else if (!(want->flags & (uint32_t)DDB_OBJECT_STORED)) {
+        ddb_port_lock(&env->cache->lock);
+        bytes = ddb_object_held_find(env, &want->addr);
+        ddb_port_unlock(&env->cache->lock);
     }
-    ddb_store_bytes *bytes = ddb_object_cache_find(env, &want->addr, DDB_OBJECT_KEY_GOOD);
-    if (!bytes && !ddb_object_checked(env, want)) {
+    if (!bytes && cached && !ddb_object_checked(env, want)) {
         bytes = ddb_object_cache_find(env, &want->addr, DDB_OBJECT_KEY_UNCHECKED);
     }
     if (bytes) {
@@ -11695,6 +11818,7 @@ typedef struct ddb_puts {
     uint64_t       objects, bytes;             /* new in the store */
     uint64_t       existing;                   /* found there already */
     dreamdb_status failed;
+    ddb_object_held *held;                     /* not NULL: everything goes there instead of the store, without outboards */
 } ddb_puts;
 
 DDB_FN dreamdb_status ddb_object_puts_open(ddb_ctx *ctx, ddb_env *env, ddb_puts **out)
@@ -11880,6 +12004,9 @@ DDB_FN dreamdb_status ddb_object_put_add(ddb_ctx *ctx, ddb_puts *puts, const cha
 {
     uint8_t key[32];
     bool fresh = true;
+    if (puts->held) {
+        return ddb_object_held_add(ctx, puts->env, puts->held, addr, bytes);
+    }
     char *path = ddb_addr_path(ctx, &puts->arena, folder, addr);
     if (!path) {
         return DREAMDB_ERR_MEMORY;
@@ -11940,6 +12067,7 @@ DDB_FN dreamdb_status ddb_object_put_block(ddb_ctx *ctx, ddb_puts *puts, const c
                                            uint32_t flags, bool now, ddb_addr *out)
 {
     ddb_object_job *jobs = ddb_mem_arena_new(ctx, &puts->arena, ddb_object_job, count);
+    flags &= puts->held ? 0u : ~0u;
     for (size_t i = 0; i < count && jobs; i++) {
         jobs[i].in = bytes[i];
         if (ddb_object_wants_outboard(puts->env, flags, bytes[i].size) && bytes[i].size > (size_t)DDB_OBJECT_CHUNK) {
@@ -17692,6 +17820,31 @@ DDB_FN dreamdb_status ddb_manifest_advance(ddb_ctx *ctx, ddb_arena *arena, ddb_m
     dreamdb_status status = ddb_manifest_step(ctx, arena, m, (size_t)(old - m->active), &next, identical || layer);
     if (status == DREAMDB_OK && layer && !identical) {
         status = ddb_manifest_shorten(ctx, m, &old_end);
+    }
+    return status < 0 ? status : ddb_manifest_prune(ctx, arena, m);
+}
+
+/* A scalar's Track has moved under a hot overlay (room hot).  The reference wants the overlay's cold Track in the lineage; of the overlays
+   between, none but those that a layer names is kept. */
+DDB_FN dreamdb_status ddb_manifest_advance_hot(ddb_ctx *ctx, ddb_arena *arena, ddb_manifest *m, ddb_slice field, const ddb_addr *overlay,
+                                               const ddb_addr *cold, uint64_t t_max, bool identical)
+{
+    const ddb_binding *old = ddb_manifest_active(m, field);
+    if (identical || !old || ddb_addr_equal(&old->address, overlay)) {
+        return ddb_manifest_advance(ctx, arena, m, field, overlay, old ? old->t_min : 0, t_max, identical);
+    }
+    ddb_binding next = *old;
+    next.address = *overlay;
+    next.t_max = t_max;
+    dreamdb_status status = ddb_manifest_step(ctx, arena, m, (size_t)(old - m->active), &next, true);
+    ddb_end child = ddb_manifest_end(&next), parent = child;
+    parent.address = *cold;
+    if (status == DREAMDB_OK && ddb_manifest_find(m->lineage, m->lineage_count, &parent) < m->lineage_count) {
+        for (size_t e = 0; e < m->edge_count; e++) {
+            if (ddb_manifest_compare_end(&m->edges[e].child, &child) == 0) {
+                m->edges[e].parent = parent;
+            }
+        }
     }
     return status < 0 ? status : ddb_manifest_prune(ctx, arena, m);
 }
@@ -23466,12 +23619,289 @@ DDB_FN dreamdb_status ddb_scalar_select(ddb_ctx *ctx, ddb_env *env, const ddb_tr
     return status;
 }
 
-/* ==== ROOM 33 view | prefix ddb_view_ | uses port mem bytes addr object schema track manifest ref tomb index bucket ==== */
+/* ==== ROOM 33 hot | prefix ddb_hot_ | uses port mem bytes coll cbor addr schema track page scalar ==== */
+/* Hot shards (versioning.md 6): rows of one field that wait in one small object, beside the Track, until they are folded into it.
+   An embedding's shard is version 1 and is named by the registry alone; a scalar's is version 2, and its active Track is an overlay that
+   names the shard and the cold Track.  Items ascend by anchor.  Format only: what becomes of the rows is told in room fold. */
+
+#define DDB_HOT_FORM    "hot-overlay-v1"
+#define DDB_HOT_KEY     "hot_shard"            /* in the registry entry of the modality */
+#define DDB_HOT_FOLDER  "hot-shard"
+#define DDB_HOT_ITEMS   10000u                 /* the reference's policy (versioning.md 6) */
+#define DDB_HOT_SECONDS 30u
+
+typedef struct ddb_hot_item { uint64_t anchor; ddb_slice value; } ddb_hot_item;
+typedef struct ddb_hot_shard {
+    ddb_addr parent;                           /* the cold Track when it was written */
+    uint64_t published_at;                     /* ns: its first hot append */
+    uint64_t flush_threshold, ttl_seconds;     /* the policy of its last writer; nobody is bound by it */
+    ddb_hot_item *items; size_t count;
+} ddb_hot_shard;
+
+/* The format's word for a scalar kind. */
+DDB_FN const char *ddb_hot_kind(dreamdb_kind kind)
+{
+    switch (kind) {
+    case DREAMDB_CATEGORICAL: return "categorical";
+    case DREAMDB_STRING:      return "string";
+    case DREAMDB_INT:         return "int";
+    case DREAMDB_FLOAT:       return "float";
+    case DREAMDB_BOOL:        return "bool";
+    case DREAMDB_TIMESTAMP:   return "timestamp";
+    case DREAMDB_KIND_OTHER: case DREAMDB_EMBEDDING: case DREAMDB_IMAGE: case DREAMDB_AUDIO: case DREAMDB_VIDEO: case DREAMDB_CONSTANT:
+    default:                  return "";
+    }
+}
+
+/* A scalar as the bytes of an item; texts are not copied. */
+DDB_FN dreamdb_status ddb_hot_value_encode(ddb_ctx *ctx, ddb_arena *arena, const ddb_scalar_value *value, ddb_slice *out)
+{
+    if (ddb_scalar_is_text(value->kind)) {
+        *out = value->text;
+        return DREAMDB_OK;
+    }
+    size_t size = value->kind == DREAMDB_BOOL ? 1 : 8;
+    uint8_t *bytes = (uint8_t *)ddb_mem_arena_alloc(ctx, arena, size);
+    if (!bytes) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    if (size == 1) {
+        bytes[0] = value->integer != 0;
+    } else {
+        ddb_bytes_set_le64(bytes, value->kind == DREAMDB_FLOAT ? ddb_scalar_bits(value->real) : (uint64_t)value->integer);
+    }
+    *out = ddb_bytes_slice(bytes, size);
+    return DREAMDB_OK;
+}
+
+/* False: the bytes are no value of the kind. */
+DDB_FN bool ddb_hot_value_decode(ddb_slice bytes, dreamdb_kind kind, ddb_scalar_value *out)
+{
+    memset(out, 0, sizeof *out);
+    out->kind = kind;
+    if (ddb_scalar_is_text(kind)) {
+        out->text = bytes;
+        return ddb_bytes_utf8(bytes) && (kind != DREAMDB_STRING || bytes.size <= DDB_SCALAR_STRING_MAX);
+    }
+    if (kind == DREAMDB_BOOL) {
+        out->integer = bytes.size == 1 && bytes.data[0];
+        return bytes.size == 1 && bytes.data[0] <= 1;
+    }
+    if (bytes.size != 8) {
+        return false;
+    }
+    uint64_t bits = ddb_bytes_le64(bytes.data);
+    memcpy(kind == DREAMDB_FLOAT ? (void *)&out->real : (void *)&out->integer, &bits, sizeof bits);
+    return kind != DREAMDB_FLOAT || ddb_scalar_finite(out->real);
+}
+
+/* ---- Decode ---- */
+
+DDB_FN bool ddb_hot_read_number(ddb_cbor *r, const char *key, uint64_t *out)
+{
+    return ddb_page_name(r, key) && ddb_cbor_read_uint(r, out);
+}
+
+DDB_FN bool ddb_hot_read_item(ddb_cbor *r, const ddb_field *field, const ddb_hot_item *before, ddb_hot_item *out)
+{
+    bool typed = field->kind != DREAMDB_EMBEDDING;
+    ddb_scalar_value value;
+    size_t members = 0, start = r->at;
+    if (!ddb_cbor_read_array(r, &members) || (members != 2 && !ddb_cbor_bad(r, start, "an item is not [anchor, value]"))
+        || !ddb_cbor_read_uint(r, &out->anchor) || !ddb_cbor_read_bytes(r, &out->value)) {
+        return false;
+    }
+    if (out->anchor > DREAMDB_ANCHOR_MAX || (before && (typed ? before->anchor >= out->anchor : before->anchor > out->anchor))) {
+        return ddb_cbor_bad(r, start, "anchors are not ascending");
+    }
+    bool good = typed ? ddb_hot_value_decode(out->value, field->kind, &value)
+        : out->value.size % 4 == 0 && out->value.size / 4 == field->dim;
+    return good || ddb_cbor_bad(r, start, "an item's value does not fit its field");
+}
+
+DDB_FN bool ddb_hot_read_items(ddb_ctx *ctx, ddb_arena *arena, ddb_cbor *r, const ddb_field *field, ddb_hot_shard *out, bool *no_memory)
+{
+    if (!ddb_page_name(r, "items") || !ddb_cbor_read_array(r, &out->count)) {
+        return false;
+    }
+    out->items = ddb_mem_arena_new(ctx, arena, ddb_hot_item, out->count);
+    *no_memory = !out->items;
+    for (size_t i = 0; i < out->count && out->items; i++) {
+        if (!ddb_hot_read_item(r, field, i > 0 ? out->items + i - 1 : NULL, out->items + i)) {
+            return false;
+        }
+    }
+    return out->items && (out->count > 0 || ddb_cbor_bad(r, r->at, "it has no items"));
+}
+
+/* version 1: six keys in the order of their declaration, which is not CBOR's. */
+DDB_FN bool ddb_hot_read_plain(ddb_ctx *ctx, ddb_arena *arena, ddb_cbor *r, const ddb_field *field, ddb_hot_shard *out, bool *no_memory)
+{
+    uint64_t version = 0;
+    return ddb_hot_read_number(r, "version", &version) && (version == 1 || ddb_cbor_bad(r, 0, "its version is not 1"))
+        && ddb_page_name(r, "parent_track") && ddb_addr_read(r, &out->parent)
+        && ddb_hot_read_number(r, "published_at", &out->published_at) && ddb_hot_read_number(r, "flush_threshold", &out->flush_threshold)
+        && ddb_hot_read_number(r, "ttl_seconds", &out->ttl_seconds) && ddb_hot_read_items(ctx, arena, r, field, out, no_memory);
+}
+
+/* version 2: seven keys in CBOR's order. */
+DDB_FN bool ddb_hot_read_typed(ddb_ctx *ctx, ddb_arena *arena, ddb_cbor *r, const ddb_field *field, ddb_hot_shard *out, bool *no_memory)
+{
+    uint64_t version = 0;
+    ddb_slice kind;
+    return ddb_hot_read_items(ctx, arena, r, field, out, no_memory)
+        && ddb_hot_read_number(r, "version", &version) && (version == 2 || ddb_cbor_bad(r, 0, "its version is not 2"))
+        && ddb_page_name(r, "field_kind") && ddb_cbor_read_text(r, &kind)
+        && (ddb_bytes_is(kind, ddb_hot_kind(field->kind)) || ddb_cbor_bad(r, 0, "it is of another kind than its field"))
+        && ddb_hot_read_number(r, "ttl_seconds", &out->ttl_seconds) && ddb_page_name(r, "parent_track") && ddb_addr_read(r, &out->parent)
+        && ddb_hot_read_number(r, "published_at", &out->published_at)
+        && ddb_hot_read_number(r, "flush_threshold", &out->flush_threshold);
+}
+
+/* Decodes the shard of a field; values point into bytes, items are in the arena. */
+DDB_FN dreamdb_status ddb_hot_decode(ddb_ctx *ctx, ddb_arena *arena, const ddb_field *field, ddb_slice bytes, const char *path,
+                                     ddb_hot_shard *out)
+{
+    ddb_cbor r;
+    size_t members = 0;
+    bool no_memory = false, typed = field->kind != DREAMDB_EMBEDDING;
+    memset(out, 0, sizeof *out);
+    ddb_cbor_open(&r, bytes);
+    bool good = ddb_cbor_read_map(&r, &members) && (members == (typed ? 7u : 6u) || ddb_cbor_bad(&r, 0, "an unknown or missing key"))
+        && (typed ? ddb_hot_read_typed(ctx, arena, &r, field, out, &no_memory)
+                  : ddb_hot_read_plain(ctx, arena, &r, field, out, &no_memory));
+    if (no_memory) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    return good && ddb_cbor_end(&r) ? DREAMDB_OK : ddb_cbor_corrupt(ctx, &r, "hot shard", path);
+}
+
+/* What an overlay Track names: false when the Track is none; *good tells whether it is a whole one. */
+DDB_FN bool ddb_hot_overlay(const ddb_track *track, ddb_addr *shard, ddb_addr *base, bool *good)
+{
+    ddb_cbor r;
+    ddb_slice form;
+    size_t members = 0;
+    if (track->form != DDB_TRACK_UNKNOWN || !ddb_bytes_is(track->algorithm, DDB_HOT_FORM)) {
+        return false;
+    }
+    ddb_cbor_open(&r, track->raw_index);
+    *good = ddb_cbor_read_map(&r, &members) && members == 3 && ddb_page_name(&r, "form") && ddb_cbor_read_text(&r, &form)
+        && ddb_page_name(&r, DDB_HOT_KEY) && ddb_addr_read(&r, shard) && ddb_page_name(&r, "base_track") && ddb_addr_read(&r, base)
+        && ddb_cbor_end(&r);
+    return true;
+}
+
+/* ---- Encode ---- */
+
+DDB_FN void ddb_hot_encode_number(ddb_buf *buf, const char *key, uint64_t value)
+{
+    ddb_cbor_str(buf, key);
+    ddb_cbor_uint(buf, value);
+}
+
+DDB_FN void ddb_hot_encode_items(ddb_buf *buf, const ddb_hot_shard *shard)
+{
+    ddb_cbor_str(buf, "items");
+    ddb_cbor_array(buf, shard->count);
+    for (size_t i = 0; i < shard->count; i++) {
+        ddb_cbor_array(buf, 2);
+        ddb_cbor_uint(buf, shard->items[i].anchor);
+        ddb_cbor_bytes(buf, shard->items[i].value.data, shard->items[i].value.size);
+    }
+}
+
+DDB_FN void ddb_hot_encode_parent(ddb_buf *buf, const ddb_hot_shard *shard)
+{
+    ddb_cbor_str(buf, "parent_track");
+    ddb_addr_write(buf, &shard->parent);
+}
+
+DDB_FN dreamdb_status ddb_hot_encode(ddb_buf *buf, dreamdb_kind kind, const ddb_hot_shard *shard)
+{
+    if (kind == DREAMDB_EMBEDDING) {
+        ddb_cbor_map(buf, 6);
+        ddb_hot_encode_number(buf, "version", 1);
+        ddb_hot_encode_parent(buf, shard);
+        ddb_hot_encode_number(buf, "published_at", shard->published_at);
+        ddb_hot_encode_number(buf, "flush_threshold", shard->flush_threshold);
+        ddb_hot_encode_number(buf, "ttl_seconds", shard->ttl_seconds);
+        ddb_hot_encode_items(buf, shard);
+        return ddb_bytes_status(buf);
+    }
+    ddb_cbor_map(buf, 7);
+    ddb_hot_encode_items(buf, shard);
+    ddb_hot_encode_number(buf, "version", 2);
+    ddb_cbor_str(buf, "field_kind");
+    ddb_cbor_str(buf, ddb_hot_kind(kind));
+    ddb_hot_encode_number(buf, "ttl_seconds", shard->ttl_seconds);
+    ddb_hot_encode_parent(buf, shard);
+    ddb_hot_encode_number(buf, "published_at", shard->published_at);
+    ddb_hot_encode_number(buf, "flush_threshold", shard->flush_threshold);
+    return ddb_bytes_status(buf);
+}
+
+/* The index of an overlay Track. */
+DDB_FN dreamdb_status ddb_hot_overlay_encode(ddb_buf *buf, const ddb_addr *shard, const ddb_addr *base)
+{
+    ddb_cbor_map(buf, 3);
+    ddb_cbor_str(buf, "form");
+    ddb_cbor_str(buf, DDB_HOT_FORM);
+    ddb_cbor_str(buf, DDB_HOT_KEY);
+    ddb_addr_write(buf, shard);
+    ddb_cbor_str(buf, "base_track");
+    ddb_addr_write(buf, base);
+    return ddb_bytes_status(buf);
+}
+
+/* ---- Merge ---- */
+
+DDB_FN int ddb_hot_compare(const void *a, const void *b, void *user)
+{
+    uint64_t x = ((const ddb_hot_item *)a)->anchor, y = ((const ddb_hot_item *)b)->anchor;
+    (void)user;
+    return x < y ? -1 : x > y;
+}
+
+/* Waiting items and new ones in one list, ascending, waiting ones first where anchors are equal.  A scalar has one value an anchor: the
+   same again is dropped, another one refused. */
+DDB_FN dreamdb_status ddb_hot_merge(ddb_ctx *ctx, ddb_arena *arena, const ddb_field *field, const ddb_hot_shard *old,
+                                    const ddb_hot_item *items, size_t count, ddb_hot_shard *out)
+{
+    size_t all = 0, n = 0;
+    ddb_addr_shown shown;
+    if (!ddb_mem_add(old->count, count, &all)) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_LIMIT, "too many rows for one hot shard");
+    }
+    ddb_hot_item *list = ddb_mem_arena_new(ctx, arena, ddb_hot_item, all);
+    if (!list) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    for (size_t i = 0; i < all; i++) {
+        list[i] = i < old->count ? old->items[i] : items[i - old->count];
+    }
+    dreamdb_status status = ddb_coll_sort(ctx, list, all, sizeof *list, ddb_hot_compare, NULL);
+    for (size_t i = 0; i < all && status == DREAMDB_OK; i++) {
+        bool again = field->kind != DREAMDB_EMBEDDING && n > 0 && list[n - 1].anchor == list[i].anchor;
+        if (again && !ddb_bytes_equal(list[n - 1].value, list[i].value)) {
+            status = ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%s`: anchor %llu waits in the hot shard with another value; a hot "
+                                  "append is no update", ddb_addr_show(field->name, &shown), (unsigned long long)list[i].anchor);
+        }
+        list[n] = list[i];
+        n += !again;
+    }
+    out->items = list;
+    out->count = n;
+    return status;
+}
+
+/* ==== ROOM 34 view | prefix ddb_view_ | uses port mem bytes cbor addr object schema track manifest ref tomb index bucket hot ==== */
 /* The handle, and one immutable state of a dataset: Manifest and schema decoded, Tracks, indexes and tombstones loaded when first needed.
    Invariant: a view never changes what it shows; what is loaded lazily is guarded by view->lock and stays until the view is freed.
    Views are counted: the handle keeps one of its tip, each dreamdb_snapshot_open another. */
 
-enum { DDB_VIEW_TRACK = 1, DDB_VIEW_INDEX = 2, DDB_VIEW_CODEC = 4 };
+enum { DDB_VIEW_TRACK = 1, DDB_VIEW_INDEX = 2, DDB_VIEW_CODEC = 4,
+       DDB_VIEW_COLD = 8 };        /* for writers: the Track as it stands in the store (ddb_view_cold), and the hot shard beside it */
 #define DDB_VIEW_CALIBRATION "dreamdb.calibration."                /* and the field's name: what ddb_index_calibrate wrote */
 #define DDB_VIEW_INDEXES 16        /* decoded indexes and compressors that a handle keeps beyond those in use: trains must not pile up */
 
@@ -23483,7 +23913,13 @@ typedef struct ddb_view_field {
     ddb_registry_embedding registry;
     bool               track_loaded;
     ddb_object         track_object;
-    ddb_track          track;
+    ddb_track          track;             /* what reads see: with the rows of the hot shard, if there is one */
+    bool               has_hot, hot_loaded, folded;       /* folded: track is more than cold */
+    ddb_addr           hot_addr, cold_addr;
+    ddb_object         hot_object, cold_object;           /* cold_object: of a scalar's cold Track, which its overlay names */
+    char              *hot_path;
+    ddb_hot_shard      hot;
+    ddb_track          cold;              /* has_hot: the Track without those rows */
     ddb_index         *index;             /* owned by the handle's table, as the next */
     ddb_codec         *codec;
 } ddb_view_field;
@@ -23507,6 +23943,7 @@ struct dreamdb_snapshot {
     bool             tomb_loaded;
     dreamdb_info    *info;
     dreamdb_stats   *stats;
+    ddb_object_held  held;                /* objects of folded shards */
     void            *cells;               /* room query: search layouts of this view */
     void           (*cells_free)(ddb_ctx *ctx, void *cells);
 };
@@ -23520,6 +23957,7 @@ struct dreamdb {
     uint64_t         part_work;           /* room query: rows times (dim + 64) of a proven search from which it goes to threads */
     uint64_t         few_rows;            /* room query: a predicate that keeps up to so many is answered from copies of them */
     uint64_t         pass_bytes;          /* working memory of a scan, count or train pass */
+    dreamdb_status (*fold)(ddb_ctx *ctx, dreamdb_snapshot *view, ddb_view_field *field);     /* room fold: makes track of cold and hot */
     ddb_port_mutex   lock;                /* guards tip, users of views, indexes */
     ddb_port_mutex   write_lock;          /* one writer at a time */
     dreamdb_snapshot *tip;
@@ -23641,6 +24079,12 @@ DDB_FN void ddb_view_free(ddb_ctx *ctx, dreamdb_snapshot *view)
         if (field->track_loaded) {
             ddb_object_release(view->db->env, &field->track_object);
         }
+        if (field->hot_object.data) {
+            ddb_object_release(view->db->env, &field->hot_object);
+        }
+        if (field->cold_object.data) {
+            ddb_object_release(view->db->env, &field->cold_object);
+        }
         if (field->index || field->codec) {
             ddb_view_index_drop(view->db, field->index, field->codec);
         }
@@ -23651,6 +24095,7 @@ DDB_FN void ddb_view_free(ddb_ctx *ctx, dreamdb_snapshot *view)
     if (view->object.data) {
         ddb_object_release(view->db->env, &view->object);
     }
+    ddb_object_held_close(ctx, view->db->env, &view->held);
     ddb_mem_arena_free(ctx, &view->arena);
     ddb_port_mutex_free(&view->lock);
     ddb_mem_drop(ctx, view, dreamdb_snapshot, 1);
@@ -23667,6 +24112,22 @@ DDB_FN void ddb_view_release(ddb_ctx *ctx, dreamdb_snapshot *view)
     if (last) {
         ddb_view_free(ctx, view);
     }
+}
+
+/* Does the registry name a hot shard of the field? */
+DDB_FN dreamdb_status ddb_view_decode_hot(ddb_ctx *ctx, const dreamdb_snapshot *view, ddb_view_field *field)
+{
+    const ddb_entry *entry = ddb_manifest_entry(&view->manifest, field->schema->modality);
+    ddb_slice value;
+    ddb_cbor r;
+    bool holds = field->schema->kind == DREAMDB_EMBEDDING || ddb_schema_is_scalar(field->schema->kind);
+    if (!holds || !entry || !ddb_cbor_map_find(entry->value, DDB_HOT_KEY, &value)) {
+        return DREAMDB_OK;
+    }
+    ddb_cbor_open(&r, value);
+    field->has_hot = true;
+    return ddb_addr_read(&r, &field->hot_addr) && ddb_cbor_end(&r) ? DREAMDB_OK
+         : ddb_cbor_corrupt(ctx, &r, "manifest: hot_shard of a registry entry", view->path);
 }
 
 /* Manifest, schema, and for each field its binding, class and registry entry. */
@@ -23694,6 +24155,7 @@ DDB_FN dreamdb_status ddb_view_decode(ddb_ctx *ctx, dreamdb_snapshot *view)
         if (field->has_registry) {
             status = ddb_manifest_embedding(ctx, &view->manifest, field->schema->modality, view->path, &field->registry);
         }
+        status = status < 0 ? status : ddb_view_decode_hot(ctx, view, field);
     }
     return status;
 }
@@ -23712,6 +24174,7 @@ DDB_FN dreamdb_status ddb_view_load(ddb_ctx *ctx, struct dreamdb *db, const char
     }
     view->db = db;
     view->users = 1;
+    ddb_object_held_open(db->env, &view->held);
     view->address = *address;
     view->ref = ddb_mem_arena_copy(ctx, &view->arena, ref, strlen(ref));
     view->path = ddb_addr_path(ctx, &view->arena, "manifests", address);
@@ -23809,6 +24272,27 @@ DDB_FN dreamdb_status ddb_view_field_named(ddb_ctx *ctx, dreamdb_snapshot *view,
     return ddb_mem_fail(ctx, DREAMDB_ERR_NOT_FOUND, "no field `%s` in `%s`; it has: %s", name ? name : "(null)", view->ref, list);
 }
 
+/* The cold Track of a loaded field: what writers build on. */
+DDB_FN const ddb_track *ddb_view_cold(const ddb_view_field *field)
+{
+    return field->has_hot ? &field->cold : &field->track;
+}
+
+/* An overlay and the registry must name one shard. */
+DDB_FN dreamdb_status ddb_view_take_overlay(ddb_ctx *ctx, ddb_view_field *field, const char *path)
+{
+    ddb_addr shard, base;
+    bool good = true, overlay = ddb_hot_overlay(&field->track, &shard, &base, &good);
+    ddb_addr_shown shown;
+    if (overlay && good && field->has_hot && ddb_addr_equal(&shard, &field->hot_addr)) {
+        field->cold_addr = base;
+        return DREAMDB_OK;
+    }
+    return !overlay && (!field->has_hot || field->cls == DDB_TRACK_SPATIAL) ? DREAMDB_OK
+         : ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, "field `%s`: its Track (%s) and the registry do not tell of the same hot shard",
+                           ddb_addr_show(field->schema->name, &shown), !overlay ? "no overlay" : good ? "an overlay" : "a broken overlay");
+}
+
 /* Checks a fetched Track against its binding and keeps it. */
 DDB_FN dreamdb_status ddb_view_take_track(ddb_ctx *ctx, dreamdb_snapshot *view, ddb_view_field *field, const ddb_object_want *want)
 {
@@ -23822,6 +24306,10 @@ DDB_FN dreamdb_status ddb_view_take_track(ddb_ctx *ctx, dreamdb_snapshot *view, 
         return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, want->path,
                                "Track says another modality, timeline or coverage than the manifest's binding of `%.*s`",
                                (int)field->schema->name.size, (const char *)field->schema->name.data);
+    }
+    status = ddb_view_take_overlay(ctx, field, want->path);
+    if (status < 0) {
+        return status;
     }
     field->track_object = want->object;
     field->track_loaded = true;
@@ -23892,10 +24380,6 @@ DDB_FN dreamdb_status ddb_view_readable(ddb_ctx *ctx, const dreamdb_snapshot *vi
                                "field `%.*s` is of kind `%.*s`, which this version keeps but does not read",
                                size, name, (int)field->schema->kind_text.size, (const char *)field->schema->kind_text.data);
     }
-    if (field->has_registry && field->registry.has_hot) {
-        return ddb_mem_fail_at(ctx, DREAMDB_ERR_UNSUPPORTED, view->path,
-                       "field `%.*s` has a hot shard, which this version does not read: flush it with the writer that made it", size, name);
-    }
     if (field->has_registry && field->registry.index_count != 1) {
         return ddb_mem_fail_at(ctx, DREAMDB_ERR_UNSUPPORTED, view->path, "field `%.*s` has %zu index tables; this version reads one", size,
                                name, field->registry.index_count);
@@ -23951,7 +24435,7 @@ DDB_FN dreamdb_status ddb_view_wish(ddb_ctx *ctx, dreamdb_snapshot *view, ddb_vi
 }
 
 /* Loads for each listed field what `what` asks (DDB_VIEW_ flags) and is not there yet, all in one batch. */
-DDB_FN dreamdb_status ddb_view_need_locked(ddb_ctx *ctx, dreamdb_snapshot *view, ddb_view_field *const *fields, size_t count, unsigned what)
+DDB_FN dreamdb_status ddb_view_load_parts(ddb_ctx *ctx, dreamdb_snapshot *view, ddb_view_field *const *fields, size_t count, unsigned what)
 {
     size_t n = 0;
     bool missing = false;
@@ -23989,6 +24473,84 @@ DDB_FN dreamdb_status ddb_view_need_locked(ddb_ctx *ctx, dreamdb_snapshot *view,
             if (wants[i].object.data) {
                 ddb_object_release(view->db->env, &wants[i].object);
             }
+        }
+    }
+    return status;
+}
+
+/* The shard and the cold Track of a field whose Track was loaded. */
+DDB_FN dreamdb_status ddb_view_take_hot(ddb_ctx *ctx, dreamdb_snapshot *view, ddb_view_field *field, ddb_object_want *wants)
+{
+    ddb_slice bytes = ddb_bytes_slice(wants[0].object.data, wants[0].object.size);
+    bool overlay = field->cls != DDB_TRACK_SPATIAL;
+    dreamdb_status status = ddb_hot_decode(ctx, &view->arena, field->schema, bytes, wants[0].path, &field->hot);
+    if (status == DREAMDB_OK && overlay) {
+        bytes = ddb_bytes_slice(wants[1].object.data, wants[1].object.size);
+        status = ddb_track_decode(ctx, &view->arena, field->cls, bytes, wants[1].path, &field->cold);
+        status = status < 0 ? status : ddb_track_refuse(ctx, &field->cold);
+    } else if (status == DREAMDB_OK) {
+        field->cold = field->track;
+        field->cold_addr = field->binding->address;
+    }
+    if (status == DREAMDB_OK && overlay) {
+        const ddb_track *cold = &field->cold;
+        uint64_t last = field->hot.items[field->hot.count - 1].anchor, first = field->hot.items[0].anchor;
+        bool empty = cold->form == DDB_TRACK_INLINE && cold->row_count == 0;
+        if (!ddb_bytes_equal(cold->modality, field->track.modality) || !ddb_addr_equal(&cold->timeline, &field->track.timeline)
+            || !ddb_addr_equal(&field->hot.parent, &field->cold_addr) || (!empty && first < cold->t_max) || last >= field->track.t_max) {
+            status = ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, wants[0].path, "hot shard: it does not lie above the cold Track it names");
+        }
+    }
+    if (status == DREAMDB_OK) {
+        field->hot_object = wants[0].object;
+        field->cold_object = wants[1].object;
+        field->hot_loaded = true;
+        wants[0].object.data = wants[1].object.data = NULL;
+    }
+    return status;
+}
+
+/* Reads the hot shards of the fields, and the Tracks under overlays, in one batch. */
+DDB_FN dreamdb_status ddb_view_load_hot(ddb_ctx *ctx, dreamdb_snapshot *view, ddb_view_field *field)
+{
+    ddb_object_want wants[2];
+    size_t count = field->cls == DDB_TRACK_SPATIAL ? 1 : 2;
+    const char *folder = ddb_addr_folder(ctx, &view->arena, &field->binding->timeline, field->binding->modality, DDB_HOT_FOLDER);
+    const char *tracks = ddb_addr_folder(ctx, &view->arena, &field->binding->timeline, field->binding->modality, "track");
+    memset(wants, 0, sizeof wants);
+    wants[0].addr = field->hot_addr;
+    wants[1].addr = field->cold_addr;
+    field->hot_path = folder ? ddb_addr_path(ctx, &view->arena, folder, &wants[0].addr) : NULL;
+    wants[0].path = field->hot_path;
+    wants[1].path = tracks && count > 1 ? ddb_addr_path(ctx, &view->arena, tracks, &wants[1].addr) : NULL;
+    wants[0].flags = wants[1].flags = DDB_OBJECT_METADATA;
+    if (!wants[0].path || (count > 1 && !wants[1].path)) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    dreamdb_status status = ddb_object_get_many(ctx, view->db->env, wants, count);
+    status = status < 0 ? status : ddb_view_take_hot(ctx, view, field, wants);
+    for (size_t i = 0; i < count; i++) {
+        if (wants[i].object.data) {
+            ddb_object_release(view->db->env, &wants[i].object);
+        }
+    }
+    return status;
+}
+
+/* Loads what `what` asks; with DDB_VIEW_TRACK hot rows are folded into the Tracks. */
+DDB_FN dreamdb_status ddb_view_need_locked(ddb_ctx *ctx, dreamdb_snapshot *view, ddb_view_field *const *fields, size_t count, unsigned what)
+{
+    bool cold = (what & (unsigned)DDB_VIEW_COLD) != 0, track = (what & (unsigned)DDB_VIEW_TRACK) != 0;
+    unsigned parts = (what | (cold ? (unsigned)DDB_VIEW_TRACK : 0u)) & ~(unsigned)DDB_VIEW_COLD;
+    dreamdb_status status = ddb_view_load_parts(ctx, view, fields, count, parts);
+    for (size_t i = 0; i < count && status == DREAMDB_OK && (cold || track); i++) {
+        ddb_view_field *field = fields[i];
+        if (field->has_hot && !field->hot_loaded) {
+            status = ddb_view_load_hot(ctx, view, field);
+        }
+        if (status == DREAMDB_OK && track && field->has_hot && !field->folded) {
+            status = ddb_view_load_parts(ctx, view, &field, 1, (unsigned)DDB_VIEW_INDEX | (unsigned)DDB_VIEW_CODEC);
+            status = status < 0 ? status : view->db->fold(ctx, view, field);
         }
     }
     return status;
@@ -24161,7 +24723,7 @@ DDB_FN dreamdb_status ddb_view_state(ddb_ctx *ctx, struct dreamdb *db, const cha
     return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "`%s` names no state: use @label, ~3 or a Manifest address of 53 characters", state);
 }
 
-/* ==== ROOM 34 history | prefix ddb_history_ | uses port mem bytes coll addr object manifest ==== */
+/* ==== ROOM 35 history | prefix ddb_history_ | uses port mem bytes coll addr object manifest ==== */
 /* Manifests as a graph over all their parents, read as far as a question needs it: the best common ancestors of two states, whether one
    state descends from another, all states newest first.  Waves of reads: the parents of all that wait come together.  A Manifest that gc
    took matters only when a walk comes to it.  Must never look at more than limits.history Manifests. */
@@ -24456,7 +25018,7 @@ DDB_FN dreamdb_status ddb_history_holds(ddb_ctx *ctx, ddb_env *env, const ddb_ad
     return status;
 }
 
-/* ==== ROOM 35 write | prefix ddb_write_ | uses port mem bytes coll exact hash cbor addr object schema page track manifest ref tomb pq index bucket item scalar view history ==== */
+/* ==== ROOM 36 write | prefix ddb_write_ | uses port mem bytes coll exact hash cbor addr object schema page track manifest ref tomb pq index bucket item scalar view history ==== */
 /* Every verb that makes a new Manifest: create, append, add-field, layers, constants, meta, train.
    Invariant: all objects are put and synced before the Ref moves, the Ref moves by compare-and-swap, and nothing else is changed; so a
    crash at any point leaves the old state or the new one.  Format: FORMAT.md "Append", "Create".  Reads no bucket but in train. */
@@ -24476,6 +25038,7 @@ typedef struct ddb_write {
     ddb_puts         *puts;
     ddb_manifest      manifest;           /* the new one; slices point into the view or the arena */
     uint64_t          page_limit;
+    bool              cold;               /* this verb knows of hot shards: it builds on cold Tracks */
     const ddb_addr   *other;              /* merge: the second parent of the new Manifest */
     ddb_addr          address;            /* of the new Manifest once published */
     ddb_arena         kept;               /* what a replay uses again */
@@ -24655,6 +25218,22 @@ DDB_FN dreamdb_status ddb_write_writer(ddb_ctx *ctx, ddb_write *write, const cha
     return DREAMDB_OK;
 }
 
+/* A verb that does not know of hot shards must not move a Track that has one: its rows are in memory only, and would be lost or doubled. */
+DDB_FN dreamdb_status ddb_write_no_hot(ddb_ctx *ctx, const ddb_write *write)
+{
+    dreamdb_snapshot *view = write->cold ? NULL : write->view;
+    ddb_addr_shown shown;
+    for (size_t i = 0; view && i < view->schema.count; i++) {
+        const ddb_view_field *field = view->fields + i;
+        const ddb_binding *now = field->has_hot ? ddb_manifest_active(&write->manifest, field->schema->name) : NULL;
+        if (field->has_hot && (!now || !ddb_addr_equal(&now->address, &field->binding->address))) {
+            return ddb_mem_fail_at(ctx, DREAMDB_ERR_UNSUPPORTED, view->path, "field `%s` has rows in a hot shard: flush-hot first",
+                                   ddb_addr_show(field->schema->name, &shown));
+        }
+    }
+    return DREAMDB_OK;
+}
+
 /* Encodes and puts the Manifest, makes everything durable, and moves (or makes) the Ref. */
 DDB_FN dreamdb_status ddb_write_publish(ddb_ctx *ctx, ddb_write *write, const char *operation)
 {
@@ -24671,6 +25250,7 @@ DDB_FN dreamdb_status ddb_write_publish(ddb_ctx *ctx, ddb_write *write, const ch
     m->parents = parents;
     m->parent_count = !write->view ? 0 : write->other ? 2 : 1;
     ddb_bytes_init(&bytes, ctx);
+    status = status < 0 ? status : ddb_write_no_hot(ctx, write);
     status = status < 0 ? status : ddb_manifest_encode_fit(ctx, &write->arena, &bytes, m, write->env->identical);
     if (status == DREAMDB_OK) {
         status = ddb_object_put(ctx, write->puts, "manifests", ddb_bytes_of(&bytes), DDB_PUT_KEEP, &write->address);
@@ -24918,6 +25498,7 @@ typedef struct ddb_write_column {
     const size_t   *rows;                  /* present rows of the batch; NULL = all */
     const uint64_t *anchors;               /* [count] */
     size_t          count;
+    bool            partial;               /* an embedding may be there for some rows of the batch only */
 } ddb_write_column;
 
 DDB_FN size_t ddb_write_row(const ddb_write_column *c, size_t i)
@@ -24925,35 +25506,63 @@ DDB_FN size_t ddb_write_row(const ddb_write_column *c, size_t i)
     return c->rows ? c->rows[i] : i;
 }
 
-DDB_FN dreamdb_status ddb_write_embedding(ddb_ctx *ctx, ddb_write *write, const ddb_write_column *c, ddb_row **rows, size_t *count)
+/* The floats of an embedding column; stride in floats. */
+DDB_FN dreamdb_status ddb_write_floats(ddb_ctx *ctx, const ddb_write_column *c, const float **vectors, size_t *stride)
 {
-    ddb_write_vectors v;
-    const ddb_field *schema = c->field->schema;
-    size_t stride = c->column->stride > 0 ? c->column->stride : (size_t)schema->dim * sizeof(float);
-    memset(&v, 0, sizeof v);
-    if (stride % sizeof(float) != 0 || !c->column->data) {
+    size_t bytes = c->column->stride > 0 ? c->column->stride : (size_t)c->field->schema->dim * sizeof(float);
+    if (bytes % sizeof(float) != 0 || !c->column->data) {
         return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%s`: %s", c->column->field, c->column->data
                             ? "the stride is not a multiple of 4 bytes" : "data is NULL");
     }
-    v.index = c->field->index;
-    v.index_addr = c->field->registry.index;
-    v.codec = c->field->codec;
-    v.codec_addr = c->field->registry.compressor;
-    v.modality = c->field->binding->modality;
-    v.timeline = c->field->binding->timeline;
-    v.dim = schema->dim;
-    v.cap = schema->has_bucket_max ? schema->bucket_max_bytes : DDB_WRITE_BUCKET_MAX;
-    v.rerank = schema->rerank;
-    v.vectors = (const float *)c->column->data;
-    v.stride = stride / sizeof(float);
-    v.count = c->count;
-    v.anchors = c->anchors;
-    dreamdb_status status = ddb_write_place(ctx, write, &v);
-    if (status == DREAMDB_ERR_ARGUMENT && ctx->error) {           /* "row 17: ..." wants the field's name */
+    *vectors = (const float *)c->column->data;
+    *stride = bytes / sizeof(float);
+    return DREAMDB_OK;
+}
+
+/* Vectors of a loaded field on their way into its cells. */
+DDB_FN void ddb_write_vectors_of(const ddb_view_field *field, const float *vectors, size_t stride, const uint64_t *anchors, size_t count,
+                                 ddb_write_vectors *v)
+{
+    const ddb_field *schema = field->schema;
+    memset(v, 0, sizeof *v);
+    v->index = field->index;
+    v->index_addr = field->registry.index;
+    v->codec = field->codec;
+    v->codec_addr = field->registry.compressor;
+    v->modality = field->binding->modality;
+    v->timeline = field->binding->timeline;
+    v->dim = schema->dim;
+    v->cap = schema->has_bucket_max ? schema->bucket_max_bytes : DDB_WRITE_BUCKET_MAX;
+    v->rerank = schema->rerank;
+    v->vectors = vectors;
+    v->stride = stride;
+    v->count = count;
+    v->anchors = anchors;
+}
+
+/* "row 17: ..." wants the field's name. */
+DDB_FN dreamdb_status ddb_write_named(ddb_ctx *ctx, const ddb_view_field *field, dreamdb_status status)
+{
+    ddb_addr_shown shown;
+    if (status == DREAMDB_ERR_ARGUMENT && ctx->error) {
         char text[sizeof ctx->error->message];
         memcpy(text, ctx->error->message, sizeof text);
-        return ddb_mem_fail(ctx, status, "field `%.80s`: %.200s", c->column->field, text);
+        return ddb_mem_fail(ctx, status, "field `%.80s`: %.200s", ddb_addr_show(field->schema->name, &shown), text);
     }
+    return status;
+}
+
+DDB_FN dreamdb_status ddb_write_embedding(ddb_ctx *ctx, ddb_write *write, const ddb_write_column *c, ddb_row **rows, size_t *count)
+{
+    ddb_write_vectors v;
+    const float *vectors = NULL;
+    size_t stride = 0;
+    dreamdb_status status = ddb_write_floats(ctx, c, &vectors, &stride);
+    if (status < 0) {
+        return status;
+    }
+    ddb_write_vectors_of(c->field, vectors, stride, c->anchors, c->count, &v);
+    status = ddb_write_named(ctx, c->field, ddb_write_place(ctx, write, &v));
     *rows = v.rows;
     *count = v.row_count;
     return status;
@@ -25026,19 +25635,15 @@ DDB_FN dreamdb_status ddb_write_values(ddb_ctx *ctx, ddb_write *write, const ddb
     return DREAMDB_OK;
 }
 
-/* A batch of scalars: one pack of postings, a row for each distinct value. */
-DDB_FN dreamdb_status ddb_write_scalars(ddb_ctx *ctx, ddb_write *write, const ddb_write_column *c, ddb_row **rows, size_t *count)
+/* Scalars of a field: one pack of postings, a row for each distinct value. */
+DDB_FN dreamdb_status ddb_write_postings(ddb_ctx *ctx, ddb_write *write, const ddb_view_field *field, const ddb_scalar_value *values,
+                                         const uint64_t *anchors, size_t n, ddb_row **rows, size_t *count)
 {
-    ddb_scalar_value *values = NULL;
     ddb_buf pack;
     ddb_addr address;
-    dreamdb_status status = ddb_write_values(ctx, write, c, &values);
-    if (status < 0) {
-        return status;
-    }
     ddb_bytes_init(&pack, ctx);
-    status = ddb_scalar_pack(ctx, &write->arena, c->field->schema->kind, values, c->anchors, c->count, &pack, rows, count);
-    char *folder = status == DREAMDB_OK ? ddb_view_folder(ctx, &write->arena, c->field, "bucket") : NULL;
+    dreamdb_status status = ddb_scalar_pack(ctx, &write->arena, field->schema->kind, values, anchors, n, &pack, rows, count);
+    char *folder = status == DREAMDB_OK ? ddb_view_folder(ctx, &write->arena, field, "bucket") : NULL;
     status = status == DREAMDB_OK && !folder ? DREAMDB_ERR_MEMORY : status;
     if (status == DREAMDB_OK) {
         status = ddb_object_put(ctx, write->puts, folder, ddb_bytes_of(&pack), DDB_PUT_OUTBOARD, &address);
@@ -25050,13 +25655,20 @@ DDB_FN dreamdb_status ddb_write_scalars(ddb_ctx *ctx, ddb_write *write, const dd
     return status;
 }
 
+DDB_FN dreamdb_status ddb_write_scalars(ddb_ctx *ctx, ddb_write *write, const ddb_write_column *c, ddb_row **rows, size_t *count)
+{
+    ddb_scalar_value *values = NULL;
+    dreamdb_status status = ddb_write_values(ctx, write, c, &values);
+    return status < 0 ? status : ddb_write_postings(ctx, write, c->field, values, c->anchors, c->count, rows, count);
+}
+
 /* Makes the field's new Track from its rows and binds it in the new Manifest. */
 DDB_FN dreamdb_status ddb_write_advance(ddb_ctx *ctx, ddb_write *write, const ddb_view_field *field, const ddb_row *rows, size_t count)
 {
     ddb_track track;
     ddb_addr address;
-    dreamdb_status status = ddb_track_insert(ctx, write->env, &write->arena, &field->track, rows, count, write->page_limit, write->puts,
-                                             &track);
+    dreamdb_status status = ddb_track_insert(ctx, write->env, &write->arena, ddb_view_cold(field), rows, count, write->page_limit,
+                                             write->puts, &track);
     if (status == DREAMDB_OK) {
         status = ddb_track_put(ctx, write->puts, &write->arena, &track, &address);
     }
@@ -25101,13 +25713,13 @@ DDB_FN dreamdb_status ddb_write_present(ddb_ctx *ctx, ddb_write *write, const ui
         if (present[i]) {
             rows[n] = i;
             kept[n++] = anchors[i];
-        } else if (schema->required || (schema->kind == DREAMDB_EMBEDDING && n > 0)) {
+        } else if (schema->required || (schema->kind == DREAMDB_EMBEDDING && n > 0 && !c->partial)) {
             return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, schema->required ? "row %zu is missing required field `%s`"
                                 : "row %zu has no `%s` and others of the batch have: an embedding is for all rows of a batch or for none",
                                     i, c->column->field);
         }
     }
-    if (schema->kind == DREAMDB_EMBEDDING && n > 0 && n < count) {
+    if (schema->kind == DREAMDB_EMBEDDING && n > 0 && n < count && !c->partial) {
         return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT,
                    "row 0 has no `%s` and others of the batch have: an embedding is for all rows of a batch or for none", c->column->field);
     }
@@ -25124,6 +25736,7 @@ DDB_FN dreamdb_status ddb_write_columns(ddb_ctx *ctx, ddb_write *write, const dr
     dreamdb_snapshot *view = write->view;
     for (size_t i = 0; i < desc->column_count; i++) {
         out[i].column = desc->columns + i;
+        out[i].partial = desc->hot;
         dreamdb_status status = ddb_view_field_named(ctx, view, desc->columns[i].field, &out[i].field);
         status = status == DREAMDB_ERR_NOT_FOUND ? DREAMDB_ERR_ARGUMENT : status;
         if (status < 0) {
@@ -25178,6 +25791,15 @@ DDB_FN dreamdb_status ddb_write_anchors(ddb_ctx *ctx, ddb_write *write, const dr
             first = b->t_max;
         }
     }
+    for (size_t i = 0; i < write->view->schema.count && !write->env->identical; i++) {
+        ddb_view_field *field = write->view->fields + i;
+        dreamdb_status status = field->has_hot ? ddb_view_need(ctx, write->view, &field, 1, DDB_VIEW_COLD) : DREAMDB_OK;
+        if (status < 0) {
+            return status;
+        }
+        uint64_t last = field->has_hot ? field->hot.items[field->hot.count - 1].anchor : 0;
+        first = last >= first ? last + 1 : first;
+    }
     if (!ddb_mem_mul_u64(desc->count, 1000, &span) || first > DREAMDB_ANCHOR_MAX - span) {
         return ddb_mem_fail(ctx, DREAMDB_ERR_LIMIT, "no anchors are left above %llu: give anchors of your own", (unsigned long long)first);
     }
@@ -25215,6 +25837,26 @@ DDB_FN dreamdb_status ddb_write_not_deleted(ddb_ctx *ctx, ddb_write *write, cons
         }
     }
     return status;
+}
+
+/* A cold append would come to stand behind hot scalars that lie above it: of these fields only a hot one is taken.  identical: as the
+   reference, none while any scalar waits. */
+DDB_FN dreamdb_status ddb_write_scalars_cold(ddb_ctx *ctx, const ddb_write *write, ddb_view_field *const *fields, size_t count)
+{
+    dreamdb_snapshot *view = write->view;
+    ddb_addr_shown shown;
+    for (size_t i = 0; i < view->schema.count; i++) {
+        const ddb_view_field *field = view->fields + i;
+        bool touched = write->env->identical;
+        for (size_t k = 0; k < count && !touched; k++) {
+            touched = fields[k] == field;
+        }
+        if (touched && field->has_hot && field->cls != DDB_TRACK_SPATIAL) {
+            return ddb_mem_fail_at(ctx, DREAMDB_ERR_UNSUPPORTED, view->path, "field `%s` has rows in a hot shard: flush-hot first, or "
+                                   "append these rows hot too", ddb_addr_show(field->schema->name, &shown));
+        }
+    }
+    return DREAMDB_OK;
 }
 
 /* One column of an append as it was put, in the kept arena: its rows, and what they were made for. */
@@ -25330,8 +25972,9 @@ DDB_FN dreamdb_status ddb_write_batch(ddb_ctx *ctx, ddb_write *write, ddb_write_
             fields[n++] = columns[i].field;
         }
     }
+    status = status < 0 ? status : ddb_write_scalars_cold(ctx, write, fields, n);
     if (status == DREAMDB_OK) {
-        status = ddb_view_need(ctx, write->view, fields, n, DDB_VIEW_TRACK | DDB_VIEW_INDEX | DDB_VIEW_CODEC);
+        status = ddb_view_need(ctx, write->view, fields, n, DDB_VIEW_COLD | DDB_VIEW_INDEX | DDB_VIEW_CODEC);
     }
     if (status == DREAMDB_OK && !desc->allow_tombstoned) {
         status = ddb_write_not_deleted(ctx, write, job->anchors, desc->count);
@@ -25397,6 +26040,7 @@ DDB_FN dreamdb_status ddb_write_append(ddb_ctx *ctx, struct dreamdb *db, const d
     }
     status = ddb_write_open(ctx, db, true, &write);
     write.page_limit = desc->page_early ? DDB_WRITE_EARLY_MAX : DDB_WRITE_INLINE_MAX;
+    write.cold = true;
     write.retry = desc->retry;
     write.token = desc->token;
     status = status < 0 ? status : ddb_write_append_once(ctx, &write, &job);
@@ -26550,6 +27194,10 @@ DDB_FN dreamdb_status ddb_write_train_refuse(ddb_ctx *ctx, ddb_write *write, con
         && desc->index != DREAMDB_INDEX_IMI) {
         status = ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%s`: only IVF and IMI are trained", desc->field);
     }
+    if (status == DREAMDB_OK && (*out)->has_hot) {
+        status = ddb_mem_fail_at(ctx, DREAMDB_ERR_UNSUPPORTED, write->view->path, "field `%s` has rows in a hot shard: flush-hot first",
+                                 desc->field);
+    }
     if (status == DREAMDB_OK) {
         status = ddb_view_need(ctx, write->view, out, 1, DDB_VIEW_TRACK | DDB_VIEW_INDEX | DDB_VIEW_CODEC);
     }
@@ -26636,7 +27284,437 @@ DDB_FN dreamdb_status ddb_write_index_only(ddb_ctx *ctx, ddb_env *env, const dre
     return status;
 }
 
-/* ==== ROOM 36 scan | prefix ddb_scan_ | uses port mem bytes coll addr object page track manifest tomb index bucket item scalar view ====
+/* ==== ROOM 37 fold | prefix ddb_fold_ | uses port mem bytes addr object schema page track manifest scalar hot view write ==== */
+/* What becomes of the rows of hot shards: a hot append makes them wait, a flush folds them into the Track as an ordinary append of them
+   would, and a view reads a shard by folding it in memory: every read verb sees the Track as a flush would leave it, and knows of no shard.
+   Invariant: the objects of a view's fold are held by the view alone and never named by what is written: a writer reads the cold Track
+   (ddb_view_cold), and ddb_write_publish refuses a Track that moved under a shard which stayed. */
+
+#define DDB_FOLD_BYTES 1048576u                /* a shard of so many bytes is due... */
+#define DDB_FOLD_TIMES 16u                     /* ...unless a batch is so big that it would be folded more than once in so many appends */
+
+/* When a shard is folded. */
+typedef struct ddb_fold_policy { uint64_t now, items, seconds, bytes; bool identical; } ddb_fold_policy;
+
+/* ---- Rows ---- */
+
+DDB_FN dreamdb_status ddb_fold_vectors(ddb_ctx *ctx, ddb_write *write, const ddb_view_field *field, const ddb_hot_shard *shard,
+                                       const uint64_t *anchors, ddb_row **rows, size_t *count)
+{
+    ddb_write_vectors v;
+    size_t dim = (size_t)field->schema->dim, floats = 0;
+    if (!ddb_mem_mul(shard->count, dim, &floats)) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_LIMIT, "%zu rows are too many for one batch", shard->count);
+    }
+    float *vectors = ddb_mem_arena_new(ctx, &write->arena, float, floats);
+    if (!vectors) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    for (size_t i = 0; i < shard->count; i++) {
+        ddb_bytes_get_f32(vectors + i * dim, shard->items[i].value.data, dim);
+    }
+    ddb_write_vectors_of(field, vectors, dim, anchors, shard->count, &v);
+    dreamdb_status status = ddb_write_place(ctx, write, &v);
+    *rows = v.rows;
+    *count = v.row_count;
+    return status;
+}
+
+DDB_FN dreamdb_status ddb_fold_scalars(ddb_ctx *ctx, ddb_write *write, const ddb_view_field *field, const ddb_hot_shard *shard,
+                                       const uint64_t *anchors, ddb_row **rows, size_t *count)
+{
+    ddb_scalar_value *values = ddb_mem_arena_new(ctx, &write->arena, ddb_scalar_value, shard->count);
+    if (!values) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    for (size_t i = 0; i < shard->count; i++) {
+        if (!ddb_hot_value_decode(shard->items[i].value, field->schema->kind, values + i)) {
+            return ddb_mem_fail(ctx, DREAMDB_ERR_CORRUPT, "hot shard: item %zu has a wrong value", i);
+        }
+    }
+    return ddb_write_postings(ctx, write, field, values, anchors, shard->count, rows, count);
+}
+
+/* The rows of a shard were looked at when they were taken in; what cannot be placed all the same is the shard's fault. */
+DDB_FN dreamdb_status ddb_fold_fault(ddb_ctx *ctx, const ddb_view_field *field, dreamdb_status status, const dreamdb_error *why)
+{
+    ddb_addr_shown shown;
+    if (status == DREAMDB_ERR_ARGUMENT) {      /* "row 3: vector norm is zero" */
+        return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, field->hot_path, "hot shard of field `%s`: %.160s",
+                               ddb_addr_show(field->schema->name, &shown), why->message);
+    }
+    return status < 0 ? ddb_mem_adopt(ctx, why) : status;
+}
+
+/* The cold Track with the rows of the shard in it; its new objects are put. */
+DDB_FN dreamdb_status ddb_fold_track(ddb_ctx *ctx, ddb_write *write, const ddb_view_field *field, const ddb_hot_shard *shard,
+                                     ddb_track *out)
+{
+    ddb_row *rows = NULL;
+    size_t count = 0;
+    dreamdb_error why;
+    ddb_ctx own = ddb_mem_fork(ctx, &why);
+    uint64_t *anchors = ddb_mem_arena_new(&own, &write->arena, uint64_t, shard->count);
+    ddb_hot_shard last = *shard;               /* of several vectors of an anchor the last */
+    last.items = ddb_mem_arena_new(&own, &write->arena, ddb_hot_item, shard->count);
+    last.count = 0;
+    dreamdb_status status = anchors && last.items ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    for (size_t i = 0; i < shard->count && status == DREAMDB_OK; i++) {
+        anchors[last.count] = shard->items[i].anchor;
+        last.items[last.count] = shard->items[i];
+        last.count += i + 1 == shard->count || shard->items[i + 1].anchor != shard->items[i].anchor;
+    }
+    if (status == DREAMDB_OK) {
+        status = field->cls == DDB_TRACK_SPATIAL ? ddb_fold_vectors(&own, write, field, &last, anchors, &rows, &count)
+            : ddb_fold_scalars(&own, write, field, &last, anchors, &rows, &count);
+    }
+    if (status == DREAMDB_OK) {
+        status = ddb_track_insert(&own, write->env, &write->arena, ddb_view_cold(field), rows, count, write->page_limit, write->puts, out);
+    }
+    return ddb_fold_fault(ctx, field, status, &why);
+}
+
+/* db->fold: gives a loaded field of a view its Track with the hot rows in it, in memory; with the view's lock held. */
+DDB_FN dreamdb_status ddb_fold_view(ddb_ctx *ctx, dreamdb_snapshot *view, ddb_view_field *field)
+{
+    ddb_write write;
+    ddb_track track;
+    memset(&write, 0, sizeof write);
+    write.db = view->db;
+    write.env = view->db->env;
+    write.page_limit = DDB_WRITE_INLINE_MAX;
+    write.arena = view->arena;                 /* rows live as long as the view */
+    dreamdb_status status = ddb_object_puts_open(ctx, write.env, &write.puts);
+    if (status == DREAMDB_OK) {
+        write.puts->held = &view->held;
+        status = ddb_fold_track(ctx, &write, field, &field->hot, &track);
+    }
+    view->arena = write.arena;
+    ddb_object_puts_close(ctx, write.puts);
+    if (status < 0) {
+        return status;
+    }
+    field->track = track;
+    field->folded = true;
+    return DREAMDB_OK;
+}
+
+/* ---- Writing ---- */
+
+/* Folds the shard into the field's Track in the new Manifest. */
+DDB_FN dreamdb_status ddb_fold_field(ddb_ctx *ctx, ddb_write *write, const ddb_view_field *field, const ddb_hot_shard *shard)
+{
+    ddb_track track;
+    ddb_addr address;
+    dreamdb_status status = ddb_fold_track(ctx, write, field, shard, &track);
+    if (status == DREAMDB_OK) {
+        status = ddb_track_put(ctx, write->puts, &write->arena, &track, &address);
+    }
+    if (status == DREAMDB_OK) {
+        status = ddb_manifest_advance(ctx, &write->arena, &write->manifest, field->schema->name, &address, track.t_min, track.t_max,
+                                      write->env->identical);
+    }
+    return status < 0 || !field->has_hot ? status
+         : ddb_manifest_set_member(ctx, &write->arena, &write->manifest, field->schema->modality, DDB_HOT_KEY, ddb_bytes_slice(NULL, 0));
+}
+
+/* The overlay Track of a scalar over a shard: from the cold Track's start to the last waiting row. */
+DDB_FN dreamdb_status ddb_fold_overlay(ddb_ctx *ctx, ddb_write *write, const ddb_view_field *field, const ddb_hot_shard *shard,
+                                       const ddb_addr *address)
+{
+    ddb_track track = *ddb_view_cold(field);
+    ddb_addr made;
+    ddb_buf index;
+    ddb_bytes_init(&index, ctx);
+    dreamdb_status status = ddb_hot_overlay_encode(&index, address, &shard->parent);
+    track.form = DDB_TRACK_UNKNOWN;
+    track.raw_index = ddb_bytes_of(&index);
+    track.t_max = shard->items[shard->count - 1].anchor + 1;
+    if (status == DREAMDB_OK) {
+        status = ddb_track_put(ctx, write->puts, &write->arena, &track, &made);
+    }
+    ddb_bytes_free(&index);
+    return status < 0 ? status : ddb_manifest_advance_hot(ctx, &write->arena, &write->manifest, field->schema->name, &made, &shard->parent,
+                                                          track.t_max, write->env->identical);
+}
+
+/* Puts the encoded shard and names it in the new Manifest. */
+DDB_FN dreamdb_status ddb_fold_keep(ddb_ctx *ctx, ddb_write *write, const ddb_view_field *field, const ddb_hot_shard *shard,
+                                   ddb_slice bytes)
+{
+    ddb_addr address;
+    char *folder = ddb_view_folder(ctx, &write->arena, field, DDB_HOT_FOLDER);
+    dreamdb_status status = folder ? ddb_object_put(ctx, write->puts, folder, bytes, DDB_PUT_KEEP, &address) : DREAMDB_ERR_MEMORY;
+    if (status == DREAMDB_OK) {
+        status = ddb_manifest_set_member_addr(ctx, &write->arena, &write->manifest, field->schema->modality, DDB_HOT_KEY, &address);
+    }
+    return status < 0 || field->cls == DDB_TRACK_SPATIAL ? status : ddb_fold_overlay(ctx, write, field, shard, &address);
+}
+
+/* Is a shard due?  added: bytes of this batch in it. */
+DDB_FN bool ddb_fold_due(const ddb_fold_policy *policy, const ddb_hot_shard *shard, uint64_t bytes, uint64_t added)
+{
+    uint64_t age = policy->now > shard->published_at ? policy->now - shard->published_at : 0;
+    uint64_t limit = policy->bytes > 0 ? policy->bytes : policy->identical ? UINT64_MAX
+        : added > DDB_FOLD_BYTES / DDB_FOLD_TIMES ? added * DDB_FOLD_TIMES : DDB_FOLD_BYTES;
+    return shard->count >= policy->items || age / 1000000000u >= policy->seconds || bytes >= limit;
+}
+
+/* The rows of a column as items. */
+DDB_FN dreamdb_status ddb_fold_items(ddb_ctx *ctx, ddb_write *write, const ddb_write_column *c, ddb_hot_item **out, uint64_t *bytes)
+{
+    size_t size = (size_t)c->field->schema->dim * 4;
+    const float *vectors = NULL;
+    size_t stride = 0;
+    ddb_hot_item *items = ddb_mem_arena_new(ctx, &write->arena, ddb_hot_item, c->count);
+    dreamdb_status status = !items ? DREAMDB_ERR_MEMORY : c->field->cls == DDB_TRACK_SPATIAL
+        ? ddb_write_floats(ctx, c, &vectors, &stride) : DREAMDB_OK;
+    for (size_t i = 0; i < c->count && status == DREAMDB_OK; i++) {
+        items[i].anchor = c->anchors[i];
+        if (vectors) {
+            uint8_t *to = (uint8_t *)ddb_mem_arena_alloc(ctx, &write->arena, size);
+            status = to ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+            if (to) {
+                ddb_bytes_set_f32(to, vectors + ddb_write_row(c, i) * stride, (size_t)c->field->schema->dim);
+                items[i].value = ddb_bytes_slice(to, size);
+            }
+        } else {
+            ddb_scalar_value value;
+            status = ddb_write_value(ctx, c, ddb_write_row(c, i), &value);
+            status = status < 0 ? status : ddb_hot_value_encode(ctx, &write->arena, &value, &items[i].value);
+        }
+        *bytes += status < 0 ? 0 : items[i].value.size + 12;      /* 12: the largest head of an item, about */
+    }
+    *out = items;
+    return status;
+}
+
+/* Vectors that could not be folded later are refused now: keys and codes are made for nothing else. */
+DDB_FN dreamdb_status ddb_fold_try(ddb_ctx *ctx, ddb_write *write, const ddb_view_field *field, const ddb_hot_item *items, size_t count)
+{
+    ddb_write_vectors v;
+    size_t dim = (size_t)field->schema->dim;
+    float *vectors = ddb_mem_arena_new(ctx, &write->arena, float, count * dim);
+    if (!vectors) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    for (size_t i = 0; i < count; i++) {
+        ddb_bytes_get_f32(vectors + i * dim, items[i].value.data, dim);
+    }
+    ddb_write_vectors_of(field, vectors, dim, NULL, count, &v);
+    return ddb_write_named(ctx, field, ddb_write_keys_of(ctx, write, &v));
+}
+
+/* A hot scalar lies above the Track: reads need not ask which of two values of an anchor is the later one. */
+DDB_FN dreamdb_status ddb_fold_above(ddb_ctx *ctx, const ddb_view_field *field, const ddb_hot_item *items, size_t count)
+{
+    const ddb_track *cold = ddb_view_cold(field);
+    ddb_addr_shown shown;
+    bool empty = cold->form == DDB_TRACK_INLINE && cold->row_count == 0;
+    for (size_t i = 0; i < count && !empty; i++) {
+        if (items[i].anchor < cold->t_max) {
+            return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%s`: anchor %llu is not above the Track, which ends at %llu: hot "
+                                "scalars only go behind it; append these rows cold", ddb_addr_show(field->schema->name, &shown),
+                                (unsigned long long)items[i].anchor, (unsigned long long)cold->t_max);
+        }
+    }
+    return DREAMDB_OK;
+}
+
+/* One field of a hot append: its new rows (c NULL: none) join what waits; what is due is folded. */
+DDB_FN dreamdb_status ddb_fold_step(ddb_ctx *ctx, ddb_write *write, const ddb_view_field *field, const ddb_write_column *c,
+                                    const ddb_fold_policy *policy, uint64_t *folded)
+{
+    ddb_hot_shard shard = field->hot;
+    ddb_hot_item *items = NULL;
+    ddb_buf bytes;
+    uint64_t added = 0;
+    size_t count = c ? c->count : 0;
+    dreamdb_status status = c ? ddb_fold_items(ctx, write, c, &items, &added) : DREAMDB_OK;
+    if (status == DREAMDB_OK && c) {
+        status = field->cls == DDB_TRACK_SPATIAL ? ddb_fold_try(ctx, write, field, items, count) : ddb_fold_above(ctx, field, items, count);
+    }
+    if (status == DREAMDB_OK) {
+        status = ddb_hot_merge(ctx, &write->arena, field->schema, &field->hot, items, count, &shard);
+    }
+    if (status < 0) {
+        return status;
+    }
+    shard.parent = field->has_hot && field->cls != DDB_TRACK_SPATIAL ? field->cold_addr : field->binding->address;
+    shard.published_at = field->has_hot ? shard.published_at : policy->now;
+    shard.flush_threshold = policy->items;
+    shard.ttl_seconds = policy->seconds;
+    ddb_bytes_init(&bytes, ctx);
+    status = ddb_hot_encode(&bytes, field->schema->kind, &shard);
+    if (status == DREAMDB_OK && ddb_fold_due(policy, &shard, bytes.size, added)) {
+        *folded += 1;
+        status = ddb_fold_field(ctx, write, field, &shard);
+    } else if (status == DREAMDB_OK && c) {
+        status = ddb_fold_keep(ctx, write, field, &shard, ddb_bytes_of(&bytes));
+    }
+    ddb_bytes_free(&bytes);
+    return status;
+}
+
+/* The fields that have a shard, and those of the batch; loads what all of them need. */
+DDB_FN dreamdb_status ddb_fold_need(ddb_ctx *ctx, ddb_write *write, const ddb_write_column *columns, size_t column_count)
+{
+    dreamdb_snapshot *view = write->view;
+    ddb_view_field **fields = ddb_mem_arena_new(ctx, &write->arena, ddb_view_field *, view->schema.count + column_count);
+    size_t n = 0;
+    if (!fields) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    for (size_t i = 0; i < column_count; i++) {
+        fields[n] = columns[i].field;
+        n += columns[i].count > 0;
+    }
+    for (size_t i = 0; i < view->schema.count; i++) {
+        fields[n] = view->fields + i;
+        n += view->fields[i].has_hot;
+    }
+    return ddb_view_need(ctx, view, fields, n, DDB_VIEW_COLD | DDB_VIEW_INDEX | DDB_VIEW_CODEC);
+}
+
+/* What a hot shard cannot take. */
+DDB_FN dreamdb_status ddb_fold_takes(ddb_ctx *ctx, const dreamdb_append_desc *desc, const ddb_write_column *columns)
+{
+    if (desc->into_layer) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "hot and into_layer do not go together: append to the layer cold");
+    }
+    for (size_t i = 0; i < desc->column_count; i++) {
+        if (columns[i].field->cls != DDB_TRACK_SPATIAL && !ddb_schema_is_scalar(columns[i].field->schema->kind)) {
+            return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%s` cannot wait in a hot shard, which takes embeddings and scalars: "
+                                "append these rows cold", columns[i].column->field);
+        }
+    }
+    return DREAMDB_OK;
+}
+
+/* Everything of a hot append but the publishing. */
+DDB_FN dreamdb_status ddb_fold_batch(ddb_ctx *ctx, ddb_write *write, const dreamdb_append_desc *desc, dreamdb_append_report *report,
+                                     bool *changed)
+{
+    dreamdb_snapshot *view = write->view;
+    const uint64_t *anchors = NULL;
+    ddb_fold_policy policy;
+    ddb_write_column *columns = ddb_mem_arena_new(ctx, &write->arena, ddb_write_column, desc->column_count);
+    dreamdb_status status = columns ? ddb_write_anchors(ctx, write, desc, &anchors) : DREAMDB_ERR_MEMORY;
+    status = status < 0 ? status : ddb_write_columns(ctx, write, desc, anchors, columns);
+    status = status < 0 ? status : ddb_fold_takes(ctx, desc, columns);
+    status = status < 0 ? status : ddb_fold_need(ctx, write, columns, desc->column_count);
+    status = status < 0 || desc->allow_tombstoned ? status : ddb_write_not_deleted(ctx, write, anchors, desc->count);
+    if (status < 0) {
+        return status;
+    }
+    report->anchor_first = anchors[0];
+    policy.now = ddb_object_now(write->env);
+    policy.items = desc->hot_items > 0 ? desc->hot_items : DDB_HOT_ITEMS;
+    policy.seconds = desc->hot_seconds > 0 ? desc->hot_seconds : DDB_HOT_SECONDS;
+    policy.bytes = desc->hot_bytes;
+    policy.identical = write->env->identical;
+    for (size_t i = 0; i < desc->column_count; i++) {
+        *changed = *changed || columns[i].count > 0;
+    }
+    for (size_t f = 0; f < view->schema.count && status == DREAMDB_OK && *changed; f++) {
+        const ddb_write_column *c = NULL;
+        for (size_t i = 0; i < desc->column_count; i++) {
+            c = columns[i].field == view->fields + f && columns[i].count > 0 ? columns + i : c;
+        }
+        if (c || view->fields[f].has_hot) {
+            status = ddb_fold_step(ctx, write, view->fields + f, c, &policy, &report->folded);
+        }
+        status = status < 0 ? status : ddb_object_progress(ctx, write->env, "append", f + 1, view->schema.count, "fields");
+    }
+    return status;
+}
+
+/* One try of a hot append. */
+DDB_FN dreamdb_status ddb_fold_once(ddb_ctx *ctx, ddb_write *write, const dreamdb_append_desc *desc, dreamdb_append_report *report)
+{
+    bool changed = false;
+    memset(report, 0, sizeof *report);
+    dreamdb_status status = desc->count > 0 ? ddb_fold_batch(ctx, write, desc, report, &changed) : DREAMDB_OK;
+    if (status == DREAMDB_OK && changed) {
+        status = ddb_write_publish(ctx, write, "append_hot");
+    } else if (status == DREAMDB_OK) {
+        write->address = write->view->address;
+    }
+    return status;
+}
+
+DDB_FN dreamdb_status ddb_fold_append(ddb_ctx *ctx, struct dreamdb *db, const dreamdb_append_desc *desc, dreamdb_append_report *report)
+{
+    ddb_write write;
+    dreamdb_append_report local;
+    dreamdb_status status = ddb_write_check_token(ctx, desc->token);
+    if (status < 0) {
+        return status;
+    }
+    status = ddb_write_open(ctx, db, true, &write);
+    write.page_limit = desc->page_early ? DDB_WRITE_EARLY_MAX : DDB_WRITE_INLINE_MAX;
+    write.cold = true;
+    write.retry = desc->retry;
+    write.token = desc->token;
+    status = status < 0 ? status : ddb_fold_once(ctx, &write, desc, &local);
+    while (ddb_write_replays(&write, status)) {
+        status = ddb_write_again(ctx, &write);
+        status = status < 0 ? status : ddb_fold_once(ctx, &write, desc, &local);
+    }
+    if (status == DREAMDB_OK && report) {
+        local.rows = desc->count;
+        local.objects = write.puts->objects;
+        local.bytes = write.puts->bytes;
+        local.replays = write.replays;
+        memcpy(local.manifest, write.address.bytes, sizeof local.manifest);
+        *report = local;
+    }
+    ddb_write_close(ctx, &write);
+    return status;
+}
+
+DDB_FN dreamdb_status ddb_fold_all(ddb_ctx *ctx, ddb_write *write, dreamdb_flush_report *report)
+{
+    dreamdb_snapshot *view = write->view;
+    dreamdb_status status = ddb_fold_need(ctx, write, NULL, 0);
+    for (size_t f = 0; f < view->schema.count && status == DREAMDB_OK; f++) {
+        const ddb_view_field *field = view->fields + f;
+        if (field->has_hot) {
+            status = ddb_fold_field(ctx, write, field, &field->hot);
+            report->fields++;
+            report->rows += field->hot.count;
+        }
+        status = status < 0 ? status : ddb_object_progress(ctx, write->env, "flush-hot", f + 1, view->schema.count, "fields");
+    }
+    return status;
+}
+
+DDB_FN dreamdb_status ddb_fold_flush(ddb_ctx *ctx, struct dreamdb *db, dreamdb_flush_report *report)
+{
+    ddb_write write;
+    dreamdb_flush_report local;
+    memset(&local, 0, sizeof local);
+    dreamdb_status status = ddb_write_open(ctx, db, true, &write);
+    write.cold = true;
+    if (status == DREAMDB_OK) {
+        status = ddb_fold_all(ctx, &write, &local);
+    }
+    if (status == DREAMDB_OK && local.fields > 0) {
+        status = ddb_write_publish(ctx, &write, "flush_hot");
+    } else if (status == DREAMDB_OK) {
+        write.address = write.view->address;
+    }
+    if (status == DREAMDB_OK && report) {
+        local.objects = write.puts->objects;
+        local.bytes = write.puts->bytes;
+        memcpy(local.manifest, write.address.bytes, sizeof local.manifest);
+        *report = local;
+    }
+    ddb_write_close(ctx, &write);
+    return status;
+}
+
+/* ==== ROOM 38 scan | prefix ddb_scan_ | uses port mem bytes coll addr object page track manifest tomb index bucket item scalar view ====
    */
 /* Rows out of Tracks: a source that walks one field in Track order, columns for a list of anchors, predicates, counts, cursors.
    Invariant: an anchor with several rows gives the last in Track order; deleted anchors never appear.
@@ -27979,7 +29057,7 @@ DDB_FN dreamdb_status ddb_scan_media(ddb_ctx *ctx, dreamdb_snapshot *view, const
     return status;
 }
 
-/* ==== ROOM 37 erase | prefix ddb_erase_ | uses port mem bytes view write scan ==== */
+/* ==== ROOM 39 erase | prefix ddb_erase_ | uses port mem bytes view write scan ==== */
 /* Deleting rows: which anchors a call means. */
 
 enum { DDB_ERASE_REASON = 256 };             /* bytes (versioning.md 1.1) */
@@ -28017,7 +29095,7 @@ DDB_FN dreamdb_status ddb_erase_rows(ddb_ctx *ctx, struct dreamdb *db, const dre
     return status;
 }
 
-/* ==== ROOM 38 merge | prefix ddb_merge_ | uses port mem bytes coll cbor addr object schema page track manifest ref tomb index view history write ==== */
+/* ==== ROOM 40 merge | prefix ddb_merge_ | uses port mem bytes coll cbor addr object schema page track manifest ref tomb index view history write ==== */
 /* Three-way merge of a state into the handle's Ref (versioning.md 2, evolution.md 1.7 and 2).  The base is what both sides had: the newest
    common ancestors over all parents; several of them (criss-cross) count by the union of their rows.  Fields are compared by Track address,
    registry and schema key by key; where both sides moved a Track their rows are fused, and no bucket is read or written.
@@ -29838,7 +30916,7 @@ DDB_FN dreamdb_status ddb_merge_one(ddb_ctx *ctx, struct dreamdb *db, const drea
     return status;
 }
 
-/* ==== ROOM 39 compact | prefix ddb_compact_ | uses port mem bytes coll addr object schema roaring page track manifest tomb bucket item scalar view write ==== */
+/* ==== ROOM 41 compact | prefix ddb_compact_ | uses port mem bytes coll addr object schema roaring page track manifest tomb bucket item scalar view write ==== */
 /* Folding what appends leave (versioning.md 5): the fragments of a cell into whole buckets, the rows of a scalar value into one posting.
    Invariant: reads give the same before and after: of several records of an anchor in a cell the last in Track order stays, cells keep
    their places, and only deleted rows go.  Payloads are copied, never decoded.  Memory: one group of cells.
@@ -31053,7 +32131,7 @@ DDB_FN dreamdb_status ddb_compact_run(ddb_ctx *ctx, struct dreamdb *db, const dr
     return status;
 }
 
-/* ==== ROOM 40 diff | prefix ddb_diff_ | uses port mem bytes coll cbor addr object schema page track manifest tomb bucket view merge ==== */
+/* ==== ROOM 42 diff | prefix ddb_diff_ | uses port mem bytes coll cbor addr object schema page track manifest tomb bucket view merge ==== */
 /* How two states differ: fields, rows of their Tracks, deleted anchors, registry keys.  Tracks of one address are equal and are not read;
    of trees only pages that one side alone has are (and the inner ones of the other).  No bucket is read: records follow from sizes. */
 
@@ -31510,7 +32588,7 @@ DDB_FN dreamdb_status ddb_diff_states(ddb_ctx *ctx, dreamdb_snapshot *from, drea
     return status;
 }
 
-/* ==== ROOM 41 query | prefix ddb_query_ | uses port mem bytes coll exact kern bound code pool addr object page track tomb index bucket view scan ==== */
+/* ==== ROOM 43 query | prefix ddb_query_ | uses port mem bytes coll exact kern bound code pool addr object page track tomb index bucket view scan ==== */
 /* Vector search over the cells of one view.  Each probed cell is read once, verified, and kept in a layout made for the scan (unit rows,
    4-bit codes: room code) under db->cells_cap; scores are the exact left fold of the format, and the answer is the same for every SIMD
    level, thread count and cache size, ties by place in the Track.  Deleted rows are left out when a cell is built (a view never
@@ -33733,7 +34811,7 @@ DDB_FN dreamdb_status ddb_query_search(ddb_ctx *ctx, dreamdb_snapshot *view, con
     return DREAMDB_OK;
 }
 
-/* ==== ROOM 42 check | prefix ddb_check_ | uses port mem bytes coll hash cbor addr store object schema roaring page track manifest ref tomb index bucket item view history ==== */
+/* ==== ROOM 44 check | prefix ddb_check_ | uses port mem bytes coll hash cbor addr store object schema roaring page track manifest ref tomb index bucket item view history ==== */
 /* What a view is made of, and whether it is whole: info, log, stats, and verify, which walks and hashes everything and names each fault.
    Must never trust what it checks, and never stop at the first fault. */
 
@@ -33768,6 +34846,7 @@ DDB_FN dreamdb_status ddb_check_info_field(ddb_ctx *ctx, dreamdb_snapshot *view,
     out->pack_items = schema->pack_items;
     out->t_min = field->binding->t_min;
     out->t_max = field->binding->t_max;
+    out->hot = field->has_hot;
     memcpy(out->track, field->binding->address.bytes, sizeof out->track);
     if (field->has_registry && field->registry.index_count > 0) {
         out->index = ddb_check_index_kind(field->registry.algorithm);
@@ -33994,16 +35073,17 @@ DDB_FN dreamdb_status ddb_check_graph(ddb_ctx *ctx, dreamdb_snapshot *view, uint
 typedef enum ddb_check_class {
     DDB_CHECK_MANIFEST, DDB_CHECK_GENESIS, DDB_CHECK_INDEX, DDB_CHECK_TRACK, DDB_CHECK_PAGE, DDB_CHECK_BUCKET, DDB_CHECK_SIDECAR,
     DDB_CHECK_POSTING, DDB_CHECK_ITEM, DDB_CHECK_ITEM_MANIFEST, DDB_CHECK_CONSTANT, DDB_CHECK_TOMBSTONE, DDB_CHECK_SCALAR_INDEX,
-    DDB_CHECK_CLASSES
+    DDB_CHECK_HOT, DDB_CHECK_CLASSES
 } ddb_check_class;
 
 static const char *const ddb_check_names[DDB_CHECK_CLASSES] = {
     "manifest", "genesis", "index", "track", "page", "bucket", "sidecar", "posting", "item", "item manifest", "constant", "tombstone",
-    "scalar index"
+    "scalar index", "hot shard"
 };
 
 #define DDB_CHECK_KEY (DREAMDB_ADDRESS_SIZE + 9)
 #define DDB_CHECK_CODECS "vector-compressor"
+#define DDB_CHECK_STORED ((uint32_t)DDB_OBJECT_METADATA | (uint32_t)DDB_OBJECT_NO_CACHE | (uint32_t)DDB_OBJECT_STORED)
 #define DDB_CHECK_BATCH 256u                 /* objects waiting for one batch of reads */
 #define DDB_CHECK_BYTES (16u << 20)
 
@@ -34338,7 +35418,7 @@ DDB_FN dreamdb_status ddb_check_add(ddb_ctx *ctx, ddb_check_walk *walk, ddb_chec
     want->path = ddb_addr_path(ctx, &walk->arena, folder, addr);
     want->addr = *addr;
     want->size = size;
-    want->flags = (uint32_t)DDB_OBJECT_METADATA | (uint32_t)DDB_OBJECT_NO_CACHE;      /* the store's own bytes, not what this handle saw */
+    want->flags = DDB_CHECK_STORED;      /* the store's own bytes, not what this handle saw */
     job->cls = cls;
     job->field = field;
     job->again = !fresh;
@@ -34376,7 +35456,7 @@ DDB_FN dreamdb_status ddb_check_chunks(ddb_ctx *ctx, ddb_check_walk *walk, const
         return status;
     }
     walk->report->objects++;
-    status = ddb_object_get(&own, walk->env, path, &row->addr, (uint32_t)DDB_OBJECT_METADATA | (uint32_t)DDB_OBJECT_NO_CACHE, &object);
+    status = ddb_object_get(&own, walk->env, path, &row->addr, DDB_CHECK_STORED, &object);
     if (status == DREAMDB_OK) {
         walk->report->bytes += object.size;
         status = ddb_item_manifest_decode(&own, &arena, ddb_bytes_slice(object.data, object.size), path, row->size, &chunks, &count);
@@ -34428,7 +35508,8 @@ DDB_FN dreamdb_status ddb_check_rows(ddb_ctx *ctx, ddb_check_walk *walk, ddb_vie
     dreamdb_error error;
     ddb_ctx own = ddb_mem_fork(ctx, &error);
     uint64_t low = UINT64_MAX, high = 0, rows = 0;
-    dreamdb_status read = ddb_track_open(&own, walk->env, &field->track, NULL, &cursor), status = DREAMDB_OK;
+    const ddb_track *track = ddb_view_cold(field);
+    dreamdb_status read = ddb_track_open(&own, walk->env, track, NULL, &cursor), status = DREAMDB_OK;
     while (read == DREAMDB_OK && status == DREAMDB_OK) {
         const ddb_row *row = NULL;
         read = ddb_track_next(&own, cursor, &row);
@@ -34441,8 +35522,8 @@ DDB_FN dreamdb_status ddb_check_rows(ddb_ctx *ctx, ddb_check_walk *walk, ddb_vie
     }
     if (status == DREAMDB_OK && read < 0) {
         status = ddb_check_absorb(ctx, walk, read, &error);
-    } else if (status == DREAMDB_OK && rows > 0 && (low < field->track.t_min || high > field->track.t_max)) {
-        ddb_check_fault(walk, DREAMDB_ERR_CORRUPT, field->track.path ? field->track.path : walk->view->path,
+    } else if (status == DREAMDB_OK && rows > 0 && (low < track->t_min || high > track->t_max)) {
+        ddb_check_fault(walk, DREAMDB_ERR_CORRUPT, track->path ? track->path : walk->view->path,
                         "rows lie outside the Track's coverage");
     }
     if (cursor) {
@@ -34464,6 +35545,22 @@ DDB_FN dreamdb_status ddb_check_add_index(ddb_ctx *ctx, ddb_check_walk *walk, co
     return status < 0 || !fresh ? status : ddb_check_add(ctx, walk, DDB_CHECK_INDEX, folder, addr, NULL, 0, field);
 }
 
+/* The hot shard of a field, and the fold of its rows: the form of each is checked on the way.  A scalar's cold Track counts here too. */
+DDB_FN dreamdb_status ddb_check_hot(ddb_ctx *ctx, ddb_check_walk *walk, ddb_view_field *field)
+{
+    dreamdb_error error;
+    ddb_ctx own = ddb_mem_fork(ctx, &error);
+    bool fresh = false;
+    dreamdb_status status = field->has_hot ? ddb_check_fresh(ctx, walk, DDB_CHECK_HOT, &field->hot_addr, &fresh) : DREAMDB_OK;
+    if (status < 0 || !fresh) {
+        return status;
+    }
+    status = ddb_view_need(&own, walk->view, &field, 1, DDB_VIEW_TRACK);
+    walk->report->objects++;
+    walk->report->bytes += field->hot_object.size;
+    return status < 0 ? ddb_check_absorb(ctx, walk, status, &error) : status;
+}
+
 /* One field of the state: index, Track, rows.  The index comes first: a state that only changed it has the Track of the one before. */
 DDB_FN dreamdb_status ddb_check_field(ddb_ctx *ctx, ddb_check_walk *walk, ddb_view_field *field)
 {
@@ -34480,11 +35577,12 @@ DDB_FN dreamdb_status ddb_check_field(ddb_ctx *ctx, ddb_check_walk *walk, ddb_vi
     if (status == DREAMDB_OK && field->has_registry && field->registry.has_compressor) {
         status = ddb_check_add_index(ctx, walk, DDB_CHECK_CODECS, &field->registry.compressor, field);
     }
+    status = status < 0 ? status : ddb_check_hot(ctx, walk, field);
     status = status < 0 ? status : ddb_check_fresh(ctx, walk, DDB_CHECK_TRACK, &field->binding->address, &fresh);
     if (status < 0 || !fresh) {
         return status;
     }
-    status = ddb_view_need(&own, walk->view, &field, 1, DDB_VIEW_TRACK);
+    status = ddb_view_need(&own, walk->view, &field, 1, DDB_VIEW_COLD);
     if (status == DREAMDB_OK) {                /* a compressor that cannot be opened is told where it is walked; its codes are hashed */
         dreamdb_error quiet;
         ddb_ctx look = ddb_mem_fork(ctx, &quiet);
@@ -34495,6 +35593,14 @@ DDB_FN dreamdb_status ddb_check_field(ddb_ctx *ctx, ddb_check_walk *walk, ddb_vi
         return ddb_check_absorb(ctx, walk, status, &error);
     }
     walk->report->bytes += field->track_object.size;
+    if (field->cold_object.data) {             /* under an overlay, and perhaps under the one before */
+        status = ddb_check_fresh(ctx, walk, DDB_CHECK_TRACK, &field->cold_addr, &fresh);
+        if (status < 0 || !fresh) {
+            return status;
+        }
+        walk->report->objects++;
+        walk->report->bytes += field->cold_object.size;
+    }
     if (ddb_schema_is_scalar(field->schema->kind)) {
         ddb_addr index;
         status = ddb_check_absorb(ctx, walk, ddb_manifest_scalar(&own, &walk->view->manifest, field->schema->modality, walk->view->path,
@@ -34673,7 +35779,7 @@ DDB_FN dreamdb_status ddb_check_stats_rows(ddb_ctx *ctx, dreamdb_snapshot *view,
     uint64_t run = 0;
     dreamdb_field_stats *out = count->field;
     ddb_bytes_init(&last, ctx);
-    dreamdb_status status = ddb_track_open(ctx, view->db->env, &field->track, NULL, &cursor);
+    dreamdb_status status = ddb_track_open(ctx, view->db->env, ddb_view_cold(field), NULL, &cursor);
     while (status == DREAMDB_OK) {
         const ddb_row *row = NULL;
         status = ddb_track_next(ctx, cursor, &row);
@@ -34744,16 +35850,24 @@ DDB_FN dreamdb_status ddb_check_stats_field(ddb_ctx *ctx, dreamdb_snapshot *view
     if (field->cls == DDB_TRACK_OTHER || ddb_view_readable(&look, view, field) < 0) {
         return DREAMDB_OK;
     }
-    dreamdb_status status = ddb_view_need(ctx, view, &field, 1, DDB_VIEW_TRACK);
+    dreamdb_status status = ddb_view_need(ctx, view, &field, 1, DDB_VIEW_COLD);
     status = status < 0 ? status : ddb_view_try_codec(ctx, view, field);
     if (status == DREAMDB_OK) {
         status = ddb_check_tally(count, DDB_CHECK_TRACK, &field->binding->address, field->track_object.size);
     }
+    if (status == DREAMDB_OK && field->has_hot) {
+        status = ddb_check_tally(count, DDB_CHECK_HOT, &field->hot_addr, field->hot_object.size);
+        out->hot = field->hot.count;
+    }
+    if (status == DREAMDB_OK && field->cold_object.data) {
+        status = ddb_check_tally(count, DDB_CHECK_TRACK, &field->cold_addr, field->cold_object.size);
+    }
     if (status < 0 || field->cls == DDB_TRACK_CONSTANT) {
         return status;
     }
-    out->paged = field->track.form != DDB_TRACK_INLINE;
-    out->pages = out->paged ? field->track.page_count : 0;
+    const ddb_track *track = ddb_view_cold(field);
+    out->paged = track->form != DDB_TRACK_INLINE;
+    out->pages = out->paged ? track->page_count : 0;
     count->classes[DDB_CHECK_PAGE].objects += out->pages;
     out->objects += out->pages;
     if (field->cls == DDB_TRACK_SPATIAL) {
@@ -34826,7 +35940,7 @@ DDB_FN dreamdb_status ddb_check_stats(ddb_ctx *ctx, dreamdb_snapshot *view, cons
     return status;
 }
 
-/* ==== ROOM 43 gc | prefix ddb_gc_ | uses port mem bytes coll cbor addr store object page track manifest ref tomb history item ==== */
+/* ==== ROOM 45 gc | prefix ddb_gc_ | uses port mem bytes coll cbor addr store object page track manifest ref tomb history item ==== */
 /* Collecting garbage (flaws.md 8): marks what the states to be kept reach, then lists the store and removes the rest.
    Marks are addresses without folders, so an outboard, or the same bytes in another folder, lives as long as its object does.  What has to
    be read to find more (Manifests, Tracks, pages, tombstones) stands in an exact set; leaves (buckets, payloads, postings, indexes) go
@@ -36002,7 +37116,7 @@ DDB_FN dreamdb_status ddb_gc_run(ddb_ctx *ctx, ddb_env *env, const dreamdb_gc_de
     return status;
 }
 
-/* ==== ROOM 44 trace | prefix ddb_trace_ | uses port mem bytes coll addr object roaring page track manifest ref tomb bucket item view scan gc ==== */
+/* ==== ROOM 46 trace | prefix ddb_trace_ | uses port mem bytes coll addr object roaring page track manifest ref tomb bucket item view scan gc ==== */
 /* Which objects still hold bytes of given rows, and the refs that reach them (erase-report).  Every state that a ref keeps is walked; rows
    whose interval meets an asked anchor are looked into, each object once.  A scalar's value also stands in the Track or page of its row.
    Invariant: what cannot be looked into is counted, never taken for free of the rows.  Must never write. */
@@ -36529,7 +37643,7 @@ DDB_FN dreamdb_status ddb_trace_run(ddb_ctx *ctx, struct dreamdb *db, const drea
     return status;
 }
 
-/* ==== ROOM 45 api | prefix ddb_api_ | uses port mem bytes cpu hash addr object ref view write scan erase merge compact diff query check gc trace ==== */
+/* ==== ROOM 47 api | prefix ddb_api_ | uses port mem bytes cpu hash addr object ref fold view write scan erase merge compact diff query check gc trace ==== */
 /* The public functions: check the arguments, call one room.  Nothing else lives here. */
 
 /* The allocator of a config, or libc. */
@@ -36602,6 +37716,7 @@ DDB_FN dreamdb_status ddb_api_handle(ddb_ctx *ctx, const dreamdb_config *config,
     db->cpu = ctx->cpu;
     db->cells_cap = cache / 2;
     db->part_work = 40000000;                              /* 1.5 ms: on busy cores less is over before the other thread is */
+    db->fold = ddb_fold_view;
     db->few_rows = 4096;                                   /* folding them costs what a scan of some cells costs */
     db->pass_bytes = cache / 4 > ((uint64_t)64 << 10) ? cache / 4 : (uint64_t)64 << 10;      /* less would only mean more passes */
     db->ref = (char *)ddb_mem_alloc(ctx, strlen(ref) + 1);
@@ -36705,7 +37820,13 @@ DREAMDB_API dreamdb_status dreamdb_add_field(dreamdb *db, const dreamdb_field *f
 DREAMDB_API dreamdb_status dreamdb_append(dreamdb *db, const dreamdb_append_desc *desc, dreamdb_append_report *report, dreamdb_error *error)
 {
     DDB_API_BEGIN(db, desc && (desc->columns || desc->column_count == 0), "dreamdb_append");
-    return ddb_write_append(&ctx, db, desc, report);
+    return desc->hot ? ddb_fold_append(&ctx, db, desc, report) : ddb_write_append(&ctx, db, desc, report);
+}
+
+DREAMDB_API dreamdb_status dreamdb_flush_hot(dreamdb *db, dreamdb_flush_report *report, dreamdb_error *error)
+{
+    DDB_API_BEGIN(db, true, "dreamdb_flush_hot");
+    return ddb_fold_flush(&ctx, db, report);
 }
 
 DREAMDB_API dreamdb_status dreamdb_delete(dreamdb *db, const dreamdb_delete_desc *desc, dreamdb_delete_report *report, dreamdb_error *error)

@@ -147,9 +147,9 @@ def tree(folder):
 
 # ---- Tests: the command line -----------------------------------------------------------------------------------------
 
-VERBS = ('create add-field append train query get scan count delete erase-report export log refs branch snapshot merge merge-many compact diff delete-ref gc set-meta inspect verify '
+VERBS = ('create add-field append train query get scan count delete flush-hot erase-report export log refs branch snapshot merge merge-many compact diff delete-ref gc set-meta inspect verify '
          'stats version help').split()
-LATER = ('flush-hot ada-ivf-status ada-ivf-step rebuild-ivf recommendations watch').split()
+LATER = ('ada-ivf-status ada-ivf-step rebuild-ivf recommendations watch').split()
 
 
 def test_usage():
@@ -164,7 +164,7 @@ def test_usage():
     check(ok('--help', store=None).out == all_help and ok('-h', store=None).out == all_help, '--help is help')
     for verb in LATER:
         bad(2, 'not in this version', verb, 'main', store=None)
-    for option in ('--hot', '--pack'):
+    for option in ('--pack',):
         bad(2, 'not in this version', 'append', 'main', option)
     bad(2, "did you mean query", 'qurey', 'main', store=None)
     bad(2, "did you mean append", 'apend', 'main', store=None)
@@ -315,6 +315,42 @@ def test_erase_report():
     check('no ref reaches' in ok('erase-report', 'main', '77').out, 'nowhere')
     bad(2, 'not both', 'erase-report', 'main', '2', '--where', 'label=cat')
     bad(4, 'no ref', 'erase-report', 'nothing')
+
+
+def test_hot():
+    vectors('hot_t.npy', unit(60, 4))
+    ok('create', 'hot', '--field', 'emb:embedding,optional,train=hot_t.npy,k=4', '--field', 'label:categorical,optional',
+       '--field', 'n:int,optional', '--field', 'im:image,optional')
+    rows = unit(30, 4)
+    vectors('hot_a.npy', rows[:10])
+    vectors('hot_b.npy', rows[10:12])
+    text('hot_l.txt', ''.join('l%d\n' % (i % 3) for i in range(10)))
+    text('hot_m.txt', 'l0\nl7\n')
+    ok('append', 'hot', '--column', 'emb=hot_a.npy', '--column', 'label=hot_l.txt', '--anchor-start', '100')
+    bad(2, 'go with --hot', 'append', 'hot', '--column', 'emb=hot_b.npy', '--hot-items', '3')
+    bad(2, 'no size', 'append', 'hot', '--column', 'emb=hot_b.npy', '--hot', '--hot-bytes', 'x')
+    bad(1, 'not above the Track', 'append', 'hot', '--column', 'label=hot_m.txt', '--anchor-start', '109', '--hot')
+    d = rows_of('append', 'hot', '--column', 'emb=hot_b.npy', '--column', 'label=hot_m.txt', '--anchor-start', '200', '--hot')[0]
+    check(d['rows'] == 2 and d['folded'] == 0, 'append --hot')
+    check(rows_of('count', 'hot')[0]['count'] == 12 and rows_of('count', 'hot', '--where', 'label=l7')[0]['count'] == 1, 'hot rows are counted')
+    check(rows_of('get', 'hot', '201', '--fields', 'label')[0]['fields']['label'] == 'l7', 'a hot row is read')
+    hits = rows_of('query', 'hot', 'emb', '--vector', 'hot_b.npy', '--top-k', '1')
+    check([h['hits'][0]['anchor'] for h in hits] == [200, 201], 'hot rows are found')
+    page = ok('inspect', 'hot').out
+    check('hot rows' in page and ', and 2 hot' in ok('stats', 'hot').out and rows_of('verify', 'hot')[0]['faults'] == [], 'inspect, stats, verify')
+    bad(1, 'flush-hot first', 'append', 'hot', '--column', 'label=hot_m.txt', '--anchor-start', '300')
+    bad(1, 'flush-hot first', 'train', 'hot', 'emb')
+    ok('append', 'hot', '--column', 'emb=hot_b.npy', '--anchor-start', '300')
+    ok('delete', 'hot', '200')
+    check(rows_of('count', 'hot')[0]['count'] == 13, 'a deleted hot row is gone')
+    d = rows_of('append', 'hot', '--column', 'emb=hot_b.npy', '--anchor-start', '400', '--hot', '--hot-items', '4')[0]
+    check(d['folded'] == 1, 'the fourth waiting vector folds its field')
+    before = rows_of('scan', 'hot', '--fields', 'emb,label')
+    d = rows_of('flush-hot', 'hot')[0]
+    check(d['fields'] == 1 and d['rows'] == 2 and rows_of('scan', 'hot', '--fields', 'emb,label') == before, 'flush-hot changes no row')
+    check('no hot rows' in ok('flush-hot', 'hot').out and rows_of('flush-hot', 'hot')[0]['fields'] == 0, 'nothing to flush')
+    ok('train', 'hot', 'emb')
+    check(rows_of('verify', 'hot', '--history', 'all')[0]['faults'] == [], 'all states are whole')
 
 
 def csv(path, lines):

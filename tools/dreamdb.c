@@ -676,8 +676,9 @@ enum {
     OPT_INTO, OPT_PAGE_EARLY, OPT_ALLOW_TOMBSTONED, OPT_SAMPLE, OPT_K, OPT_ITERATIONS, OPT_KEY_BITS, OPT_VECTOR, OPT_ANCHOR,
     OPT_TOP_K, OPT_NPROBE, OPT_RECALL, OPT_PROVEN, OPT_WHERE, OPT_RERANK_POOL, OPT_RERANK_MODE, OPT_INDEX, OPT_COMPRESSOR,
     OPT_FIELDS, OPT_EXACT, OPT_EXPLAIN, OPT_START, OPT_END, OPT_LIMIT, OPT_ORDER,
-    OPT_ESTIMATE, OPT_HISTORY, OPT_REASON, OPT_STRATEGY, OPT_DRY_RUN, OPT_THRESHOLD, OPT_MAX_CELLS, OPT_RETRY, OPT_TOKEN, OPT_RESUME,
-    OPT_GRAPH, OPT_KEEP_MANIFESTS, OPT_KEEP_SINCE, OPT_WRITERS_PAUSED, OPT_LIST
+    OPT_ESTIMATE, OPT_HISTORY, OPT_REASON, OPT_STRATEGY, OPT_DRY_RUN, OPT_HOT, OPT_HOT_ITEMS, OPT_HOT_SECONDS, OPT_HOT_BYTES,
+    OPT_THRESHOLD, OPT_MAX_CELLS, OPT_RETRY, OPT_TOKEN, OPT_RESUME, OPT_GRAPH, OPT_KEEP_MANIFESTS, OPT_KEEP_SINCE, OPT_WRITERS_PAUSED,
+    OPT_LIST
 };
 
 typedef struct option_row { const char *name; int id; const char *value; const char *verbs; const char *help; } option_row;
@@ -716,6 +717,10 @@ static const option_row options[] = {
     {"--resume", OPT_RESUME, NULL, "append", "looks for --token among all older states and goes on behind the last batch that landed"},
     {"--page-early", OPT_PAGE_EARLY, NULL, "append", "Tracks page from 16 KiB on: small appends stay small for ever"},
     {"--allow-tombstoned", OPT_ALLOW_TOMBSTONED, NULL, "append", "rows of deleted anchors are accepted (they stay hidden)"},
+    {"--hot", OPT_HOT, NULL, "append", "rows wait in a small object that each --hot append rewrites; not for media, see below"},
+    {"--hot-items", OPT_HOT_ITEMS, "N", "append", "with --hot: so many waiting rows go into the Track (default 10000)"},
+    {"--hot-seconds", OPT_HOT_SECONDS, "N", "append", "with --hot: rows that have waited so long do (default 30)"},
+    {"--hot-bytes", OPT_HOT_BYTES, "SIZE", "append", "with --hot: so many bytes of them do (default 1M, or 16 times a batch)"},
     {"--sample", OPT_SAMPLE, "FILE", "train", ".npy or .fvecs to train on (default: the stored vectors)"},
     {"--k", OPT_K, "N", "train", "cells; of imi k_sub (default: the square root of the sample's rows; imi: the fourth root)"},
     {"--index", OPT_INDEX, "ivf|imi", "train", "kind of the new index (default: imi where the field has it, else ivf)"},
@@ -757,10 +762,9 @@ static const option_row options[] = {
 
 /* What a later version brings; named so that nobody looks for a typing error. */
 static const char *const later_verbs[] = {
-    "flush-hot", "ada-ivf-status", "ada-ivf-step", "rebuild-ivf", "recommendations", "watch"};
+    "ada-ivf-status", "ada-ivf-step", "rebuild-ivf", "recommendations", "watch"};
 static const char *const later_options[] = {
-    "--hot", "--pack", "--recommend", "--shard", "--of", "--job-id", "--orchestrate",
-    "--finish",
+    "--pack", "--recommend", "--shard", "--of", "--job-id", "--orchestrate", "--finish",
     "--k-max", "--endpoint", "--deep", "--relineage", "--allow-lossy"};
 
 typedef struct verb_row {
@@ -3860,6 +3864,9 @@ static int json_field(app *a, const dreamdb_field_info *f, int first)
         json_u64(o, "rows", count, 0);
     }
     out_format(o, ",\"coverage\":[%" PRIu64 ",%" PRIu64 "]", f->t_min, f->t_max);
+    if (f->hot) {
+        json_flag(o, "hot", 1);
+    }
     json_address(o, "track", f->track, 0);
     out_text(o, "}");
     return code;
@@ -3880,7 +3887,7 @@ static int print_fields(app *a)
         }
         table_text(&t, f->name);
         const char *kind = f->kind_text ? f->kind_text : kind_name(f->kind);
-        table_format(&t, "%s%s%s", kind, f->required ? "" : ", optional", f->is_layer ? ", layer" : "");
+        table_format(&t, "%s%s%s%s", kind, f->required ? "" : ", optional", f->is_layer ? ", layer" : "", f->hot ? ", hot rows" : "");
         field_detail(f, text, sizeof text);
         table_text(&t, text);
         table_text(&t, known ? grouped(count, number) : "-");
@@ -4056,7 +4063,7 @@ typedef struct job {
     source   anchors; int has_anchors;
     uint64_t start; int has_start;
     uint64_t batch_rows, total, done, batches;
-    uint64_t objects, bytes_put, anchor_first, replays;
+    uint64_t objects, bytes_put, anchor_first, folded, replays;
     uint64_t resumed; int has_token;          /* resumed: rows that --resume found in */
     uint32_t retry;
     uint8_t  manifest[DREAMDB_ADDRESS_SIZE];
@@ -4299,6 +4306,20 @@ static int job_fill(job *j, size_t *count)
     return code;
 }
 
+static int hot_options(const app *a, dreamdb_append_desc *desc)
+{
+    const char *bytes = option_value(a, OPT_HOT_BYTES);
+    desc->hot = option_is(a, OPT_HOT);
+    if (!desc->hot && (bytes || option_is(a, OPT_HOT_ITEMS) || option_is(a, OPT_HOT_SECONDS))) {
+        return fail(EXIT_USAGE, "append: --hot-items, --hot-seconds and --hot-bytes go with --hot");
+    }
+    if (bytes && (!parse_size(bytes, &desc->hot_bytes) || desc->hot_bytes == 0)) {
+        return fail(EXIT_USAGE, "option --hot-bytes: '%s' is no size, as in 64k or 4M", bytes);
+    }
+    int code = option_u64(a, OPT_HOT_ITEMS, 1, UINT64_MAX, &desc->hot_items);
+    return code ? code : option_u64(a, OPT_HOT_SECONDS, 1, UINT64_MAX / 1000000000u, &desc->hot_seconds);
+}
+
 static int job_append(app *a, job *j)
 {
     dreamdb_append_desc desc;
@@ -4327,6 +4348,10 @@ static int job_append(app *a, job *j)
         (void)snprintf(token, sizeof token, "%s#%" PRIu64, option_value(a, OPT_TOKEN), j->done + count);
         desc.token = token;
     }
+    code = hot_options(a, &desc);
+    if (code) {
+        return code;
+    }
     dreamdb_status status = dreamdb_append(a->db, &desc, &done, &a->error);
     if (status) {
         return fail_status(status, &a->error);
@@ -4336,6 +4361,7 @@ static int job_append(app *a, job *j)
     j->objects += done.objects;
     j->bytes_put += done.bytes;
     j->replays += done.replays;
+    j->folded += done.folded;
     memcpy(j->manifest, done.manifest, sizeof j->manifest);
     a->now_ns += (uint64_t)1000 * count;      /* --now-ns: anchors drawn from the clock stay apart from batch to batch */
     return EXIT_DONE;
@@ -4361,6 +4387,10 @@ static void job_print(app *a, const job *j)
                    a->operands[0], j->batches, j->batches == 1 ? "" : "s", grouped(j->objects, many), size_text(j->bytes_put, size),
                    address_text(j->manifest, text));
         print_replays(a, j->replays);
+        if (j->folded > 0) {
+            out_format(&a->o, "%" PRIu64 " hot shard%s had waited long enough and went into the Track\n", j->folded,
+                       j->folded == 1 ? "" : "s");
+        }
         return;
     }
     out_text(&a->o, "{");
@@ -4375,6 +4405,9 @@ static void job_print(app *a, const job *j)
     json_u64(&a->o, "replays", j->replays, 0);
     json_u64(&a->o, "objects", j->objects, 0);
     json_u64(&a->o, "bytes", j->bytes_put, 0);
+    if (option_is(a, OPT_HOT)) {
+        json_u64(&a->o, "folded", j->folded, 0);
+    }
     json_address(&a->o, "manifest", j->manifest, 0);
     out_text(&a->o, "}\n");
 }
@@ -5158,6 +5191,29 @@ static int verb_erase_report(app *a)
     free(anchors);
     where_free(&parser);
     return code;
+}
+
+static int verb_flush_hot(app *a)
+{
+    dreamdb_flush_report report;
+    char count[32], address[DREAMDB_ADDRESS_TEXT];
+    int code = open_view(a, WRITE);
+    dreamdb_status status = code ? DREAMDB_OK : dreamdb_flush_hot(a->db, &report, &a->error);
+    if (code || status) {
+        return code ? code : fail_status(status, &a->error);
+    }
+    dreamdb_address_text(report.manifest, address);
+    if (a->json) {
+        out_format(&a->o, "{\"fields\":%" PRIu64 ",\"rows\":%" PRIu64 ",\"objects\":%" PRIu64, report.fields, report.rows,
+                   report.objects);
+        out_format(&a->o, ",\"bytes\":%" PRIu64 ",\"manifest\":\"%s\"}\n", report.bytes, address);
+    } else if (report.fields == 0) {
+        out_format(&a->o, "%.200s has no hot rows: nothing is written\n", a->operands[0]);
+    } else {
+        out_format(&a->o, "flushed %s hot value%s of %" PRIu64 " field%s of %.200s: Manifest %s\n", grouped(report.rows, count),
+                   report.rows == 1 ? "" : "s", report.fields, report.fields == 1 ? "" : "s", a->operands[0], address);
+    }
+    return EXIT_DONE;
 }
 
 static int verb_count(app *a)
@@ -6449,6 +6505,9 @@ static void stats_json(app *a, const dreamdb_stats *s)
         json_u64(o, "fragments_max", f->fragments_max, 0);
         json_flag(o, "paged", f->paged);
         json_u64(o, "pages", f->pages, 0);
+        if (f->hot > 0) {
+            json_u64(o, "hot", f->hot, 0);
+        }
         out_text(o, "}");
     }
     out_text(o, "],\"classes\":[");
@@ -6490,10 +6549,14 @@ static int verb_stats(app *a)
         table_text(&t, size_text(f->bytes, text));
         table_format(&t, f->cells > 0 ? "%" PRIu64 : "-", f->cells);
         table_format(&t, f->fragments_max > 0 ? "%" PRIu64 : "-", f->fragments_max);
+        char hot[64] = "", waiting[32];
+        if (f->hot > 0) {
+            (void)snprintf(hot, sizeof hot, ", and %s hot", grouped(f->hot, waiting));
+        }
         if (f->paged) {
-            table_format(&t, "paged, %s", grouped(f->pages, text));
+            table_format(&t, "paged, %s%s", grouped(f->pages, text), hot);
         } else {
-            table_text(&t, "inline");
+            table_format(&t, "inline%s", hot);
         }
     }
     table_end(&t);
@@ -6562,6 +6625,9 @@ static const verb_row verbs[] = {
      "--rows: columns by name; an empty cell of a .csv is no value (\"\" is an empty text); media cells name files; vectors are [x,...].\n"
      "Every --batch is one commit.  Without anchors the rows get the clock's nanoseconds.  With --token an append that was stopped goes\n"
      "on by the same call with --resume: nothing lands twice.\n\n"
+     "--hot is for a few rows at a time: they wait in one small object a field, and every read shows them at once.  It refuses media,\n"
+     "constants and layers by --into, and scalar values whose anchors do not lie above those of their field.  While rows wait, flush-hot\n"
+     "must come first for merge and train of the field, for compact, and for an append without --hot to a scalar field.\n\n"
      "  dreamdb --store my.ddb append main --column emb=vectors.npy --column label=labels.txt --anchor-start 0\n"},
     {"train", verb_train, 2, 2, "REF FIELD", "trains a new ivf or imi index and places every stored vector anew",
      "Codes of a compressed field stay as they are, and so does its compressor; --compressor trains the codebooks of pq anew and codes\n"
@@ -6581,6 +6647,8 @@ static const verb_row verbs[] = {
      "And the branches and snapshots that reach each of them.  Without anchors: of all rows that are deleted in REF.  --where asks for\n"
      "the rows of REF that meet it, before they are deleted.\n\n"
      "  dreamdb --store my.ddb erase-report main\n"},
+    {"flush-hot", verb_flush_hot, 1, 1, "REF", "puts the rows that wait since append --hot into the Tracks",
+     "One commit, as an ordinary append of these rows.  Without such rows nothing is written.\n"},
     {"export", verb_export, 1, 1, "REF", "writes columns to files",
      "FILE of --column: .npy (numbers), .txt, .csv, .jsonl, or a folder for media.  All files have the same rows in the same order.\n"
      "--rows with --fields writes one file that `append --rows` takes back.\n"},

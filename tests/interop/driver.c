@@ -12,7 +12,7 @@
                                          train=vHEX mime=xHEX modality=xHEX value=xHEX address=TEXT
      create REFx [nonce xHEX]            uses the fields        open REFx        close
      batch A A ...   col F [@read] [@pad] V V ...               columns of the next append or layer
-     append [early] [tombstoned] [layer] addfield [layer F]     train F k iterations seed key_bits [vHEX|-] [ivf|imi]
+     append [early] [tombstoned] [layer] [hot items=N seconds=N bytes=N]     flush (hot shards)     addfield [layer F]     train F k iterations seed key_bits [vHEX|-] [ivf|imi]
      snap [STATEx]   info   log [N]   refs   branch N  keep N  refdelete N  setmeta Kx Vx
      delete REASONx|- A A ...
      scan FIELDS START END ORDER MEDIA LIMIT [W]                FIELDS: * or F,F; ORDER 0 1 2
@@ -471,11 +471,26 @@ static void verb_append(void)
         desc.page_early |= strcmp(tokens[i], "early") == 0;
         desc.allow_tombstoned |= strcmp(tokens[i], "tombstoned") == 0;
         desc.into_layer |= strcmp(tokens[i], "layer") == 0;
+        desc.hot |= strcmp(tokens[i], "hot") == 0;
+        if (strncmp(tokens[i], "items=", 6) == 0) { desc.hot_items = strtoull(tokens[i] + 6, NULL, 10); }
+        if (strncmp(tokens[i], "seconds=", 8) == 0) { desc.hot_seconds = strtoull(tokens[i] + 8, NULL, 10); }
+        if (strncmp(tokens[i], "bytes=", 6) == 0) { desc.hot_bytes = strtoull(tokens[i] + 6, NULL, 10); }
     }
     close_view();
     status = dreamdb_append(db, &desc, &report, &error);
     if (status != DREAMDB_OK) { failed(status); return; }
     printf("ok rows=%" PRIu64 " objects=%" PRIu64 " bytes=%" PRIu64 " manifest=", report.rows, report.objects, report.bytes);
+    put_address(report.manifest);
+    putchar('\n');
+}
+
+static void verb_flush(void)
+{
+    dreamdb_flush_report report;
+    close_view();
+    dreamdb_status status = dreamdb_flush_hot(db, &report, &error);
+    if (status != DREAMDB_OK) { failed(status); return; }
+    printf("ok fields=%" PRIu64 " rows=%" PRIu64 " manifest=", report.fields, report.rows);
     put_address(report.manifest);
     putchar('\n');
 }
@@ -1035,6 +1050,7 @@ static int run_writer(const char *verb)
     else if (strcmp(verb, "close") == 0) { close_db(); done(""); }
     else if (!db && strcmp(verb, "refdelete") != 0) { return 0; }
     else if (strcmp(verb, "append") == 0) { verb_append(); }
+    else if (strcmp(verb, "flush") == 0) { verb_flush(); }
     else if (strcmp(verb, "addfield") == 0) { verb_addfield(); }
     else if (strcmp(verb, "train") == 0) { verb_train(); }
     else if (strcmp(verb, "branch") == 0) { (void)answer(dreamdb_branch(db, NULL, text(token(1)), &error)); }

@@ -12,7 +12,10 @@
              compact_spatial_cells) paged: equal object for object, refused where it refuses.  Then ours compacts with its defaults; get is the
              same before and after, and the reference reads it, appends, merges, compacts.
 
-usage: interop.py [--driver PROGRAM] [--cases N] [--first SEED] [--jobs N] [--big] [--keep DIR] [--only identical|mixed|merge|compact]"""
+  hot        hot appends, cold ones, flushes, deletions, new fields in random order, written by both: equal trees while the reference takes
+             them; where it refuses (a flush of rows that lack an embedding, say) ours goes on with its defaults and it reads on.
+
+usage: interop.py [--driver PROGRAM] [--cases N] [--first SEED] [--jobs N] [--big] [--keep DIR] [--only identical|mixed|merge|compact|hot]"""
 import argparse
 import contextlib
 import multiprocessing
@@ -102,7 +105,7 @@ class State:
         self.g = case['generator']
         self.r = random.Random(case['seed'] ^ 0x5eed)
         self.kinds, self.fields, self.vectors, self.values = {}, {}, {}, {}
-        self.constants, self.deleted, self.repeated, self.compacts = {}, set(), {}, False
+        self.constants, self.deleted, self.repeated, self.compacts, self.rows = {}, set(), {}, False, {}
         for f in case['fields']:
             self.add(f)
 
@@ -119,13 +122,17 @@ class State:
         elif k in ('add_scalar_layer', 'add_image_layer', 'add_embedding_layer'):
             self.add(op.get('field') or {'name': op['name'], 'kind': op.get('kind', 'image')})
             self.seen(op['name'], op['samples'])
+            self.rows[op['name']] = dict(op['samples'])
         elif k in ('append_image_layer', 'append_embedding_layer'):
             self.seen(op['name'], op['samples'])
         elif k == 'delete':
             self.deleted |= set(op['anchors'])
-        elif k == 'append':
+        elif k in ('append', 'hot'):
             for name, values in op['columns'].items():
                 self.seen(name, list(zip(op['anchors'], values)))
+                for a, v in zip(op['anchors'], values):
+                    if v is not None:
+                        self.rows.setdefault(name, {})[a] = v
 
     def seen(self, name, pairs):
         if self.kinds[name] == 'embedding':
@@ -657,6 +664,159 @@ def run_merge(case, ours, root):
     return equal
 
 
+# ---- hot shards beside the reference's
+def hot_case(case):
+    """Without media, which no hot append takes; a required one would refuse them all."""
+    g = case['generator']
+    case['fields'] = [f for f in case['fields'] if f['kind'] not in cases.MEDIA]
+    g.fields = {f['name']: dict(f) for f in case['fields']}       # the generator has made operations of its own
+    if not case['fields']:
+        f = g.scalar_field('spare')
+        g.fields[f['name']] = f
+        case['fields'] = [dict(f)]
+    return case
+
+
+def hot_rows(g, r):
+    op = g.batch(0, g.fresh(r.choice([1, 1, 2, 5, 20])))
+    order = list(range(len(op['anchors'])))
+    r.shuffle(order)
+    op['anchors'] = [op['anchors'][i] for i in order]
+    op['columns'] = {k: [v[i] for i in order] for k, v in op['columns'].items()}
+    return dict(op, op='hot', items=r.choice([3, 10, 40, 10000]), seconds=r.choice([30, 1000]))
+
+
+def hot_op(g, st, r):
+    roll = r.random()
+    if roll < .62:
+        op = hot_rows(g, r)
+        emb = [n for n in op['columns'] if st.kinds[n] == 'embedding']
+        if emb and r.random() < .3:                       # an embedding for some rows only; the same row once more
+            n = r.choice(emb)
+            if not st.fields[n]['required']:
+                op['columns'][n] = [v if i == 0 or r.random() < .5 else None for i, v in enumerate(op['columns'][n])]
+        if r.random() < .15:
+            op['anchors'] += op['anchors'][:1]
+            op['columns'] = {k: v + v[:1] for k, v in op['columns'].items()}
+        return op
+    if roll < .72:
+        return {'op': 'flush'}
+    if roll < .80:
+        return g.batch(0, g.fresh(r.choice([1, 4])))
+    if roll < .90 and g.used:
+        return {'op': 'delete', 'anchors': r.sample(sorted(set(g.used)), 1), 'reason': r.choice([None, 'x'])}
+    fields = dict(g.fields)
+    op = g.evolve()
+    if op['op'] in ('add_field', 'set_meta', 'add_scalar_layer') and (op.get('field') or {}).get('kind') not in cases.MEDIA:
+        if 'samples' in op:                               # which of two values of one anchor wins is the Track's order: another test's matter
+            op['samples'] = list(dict(op['samples']).items())
+        return op
+    g.fields.clear()
+    g.fields.update(fields)
+    return {'op': 'set_meta', 'key': 'dreamdb.note', 'value': 'n%d' % r.randrange(99)}
+
+
+def hot_reads(ours, ref, st, where):
+    """Ours against what was written: the reference hides hot embeddings from all but its search.  Scalars and searches of floats beside
+    it."""
+    cols = st.columns()
+    live = sorted({a for n in cols for a in st.rows.get(n, {})} - st.deleted)
+    mine = ours.table(cols)
+    if list(mine) != live:
+        raise Differs('%s: scan: anchors %s, written %s' % (where, list(mine)[-8:], live[-8:]))
+    if [int(x) for x in ours.anchors()] != live or int(ours.send('count * 0 0')[0].split()[1]) != len(live):
+        raise Differs('%s: select or count differ from what was written' % where)
+    for a in live:
+        for n in cols:
+            coded = st.fields[n].get('compressor')
+            if len(st.vectors.get(n, {}).get(a, ())) < 2 and not coded and not same(st.kinds[n], mine[a][n], st.rows.get(n, {}).get(a)):
+                raise Differs('%s: anchor %d, field %r: %r, written %r' % (where, a, n, mine[a][n], st.rows.get(n, {}).get(a)))
+    compare_predicates(ours, ref, st, where)
+    for n in [n for n in cols if st.kinds[n] == 'embedding' and not st.fields[n].get('compressor')]:
+        f = st.fields[n]
+        q = st.g.np.standard_normal(f['dim']).astype('<f4') + F4(.01)
+        got = ours.search(n, q, 1 << 20, 0, exact=True)
+        known = {(a, score(np.frombuffer(v, '<f4').reshape(1, -1), q, f['index'] == 'lsh-l2')[0])
+                 for a, vs in st.vectors.get(n, {}).items() for v in vs if a not in st.deleted}
+        if set(got) != known:
+            raise Differs('%s: exact query of %r: %d hits, %d are written' % (where, n, len(set(got)), len(known)))
+        for a, v in ref.search(n, q, 50, 100000, None):
+            if (a, score(v.reshape(1, -1), q, f['index'] == 'lsh-l2')[0]) not in known:
+                raise Differs('%s: query of %r: the reference finds anchor %d, which ours does not' % (where, n, a))
+
+
+def run_hot(case, ours, root):
+    a, b = os.path.join(root, 'theirs'), os.path.join(root, 'ours')
+    os.makedirs(a)
+    r = random.Random(case['seed'] ^ 0x407)
+    case = hot_case(case)
+    st, g = State(case), case['generator']
+    ref = Reference(a)
+    ref.create(case['ref'], case['fields'])
+    shutil.copytree(a, b)
+    ours.store(b)
+    equal = 0
+    for i in range(r.choice([3, 6, 10, 16])):
+        op = hot_op(g, st, r)
+        before, refused = ref.tip(), None
+        old = ref.shards(ref.manifest())
+        where = 'op %d (%s)' % (i, op['op'])
+        try:
+            ref.run(op)
+        except (RuntimeError, ValueError) as e:
+            refused = str(e)
+        if refused is None:
+            m = ref.manifest()
+            ours.begin(m['ts'], m['writer'], identical=True, threads=1 + case['seed'] % 3)
+            ours.open(case['ref'])
+            if op['op'] == 'delete':
+                op = dict(op, stamp=ref.tombstones(m)['issued_at'])
+            new = [s['published_at'] for k, s in ref.shards(m).items() if k not in old or s['published_at'] != old[k]['published_at']]
+            if op['op'] == 'hot':
+                ours.send('set first %d' % (max(new) if new else m['ts']))
+            ours.run(op, st.kinds)
+            st.note(op)
+            check_tip(ours, ref, case['ref'], where)
+            equal = compare_trees(a, b)
+        else:
+            ours.begin(threads=1, identical=op['op'] == 'append')
+            ours.open(case['ref'])
+            try:
+                ours.run(op, st.kinds)
+                HOT_MORE.append(refused)
+                st.note(op)
+            except DriverError as e:
+                if op['op'] != 'append' or 'flush-hot first' not in str(e):
+                    raise
+            if op['op'] != 'append' and ours.tip(case['ref']) == before:
+                raise Differs('%s: the reference refuses (%s), and ours did nothing' % (where, refused))
+            shutil.rmtree(a)
+            shutil.copytree(b, a)
+        ours.begin(threads=1 + case['seed'] % 2)
+        ours.open(case['ref'])
+        ref.open(case['ref'])
+        hot_reads(ours, ref, st, where)
+        if r.random() < .3:                               # ours goes on with its own defaults, and the reference behind it
+            op = hot_rows(g, r)
+            ours.run(op, st.kinds)
+            st.note(op)
+            shutil.rmtree(a)
+            shutil.copytree(b, a)
+            ref.open(case['ref'])
+            hot_reads(ours, ref, st, where + ', then ours')
+    ours.begin()
+    ours.open(case['ref'])
+    ours.send('flush')
+    shutil.rmtree(a)
+    shutil.copytree(b, a)
+    step_reads(ours, b, case, st, 'after the last flush')
+    faults = ours.verify()
+    if faults:
+        raise Differs('verify: ' + faults[0])
+    return equal
+
+
+HOT_MORE = []
 MERGED_MORE = []
 
 
@@ -829,7 +989,7 @@ def one(job):
     try:
         case = cases.case(seed) if kind == 'plain' else cases.coded(seed) if kind == 'coded' else cases.big(seed, kind)
         ours = Ours(options.driver)
-        equal = {'identical': run_identical, 'mixed': run_mixed, 'merge': run_merge, 'compact': run_compact}[how](case, ours, work)
+        equal = {'identical': run_identical, 'mixed': run_mixed, 'merge': run_merge, 'compact': run_compact, 'hot': run_hot}[how](case, ours, work)
         code = ours.close()
         ours = None
         if code != 0:
@@ -859,7 +1019,7 @@ def main():
     p.add_argument('--first', type=int, default=1)
     p.add_argument('--jobs', type=int, default=2)
     p.add_argument('--no-big', action='store_true')
-    p.add_argument('--only', choices=['identical', 'mixed', 'merge', 'compact'])
+    p.add_argument('--only', choices=['identical', 'mixed', 'merge', 'compact', 'hot'])
     p.add_argument('--keep')
     p.add_argument('--show', type=int, default=12)
     o = p.parse_args()
@@ -872,6 +1032,7 @@ def main():
         jobs += [(k, 1, how, o) for k in cases.BIG for how in ('identical', 'mixed', 'merge', 'compact')]
     jobs += [(kind, o.first + i, 'merge', o) for kind, n in (('plain', o.cases // 2), ('coded', o.coded // 2)) for i in range(n)]
     jobs += [(kind, o.first + i, 'compact', o) for kind, n in (('plain', o.cases // 2), ('coded', o.coded // 2)) for i in range(n)]
+    jobs += [(kind, o.first + i, 'hot', o) for kind, n in (('plain', o.cases // 2), ('coded', o.coded // 2)) for i in range(n)]
     jobs = [j for j in jobs if not o.only or j[2] == o.only]
     passed = failed = objects = 0
     context = multiprocessing.get_context('fork')

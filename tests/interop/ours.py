@@ -141,14 +141,14 @@ class Ours:
     def open(self, ref):
         self.send('open ' + text(ref))
 
-    def append(self, op, kinds, early=False, layer=False, tombstoned=False):
+    def append(self, op, kinds, early=False, layer=False, tombstoned=False, hot=''):
         self.send('batch ' + ' '.join(map(str, op['anchors'])))
         for name, values in op['columns'].items():
             k = kinds[name]
             how = ['@read'] if name in op['reads'] and k in ('image', 'audio', 'video') else []
             how += ['@pad'] if name in op['pads'] and k not in ('image', 'audio', 'video', 'categorical', 'string') else []
             self.send(' '.join(['col', text(name)] + how + [token(k, v) for v in values]))
-        self.send('append' + ' early' * early + ' layer' * layer + ' tombstoned' * tombstoned)
+        self.send('append' + ' early' * early + ' layer' * layer + ' tombstoned' * tombstoned + hot)
 
     def samples(self, name, kind, samples):
         self.send('batch' + ''.join(' %d' % a for a, _ in samples))
@@ -158,6 +158,10 @@ class Ours:
         k = op['op']
         if k == 'append':
             self.append(op, kinds, early=op['early'], tombstoned=True)
+        elif k == 'hot':
+            self.append(op, kinds, tombstoned=True, hot=' hot items=%d seconds=%d' % (op['items'], op['seconds']))
+        elif k == 'flush':
+            self.send('flush')
         elif k == 'add_field':
             self.field(op['field'])
             self.send('addfield')
@@ -206,8 +210,8 @@ class Ours:
         line = self.send('select' + (' ' + where if where else ''))[0]
         return [int(a) for a in line.split(' ')[1:]]
 
-    def search(self, field, query, top_k, nprobe, where='', pool=0, mode=0):
-        lines = self.send('query %s %s 1 %d %d:%d:%d 0 - %s' % (text(field), floats(query), top_k, nprobe, pool, mode, where))
+    def search(self, field, query, top_k, nprobe, where='', pool=0, mode=0, exact=False):
+        lines = self.send('query %s %s 1 %d %d:%d:%d %d - %s' % (text(field), floats(query), top_k, nprobe, pool, mode, exact, where))
         out = []
         for line in lines[1:]:
             parts = line.split(' ')

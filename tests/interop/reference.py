@@ -79,6 +79,25 @@ class Reference:
                     s[name] = python_value(v)
         self.ds.append_many(samples)
 
+    def hot(self, op):
+        samples = [{'_anchor': a} for a in op['anchors']]
+        for name, values in op['columns'].items():
+            for s, v in zip(samples, values):
+                if v is not None:
+                    s[name] = python_value(v)
+        self.ds.configure_hot_shard(op['items'], op['seconds'])
+        self.ds.append_many(samples, hot=True)
+
+    def shards(self, manifest):
+        """{modality: hot shard} that the Manifest names."""
+        out = {}
+        for key, entry in manifest['registry'].items():
+            if isinstance(entry, dict) and 'hot_shard' in entry:
+                folder = os.path.join(self.root, b32(manifest['timelines'][0]), key, 'hot-shard')
+                with open(os.path.join(folder, b32(entry['hot_shard'])), 'rb') as f:
+                    out[key] = cbor2.loads(f.read())
+        return out
+
     def tombstones(self, manifest):
         with open(os.path.join(self.root, 'tombstones', b32(manifest['registry']['dreamdb.tombstones']['head'])), 'rb') as f:
             return cbor2.loads(f.read())
@@ -87,6 +106,10 @@ class Reference:
         k = op['op']
         if k == 'append':
             self.append(op)
+        elif k == 'hot':
+            self.hot(op)
+        elif k == 'flush':
+            self.ds.flush_hot()
         elif k == 'add_field':
             f = op['field']
             if f['kind'] in ('image', 'video'):
