@@ -2750,9 +2750,14 @@ DDB_FN float ddb_kern_byte_any(const float *x, size_t n, float inverse, int8_t *
     return sum;
 }
 
-/* A tile of nibble codes: what ddb_kern_tile says. */
+/* The scale and the error of a row, as the upper halves of their floats. */
+DDB_INLINE float ddb_kern_scale(uint32_t factor) { return ddb_exact_from_bits(factor & 0xffff0000u); }
+DDB_INLINE float ddb_kern_error(uint32_t factor) { return ddb_exact_from_bits(factor << 16); }
+
+/* A tile of nibble codes: what ddb_kern_tile says.  ahead: memory that is read soon, asked for while the codes are read. */
 typedef struct ddb_kern_tile_in {
-    const uint8_t *codes; const int8_t *query; const float *scale, *error; size_t blocks, pairs; int32_t bias; float weight, least;
+    const uint8_t *codes; const int8_t *query; const uint32_t *factors; size_t blocks, pairs; int32_t bias; float weight, least;
+    const uint8_t *ahead;
 } ddb_kern_tile_in;
 
 DDB_INLINE float ddb_kern_tile_x(int32_t low, int32_t high, int32_t bias, float scale)
@@ -2772,8 +2777,8 @@ DDB_FN uint64_t ddb_kern_tile_any(const ddb_kern_tile_in *in, float *x)
                 high += (c[g * in->blocks * 64 + j] >> 4) * in->query[g * 8 + 4 + j];
             }
         }
-        x[r] = ddb_kern_tile_x(low, high, in->bias, in->scale[r]);
-        mask |= (uint64_t)(ddb_exact_add(x[r], ddb_exact_mul(in->error[r], in->weight)) >= in->least) << r;
+        x[r] = ddb_kern_tile_x(low, high, in->bias, ddb_kern_scale(in->factors[r]));
+        mask |= (uint64_t)(ddb_exact_add(x[r], ddb_exact_mul(ddb_kern_error(in->factors[r]), in->weight)) >= in->least) << r;
     }
     return mask;
 }
@@ -2817,7 +2822,7 @@ DDB_FN void ddb_kern_tables(const uint8_t *code, size_t n, uint8_t *tables)
 
 /* A tile of one-bit codes: what ddb_kern_bits says. */
 typedef struct ddb_kern_bits_in {
-    const uint8_t *bits, *tables; const float *scale, *error; size_t blocks, bytes; int32_t bias; float weight, least;
+    const uint8_t *bits, *tables; const uint32_t *factors; size_t blocks, bytes; int32_t bias; float weight, least; const uint8_t *ahead;
 } ddb_kern_bits_in;
 
 DDB_FN uint64_t ddb_kern_bits_any(const ddb_kern_bits_in *in, float *x)
@@ -2829,8 +2834,8 @@ DDB_FN uint64_t ddb_kern_bits_any(const ddb_kern_bits_in *in, float *x)
         for (size_t j = 0; j < in->bytes; j++, table += 32, at += in->blocks * DDB_KERN_LANES) {
             sum += table[*at & 15] + table[16 + (*at >> 4)];
         }
-        x[r] = ddb_exact_mul((float)(2 * sum + in->bias), in->scale[r]);
-        mask |= (uint64_t)(ddb_exact_add(x[r], ddb_exact_mul(in->error[r], in->weight)) >= in->least) << r;
+        x[r] = ddb_exact_mul((float)(2 * sum + in->bias), ddb_kern_scale(in->factors[r]));
+        mask |= (uint64_t)(ddb_exact_add(x[r], ddb_exact_mul(ddb_kern_error(in->factors[r]), in->weight)) >= in->least) << r;
     }
     return mask;
 }
@@ -3278,6 +3283,16 @@ DDB_KERN_512 DDB_FN float ddb_kern_signs_512(const float *x, size_t n, uint64_t 
     return ddb_kern_lanes(lanes);
 }
 
+DDB_KERN_512 DDB_FN __m512 ddb_kern_scales_512(const uint32_t *factors)
+{
+    return _mm512_castsi512_ps(_mm512_and_si512(_mm512_loadu_si512(factors), _mm512_set1_epi32((int32_t)0xffff0000)));
+}
+
+DDB_KERN_512 DDB_FN __m512 ddb_kern_errors_512(const uint32_t *factors)
+{
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_loadu_si512(factors), 16));
+}
+
 /* 64 rows at once, whatever stands behind those of the last block.  Sums of bytes: `all` adds pairs of rows as 16 bits, `odd` the upper rows
    of the pairs, which are at last taken off. */
 #define DDB_KERN_BITS_LOOK(t, v) _mm512_shuffle_epi8(_mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(const void *)(t))), v)
@@ -3296,6 +3311,8 @@ DDB_KERN_512 DDB_FN uint64_t ddb_kern_bits_512(const ddb_kern_bits_in *in, float
         __m512i all = _mm512_setzero_si512(), odd = all;
         for (; j < end; j += 2, table += 64, at += 2 * step) {
             __m512i v = _mm512_loadu_si512(at), w = _mm512_loadu_si512(at + step);
+            _mm_prefetch((const char *)in->ahead + j * step, _MM_HINT_T0);
+            _mm_prefetch((const char *)in->ahead + j * step + 64, _MM_HINT_T0);
             __m512i a = _mm512_add_epi8(DDB_KERN_BITS_LOOK(table, _mm512_and_si512(v, nibble)),
                                         DDB_KERN_BITS_LOOK(table + 16, _mm512_and_si512(_mm512_srli_epi16(v, 4), nibble)));
             __m512i b = _mm512_add_epi8(DDB_KERN_BITS_LOOK(table + 32, _mm512_and_si512(w, nibble)),
@@ -3310,10 +3327,10 @@ DDB_KERN_512 DDB_FN uint64_t ddb_kern_bits_512(const ddb_kern_bits_in *in, float
     }
     for (size_t b = 0; b < in->blocks; b++) {
         __m512i sum = _mm512_add_epi32(_mm512_add_epi32(sums[b], sums[b]), _mm512_set1_epi32(in->bias - 128 * (int32_t)in->bytes));
-        __m512 f = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_loadu_ps(in->scale + b * 16));
+        __m512 f = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), ddb_kern_scales_512(in->factors + b * 16));
         DDB_KERN_HOLD(f);
         _mm512_storeu_ps(x + b * 16, f);
-        __m512 e = _mm512_mul_ps(_mm512_loadu_ps(in->error + b * 16), _mm512_set1_ps(in->weight));
+        __m512 e = _mm512_mul_ps(ddb_kern_errors_512(in->factors + b * 16), _mm512_set1_ps(in->weight));
         DDB_KERN_HOLD(e);
         mask |= (uint64_t)_mm512_cmp_ps_mask(_mm512_add_ps(f, e), _mm512_set1_ps(in->least), _CMP_GE_OQ) << b * 16;
     }
@@ -3342,9 +3359,9 @@ DDB_KERN_VNNI DDB_FN int32_t ddb_kern_line_512(const uint8_t *codes, const int8_
     if (j < in->blocks) { \
         v = _mm512_add_epi32(low##j, _mm512_srai_epi32(high##j, 4)); \
         v = _mm512_add_epi32(_mm512_add_epi32(v, v), _mm512_set1_epi32(in->bias)); \
-        f = _mm512_mul_ps(_mm512_cvtepi32_ps(v), _mm512_loadu_ps(in->scale + j * 16)); DDB_KERN_HOLD(f); \
+        f = _mm512_mul_ps(_mm512_cvtepi32_ps(v), ddb_kern_scales_512(in->factors + j * 16)); DDB_KERN_HOLD(f); \
         _mm512_storeu_ps(x + j * 16, f); \
-        e = _mm512_mul_ps(_mm512_loadu_ps(in->error + j * 16), _mm512_set1_ps(in->weight)); DDB_KERN_HOLD(e); \
+        e = _mm512_mul_ps(ddb_kern_errors_512(in->factors + j * 16), _mm512_set1_ps(in->weight)); DDB_KERN_HOLD(e); \
         mask |= (uint64_t)_mm512_cmp_ps_mask(_mm512_add_ps(f, e), _mm512_set1_ps(in->least), _CMP_GE_OQ) << j * 16; \
     }
 #define DDB_KERN_TILE_AT(q, j) DDB_KERN_TILE_BLOCK(j)
@@ -3360,6 +3377,9 @@ DDB_KERN_VNNI DDB_FN uint64_t ddb_kern_tile_512(const ddb_kern_tile_in *in, floa
     DDB_KERN_NEAR_VECS(DDB_KERN_TILE_AT, 0)
     for (size_t g = 0; g < in->pairs; g++) {
         __m512i q0 = _mm512_set1_epi32(ddb_kern_word(in->query + g * 8)), q1 = _mm512_set1_epi32(ddb_kern_word(in->query + g * 8 + 4));
+        for (size_t j = 0; j < 4; j++) {
+            _mm_prefetch((const char *)in->ahead + (g * 4 + j) * 64, _MM_HINT_T0);
+        }
         DDB_KERN_NEAR_VECS(DDB_KERN_TILE_ADD, 0)
     }
     DDB_KERN_NEAR_VECS(DDB_KERN_TILE_END, 0)
@@ -3707,6 +3727,17 @@ DDB_KERN_AVX2 DDB_FN float ddb_kern_signs_256(const float *x, size_t n, uint64_t
     return ddb_kern_lanes(lanes);
 }
 
+DDB_KERN_AVX2 DDB_FN __m256 ddb_kern_scales_256(const uint32_t *factors)
+{
+    __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)factors);
+    return _mm256_castsi256_ps(_mm256_and_si256(v, _mm256_set1_epi32((int32_t)0xffff0000)));
+}
+
+DDB_KERN_AVX2 DDB_FN __m256 ddb_kern_errors_256(const uint32_t *factors)
+{
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_loadu_si256((const __m256i *)(const void *)factors), 16));
+}
+
 /* As ddb_kern_bits_512, 32 rows at once. */
 #define DDB_KERN_BITS_LOOK_256(t, v) _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)(t))), v)
 #define DDB_KERN_BITS_PART(i, half) sums[i] = _mm256_add_epi32(sums[i], _mm256_cvtepu16_epi32(half));
@@ -3744,10 +3775,10 @@ DDB_KERN_AVX2 DDB_FN uint64_t ddb_kern_bits_256(const ddb_kern_bits_in *in, floa
         ddb_kern_bits_sums_256(in, in->bits + r, sums);
         for (size_t i = 0; i < 4 && r + i * 8 < in->blocks * DDB_KERN_LANES; i++) {
             __m256i sum = _mm256_add_epi32(_mm256_add_epi32(sums[i], sums[i]), _mm256_set1_epi32(in->bias - 128 * (int32_t)in->bytes));
-            __m256 f = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), _mm256_loadu_ps(in->scale + r + i * 8)), e;
+            __m256 f = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), ddb_kern_scales_256(in->factors + r + i * 8)), e;
             DDB_KERN_HOLD(f);
             _mm256_storeu_ps(x + r + i * 8, f);
-            e = _mm256_mul_ps(_mm256_loadu_ps(in->error + r + i * 8), _mm256_set1_ps(in->weight));
+            e = _mm256_mul_ps(ddb_kern_errors_256(in->factors + r + i * 8), _mm256_set1_ps(in->weight));
             DDB_KERN_HOLD(e);
             e = _mm256_cmp_ps(_mm256_add_ps(f, e), _mm256_set1_ps(in->least), _CMP_GE_OQ);
             mask |= (uint64_t)(uint32_t)_mm256_movemask_ps(e) << (r + i * 8);
@@ -3792,10 +3823,10 @@ DDB_KERN_AVX2 DDB_FN uint64_t ddb_kern_tile_256(const ddb_kern_tile_in *in, floa
             sum = _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_add_epi16(low, high), one));
         }
         sum = _mm256_add_epi32(_mm256_add_epi32(sum, sum), _mm256_set1_epi32(in->bias));
-        __m256 f = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), _mm256_loadu_ps(in->scale + r));
+        __m256 f = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), ddb_kern_scales_256(in->factors + r));
         DDB_KERN_HOLD(f);
         _mm256_storeu_ps(x + r, f);
-        __m256 e = _mm256_mul_ps(_mm256_loadu_ps(in->error + r), _mm256_set1_ps(in->weight));
+        __m256 e = _mm256_mul_ps(ddb_kern_errors_256(in->factors + r), _mm256_set1_ps(in->weight));
         DDB_KERN_HOLD(e);
         __m256 past = _mm256_cmp_ps(_mm256_add_ps(f, e), _mm256_set1_ps(in->least), _CMP_GE_OQ);
         mask |= (uint64_t)(uint32_t)_mm256_movemask_ps(past) << r;
@@ -3915,8 +3946,9 @@ DDB_FN uint64_t ddb_kern_tile_neon(const ddb_kern_tile_in *in, float *x)
         }
         vst1q_s32(sums, vpaddq_s32(a, b));
         for (size_t l = 0; l < 4; l++) {
-            x[r + l] = ddb_kern_tile_x(sums[l], 0, in->bias, in->scale[r + l]);
-            mask |= (uint64_t)(ddb_exact_add(x[r + l], ddb_exact_mul(in->error[r + l], in->weight)) >= in->least) << (r + l);
+            uint32_t factor = in->factors[r + l];
+            x[r + l] = ddb_kern_tile_x(sums[l], 0, in->bias, ddb_kern_scale(factor));
+            mask |= (uint64_t)(ddb_exact_add(x[r + l], ddb_exact_mul(ddb_kern_error(factor), in->weight)) >= in->least) << (r + l);
         }
     }
     return mask;
@@ -4614,8 +4646,8 @@ DDB_FN uint64_t ddb_kern_pick(uint32_t cpu, const ddb_kern_tile_in *in, uint64_t
         (void)cpu;
         sum = ddb_kern_line_any(codes, in->query, in->pairs);
 #endif
-        x[r] = ddb_kern_tile_x(sum, 0, in->bias, in->scale[r]);
-        out |= (uint64_t)(ddb_exact_add(x[r], ddb_exact_mul(in->error[r], in->weight)) >= in->least) << r;
+        x[r] = ddb_kern_tile_x(sum, 0, in->bias, ddb_kern_scale(in->factors[r]));
+        out |= (uint64_t)(ddb_exact_add(x[r], ddb_exact_mul(ddb_kern_error(in->factors[r]), in->weight)) >= in->least) << r;
     }
     return out;
 }
@@ -4624,8 +4656,13 @@ DDB_FN uint64_t ddb_kern_pick(uint32_t cpu, const ddb_kern_tile_in *in, uint64_t
 DDB_FN void ddb_kern_line_store(const uint8_t *code, size_t n, size_t lines, uint8_t *out)
 {
     memset(out, 0, lines * 64);
+    for (; n >= 128; n -= 128, code += 128, out += 64) {
+        for (size_t i = 0; i < 64; i++) {
+            out[i] = (uint8_t)(code[i] | code[64 + i] << 4);
+        }
+    }
     for (size_t i = 0; i < n; i++) {
-        out[i / 128 * 64 + i % 64] |= (uint8_t)(code[i] << (i % 128 < 64 ? 0 : 4));
+        out[i % 64] = (uint8_t)(out[i % 64] | code[i] << (i < 64 ? 0 : 4));
     }
 }
 
@@ -5639,11 +5676,11 @@ typedef struct ddb_code_set {
     size_t   bytes, count, blocks, pairs;        /* bytes: of its own allocation, or 0; pairs: of groups of 4 dimensions */
     uint32_t dim;
     float   *rows;                               /* [count][dim] */
-    uint8_t *codes;                              /* room kern's tiles; with bits, lines of 64 bytes row by row */
-    uint8_t *bits;                               /* signs, or NULL: see ddb_code_signs_at */
+    uint8_t *codes;                              /* room kern's tiles, factors behind each; with bits, lines of 64 bytes row by row */
+    uint8_t *bits;                               /* tiles of signs, factors behind each, or NULL */
+    uint32_t *factors;                           /* with bits: s and E of the codes of each row, padded to whole blocks */
     size_t   sign_bytes, lines;                  /* of signs and of codes in a row */
     float    bit_ratio;                          /* of signs: the largest A / E */
-    float   *scale, *error;                      /* s and E of each row, padded to whole blocks */
     float   *mean;                               /* m turned: [padded], zeros at the end */
     float    code_most, row_most, error_most;    /* largest A, |r| + |m| and E */
 } ddb_code_set;
@@ -5696,32 +5733,32 @@ DDB_FN void ddb_code_turn_apply(uint32_t cpu, const ddb_code_turn *turn, float *
 
 /* ---- Building a set ---- */
 
-/* What the look at signs reads of one tile stands together: the bytes of all its rows in turn, then their scales, then their errors. */
-typedef struct ddb_code_signs { uint8_t *bits; float *scale, *error; size_t rows; } ddb_code_signs;
+/* What the first look reads of one tile stands together: signs or codes of its rows, then their factors. */
+typedef struct ddb_code_tile { uint8_t *codes; uint32_t *factors; size_t rows, bytes; } ddb_code_tile;
 
-DDB_FN ddb_code_signs ddb_code_signs_at(const ddb_code_set *set, size_t block)
+DDB_FN ddb_code_tile ddb_code_tile_at(const ddb_code_set *set, size_t block)
 {
-    ddb_code_signs out;
+    ddb_code_tile out;
+    size_t row_bytes = set->bits ? set->sign_bytes : set->pairs * 4;
     out.rows = ddb_kern_least_of(set->blocks - block, DDB_KERN_TILE) * DDB_KERN_LANES;
-    out.bits = set->bits + block * DDB_KERN_LANES * (set->sign_bytes + 2 * sizeof(float));
-    out.scale = (float *)(void *)(out.bits + set->sign_bytes * out.rows);
-    out.error = out.scale + out.rows;
+    out.bytes = out.rows * (row_bytes + 4);
+    out.codes = (set->bits ? set->bits : set->codes) + block * DDB_KERN_LANES * (row_bytes + 4);
+    out.factors = (uint32_t *)(void *)(out.codes + out.rows * row_bytes);
     return out;
 }
 
 /* Where the parts of a set stand, behind its struct. */
-typedef struct ddb_code_plan { size_t rows, codes, bits, scale, error, mean, bytes; } ddb_code_plan;
+typedef struct ddb_code_plan { size_t rows, codes, bits, factors, mean, bytes; } ddb_code_plan;
 
 DDB_FN ddb_code_plan ddb_code_plan_of(size_t count, uint32_t dim, bool signs)
 {
-    size_t blocks = ddb_kern_blocks(count), lanes = blocks * DDB_KERN_LANES, at = 0;
+    size_t lanes = ddb_kern_blocks(count) * DDB_KERN_LANES, at = 0;
     ddb_code_plan out;
     (void)ddb_bound_take(&at, sizeof(ddb_code_set));
     out.rows = ddb_bound_take(&at, count * dim * sizeof(float));
-    out.codes = ddb_bound_take(&at, signs ? lanes * (((size_t)dim + 127) / 128) * 64 : blocks * (((size_t)dim + 7) / 8) * 64);
-    out.bits = ddb_bound_take(&at, signs ? lanes * (((size_t)dim + 15) / 16 * 2 + 2 * sizeof(float)) : 0);
-    out.scale = ddb_bound_take(&at, lanes * sizeof(float));
-    out.error = ddb_bound_take(&at, lanes * sizeof(float));
+    out.codes = ddb_bound_take(&at, lanes * (signs ? ((size_t)dim + 127) / 128 * 64 : (((size_t)dim + 7) / 8 + 1) * 4));
+    out.bits = ddb_bound_take(&at, signs ? lanes * (((size_t)dim + 15) / 16 * 2 + 4) : 0);
+    out.factors = ddb_bound_take(&at, signs ? lanes * sizeof(uint32_t) : 0);
     out.mean = ddb_bound_take(&at, ((size_t)dim + 15) / 16 * 64);
     out.bytes = at;
     return out;
@@ -5765,8 +5802,7 @@ DDB_FN ddb_code_set *ddb_code_alloc(ddb_ctx *ctx, uint8_t *place, size_t count, 
     set->rows = (float *)(void *)(base + plan.rows);
     set->codes = base + plan.codes;
     set->bits = signs ? base + plan.bits : NULL;
-    set->scale = (float *)(void *)(base + plan.scale);
-    set->error = (float *)(void *)(base + plan.error);
+    set->factors = (uint32_t *)(void *)(base + plan.factors);
     set->mean = (float *)(void *)(base + plan.mean);
     return set;
 }
@@ -5815,25 +5851,37 @@ DDB_FN DDB_NOINLINE bool ddb_code_fit(float squares, float dot, double code_squa
     return true;
 }
 
+/* A scale and an error as ddb_kern_scale and ddb_kern_error read them.  The scale is rounded to s(1 + t), |t| <= 2^-9; since <e, s*c> is
+   -|e|^2, the error becomes at most sqrt(E^2 * (1 + 2|t|) + (t*A)^2), A <= norm + E. */
+DDB_FN uint32_t ddb_code_factor(float scale, double error, double norm)
+{
+    uint32_t bits = (ddb_exact_bits(scale) + 0x8000u) & 0xffff0000u;
+    double most = norm + error;
+    if (scale > 0) {
+        error = ddb_exact_sqrt64(ddb_exact_add64(ddb_exact_mul64(ddb_exact_mul64(error, error), 1.00391),
+                                                 ddb_exact_mul64(ddb_exact_mul64(most, most), 3.8147e-6)));
+    }
+    return bits | (ddb_exact_bits(ddb_bound_up(error)) + 0xffffu) >> 16;
+}
+
 /* The signs of a turned row. */
 DDB_FN void ddb_code_sign_row(uint32_t cpu, const ddb_code_turn *turn, ddb_code_set *set, size_t r, const float *v, float squares)
 {
     uint64_t words[DDB_BOUND_DIM_MOST / 64];
-    ddb_code_signs to = ddb_code_signs_at(set, r / DDB_CODE_TILE * DDB_KERN_TILE);
+    ddb_code_tile to = ddb_code_tile_at(set, r / DDB_CODE_TILE * DDB_KERN_TILE);
     double error = 0, norm = ddb_code_norm(squares, set->dim);
     float scale = 0;
     memset(words, 0, (set->sign_bytes + 7) / 8 * sizeof *words);
     float sum = ddb_kern_signs(cpu, v, turn->padded, words);
     for (size_t j = 0; j < set->sign_bytes; j++) {
-        to.bits[j * to.rows + r % DDB_CODE_TILE] = (uint8_t)(words[j / 8] >> j % 8 * 8);
+        to.codes[j * to.rows + r % DDB_CODE_TILE] = (uint8_t)(words[j / 8] >> j % 8 * 8);
     }
     if (ddb_code_fit(squares, sum, (double)set->dim, set->dim, &scale, &error)) {
         error = error > norm / 2 ? error : norm / 2;         /* A = sqrt(|v|^2 + E^2) stays within 2.3 E */
-        float ratio = ddb_bound_up(ddb_exact_sqrt64(norm * norm + error * error) / error);
+        float ratio = ddb_bound_up(ddb_exact_sqrt64(norm * norm + error * error) / error * 1.004);
         set->bit_ratio = ratio > set->bit_ratio ? ratio : set->bit_ratio;
     }
-    to.scale[r % DDB_CODE_TILE] = scale;
-    to.error[r % DDB_CODE_TILE] = ddb_bound_up(error);
+    to.factors[r % DDB_CODE_TILE] = ddb_code_factor(scale, error, norm);
 }
 
 /* Codes one row: v is the row less the mean, and room for the turned row. */
@@ -5851,19 +5899,19 @@ DDB_FN void ddb_code_row(uint32_t cpu, const ddb_code_turn *turn, ddb_code_set *
         double code_squares = (double)sums.squares - (double)(turn->padded - dim);     /* the padding's codes are 1 */
         (void)ddb_code_fit(squares, sums.dot, code_squares, dim, &scale, &error);
     }
-    set->scale[r] = scale;
-    set->error[r] = ddb_bound_up(error);
-    float code_norm = ddb_bound_up(norm + error);
+    uint32_t factor = ddb_code_factor(scale, error, norm);
+    float code_norm = ddb_bound_up((norm + error) * 1.004), error_now = ddb_kern_error(factor);
     set->code_most = code_norm > set->code_most ? code_norm : set->code_most;
-    set->error_most = set->error[r] > set->error_most ? set->error[r] : set->error_most;
+    set->error_most = error_now > set->error_most ? error_now : set->error_most;
     if (set->bits) {
+        set->factors[r] = factor;
         ddb_code_sign_row(cpu, turn, set, r, v, squares);
         ddb_kern_line_store(code, dim, set->lines, set->codes + r * set->lines * 64);
         return;
     }
-    size_t tile = r / DDB_CODE_TILE * DDB_KERN_TILE;
-    ddb_kern_nib_store(code, set->pairs, set->codes + tile * set->pairs * 64, ddb_kern_least_of(set->blocks - tile, DDB_KERN_TILE),
-                       r % DDB_CODE_TILE);
+    ddb_code_tile to = ddb_code_tile_at(set, r / DDB_CODE_TILE * DDB_KERN_TILE);
+    to.factors[r % DDB_CODE_TILE] = factor;
+    ddb_kern_nib_store(code, set->pairs, to.codes, to.rows / DDB_KERN_LANES, r % DDB_CODE_TILE);
 }
 
 /* Codes the rows, whose magnitudes are at most those of unit vectors by some orders. */
@@ -5876,13 +5924,12 @@ DDB_FN dreamdb_status ddb_code_finish(ddb_ctx *ctx, const ddb_code_turn *turn, d
         return DREAMDB_ERR_MEMORY;
     }
     if (set->bits) {
-        memset(set->bits, 0, set->blocks * DDB_KERN_LANES * (set->sign_bytes + 2 * sizeof(float)));
+        memset(set->bits, 0, set->blocks * DDB_KERN_LANES * (set->sign_bytes + 4));
+        memset(set->factors, 0, set->blocks * DDB_KERN_LANES * sizeof *set->factors);
     } else {
-        memset(set->codes, 0, set->blocks * set->pairs * 64);
+        memset(set->codes, 0, set->blocks * DDB_KERN_LANES * (set->pairs + 1) * 4);
     }
     memset(set->mean, 0, turn->padded * sizeof(float));
-    memset(set->scale, 0, set->blocks * DDB_KERN_LANES * sizeof(float));
-    memset(set->error, 0, set->blocks * DDB_KERN_LANES * sizeof(float));
     ddb_exact_enter(&env);
     if (set->count > 0) {
         ddb_code_mean_of(set);
@@ -6107,40 +6154,25 @@ DDB_FN void ddb_code_expect(ddb_code_find *f, const ddb_code_set *next)
     }
 }
 
-/* Asks for what a pass reads of one tile. */
-DDB_FN void ddb_code_fetch(const ddb_code_set *set, size_t block)
-{
-    size_t first = block * DDB_KERN_LANES, blocks = ddb_kern_least_of(set->blocks - block, DDB_KERN_TILE);
-    if (set->bits) {
-        ddb_code_signs signs = ddb_code_signs_at(set, block);
-        ddb_kern_fetch(signs.bits, signs.rows * (set->sign_bytes + 2 * sizeof(float)));
-    } else {
-        ddb_kern_fetch(set->codes + block * set->pairs * 64, blocks * set->pairs * 64);
-        ddb_kern_fetch(set->scale + first, blocks * 64);
-        ddb_kern_fetch(set->error + first, blocks * 64);
-    }
-}
-
-/* Asks for the tile some way behind that at block, in the next set if this one ends before. */
-DDB_FN void ddb_code_fetch_ahead(const ddb_code_set *set, const ddb_code_set *next, size_t block)
+/* The tile some way behind that at block, in the next set if this one ends before; what is there to be read, if none. */
+DDB_FN const uint8_t *ddb_code_ahead(const ddb_code_set *set, const ddb_code_set *next, size_t block)
 {
     size_t ahead = block + DDB_CODE_AHEAD, end = (set->blocks + DDB_KERN_TILE - 1) / DDB_KERN_TILE * DDB_KERN_TILE;
     if (ahead < end) {
-        ddb_code_fetch(set, ahead);
-    } else if (next && ahead - end < next->blocks) {
-        ddb_code_fetch(next, ahead - end);
+        return ddb_code_tile_at(set, ahead).codes;
     }
+    return ddb_code_tile_at(next && ahead - end < next->blocks ? next : set, next && ahead - end < next->blocks ? ahead - end : block).codes;
 }
 
 /* Takes the rows of a tile that are set in mask as candidates. */
-DDB_FN void ddb_code_take(ddb_code_find *f, const ddb_code_set *set, const ddb_code_slack *slack, const float *x, size_t first,
-                          uint64_t mask, uint64_t ordinal)
+DDB_FN void ddb_code_take(ddb_code_find *f, const ddb_code_set *set, const ddb_code_slack *slack, const float *x, const uint32_t *factors,
+                          size_t first, uint64_t mask, uint64_t ordinal)
 {
     for (; mask != 0; mask &= mask - 1) {
         uint32_t l = ddb_kern_low_bit(mask);
         size_t row = first + l;
         ddb_code_wait *wait = f->waits + f->wait_count++;
-        double half = ddb_exact_mul64((double)set->error[row], (double)slack->weight) + slack->slack;
+        double half = ddb_exact_mul64((double)ddb_kern_error(factors[l]), (double)slack->weight) + slack->slack;
         wait->row = set->rows + row * set->dim;
         wait->ordinal = ordinal + row;
         wait->estimate = (float)ddb_exact_add64(slack->base, ddb_exact_mul64(slack->scale, (double)x[l]));
@@ -6179,7 +6211,7 @@ DDB_INLINE bool ddb_code_keeps(const ddb_code_keep *keep, size_t row)
 
 /* One pass over a set. */
 typedef struct ddb_code_pass {
-    const ddb_code_set *set; const ddb_code_keep *keep; ddb_code_slack slack; ddb_kern_tile_in tile; ddb_kern_bits_in bits;
+    const ddb_code_set *set, *next; const ddb_code_keep *keep; ddb_code_slack slack; ddb_kern_tile_in tile; ddb_kern_bits_in bits;
 } ddb_code_pass;
 
 /* Readies the query's half of a pass. */
@@ -6206,15 +6238,12 @@ DDB_FN uint64_t ddb_code_pass_at(ddb_code_pass *p, size_t block)
     const ddb_code_set *set = p->set;
     size_t first = block * DDB_KERN_LANES, rows = ddb_kern_least_of(set->count - first, DDB_CODE_TILE);
     p->tile.blocks = p->bits.blocks = ddb_kern_least_of(set->blocks - block, DDB_KERN_TILE);
-    p->tile.scale = set->scale + first;
-    p->tile.error = set->error + first;
-    p->tile.codes = set->codes + (set->bits ? first * set->lines : block * set->pairs) * 64;
-    if (set->bits) {
-        ddb_code_signs signs = ddb_code_signs_at(set, block);
-        p->bits.bits = signs.bits;
-        p->bits.scale = signs.scale;
-        p->bits.error = signs.error;
-    }
+    ddb_code_tile tile = ddb_code_tile_at(set, block);
+    p->bits.bits = tile.codes;
+    p->bits.factors = tile.factors;
+    p->tile.codes = set->bits ? set->codes + first * set->lines * 64 : tile.codes;
+    p->tile.factors = set->bits ? set->factors + first : tile.factors;
+    p->tile.ahead = p->bits.ahead = ddb_code_ahead(set, p->next, block);
     return rows < DDB_CODE_TILE ? ((uint64_t)1 << rows) - 1 : ~(uint64_t)0;
 }
 
@@ -6238,7 +6267,7 @@ DDB_FN dreamdb_status ddb_code_pass_take(ddb_ctx *ctx, ddb_code_find *f, ddb_cod
     if (mask == 0 || status < 0) {
         return status;
     }
-    ddb_code_take(f, p->set, &p->slack, x, first, mask, ordinal);
+    ddb_code_take(f, p->set, &p->slack, x, p->tile.factors, first, mask, ordinal);
     p->tile.least = ddb_code_least(f, &p->slack, p->slack.scale, p->slack.slack);
     if (p->slack.bit_weight > 0) {
         p->bits.least = ddb_code_least(f, &p->slack, (double)f->bit_scale, p->slack.bit_slack);
@@ -6250,11 +6279,11 @@ DDB_FN dreamdb_status ddb_code_pass_take(ddb_ctx *ctx, ddb_code_find *f, ddb_cod
 DDB_FN uint64_t ddb_code_pass_mask(const ddb_code_pass *p, const float *x, float cut, bool over)
 {
     bool signs = p->slack.bit_weight > 0;
-    const float *error = signs ? p->bits.error : p->tile.error;
+    const uint32_t *factors = signs ? p->bits.factors : p->tile.factors;
     float weight = signs ? p->bits.weight : p->tile.weight, least = signs ? p->bits.least : p->tile.least;
     uint64_t mask = 0;
     for (size_t r = 0; r < p->tile.blocks * DDB_KERN_LANES; r++) {
-        bool in = over ? x[r] < cut && ddb_exact_add(x[r], ddb_exact_mul(error[r], weight)) >= least : x[r] >= cut;
+        bool in = over ? x[r] < cut && ddb_exact_add(x[r], ddb_exact_mul(ddb_kern_error(factors[r]), weight)) >= least : x[r] >= cut;
         mask |= (uint64_t)in << r;
     }
     return mask;
@@ -6299,8 +6328,6 @@ DDB_FN dreamdb_status ddb_code_scan(ddb_ctx *ctx, ddb_code_find *f, const ddb_co
     float x[DDB_CODE_TILE];
     size_t block = 0;
     ddb_exact_env env;
-    const ddb_code_set *next = f->next;
-    f->next = NULL;
     if (set->count == 0 || f->heap.top_k == 0) {
         return DREAMDB_OK;
     }
@@ -6308,11 +6335,12 @@ DDB_FN dreamdb_status ddb_code_scan(ddb_ctx *ctx, ddb_code_find *f, const ddb_co
     memset(&pass, 0, sizeof pass);
     pass.set = set;
     pass.keep = keep;
+    pass.next = f->next;
+    f->next = NULL;
     ddb_exact_enter(&env);
     ddb_code_pass_start(ctx->cpu, f, &pass);
     for (status = status < 0 ? status : ddb_code_pass_first(ctx, f, &pass, ordinal, &block); block < set->blocks && status == DREAMDB_OK;
          block += DDB_KERN_TILE) {
-        ddb_code_fetch_ahead(set, next, block);
         uint64_t mask = ddb_code_pass_at(&pass, block) & ddb_code_pass_look(ctx->cpu, &pass, x);
         status = mask != 0 ? ddb_code_pass_take(ctx, f, &pass, block, mask, x, ordinal) : DREAMDB_OK;
     }
