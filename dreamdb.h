@@ -19272,8 +19272,11 @@ DDB_FN dreamdb_status ddb_ivf_probe(ddb_ctx *ctx, const ddb_ivf *ivf, uint32_t b
 enum { DDB_IVF_GAPS = 5, DDB_IVF_TRIALS = 128, DDB_IVF_NEAR = 10, DDB_IVF_TRIAL_ROWS = 16384, DDB_IVF_TRIAL_LEAST = 256 };
 static const float ddb_ivf_recalls[DDB_IVF_GAPS] = { 0.8f, 0.9f, 0.95f, 0.99f, 0.999f };
 
-/* A sample as a small dataset: unit rows, the cell of each, and what was measured (bits of floats that are not negative: they sort). */
-typedef struct ddb_ivf_trial { float *units; uint32_t *cells; ddb_bound_set *set; uint64_t *gaps; size_t count, gap_count; } ddb_ivf_trial;
+/* A sample as a small dataset: unit rows, the cell of each, and what was measured (bits of floats that are not negative: they sort), trial by
+   trial, and sorted. */
+typedef struct ddb_ivf_trial {
+    float *units; uint32_t *cells; ddb_bound_set *set; uint64_t *gaps, *sorted; size_t count, gap_count, ends[DDB_IVF_TRIALS];
+} ddb_ivf_trial;
 
 /* Unit rows of a sample, evenly spread; those without a direction are left out. */
 DDB_FN size_t ddb_ivf_trial_units(const float *rows, size_t stride, size_t count, uint32_t dim, size_t most, float *out)
@@ -19305,6 +19308,25 @@ DDB_FN dreamdb_status ddb_ivf_trial_one(ddb_ctx *ctx, const ddb_ivf *ivf, ddb_iv
     return status;
 }
 
+/* Do cells within gap hold the share `wanted` of the neighbours, also of other queries?  The mean of the trials is asked to be above it by 1.65
+   of its standard errors: it then is too high by chance once in 20 times. */
+DDB_FN bool ddb_ivf_trial_holds(const ddb_ivf_trial *t, uint64_t gap, double wanted)
+{
+    double sum = 0, squares = 0, trials = DDB_IVF_TRIALS;
+    for (size_t i = 0, at = 0; i < DDB_IVF_TRIALS; i++) {
+        size_t held = 0, from = at;
+        for (; at < t->ends[i]; at++) {
+            held += t->gaps[at] <= gap;
+        }
+        double share = at > from ? ddb_exact_div64((double)held, (double)(at - from)) : 1.0;
+        sum = ddb_exact_add64(sum, share);
+        squares = ddb_exact_add64(squares, ddb_exact_mul64(share, share));
+    }
+    double mean = ddb_exact_div64(sum, trials), over = ddb_exact_sub64(mean, wanted);
+    double spread = ddb_exact_sub64(ddb_exact_div64(squares, trials), ddb_exact_mul64(mean, mean));
+    return over >= 0 && ddb_exact_mul64(ddb_exact_mul64(over, over), trials) >= ddb_exact_mul64(2.7225, spread);
+}
+
 DDB_FN dreamdb_status ddb_ivf_trial_run(ddb_ctx *ctx, const ddb_ivf *ivf, ddb_ivf_trial *t, float gaps[DDB_IVF_GAPS])
 {
     float *row = ddb_mem_new(ctx, float, ivf->dim);
@@ -19312,18 +19334,25 @@ DDB_FN dreamdb_status ddb_ivf_trial_run(ddb_ctx *ctx, const ddb_ivf *ivf, ddb_iv
     status = status < 0 ? status : ddb_bound_argmax(ctx, ivf->set, t->units, ivf->dim, t->count, t->cells);
     for (size_t i = 0; i < DDB_IVF_TRIALS && status == DREAMDB_OK; i++) {
         status = ddb_ivf_trial_one(ctx, ivf, t, i * t->count / DDB_IVF_TRIALS, row);
+        t->ends[i] = t->gap_count;
     }
-    status = status < 0 ? status : ddb_coll_sort_u64(ctx, t->gaps, t->gap_count);
+    if (status == DREAMDB_OK) {
+        memcpy(t->sorted, t->gaps, t->gap_count * sizeof *t->gaps);
+        status = ddb_coll_sort_u64(ctx, t->sorted, t->gap_count);
+    }
     for (size_t g = 0; g < DDB_IVF_GAPS && status == DREAMDB_OK; g++) {
         size_t at = (size_t)(ddb_ivf_recalls[g] * (float)t->gap_count);
-        gaps[g] = ddb_exact_from_bits((uint32_t)t->gaps[at < t->gap_count ? at : t->gap_count - 1]);
+        while (at + 1 < t->gap_count && !ddb_ivf_trial_holds(t, t->sorted[at], (double)ddb_ivf_recalls[g])) {
+            at++;
+        }
+        gaps[g] = ddb_exact_from_bits((uint32_t)t->sorted[at < t->gap_count ? at : t->gap_count - 1]);
     }
     ddb_mem_drop(ctx, row, float, ivf->dim);
     return status;
 }
 
 /* gaps[i]: cells at most so far below the best hold the share ddb_ivf_recalls[i] of the ten nearest rows, measured on a sample with the
-   sample's own rows as queries.  (A dataset that is denser than the sample has nearer neighbours, so it finds more.)  *made false: the
+   sample's own rows as queries, with a margin for chance.  (A dataset that is denser than the sample has nearer neighbours, so it finds more.)  *made false: the
    sample is too small to tell. */
 DDB_FN dreamdb_status ddb_ivf_calibrate(ddb_ctx *ctx, const ddb_ivf *ivf, const float *rows, size_t stride, size_t count,
                                         float gaps[DDB_IVF_GAPS], bool *made)
@@ -19339,7 +19368,8 @@ DDB_FN dreamdb_status ddb_ivf_calibrate(ddb_ctx *ctx, const ddb_ivf *ivf, const 
     t.units = ddb_mem_new(ctx, float, most * ivf->dim);
     t.cells = ddb_mem_new(ctx, uint32_t, most);
     t.gaps = ddb_mem_new(ctx, uint64_t, gap_most);
-    dreamdb_status status = t.units && t.cells && t.gaps ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    t.sorted = ddb_mem_new(ctx, uint64_t, gap_most);
+    dreamdb_status status = t.units && t.cells && t.gaps && t.sorted ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
     ddb_exact_enter(&env);
     if (status == DREAMDB_OK) {
         t.count = ddb_ivf_trial_units(rows, stride, count, ivf->dim, most, t.units);
@@ -19353,6 +19383,7 @@ DDB_FN dreamdb_status ddb_ivf_calibrate(ddb_ctx *ctx, const ddb_ivf *ivf, const 
     ddb_mem_drop(ctx, t.units, float, most * ivf->dim);
     ddb_mem_drop(ctx, t.cells, uint32_t, most);
     ddb_mem_drop(ctx, t.gaps, uint64_t, gap_most);
+    ddb_mem_drop(ctx, t.sorted, uint64_t, gap_most);
     return status;
 }
 
