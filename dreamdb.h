@@ -4657,8 +4657,12 @@ DDB_FN void ddb_kern_line_store(const uint8_t *code, size_t n, size_t lines, uin
 {
     memset(out, 0, lines * 64);
     for (; n >= 128; n -= 128, code += 128, out += 64) {
-        for (size_t i = 0; i < 64; i++) {
-            out[i] = (uint8_t)(code[i] | code[64 + i] << 4);
+        for (size_t i = 0; i < 64; i += 8) {                 /* eight codes of at most 15 at once */
+            uint64_t low = 0, high = 0;
+            memcpy(&low, code + i, 8);
+            memcpy(&high, code + 64 + i, 8);
+            low |= high << 4;
+            memcpy(out + i, &low, 8);
         }
     }
     for (size_t i = 0; i < n; i++) {
@@ -4698,6 +4702,24 @@ DDB_FN void ddb_kern_sum(float *sum, const float *x, size_t n)
 #endif
     for (; i < n; i++) {
         sum[i] = ddb_exact_add(sum[i], x[i]);
+    }
+}
+
+/* out[i] = a[i] - b[i]. */
+DDB_FN void ddb_kern_less(const float *a, const float *b, size_t n, float *out)
+{
+    size_t i = 0;
+#if defined(DDB_PORT_X86)
+    for (; i + 4 <= n; i += 4) {
+        _mm_storeu_ps(out + i, _mm_sub_ps(_mm_loadu_ps(a + i), _mm_loadu_ps(b + i)));
+    }
+#elif defined(DDB_PORT_NEON)
+    for (; i + 4 <= n; i += 4) {
+        vst1q_f32(out + i, vsubq_f32(vld1q_f32(a + i), vld1q_f32(b + i)));
+    }
+#endif
+    for (; i < n; i++) {
+        out[i] = ddb_exact_sub(a[i], b[i]);
     }
 }
 
@@ -5937,10 +5959,7 @@ DDB_FN dreamdb_status ddb_code_finish(ddb_ctx *ctx, const ddb_code_turn *turn, d
     memset(v, 0, size);
     double mean = ddb_code_norm(ddb_kern_product(ctx->cpu, set->mean, set->mean, turn->padded), dim);
     for (size_t r = 0; r < set->count; r++) {
-        for (size_t i = 0; i < dim; i++) {
-            v[i] = -set->mean[i];
-        }
-        ddb_kern_sum(v, set->rows + r * dim, dim);
+        ddb_kern_less(set->rows + r * dim, set->mean, dim, v);
         ddb_code_row(ctx->cpu, turn, set, r, v, (uint8_t *)(v + turn->padded));
         memset(v + dim, 0, (turn->padded - dim) * sizeof *v);
     }
