@@ -5583,6 +5583,25 @@ DDB_FN size_t ddb_bound_query_end(ddb_bound_query *q, uint64_t *ordinals, float 
     return count;
 }
 
+/* How many of `count` numbers, every step-th, reach least. */
+DDB_FN size_t ddb_bound_reaching(const float *x, size_t step, size_t count, float least)
+{
+    size_t i = 0, reach = 0;
+#if defined(DDB_PORT_X86)
+    __m128i some = _mm_setzero_si128();
+    int32_t lanes[4];
+    for (; step == 1 && i + 4 <= count; i += 4) {
+        some = _mm_sub_epi32(some, _mm_castps_si128(_mm_cmpge_ps(_mm_loadu_ps(x + i), _mm_set1_ps(least))));
+    }
+    _mm_storeu_si128((__m128i *)(void *)lanes, some);
+    reach = (size_t)(lanes[0] + lanes[1] + lanes[2] + lanes[3]);
+#endif
+    for (; i < count; i++) {
+        reach += x[i * step] >= least;
+    }
+    return reach;
+}
+
 /* A value that at least `want` of `count` numbers, every step-th, reach, and as a rule not many more: it depends on the values alone. */
 DDB_FN float ddb_bound_cut(const float *x, size_t step, size_t count, size_t want)
 {
@@ -5593,10 +5612,7 @@ DDB_FN float ddb_bound_cut(const float *x, size_t step, size_t count, size_t wan
     }
     for (int round = 0; round < 16 && low < high; round++) {
         float middle = ddb_exact_add(ddb_exact_mul(low, 0.5f), ddb_exact_mul(high, 0.5f));
-        size_t reach = 0;
-        for (size_t i = 0; i < count; i++) {
-            reach += x[i * step] >= middle;
-        }
+        size_t reach = ddb_bound_reaching(x, step, count, middle);
         low = reach >= want ? middle : low;
         high = reach >= want ? high : middle;
         if (reach >= want && reach <= want + want / 2) {
