@@ -985,6 +985,9 @@ DREAMDB_API const char *dreamdb_features(char *out, size_t size);            /* 
   #include <sys/file.h>
   #include <sys/stat.h>
 #endif
+#if defined(__linux__)
+  #include <sys/mman.h>
+#endif
 #include <unistd.h>
 
 #if defined(__GNUC__) || defined(__clang__)
@@ -1110,6 +1113,18 @@ DDB_FN void ddb_port_sleep_ns(uint64_t ns)
     t.tv_sec = (time_t)(ns / 1000000000u);
     t.tv_nsec = (long)(ns % 1000000000u);
     (void)nanosleep(&t, NULL);
+}
+
+/* Asks for huge pages under memory that is not used yet; 0 as size asks whether the system has them for the asking. */
+enum { DDB_PORT_HUGE = 1 << 21 };
+DDB_FN bool ddb_port_huge(void *memory, size_t size)
+{
+    size_t head = (size_t)((0 - (uintptr_t)memory) & (uintptr_t)(DDB_PORT_HUGE - 1));
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+    return size <= head || madvise((uint8_t *)memory + head, (size - head) & ~(size_t)(DDB_PORT_HUGE - 1), MADV_HUGEPAGE) == 0;
+#else
+    return size < head;                                      /* no */
+#endif
 }
 
 /* Random bytes of the system; false if it has none for us (then config.random is needed). */
@@ -2071,7 +2086,6 @@ enum {
     DDB_CPU_VNNI = 1 << 4,                             /* AVX512-VNNI, with DDB_CPU_AVX512 */
     DDB_CPU_AVXVNNI = 1 << 5,                          /* 256-bit AVX-VNNI, with DDB_CPU_AVX2 */
     DDB_CPU_FMA = 1 << 6,
-    DDB_CPU_POPCNT = 1 << 7,                           /* AVX512-VPOPCNTDQ, with DDB_CPU_AVX512 */
     DDB_CPU_NEON = 1 << 8, DDB_CPU_NEON_DOT = 1 << 9
 };
 
@@ -2087,7 +2101,6 @@ DDB_FN uint32_t ddb_cpu_detect(void)
         && __builtin_cpu_supports("avx512dq")) {
         mask |= DDB_CPU_AVX512;
         mask |= __builtin_cpu_supports("avx512vnni") ? (uint32_t)DDB_CPU_VNNI : 0u;
-        mask |= __builtin_cpu_supports("avx512vpopcntdq") ? (uint32_t)DDB_CPU_POPCNT : 0u;
     }
 #endif
 #if defined(DDB_PORT_NEON)
@@ -2558,7 +2571,6 @@ enum {
   #define DDB_KERN_FMA  __attribute__((target("avx2,fma")))
   #define DDB_KERN_512  __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq")))
   #define DDB_KERN_VNNI __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")))
-  #define DDB_KERN_POP  __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vpopcntdq")))
 #endif
 
 DDB_INLINE size_t ddb_kern_least_of(size_t a, size_t b) { return a < b ? a : b; }
@@ -2951,9 +2963,14 @@ DDB_FN float ddb_kern_byte_any(const float *x, size_t n, float inverse, int8_t *
     return sum;
 }
 
-/* A tile of nibble codes: what ddb_kern_tile says. */
+/* The scale and the error of a row, as the upper halves of their floats. */
+DDB_INLINE float ddb_kern_scale(uint32_t factor) { return ddb_exact_from_bits(factor & 0xffff0000u); }
+DDB_INLINE float ddb_kern_error(uint32_t factor) { return ddb_exact_from_bits(factor << 16); }
+
+/* A tile of nibble codes: what ddb_kern_tile says.  ahead: memory that is read soon, asked for while the codes are read. */
 typedef struct ddb_kern_tile_in {
-    const uint8_t *codes; const int8_t *query; const float *scale, *error; size_t blocks, pairs; int32_t bias; float weight, least;
+    const uint8_t *codes; const int8_t *query; const uint32_t *factors; size_t blocks, pairs; int32_t bias; float weight, least;
+    const uint8_t *ahead;
 } ddb_kern_tile_in;
 
 DDB_INLINE float ddb_kern_tile_x(int32_t low, int32_t high, int32_t bias, float scale)
@@ -2973,8 +2990,8 @@ DDB_FN uint64_t ddb_kern_tile_any(const ddb_kern_tile_in *in, float *x)
                 high += (c[g * in->blocks * 64 + j] >> 4) * in->query[g * 8 + 4 + j];
             }
         }
-        x[r] = ddb_kern_tile_x(low, high, in->bias, in->scale[r]);
-        mask |= (uint64_t)(ddb_exact_add(x[r], ddb_exact_mul(in->error[r], in->weight)) >= in->least) << r;
+        x[r] = ddb_kern_tile_x(low, high, in->bias, ddb_kern_scale(in->factors[r]));
+        mask |= (uint64_t)(ddb_exact_add(x[r], ddb_exact_mul(ddb_kern_error(in->factors[r]), in->weight)) >= in->least) << r;
     }
     return mask;
 }
@@ -2992,49 +3009,46 @@ DDB_FN float ddb_kern_signs_any(const float *x, size_t n, uint64_t *words)
     return ddb_kern_lanes(lanes);
 }
 
-/* The four bit planes of code - 8, two's complement: planes[4 * word + p]; past n codes the bits are 0. */
-DDB_FN void ddb_kern_planes_any(const uint8_t *code, size_t n, uint64_t *planes)
+DDB_INLINE void ddb_kern_put_le64(uint8_t *to, uint64_t x)
 {
-    memset(planes, 0, (n + 63) / 64 * 4 * sizeof *planes);
-    for (size_t i = 0; i < n; i += 8) {
-        uint64_t eight = 0;                      /* 8 codes; the multiplication moves the lowest bit of each into the top byte */
-        for (size_t j = 0; j < 8; j++) {
-            eight |= (uint64_t)(code[i + j] ^ 8u) << j * 8;
-        }
-        for (size_t p = 0; p < 4; p++) {
-            planes[i / 64 * 4 + p] |= ((eight >> p & 0x0101010101010101u) * 0x0102040810204080u) >> 56 << i % 64;
-        }
+#if DDB_PORT_BIG_ENDIAN
+    for (size_t i = 0; i < 8; i++) {
+        to[i] = (uint8_t)(x >> i * 8);
     }
+#else
+    memcpy(to, &x, 8);
+#endif
 }
 
-DDB_INLINE int32_t ddb_kern_ones(uint64_t x)
+/* Two tables of 16 for each byte of signs: the sum of code - 8 over the dimensions whose bit is set, and 32, so that four of them fit a byte.
+   n is a multiple of 16. */
+DDB_FN void ddb_kern_tables(const uint8_t *code, size_t n, uint8_t *tables)
 {
-#if defined(__GNUC__) || defined(__clang__)
-    return __builtin_popcountll(x);
-#else
-    x -= x >> 1 & 0x5555555555555555u;
-    x = (x & 0x3333333333333333u) + (x >> 2 & 0x3333333333333333u);
-    return (int32_t)(((x + (x >> 4)) & 0x0f0f0f0f0f0f0f0fu) * 0x0101010101010101u >> 56);
-#endif
+    for (size_t i = 0; i < n; i += 4, tables += 16) {        /* eight sums at once: no byte overflows into the next */
+        uint64_t low = code[i] * 0x0100010001000100u + code[i + 1] * 0x0101000001010000u + code[i + 2] * 0x0101010100000000u;
+        uint64_t high = low + code[i + 3] * 0x0101010101010101u + 0x0008081008101018u;
+        low += 0x0810101810181820u;
+        ddb_kern_put_le64(tables, low);
+        ddb_kern_put_le64(tables + 8, high);
+    }
 }
 
 /* A tile of one-bit codes: what ddb_kern_bits says. */
 typedef struct ddb_kern_bits_in {
-    const uint64_t *bits, *planes; const float *scale, *error; size_t blocks, words; int32_t bias; float weight, least;
+    const uint8_t *bits, *tables; const uint32_t *factors; size_t blocks, bytes; int32_t bias; float weight, least; const uint8_t *ahead;
 } ddb_kern_bits_in;
 
-DDB_FN uint64_t ddb_kern_bits_any(const ddb_kern_bits_in *in)
+DDB_FN uint64_t ddb_kern_bits_any(const ddb_kern_bits_in *in, float *x)
 {
     uint64_t mask = 0;
     for (size_t r = 0; r < in->blocks * DDB_KERN_LANES; r++) {
-        const uint64_t *row = in->bits + r / DDB_KERN_LANES * in->words * DDB_KERN_LANES + r % DDB_KERN_LANES, *plane = in->planes;
-        int32_t sum = 0;
-        for (size_t w = 0; w < in->words; w++, plane += 4, row += DDB_KERN_LANES) {
-            sum += ddb_kern_ones(*row & plane[0]) + 2 * ddb_kern_ones(*row & plane[1]) + 4 * ddb_kern_ones(*row & plane[2])
-                   - 8 * ddb_kern_ones(*row & plane[3]);
+        const uint8_t *table = in->tables, *at = in->bits + r;
+        int32_t sum = -64 * (int32_t)in->bytes;
+        for (size_t j = 0; j < in->bytes; j++, table += 32, at += in->blocks * DDB_KERN_LANES) {
+            sum += table[*at & 15] + table[16 + (*at >> 4)];
         }
-        float x = ddb_exact_mul((float)(2 * sum + in->bias), in->scale[r]);
-        mask |= (uint64_t)(ddb_exact_add(x, ddb_exact_mul(in->error[r], in->weight)) >= in->least) << r;
+        x[r] = ddb_exact_mul((float)(2 * sum + in->bias), ddb_kern_scale(in->factors[r]));
+        mask |= (uint64_t)(ddb_exact_add(x[r], ddb_exact_mul(ddb_kern_error(in->factors[r]), in->weight)) >= in->least) << r;
     }
     return mask;
 }
@@ -3052,6 +3066,8 @@ DDB_FN int32_t ddb_kern_line_any(const uint8_t *codes, const int8_t *query, size
 
 /* ---- Bodies for every instruction set ---- */
 #if defined(DDB_PORT_X86) || defined(DDB_PORT_NEON)
+enum { DDB_KERN_BITS_RUN = 512 };               /* bytes of signs whose sums fit 16 bits: two tables a byte, at most 60 each */
+
 /* Four codes as one word. */
 DDB_INLINE int32_t ddb_kern_word(const int8_t *code)
 {
@@ -3480,42 +3496,56 @@ DDB_KERN_512 DDB_FN float ddb_kern_signs_512(const float *x, size_t n, uint64_t 
     return ddb_kern_lanes(lanes);
 }
 
-DDB_KERN_512 DDB_FN void ddb_kern_planes_512(const uint8_t *code, size_t n, uint64_t *planes)
+DDB_KERN_512 DDB_FN __m512 ddb_kern_scales_512(const uint32_t *factors)
 {
-    for (size_t i = 0; i < n; i += 64, planes += 4) {
-        __mmask64 in = n - i < 64 ? ((uint64_t)1 << (n - i)) - 1 : ~(uint64_t)0;
-        __m512i v = _mm512_xor_si512(_mm512_maskz_loadu_epi8(in, code + i), _mm512_set1_epi8(8));
-        for (int p = 0; p < 4; p++) {
-            planes[p] = in & _mm512_test_epi8_mask(v, _mm512_set1_epi8((char)(1 << p)));
-        }
-    }
+    return _mm512_castsi512_ps(_mm512_and_si512(_mm512_loadu_si512(factors), _mm512_set1_epi32((int32_t)0xffff0000)));
 }
 
-/* 16 rows a block, 8 of them a vector; counts of four planes, then their weighted sum. */
-#define DDB_KERN_BITS_STEP(p) q = _mm512_set1_epi64((int64_t)plane[p]); \
-                              a##p = _mm512_add_epi64(a##p, _mm512_popcnt_epi64(_mm512_and_si512(v, q))); \
-                              b##p = _mm512_add_epi64(b##p, _mm512_popcnt_epi64(_mm512_and_si512(w, q)));
-#define DDB_KERN_BITS_SUM(a, sum) \
-    __m512i sum = _mm512_sub_epi64(_mm512_add_epi64(_mm512_slli_epi64(a##2, 3), _mm512_slli_epi64(a##1, 2)), _mm512_slli_epi64(a##3, 4)); \
-    sum = _mm512_add_epi64(_mm512_add_epi64(sum, _mm512_slli_epi64(a##0, 1)), _mm512_set1_epi64(in->bias));
-DDB_KERN_POP DDB_FN uint64_t ddb_kern_bits_512(const ddb_kern_bits_in *in)
+DDB_KERN_512 DDB_FN __m512 ddb_kern_errors_512(const uint32_t *factors)
 {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_loadu_si512(factors), 16));
+}
+
+/* 64 rows at once, whatever stands behind those of the last block.  Sums of bytes: `all` adds pairs of rows as 16 bits, `odd` the upper rows
+   of the pairs, which are at last taken off. */
+#define DDB_KERN_BITS_LOOK(t, v) _mm512_shuffle_epi8(_mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(const void *)(t))), v)
+#define DDB_KERN_BITS_BLOCK(b) \
+    sums[b] = _mm512_add_epi32(sums[b], _mm512_cvtepu16_epi32(_mm256_inserti128_si256( \
+        _mm256_castsi128_si256(_mm512_extracti32x4_epi32(low, b)), _mm512_extracti32x4_epi32(high, b), 1)));
+DDB_KERN_512 DDB_FN uint64_t ddb_kern_bits_512(const ddb_kern_bits_in *in, float *x)
+{
+    const __m512i nibble = _mm512_set1_epi8(15);
+    const uint8_t *table = in->tables, *at = in->bits;
+    __m512i sums[4] = { _mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512() };
+    size_t step = in->blocks * DDB_KERN_LANES;
     uint64_t mask = 0;
-    for (size_t block = 0; block < in->blocks; block++) {
-        const uint64_t *row = in->bits + block * in->words * DDB_KERN_LANES, *plane = in->planes;
-        __m512i a0 = _mm512_setzero_si512(), a1 = a0, a2 = a0, a3 = a0, b0 = a0, b1 = a0, b2 = a0, b3 = a0;
-        for (size_t i = 0; i < in->words; i++, plane += 4, row += DDB_KERN_LANES) {
-            __m512i v = _mm512_loadu_si512(row), w = _mm512_loadu_si512(row + 8), q;
-            DDB_KERN_BITS_STEP(0) DDB_KERN_BITS_STEP(1) DDB_KERN_BITS_STEP(2) DDB_KERN_BITS_STEP(3)
+    for (size_t j = 0; j < in->bytes;) {
+        size_t end = ddb_kern_least_of(in->bytes, j + DDB_KERN_BITS_RUN);
+        __m512i all = _mm512_setzero_si512(), odd = all;
+        for (; j < end; j += 2, table += 64, at += 2 * step) {
+            __m512i v = _mm512_loadu_si512(at), w = _mm512_loadu_si512(at + step);
+            _mm_prefetch((const char *)in->ahead + j * step, _MM_HINT_T0);
+            _mm_prefetch((const char *)in->ahead + j * step + 64, _MM_HINT_T0);
+            __m512i a = _mm512_add_epi8(DDB_KERN_BITS_LOOK(table, _mm512_and_si512(v, nibble)),
+                                        DDB_KERN_BITS_LOOK(table + 16, _mm512_and_si512(_mm512_srli_epi16(v, 4), nibble)));
+            __m512i b = _mm512_add_epi8(DDB_KERN_BITS_LOOK(table + 32, _mm512_and_si512(w, nibble)),
+                                        DDB_KERN_BITS_LOOK(table + 48, _mm512_and_si512(_mm512_srli_epi16(w, 4), nibble)));
+            a = _mm512_add_epi8(a, b);
+            all = _mm512_add_epi16(all, a);
+            odd = _mm512_add_epi16(odd, _mm512_srli_epi16(a, 8));
         }
-        DDB_KERN_BITS_SUM(a, low)
-        DDB_KERN_BITS_SUM(b, high)
-        __m512i both = _mm512_inserti64x4(_mm512_castsi256_si512(_mm512_cvtepi64_epi32(low)), _mm512_cvtepi64_epi32(high), 1);
-        __m512 f = _mm512_mul_ps(_mm512_cvtepi32_ps(both), _mm512_loadu_ps(in->scale + block * 16));
+        all = _mm512_sub_epi16(all, _mm512_slli_epi16(odd, 8));
+        __m512i low = _mm512_unpacklo_epi16(all, odd), high = _mm512_unpackhi_epi16(all, odd);
+        DDB_KERN_BITS_BLOCK(0) DDB_KERN_BITS_BLOCK(1) DDB_KERN_BITS_BLOCK(2) DDB_KERN_BITS_BLOCK(3)
+    }
+    for (size_t b = 0; b < in->blocks; b++) {
+        __m512i sum = _mm512_add_epi32(_mm512_add_epi32(sums[b], sums[b]), _mm512_set1_epi32(in->bias - 128 * (int32_t)in->bytes));
+        __m512 f = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), ddb_kern_scales_512(in->factors + b * 16));
         DDB_KERN_HOLD(f);
-        __m512 e = _mm512_mul_ps(_mm512_loadu_ps(in->error + block * 16), _mm512_set1_ps(in->weight));
+        _mm512_storeu_ps(x + b * 16, f);
+        __m512 e = _mm512_mul_ps(ddb_kern_errors_512(in->factors + b * 16), _mm512_set1_ps(in->weight));
         DDB_KERN_HOLD(e);
-        mask |= (uint64_t)_mm512_cmp_ps_mask(_mm512_add_ps(f, e), _mm512_set1_ps(in->least), _CMP_GE_OQ) << block * 16;
+        mask |= (uint64_t)_mm512_cmp_ps_mask(_mm512_add_ps(f, e), _mm512_set1_ps(in->least), _CMP_GE_OQ) << b * 16;
     }
     return mask;
 }
@@ -3542,9 +3572,9 @@ DDB_KERN_VNNI DDB_FN int32_t ddb_kern_line_512(const uint8_t *codes, const int8_
     if (j < in->blocks) { \
         v = _mm512_add_epi32(low##j, _mm512_srai_epi32(high##j, 4)); \
         v = _mm512_add_epi32(_mm512_add_epi32(v, v), _mm512_set1_epi32(in->bias)); \
-        f = _mm512_mul_ps(_mm512_cvtepi32_ps(v), _mm512_loadu_ps(in->scale + j * 16)); DDB_KERN_HOLD(f); \
+        f = _mm512_mul_ps(_mm512_cvtepi32_ps(v), ddb_kern_scales_512(in->factors + j * 16)); DDB_KERN_HOLD(f); \
         _mm512_storeu_ps(x + j * 16, f); \
-        e = _mm512_mul_ps(_mm512_loadu_ps(in->error + j * 16), _mm512_set1_ps(in->weight)); DDB_KERN_HOLD(e); \
+        e = _mm512_mul_ps(ddb_kern_errors_512(in->factors + j * 16), _mm512_set1_ps(in->weight)); DDB_KERN_HOLD(e); \
         mask |= (uint64_t)_mm512_cmp_ps_mask(_mm512_add_ps(f, e), _mm512_set1_ps(in->least), _CMP_GE_OQ) << j * 16; \
     }
 #define DDB_KERN_TILE_AT(q, j) DDB_KERN_TILE_BLOCK(j)
@@ -3560,6 +3590,9 @@ DDB_KERN_VNNI DDB_FN uint64_t ddb_kern_tile_512(const ddb_kern_tile_in *in, floa
     DDB_KERN_NEAR_VECS(DDB_KERN_TILE_AT, 0)
     for (size_t g = 0; g < in->pairs; g++) {
         __m512i q0 = _mm512_set1_epi32(ddb_kern_word(in->query + g * 8)), q1 = _mm512_set1_epi32(ddb_kern_word(in->query + g * 8 + 4));
+        for (size_t j = 0; j < 4; j++) {
+            _mm_prefetch((const char *)in->ahead + (g * 4 + j) * 64, _MM_HINT_T0);
+        }
         DDB_KERN_NEAR_VECS(DDB_KERN_TILE_ADD, 0)
     }
     DDB_KERN_NEAR_VECS(DDB_KERN_TILE_END, 0)
@@ -3907,36 +3940,61 @@ DDB_KERN_AVX2 DDB_FN float ddb_kern_signs_256(const float *x, size_t n, uint64_t
     return ddb_kern_lanes(lanes);
 }
 
-/* Bits of each of 4 words: the nibbles' counts by look-up. */
-DDB_KERN_AVX2 DDB_FN __m256i ddb_kern_ones_256(__m256i v)
+DDB_KERN_AVX2 DDB_FN __m256 ddb_kern_scales_256(const uint32_t *factors)
 {
-    const __m256i nibble = _mm256_set1_epi8(15);
-    const __m256i table = _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4, 0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4);
-    __m256i low = _mm256_shuffle_epi8(table, _mm256_and_si256(v, nibble));
-    __m256i high = _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(v, 4), nibble));
-    return _mm256_sad_epu8(_mm256_add_epi8(low, high), _mm256_setzero_si256());
+    __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)factors);
+    return _mm256_castsi256_ps(_mm256_and_si256(v, _mm256_set1_epi32((int32_t)0xffff0000)));
 }
 
-DDB_KERN_AVX2 DDB_FN uint64_t ddb_kern_bits_256(const ddb_kern_bits_in *in)
+DDB_KERN_AVX2 DDB_FN __m256 ddb_kern_errors_256(const uint32_t *factors)
+{
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_loadu_si256((const __m256i *)(const void *)factors), 16));
+}
+
+/* As ddb_kern_bits_512, 32 rows at once. */
+#define DDB_KERN_BITS_LOOK_256(t, v) _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)(t))), v)
+#define DDB_KERN_BITS_PART(i, half) sums[i] = _mm256_add_epi32(sums[i], _mm256_cvtepu16_epi32(half));
+DDB_KERN_AVX2 DDB_FN void ddb_kern_bits_sums_256(const ddb_kern_bits_in *in, const uint8_t *at, __m256i sums[4])
+{
+    const __m256i nibble = _mm256_set1_epi8(15);
+    const uint8_t *table = in->tables;
+    size_t step = in->blocks * DDB_KERN_LANES;
+    sums[0] = sums[1] = sums[2] = sums[3] = _mm256_setzero_si256();
+    for (size_t j = 0; j < in->bytes;) {
+        size_t end = ddb_kern_least_of(in->bytes, j + DDB_KERN_BITS_RUN);
+        __m256i all = _mm256_setzero_si256(), odd = all;
+        for (; j < end; j += 2, table += 64, at += 2 * step) {
+            __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)at), w = _mm256_loadu_si256((const __m256i *)(const void *)(at + step));
+            __m256i a = _mm256_add_epi8(DDB_KERN_BITS_LOOK_256(table, _mm256_and_si256(v, nibble)),
+                                        DDB_KERN_BITS_LOOK_256(table + 16, _mm256_and_si256(_mm256_srli_epi16(v, 4), nibble)));
+            __m256i b = _mm256_add_epi8(DDB_KERN_BITS_LOOK_256(table + 32, _mm256_and_si256(w, nibble)),
+                                        DDB_KERN_BITS_LOOK_256(table + 48, _mm256_and_si256(_mm256_srli_epi16(w, 4), nibble)));
+            a = _mm256_add_epi8(a, b);
+            all = _mm256_add_epi16(all, a);
+            odd = _mm256_add_epi16(odd, _mm256_srli_epi16(a, 8));
+        }
+        all = _mm256_sub_epi16(all, _mm256_slli_epi16(odd, 8));
+        __m256i low = _mm256_unpacklo_epi16(all, odd), high = _mm256_unpackhi_epi16(all, odd);
+        DDB_KERN_BITS_PART(0, _mm256_castsi256_si128(low)) DDB_KERN_BITS_PART(1, _mm256_castsi256_si128(high))
+        DDB_KERN_BITS_PART(2, _mm256_extracti128_si256(low, 1)) DDB_KERN_BITS_PART(3, _mm256_extracti128_si256(high, 1))
+    }
+}
+
+DDB_KERN_AVX2 DDB_FN uint64_t ddb_kern_bits_256(const ddb_kern_bits_in *in, float *x)
 {
     uint64_t mask = 0;
-    for (size_t r = 0; r < in->blocks * DDB_KERN_LANES; r += 4) {
-        const uint64_t *row = in->bits + r / DDB_KERN_LANES * in->words * DDB_KERN_LANES + r % DDB_KERN_LANES, *plane = in->planes;
-        __m256i sums[4] = { _mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256() };
-        int64_t counts[4][4];
-        for (size_t i = 0; i < in->words; i++, plane += 4, row += DDB_KERN_LANES) {
-            __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)row);
-            for (size_t p = 0; p < 4; p++) {
-                sums[p] = _mm256_add_epi64(sums[p], ddb_kern_ones_256(_mm256_and_si256(v, _mm256_set1_epi64x((int64_t)plane[p]))));
-            }
-        }
-        for (size_t p = 0; p < 4; p++) {
-            _mm256_storeu_si256((__m256i *)(void *)counts[p], sums[p]);
-        }
-        for (size_t l = 0; l < 4; l++) {
-            int32_t sum = (int32_t)(counts[0][l] + 2 * counts[1][l] + 4 * counts[2][l] - 8 * counts[3][l]);
-            float x = ddb_exact_mul((float)(2 * sum + in->bias), in->scale[r + l]);
-            mask |= (uint64_t)(ddb_exact_add(x, ddb_exact_mul(in->error[r + l], in->weight)) >= in->least) << (r + l);
+    for (size_t r = 0; r < in->blocks * DDB_KERN_LANES; r += 32) {
+        __m256i sums[4];
+        ddb_kern_bits_sums_256(in, in->bits + r, sums);
+        for (size_t i = 0; i < 4 && r + i * 8 < in->blocks * DDB_KERN_LANES; i++) {
+            __m256i sum = _mm256_add_epi32(_mm256_add_epi32(sums[i], sums[i]), _mm256_set1_epi32(in->bias - 128 * (int32_t)in->bytes));
+            __m256 f = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), ddb_kern_scales_256(in->factors + r + i * 8)), e;
+            DDB_KERN_HOLD(f);
+            _mm256_storeu_ps(x + r + i * 8, f);
+            e = _mm256_mul_ps(ddb_kern_errors_256(in->factors + r + i * 8), _mm256_set1_ps(in->weight));
+            DDB_KERN_HOLD(e);
+            e = _mm256_cmp_ps(_mm256_add_ps(f, e), _mm256_set1_ps(in->least), _CMP_GE_OQ);
+            mask |= (uint64_t)(uint32_t)_mm256_movemask_ps(e) << (r + i * 8);
         }
     }
     return mask;
@@ -3978,10 +4036,10 @@ DDB_KERN_AVX2 DDB_FN uint64_t ddb_kern_tile_256(const ddb_kern_tile_in *in, floa
             sum = _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_add_epi16(low, high), one));
         }
         sum = _mm256_add_epi32(_mm256_add_epi32(sum, sum), _mm256_set1_epi32(in->bias));
-        __m256 f = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), _mm256_loadu_ps(in->scale + r));
+        __m256 f = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), ddb_kern_scales_256(in->factors + r));
         DDB_KERN_HOLD(f);
         _mm256_storeu_ps(x + r, f);
-        __m256 e = _mm256_mul_ps(_mm256_loadu_ps(in->error + r), _mm256_set1_ps(in->weight));
+        __m256 e = _mm256_mul_ps(ddb_kern_errors_256(in->factors + r), _mm256_set1_ps(in->weight));
         DDB_KERN_HOLD(e);
         __m256 past = _mm256_cmp_ps(_mm256_add_ps(f, e), _mm256_set1_ps(in->least), _CMP_GE_OQ);
         mask |= (uint64_t)(uint32_t)_mm256_movemask_ps(past) << r;
@@ -4101,8 +4159,9 @@ DDB_FN uint64_t ddb_kern_tile_neon(const ddb_kern_tile_in *in, float *x)
         }
         vst1q_s32(sums, vpaddq_s32(a, b));
         for (size_t l = 0; l < 4; l++) {
-            x[r + l] = ddb_kern_tile_x(sums[l], 0, in->bias, in->scale[r + l]);
-            mask |= (uint64_t)(ddb_exact_add(x[r + l], ddb_exact_mul(in->error[r + l], in->weight)) >= in->least) << (r + l);
+            uint32_t factor = in->factors[r + l];
+            x[r + l] = ddb_kern_tile_x(sums[l], 0, in->bias, ddb_kern_scale(factor));
+            mask |= (uint64_t)(ddb_exact_add(x[r + l], ddb_exact_mul(ddb_kern_error(factor), in->weight)) >= in->least) << (r + l);
         }
     }
     return mask;
@@ -4764,33 +4823,21 @@ DDB_FN float ddb_kern_signs(uint32_t cpu, const float *x, size_t n, uint64_t *wo
     return ddb_kern_signs_any(x, n, words);
 }
 
-/* Bit planes of codes of 0..15 less 8: planes[4 * word + p]; n is a multiple of 16, past it the bits are 0. */
-DDB_FN void ddb_kern_planes(uint32_t cpu, const uint8_t *code, size_t n, uint64_t *planes)
+/* Up to 4 blocks of 16 rows of one-bit codes ([byte of 8 dimensions][row]) with the tables of a query: x = (2 * sum of bit * (code - 8) +
+   bias) * scale, and bit r is set where x + error[r] * weight >= least.  The same bits at every mask.  bytes is even; up to 48 bytes behind
+   the codes are read. */
+DDB_FN uint64_t ddb_kern_bits(uint32_t cpu, const ddb_kern_bits_in *in, float *x)
 {
 #if defined(DDB_PORT_X86)
     if ((cpu & DDB_CPU_AVX512) != 0) {
-        ddb_kern_planes_512(code, n, planes);
-        return;
-    }
-#endif
-    (void)cpu;
-    ddb_kern_planes_any(code, n, planes);
-}
-
-/* Up to 4 blocks of 16 rows of one-bit codes ([block][word][16 rows]) with a query of 4 planes:
-   x = (2 * sum of bit * (code - 8) + bias) * scale, and bit r is set where x + error[r] * weight >= least.  The same bits at every mask. */
-DDB_FN uint64_t ddb_kern_bits(uint32_t cpu, const ddb_kern_bits_in *in)
-{
-#if defined(DDB_PORT_X86)
-    if ((cpu & DDB_CPU_AVX512) != 0 && (cpu & DDB_CPU_POPCNT) != 0) {
-        return ddb_kern_bits_512(in);
+        return ddb_kern_bits_512(in, x);
     }
     if ((cpu & DDB_CPU_AVX2) != 0) {
-        return ddb_kern_bits_256(in);
+        return ddb_kern_bits_256(in, x);
     }
 #endif
     (void)cpu;
-    return ddb_kern_bits_any(in);
+    return ddb_kern_bits_any(in, x);
 }
 
 /* For the rows of `mask` of a tile whose codes stand row by row (in->pairs lines of 64 bytes each): x and the bits as ddb_kern_tile gives
@@ -4812,8 +4859,8 @@ DDB_FN uint64_t ddb_kern_pick(uint32_t cpu, const ddb_kern_tile_in *in, uint64_t
         (void)cpu;
         sum = ddb_kern_line_any(codes, in->query, in->pairs);
 #endif
-        x[r] = ddb_kern_tile_x(sum, 0, in->bias, in->scale[r]);
-        out |= (uint64_t)(ddb_exact_add(x[r], ddb_exact_mul(in->error[r], in->weight)) >= in->least) << r;
+        x[r] = ddb_kern_tile_x(sum, 0, in->bias, ddb_kern_scale(in->factors[r]));
+        out |= (uint64_t)(ddb_exact_add(x[r], ddb_exact_mul(ddb_kern_error(in->factors[r]), in->weight)) >= in->least) << r;
     }
     return out;
 }
@@ -4822,8 +4869,17 @@ DDB_FN uint64_t ddb_kern_pick(uint32_t cpu, const ddb_kern_tile_in *in, uint64_t
 DDB_FN void ddb_kern_line_store(const uint8_t *code, size_t n, size_t lines, uint8_t *out)
 {
     memset(out, 0, lines * 64);
+    for (; n >= 128; n -= 128, code += 128, out += 64) {
+        for (size_t i = 0; i < 64; i += 8) {                 /* eight codes of at most 15 at once */
+            uint64_t low = 0, high = 0;
+            memcpy(&low, code + i, 8);
+            memcpy(&high, code + 64 + i, 8);
+            low |= high << 4;
+            memcpy(out + i, &low, 8);
+        }
+    }
     for (size_t i = 0; i < n; i++) {
-        out[i / 128 * 64 + i % 64] |= (uint8_t)(code[i] << (i % 128 < 64 ? 0 : 4));
+        out[i % 64] = (uint8_t)(out[i % 64] | code[i] << (i < 64 ? 0 : 4));
     }
 }
 
@@ -4859,6 +4915,24 @@ DDB_FN void ddb_kern_sum(float *sum, const float *x, size_t n)
 #endif
     for (; i < n; i++) {
         sum[i] = ddb_exact_add(sum[i], x[i]);
+    }
+}
+
+/* out[i] = a[i] - b[i]. */
+DDB_FN void ddb_kern_less(const float *a, const float *b, size_t n, float *out)
+{
+    size_t i = 0;
+#if defined(DDB_PORT_X86)
+    for (; i + 4 <= n; i += 4) {
+        _mm_storeu_ps(out + i, _mm_sub_ps(_mm_loadu_ps(a + i), _mm_loadu_ps(b + i)));
+    }
+#elif defined(DDB_PORT_NEON)
+    for (; i + 4 <= n; i += 4) {
+        vst1q_f32(out + i, vsubq_f32(vld1q_f32(a + i), vld1q_f32(b + i)));
+    }
+#endif
+    for (; i < n; i++) {
+        out[i] = ddb_exact_sub(a[i], b[i]);
     }
 }
 
@@ -5722,32 +5796,56 @@ DDB_FN size_t ddb_bound_query_end(ddb_bound_query *q, uint64_t *ordinals, float 
     return count;
 }
 
+/* How many of `count` numbers, every step-th, reach least. */
+DDB_FN size_t ddb_bound_reaching(const float *x, size_t step, size_t count, float least)
+{
+    size_t i = 0, reach = 0;
+#if defined(DDB_PORT_X86)
+    __m128i some = _mm_setzero_si128();
+    int32_t lanes[4];
+    for (; step == 1 && i + 4 <= count; i += 4) {
+        some = _mm_sub_epi32(some, _mm_castps_si128(_mm_cmpge_ps(_mm_loadu_ps(x + i), _mm_set1_ps(least))));
+    }
+    _mm_storeu_si128((__m128i *)(void *)lanes, some);
+    reach = (size_t)(lanes[0] + lanes[1] + lanes[2] + lanes[3]);
+#endif
+    for (; i < count; i++) {
+        reach += x[i * step] >= least;
+    }
+    return reach;
+}
+
+/* A value that at least `want` of `count` numbers, every step-th, reach, and as a rule not many more: it depends on the values alone. */
+DDB_FN float ddb_bound_cut(const float *x, size_t step, size_t count, size_t want)
+{
+    float low = x[0], high = low;
+    for (size_t i = 1; i < count; i++) {
+        low = x[i * step] < low ? x[i * step] : low;
+        high = x[i * step] > high ? x[i * step] : high;
+    }
+    for (int round = 0; round < 16 && low < high; round++) {
+        float middle = ddb_exact_add(ddb_exact_mul(low, 0.5f), ddb_exact_mul(high, 0.5f));
+        size_t reach = ddb_bound_reaching(x, step, count, middle);
+        low = reach >= want ? middle : low;
+        high = reach >= want ? high : middle;
+        if (reach >= want && reach <= want + want / 2) {
+            break;
+        }
+    }
+    return low;
+}
+
 /* The n best of a small plain set: a value that n scores reach is found by halving, the few that reach it are sorted in.  false: some
    score is no finite number. */
 DDB_FN bool ddb_bound_few(uint32_t cpu, const ddb_bound_set *set, const float *query, size_t n, uint32_t *ids, float *best)
 {
-    float scores[DDB_BOUND_FEW], low = 3.0e38f, high = -3.0e38f;
+    float scores[DDB_BOUND_FEW];
     size_t got = 0;
     ddb_kern_one(cpu, set->pack, set->blocks, set->dim, query, scores);
-    for (size_t i = 0; i < set->count; i++) {
-        low = scores[i] < low ? scores[i] : low;
-        high = scores[i] > high ? scores[i] : high;
-    }
     if (ddb_exact_most_bits(scores, set->count) >= 0x7f000000u) {
         return false;
     }
-    for (int step = 0; step < 12 && low < high; step++) {
-        float middle = low * 0.5f + high * 0.5f;
-        size_t reach = 0;
-        for (size_t i = 0; i < set->count; i++) {
-            reach += scores[i] >= middle;
-        }
-        low = reach >= n ? middle : low;
-        high = reach >= n ? high : middle;
-        if (reach >= n && reach <= n + n / 2) {
-            break;
-        }
-    }
+    float low = ddb_bound_cut(scores, 1, set->count, n);
     for (size_t i = 0; i < set->count; i++) {
         if (scores[i] >= low && (got < n || scores[i] > best[n - 1])) {
             size_t at = got < n ? got++ : n - 1;
@@ -5813,6 +5911,7 @@ enum {
     DDB_CODE_ROUNDS = 4,                         /* of signs and Hadamard, on the first and the last power of two of dimensions in turn */
     DDB_CODE_TILE = 64,                          /* rows estimated at once: 4 blocks */
     DDB_CODE_BITS = 128,                         /* dimensions from which signs pay (kernels.md 3) */
+    DDB_CODE_FIRST = 512,                        /* rows looked at together while nothing is known to be reached */
     DDB_CODE_AHEAD = 8,                          /* blocks between a tile and the one that is asked for meanwhile */
     DDB_CODE_WAIT = 1024                         /* candidates there is room for at first */
 };
@@ -5825,14 +5924,14 @@ enum {
 typedef struct ddb_code_turn { size_t bytes, part, padded; uint32_t dim, rounds; float *factors; } ddb_code_turn;
 
 typedef struct ddb_code_set {
-    size_t   bytes, count, blocks, pairs;        /* bytes: of the one allocation; pairs: of groups of 4 dimensions */
+    size_t   bytes, count, blocks, pairs;        /* bytes: of its own allocation, or 0; pairs: of groups of 4 dimensions */
     uint32_t dim;
     float   *rows;                               /* [count][dim] */
-    uint8_t *codes;                              /* room kern's tiles; with bits, lines of 64 bytes row by row */
-    uint64_t *bits;                              /* signs, or NULL */
-    size_t   words, lines;                       /* of signs and of codes in a row */
-    float   *bit_scale, *bit_error, bit_ratio;   /* of signs; the largest A / E */
-    float   *scale, *error;                      /* s and E of each row, padded to whole blocks */
+    uint8_t *codes;                              /* room kern's tiles, factors behind each; with bits, lines of 64 bytes row by row */
+    uint8_t *bits;                               /* tiles of signs, factors behind each, or NULL */
+    uint32_t *factors;                           /* with bits: s and E of the codes of each row, padded to whole blocks */
+    size_t   sign_bytes, lines;                  /* of signs and of codes in a row */
+    float    bit_ratio;                          /* of signs: the largest A / E */
     float   *mean;                               /* m turned: [padded], zeros at the end */
     float    code_most, row_most, error_most;    /* largest A, |r| + |m| and E */
 } ddb_code_set;
@@ -5885,54 +5984,83 @@ DDB_FN void ddb_code_turn_apply(uint32_t cpu, const ddb_code_turn *turn, float *
 
 /* ---- Building a set ---- */
 
-/* A set with room for count rows in set->rows, which the caller fills before ddb_code_finish.  signs: a first look at signs, where it
-   pays. */
-DDB_FN ddb_code_set *ddb_code_alloc(ddb_ctx *ctx, size_t count, uint32_t dim, bool signs)
+/* What the first look reads of one tile stands together: signs or codes of its rows, then their factors. */
+typedef struct ddb_code_tile { uint8_t *codes; uint32_t *factors; size_t rows, bytes; } ddb_code_tile;
+
+DDB_FN ddb_code_tile ddb_code_tile_at(const ddb_code_set *set, size_t block)
 {
-    size_t blocks = ddb_kern_blocks(count), pairs = ((size_t)dim + 7) / 8, lanes = blocks * DDB_KERN_LANES, at = 0;
+    ddb_code_tile out;
+    size_t row_bytes = set->bits ? set->sign_bytes : set->pairs * 4;
+    out.rows = ddb_kern_least_of(set->blocks - block, DDB_KERN_TILE) * DDB_KERN_LANES;
+    out.bytes = out.rows * (row_bytes + 4);
+    out.codes = (set->bits ? set->bits : set->codes) + block * DDB_KERN_LANES * (row_bytes + 4);
+    out.factors = (uint32_t *)(void *)(out.codes + out.rows * row_bytes);
+    return out;
+}
+
+/* Where the parts of a set stand, behind its struct. */
+typedef struct ddb_code_plan { size_t rows, codes, bits, factors, mean, bytes; } ddb_code_plan;
+
+DDB_FN ddb_code_plan ddb_code_plan_of(size_t count, uint32_t dim, bool signs)
+{
+    size_t lanes = ddb_kern_blocks(count) * DDB_KERN_LANES, at = 0;
+    ddb_code_plan out;
     (void)ddb_bound_take(&at, sizeof(ddb_code_set));
-    if (lanes > SIZE_MAX / 16 / ((size_t)dim + 16)) {
+    out.rows = ddb_bound_take(&at, count * dim * sizeof(float));
+    out.codes = ddb_bound_take(&at, lanes * (signs ? ((size_t)dim + 127) / 128 * 64 : (((size_t)dim + 7) / 8 + 1) * 4));
+    out.bits = ddb_bound_take(&at, signs ? lanes * (((size_t)dim + 15) / 16 * 2 + 4) : 0);
+    out.factors = ddb_bound_take(&at, signs ? lanes * sizeof(uint32_t) : 0);
+    out.mean = ddb_bound_take(&at, ((size_t)dim + 15) / 16 * 64);
+    out.bytes = at;
+    return out;
+}
+
+/* The bytes of a set; 0: too many. */
+DDB_FN size_t ddb_code_bytes(size_t count, uint32_t dim, bool signs)
+{
+    size_t lanes = ddb_kern_blocks(count) * DDB_KERN_LANES;
+    return lanes > SIZE_MAX / 16 / ((size_t)dim + 16) ? 0 : ddb_code_plan_of(count, dim, signs && dim >= DDB_CODE_BITS).bytes;
+}
+
+/* A set with room for count rows in set->rows, which the caller fills before ddb_code_finish.  signs: a first look at signs, where it
+   pays.  place: memory of ddb_code_bytes on a line of 64 that stays the caller's, or NULL. */
+DDB_FN ddb_code_set *ddb_code_alloc(ddb_ctx *ctx, uint8_t *place, size_t count, uint32_t dim, bool signs)
+{
+    signs = signs && dim >= DDB_CODE_BITS;
+    size_t size = ddb_code_bytes(count, dim, signs), bytes = place ? 0 : size + 64 + sizeof(void *);
+    if (size == 0) {
         (void)ddb_mem_fail(ctx, DREAMDB_ERR_LIMIT, "%zu rows of %lu floats are too many", count, (unsigned long)dim);
         return NULL;
     }
-    signs = signs && dim >= DDB_CODE_BITS;
-    size_t lines = ((size_t)dim + 127) / 128, words = ((size_t)dim + 63) / 64;
-    size_t rows = ddb_bound_take(&at, count * dim * sizeof(float));
-    size_t codes = ddb_bound_take(&at, signs ? lanes * lines * 64 : blocks * pairs * 64);
-    size_t bits = ddb_bound_take(&at, signs ? lanes * words * 8 : 0);
-    size_t bit_scale = ddb_bound_take(&at, signs ? lanes * sizeof(float) : 0);
-    size_t bit_error = ddb_bound_take(&at, signs ? lanes * sizeof(float) : 0);
-    size_t scale = ddb_bound_take(&at, lanes * sizeof(float)), error = ddb_bound_take(&at, lanes * sizeof(float));
-    size_t mean = ddb_bound_take(&at, ((size_t)dim + 15) / 16 * 64), bytes = at + 64 + sizeof(void *);
-    uint8_t *memory = (uint8_t *)ddb_mem_alloc(ctx, bytes);
-    if (!memory) {
+    ddb_code_plan plan = ddb_code_plan_of(count, dim, signs);
+    uint8_t *memory = place ? NULL : (uint8_t *)ddb_mem_alloc(ctx, bytes), *base = place;
+    if (!place && !memory) {
         return NULL;
     }
-    uint8_t *base = memory + 64 - ((uintptr_t)memory & 63);   /* as in ddb_bound_alloc */
+    if (!place) {
+        base = memory + 64 - ((uintptr_t)memory & 63);       /* as in ddb_bound_alloc */
+        memcpy(base - sizeof memory, &memory, sizeof memory);
+    }
     ddb_code_set *set = (ddb_code_set *)(void *)base;
     memset(set, 0, sizeof *set);
-    memcpy(base - sizeof memory, &memory, sizeof memory);
     set->bytes = bytes;
     set->count = count;
-    set->blocks = blocks;
-    set->pairs = pairs;
+    set->blocks = ddb_kern_blocks(count);
+    set->pairs = ((size_t)dim + 7) / 8;
     set->dim = dim;
-    set->lines = lines;
-    set->words = words;
-    set->rows = (float *)(void *)(base + rows);
-    set->codes = base + codes;
-    set->bits = signs ? (uint64_t *)(void *)(base + bits) : NULL;
-    set->bit_scale = (float *)(void *)(base + bit_scale);
-    set->bit_error = (float *)(void *)(base + bit_error);
-    set->scale = (float *)(void *)(base + scale);
-    set->error = (float *)(void *)(base + error);
-    set->mean = (float *)(void *)(base + mean);
+    set->lines = ((size_t)dim + 127) / 128;
+    set->sign_bytes = ((size_t)dim + 15) / 16 * 2;
+    set->rows = (float *)(void *)(base + plan.rows);
+    set->codes = base + plan.codes;
+    set->bits = signs ? base + plan.bits : NULL;
+    set->factors = (uint32_t *)(void *)(base + plan.factors);
+    set->mean = (float *)(void *)(base + plan.mean);
     return set;
 }
 
 DDB_FN void ddb_code_free(ddb_ctx *ctx, ddb_code_set *set)
 {
-    if (set) {
+    if (set && set->bytes > 0) {
         void *memory = NULL;
         memcpy(&memory, (uint8_t *)set - sizeof memory, sizeof memory);
         ddb_mem_free(ctx, memory, set->bytes);
@@ -5974,25 +6102,37 @@ DDB_FN DDB_NOINLINE bool ddb_code_fit(float squares, float dot, double code_squa
     return true;
 }
 
+/* A scale and an error as ddb_kern_scale and ddb_kern_error read them.  The scale is rounded to s(1 + t), |t| <= 2^-9; since <e, s*c> is
+   -|e|^2, the error becomes at most sqrt(E^2 * (1 + 2|t|) + (t*A)^2), A <= norm + E. */
+DDB_FN uint32_t ddb_code_factor(float scale, double error, double norm)
+{
+    uint32_t bits = (ddb_exact_bits(scale) + 0x8000u) & 0xffff0000u;
+    double most = norm + error;
+    if (scale > 0) {
+        error = ddb_exact_sqrt64(ddb_exact_add64(ddb_exact_mul64(ddb_exact_mul64(error, error), 1.00391),
+                                                 ddb_exact_mul64(ddb_exact_mul64(most, most), 3.8147e-6)));
+    }
+    return bits | (ddb_exact_bits(ddb_bound_up(error)) + 0xffffu) >> 16;
+}
+
 /* The signs of a turned row. */
 DDB_FN void ddb_code_sign_row(uint32_t cpu, const ddb_code_turn *turn, ddb_code_set *set, size_t r, const float *v, float squares)
 {
     uint64_t words[DDB_BOUND_DIM_MOST / 64];
-    uint64_t *to = set->bits + r / DDB_KERN_LANES * set->words * DDB_KERN_LANES + r % DDB_KERN_LANES;
+    ddb_code_tile to = ddb_code_tile_at(set, r / DDB_CODE_TILE * DDB_KERN_TILE);
     double error = 0, norm = ddb_code_norm(squares, set->dim);
     float scale = 0;
-    memset(words, 0, set->words * sizeof *words);
+    memset(words, 0, (set->sign_bytes + 7) / 8 * sizeof *words);
     float sum = ddb_kern_signs(cpu, v, turn->padded, words);
-    for (size_t w = 0; w < set->words; w++) {
-        to[w * DDB_KERN_LANES] = words[w];
+    for (size_t j = 0; j < set->sign_bytes; j++) {
+        to.codes[j * to.rows + r % DDB_CODE_TILE] = (uint8_t)(words[j / 8] >> j % 8 * 8);
     }
     if (ddb_code_fit(squares, sum, (double)set->dim, set->dim, &scale, &error)) {
         error = error > norm / 2 ? error : norm / 2;         /* A = sqrt(|v|^2 + E^2) stays within 2.3 E */
-        float ratio = ddb_bound_up(ddb_exact_sqrt64(norm * norm + error * error) / error);
+        float ratio = ddb_bound_up(ddb_exact_sqrt64(norm * norm + error * error) / error * 1.004);
         set->bit_ratio = ratio > set->bit_ratio ? ratio : set->bit_ratio;
     }
-    set->bit_scale[r] = scale;
-    set->bit_error[r] = ddb_bound_up(error);
+    to.factors[r % DDB_CODE_TILE] = ddb_code_factor(scale, error, norm);
 }
 
 /* Codes one row: v is the row less the mean, and room for the turned row. */
@@ -6010,19 +6150,19 @@ DDB_FN void ddb_code_row(uint32_t cpu, const ddb_code_turn *turn, ddb_code_set *
         double code_squares = (double)sums.squares - (double)(turn->padded - dim);     /* the padding's codes are 1 */
         (void)ddb_code_fit(squares, sums.dot, code_squares, dim, &scale, &error);
     }
-    set->scale[r] = scale;
-    set->error[r] = ddb_bound_up(error);
-    float code_norm = ddb_bound_up(norm + error);
+    uint32_t factor = ddb_code_factor(scale, error, norm);
+    float code_norm = ddb_bound_up((norm + error) * 1.004), error_now = ddb_kern_error(factor);
     set->code_most = code_norm > set->code_most ? code_norm : set->code_most;
-    set->error_most = set->error[r] > set->error_most ? set->error[r] : set->error_most;
+    set->error_most = error_now > set->error_most ? error_now : set->error_most;
     if (set->bits) {
+        set->factors[r] = factor;
         ddb_code_sign_row(cpu, turn, set, r, v, squares);
         ddb_kern_line_store(code, dim, set->lines, set->codes + r * set->lines * 64);
         return;
     }
-    size_t tile = r / DDB_CODE_TILE * DDB_KERN_TILE;
-    ddb_kern_nib_store(code, set->pairs, set->codes + tile * set->pairs * 64, ddb_kern_least_of(set->blocks - tile, DDB_KERN_TILE),
-                       r % DDB_CODE_TILE);
+    ddb_code_tile to = ddb_code_tile_at(set, r / DDB_CODE_TILE * DDB_KERN_TILE);
+    to.factors[r % DDB_CODE_TILE] = factor;
+    ddb_kern_nib_store(code, set->pairs, to.codes, to.rows / DDB_KERN_LANES, r % DDB_CODE_TILE);
 }
 
 /* Codes the rows, whose magnitudes are at most those of unit vectors by some orders. */
@@ -6035,15 +6175,12 @@ DDB_FN dreamdb_status ddb_code_finish(ddb_ctx *ctx, const ddb_code_turn *turn, d
         return DREAMDB_ERR_MEMORY;
     }
     if (set->bits) {
-        memset(set->bits, 0, set->blocks * DDB_KERN_LANES * set->words * 8);
-        memset(set->bit_scale, 0, set->blocks * DDB_KERN_LANES * sizeof(float));
-        memset(set->bit_error, 0, set->blocks * DDB_KERN_LANES * sizeof(float));
+        memset(set->bits, 0, set->blocks * DDB_KERN_LANES * (set->sign_bytes + 4));
+        memset(set->factors, 0, set->blocks * DDB_KERN_LANES * sizeof *set->factors);
     } else {
-        memset(set->codes, 0, set->blocks * set->pairs * 64);
+        memset(set->codes, 0, set->blocks * DDB_KERN_LANES * (set->pairs + 1) * 4);
     }
     memset(set->mean, 0, turn->padded * sizeof(float));
-    memset(set->scale, 0, set->blocks * DDB_KERN_LANES * sizeof(float));
-    memset(set->error, 0, set->blocks * DDB_KERN_LANES * sizeof(float));
     ddb_exact_enter(&env);
     if (set->count > 0) {
         ddb_code_mean_of(set);
@@ -6051,10 +6188,7 @@ DDB_FN dreamdb_status ddb_code_finish(ddb_ctx *ctx, const ddb_code_turn *turn, d
     memset(v, 0, size);
     double mean = ddb_code_norm(ddb_kern_product(ctx->cpu, set->mean, set->mean, turn->padded), dim);
     for (size_t r = 0; r < set->count; r++) {
-        for (size_t i = 0; i < dim; i++) {
-            v[i] = -set->mean[i];
-        }
-        ddb_kern_sum(v, set->rows + r * dim, dim);
+        ddb_kern_less(set->rows + r * dim, set->mean, dim, v);
         ddb_code_row(ctx->cpu, turn, set, r, v, (uint8_t *)(v + turn->padded));
         memset(v + dim, 0, (turn->padded - dim) * sizeof *v);
     }
@@ -6077,9 +6211,9 @@ typedef struct ddb_code_find {
     const float   *query;                        /* [dim], the caller's */
     float         *turned;                       /* [padded] */
     int8_t        *code;                         /* [whole lines] */
-    uint64_t      *planes;                       /* 4 bits of the query; NULL for few dimensions */
+    uint8_t       *tables;                       /* of the query's 4 bits (room kern); NULL for few dimensions */
     int32_t        bias, bit_bias;
-    float          bit_scale, bit_error;         /* z and H of the planes */
+    float          bit_scale, bit_error;         /* z and H of the tables */
     float          scale, norm, error, margin;   /* z, Q, H; standard deviations, 0 = the proven bound */
     bool           any;                          /* not zero */
     bool           wild;                         /* a query that cannot be coded: every row is folded */
@@ -6100,7 +6234,7 @@ DDB_FN void ddb_code_find_close(ddb_ctx *ctx, ddb_code_find *f)
 DDB_FN dreamdb_status ddb_code_find_open(ddb_ctx *ctx, const ddb_code_turn *turn, ddb_code_find **out)
 {
     size_t head = (sizeof(ddb_code_find) + 63) & ~(size_t)63, wide = (turn->padded + 127) & ~(size_t)127;
-    size_t planes = head + turn->padded * sizeof(float), code = planes + wide / 2, bytes = code + wide;
+    size_t tables = head + turn->padded * sizeof(float), code = tables + turn->padded * 4, bytes = code + wide;
     ddb_code_find *f = (ddb_code_find *)ddb_mem_alloc(ctx, bytes);
     *out = f;
     if (!f) {
@@ -6110,7 +6244,7 @@ DDB_FN dreamdb_status ddb_code_find_open(ddb_ctx *ctx, const ddb_code_turn *turn
     f->bytes = bytes;
     f->turn = turn;
     f->turned = (float *)(void *)((uint8_t *)f + head);
-    f->planes = turn->dim >= DDB_CODE_BITS ? (uint64_t *)(void *)((uint8_t *)f + planes) : NULL;
+    f->tables = turn->dim >= DDB_CODE_BITS ? (uint8_t *)f + tables : NULL;
     f->code = (int8_t *)((uint8_t *)f + code);
     return DREAMDB_OK;
 }
@@ -6126,8 +6260,8 @@ DDB_FN void ddb_code_find_again(ddb_code_find *f, size_t top_k, float margin)
     f->error = f->any ? ddb_bound_up((double)f->scale * root * (sure ? 0.5001 : 0.2887)) : f->norm;
 }
 
-/* The query in 4 bits, as planes. */
-DDB_FN void ddb_code_planes(uint32_t cpu, ddb_code_find *f, float squares)
+/* The query in 4 bits, as tables. */
+DDB_FN void ddb_code_tables(uint32_t cpu, ddb_code_find *f, float squares)
 {
     const ddb_code_turn *turn = f->turn;
     ddb_kern_nib_sums sums;
@@ -6138,10 +6272,10 @@ DDB_FN void ddb_code_planes(uint32_t cpu, ddb_code_find *f, float squares)
         uint8_t *code = (uint8_t *)f->code;                  /* before the 8-bit code is made there */
         ddb_kern_nib(cpu, f->turned, turn->padded, ddb_exact_div(1.0f, step), 8.5f, 16.0f, code, &sums);
         (void)ddb_code_fit(squares, sums.dot, (double)sums.squares, turn->dim, &f->bit_scale, &error);
-        ddb_kern_planes(cpu, code, turn->padded, f->planes);
+        ddb_kern_tables(code, turn->padded, f->tables);
         f->bit_bias = 0;
-        for (size_t i = 0; i < (turn->padded + 63) / 64 * 4; i++) {
-            f->bit_bias -= ddb_kern_ones(f->planes[i]) * (i % 4 == 3 ? -8 : 1 << i % 4);
+        for (size_t i = 15; i < turn->padded * 4; i += 16) {
+            f->bit_bias -= (int32_t)f->tables[i] - 32;       /* all four bits set */
         }
         f->bit_scale = ddb_exact_mul(f->bit_scale, 2.0f);    /* the sums are those of 2 * (code - 8) */
         f->bit_error = ddb_bound_up(error);
@@ -6165,8 +6299,8 @@ DDB_FN void ddb_code_find_start(ddb_ctx *ctx, ddb_code_find *f, const float *que
     bool any = most > 1e-30f;
     f->scale = any ? ddb_exact_div(most, 127.0f) : 1.0f;
     float squares = ddb_kern_product(ctx->cpu, f->turned, f->turned, turn->padded);
-    if (f->planes) {
-        ddb_code_planes(ctx->cpu, f, squares);
+    if (f->tables) {
+        ddb_code_tables(ctx->cpu, f, squares);
     }
     f->bias = -15 * (int32_t)ddb_kern_byte(ctx->cpu, f->turned, turn->padded, any ? ddb_exact_div(127.0f, most) : 0.0f, f->code);
     f->norm = ddb_bound_up(ddb_code_norm(squares, turn->dim));
@@ -6243,7 +6377,7 @@ DDB_FN void ddb_code_slack_of(uint32_t cpu, const ddb_code_find *f, const ddb_co
     out->base = (double)ddb_kern_product(cpu, set->mean, f->turned, f->turn->padded);
     out->scale = (double)f->scale;
     out->bit_weight = 0;                                     /* 0: no look at signs */
-    if (f->planes && set->bits && f->bit_scale > 0 && share < 0.5 && !f->wild) {
+    if (f->tables && set->bits && f->bit_scale > 0 && share < 0.5 && !f->wild) {
         double spread = (double)set->bit_ratio * (double)f->bit_error / q;
         out->bit_weight = ddb_bound_up(share * DDB_CODE_SIGN_SHARE * q * ddb_exact_sqrt64(1 + spread * spread) / (double)f->bit_scale);
         out->bit_slack = (slack * 1.00001 + (dim + 8) * 1e-44) / (double)f->bit_scale + 1e-30;
@@ -6268,41 +6402,25 @@ DDB_FN void ddb_code_expect(ddb_code_find *f, const ddb_code_set *next)
     }
 }
 
-/* Asks for what a pass reads of one tile. */
-DDB_FN void ddb_code_fetch(const ddb_code_set *set, size_t block)
-{
-    size_t first = block * DDB_KERN_LANES, blocks = ddb_kern_least_of(set->blocks - block, DDB_KERN_TILE);
-    if (set->bits) {
-        ddb_kern_fetch(set->bits + first * set->words, blocks * set->words * 128);
-        ddb_kern_fetch(set->bit_scale + first, blocks * 64);
-        ddb_kern_fetch(set->bit_error + first, blocks * 64);
-    } else {
-        ddb_kern_fetch(set->codes + block * set->pairs * 64, blocks * set->pairs * 64);
-        ddb_kern_fetch(set->scale + first, blocks * 64);
-        ddb_kern_fetch(set->error + first, blocks * 64);
-    }
-}
-
-/* Asks for the tile some way behind that at block, in the next set if this one ends before. */
-DDB_FN void ddb_code_fetch_ahead(const ddb_code_set *set, const ddb_code_set *next, size_t block)
+/* The tile some way behind that at block, in the next set if this one ends before; what is there to be read, if none. */
+DDB_FN const uint8_t *ddb_code_ahead(const ddb_code_set *set, const ddb_code_set *next, size_t block)
 {
     size_t ahead = block + DDB_CODE_AHEAD, end = (set->blocks + DDB_KERN_TILE - 1) / DDB_KERN_TILE * DDB_KERN_TILE;
     if (ahead < end) {
-        ddb_code_fetch(set, ahead);
-    } else if (next && ahead - end < next->blocks) {
-        ddb_code_fetch(next, ahead - end);
+        return ddb_code_tile_at(set, ahead).codes;
     }
+    return ddb_code_tile_at(next && ahead - end < next->blocks ? next : set, next && ahead - end < next->blocks ? ahead - end : block).codes;
 }
 
 /* Takes the rows of a tile that are set in mask as candidates. */
-DDB_FN void ddb_code_take(ddb_code_find *f, const ddb_code_set *set, const ddb_code_slack *slack, const float *x, size_t first,
-                          uint64_t mask, uint64_t ordinal)
+DDB_FN void ddb_code_take(ddb_code_find *f, const ddb_code_set *set, const ddb_code_slack *slack, const float *x, const uint32_t *factors,
+                          size_t first, uint64_t mask, uint64_t ordinal)
 {
     for (; mask != 0; mask &= mask - 1) {
         uint32_t l = ddb_kern_low_bit(mask);
         size_t row = first + l;
         ddb_code_wait *wait = f->waits + f->wait_count++;
-        double half = ddb_exact_mul64((double)set->error[row], (double)slack->weight) + slack->slack;
+        double half = ddb_exact_mul64((double)ddb_kern_error(factors[l]), (double)slack->weight) + slack->slack;
         wait->row = set->rows + row * set->dim;
         wait->ordinal = ordinal + row;
         wait->estimate = (float)ddb_exact_add64(slack->base, ddb_exact_mul64(slack->scale, (double)x[l]));
@@ -6341,7 +6459,7 @@ DDB_INLINE bool ddb_code_keeps(const ddb_code_keep *keep, size_t row)
 
 /* One pass over a set. */
 typedef struct ddb_code_pass {
-    const ddb_code_set *set; const ddb_code_keep *keep; ddb_code_slack slack; ddb_kern_tile_in tile; ddb_kern_bits_in bits;
+    const ddb_code_set *set, *next; const ddb_code_keep *keep; ddb_code_slack slack; ddb_kern_tile_in tile; ddb_kern_bits_in bits;
 } ddb_code_pass;
 
 /* Readies the query's half of a pass. */
@@ -6354,36 +6472,100 @@ DDB_FN void ddb_code_pass_start(uint32_t cpu, const ddb_code_find *f, ddb_code_p
     p->tile.weight = p->slack.weight;
     p->tile.least = ddb_code_least(f, &p->slack, p->slack.scale, p->slack.slack);
     if (p->slack.bit_weight > 0) {
-        p->bits.planes = f->planes;
-        p->bits.words = p->set->words;
+        p->bits.tables = f->tables;
+        p->bits.bytes = p->set->sign_bytes;
         p->bits.bias = f->bit_bias;
         p->bits.weight = p->slack.bit_weight;
         p->bits.least = ddb_code_least(f, &p->slack, (double)f->bit_scale, p->slack.bit_slack);
     }
 }
 
-/* The rows of one tile that may enter, and their x. */
-DDB_FN uint64_t ddb_code_pass_tile(uint32_t cpu, ddb_code_pass *p, size_t block, float *x)
+/* Turns to a tile; returns its rows. */
+DDB_FN uint64_t ddb_code_pass_at(ddb_code_pass *p, size_t block)
 {
     const ddb_code_set *set = p->set;
     size_t first = block * DDB_KERN_LANES, rows = ddb_kern_least_of(set->count - first, DDB_CODE_TILE);
-    uint64_t mask = rows < DDB_CODE_TILE ? ((uint64_t)1 << rows) - 1 : ~(uint64_t)0;
     p->tile.blocks = p->bits.blocks = ddb_kern_least_of(set->blocks - block, DDB_KERN_TILE);
-    p->tile.scale = set->scale + first;
-    p->tile.error = set->error + first;
-    if (p->slack.bit_weight > 0) {
-        p->bits.bits = set->bits + first * set->words;
-        p->bits.scale = set->bit_scale + first;
-        p->bits.error = set->bit_error + first;
-        mask &= ddb_kern_bits(cpu, &p->bits);
-    }
-    p->tile.codes = set->codes + (set->bits ? first * set->lines : block * set->pairs) * 64;
-    mask = set->bits ? mask : mask & ddb_kern_tile(cpu, &p->tile, x);
+    ddb_code_tile tile = ddb_code_tile_at(set, block);
+    p->bits.bits = tile.codes;
+    p->bits.factors = tile.factors;
+    p->tile.codes = set->bits ? set->codes + first * set->lines * 64 : tile.codes;
+    p->tile.factors = set->bits ? set->factors + first : tile.factors;
+    p->tile.ahead = p->bits.ahead = ddb_code_ahead(set, p->next, block);
+    return rows < DDB_CODE_TILE ? ((uint64_t)1 << rows) - 1 : ~(uint64_t)0;
+}
+
+/* The first look at the tile, by signs if there are any: the rows that it cannot exclude, and x of all. */
+DDB_FN uint64_t ddb_code_pass_look(uint32_t cpu, const ddb_code_pass *p, float *x)
+{
+    return p->slack.bit_weight > 0 ? ddb_kern_bits(cpu, &p->bits, x) : p->set->bits ? ~(uint64_t)0 : ddb_kern_tile(cpu, &p->tile, x);
+}
+
+/* Takes the rows of a mask, of the tile that was looked at last, that the predicate keeps and that their code cannot exclude. */
+DDB_FN dreamdb_status ddb_code_pass_take(ddb_ctx *ctx, ddb_code_find *f, ddb_code_pass *p, size_t block, uint64_t mask, float *x,
+                                         uint64_t ordinal)
+{
+    size_t first = block * DDB_KERN_LANES;
     for (uint64_t rest = p->keep ? mask : 0; rest != 0; rest &= rest - 1) {
         uint32_t l = ddb_kern_low_bit(rest);
         mask &= ddb_code_keeps(p->keep, first + l) ? ~(uint64_t)0 : ~((uint64_t)1 << l);
     }
-    return set->bits && mask != 0 ? ddb_kern_pick(cpu, &p->tile, mask, x) : mask;
+    mask = p->set->bits && mask != 0 ? ddb_kern_pick(ctx->cpu, &p->tile, mask, x) : mask;
+    dreamdb_status status = mask != 0 ? ddb_code_wait_room(ctx, f) : DREAMDB_OK;
+    if (mask == 0 || status < 0) {
+        return status;
+    }
+    ddb_code_take(f, p->set, &p->slack, x, p->tile.factors, first, mask, ordinal);
+    p->tile.least = ddb_code_least(f, &p->slack, p->slack.scale, p->slack.slack);
+    if (p->slack.bit_weight > 0) {
+        p->bits.least = ddb_code_least(f, &p->slack, (double)f->bit_scale, p->slack.bit_slack);
+    }
+    return DREAMDB_OK;
+}
+
+/* The rows of a tile whose x reaches cut, or (over) those below it that the bound does not exclude. */
+DDB_FN uint64_t ddb_code_pass_mask(const ddb_code_pass *p, const float *x, float cut, bool over)
+{
+    bool signs = p->slack.bit_weight > 0;
+    const uint32_t *factors = signs ? p->bits.factors : p->tile.factors;
+    float weight = signs ? p->bits.weight : p->tile.weight, least = signs ? p->bits.least : p->tile.least;
+    uint64_t mask = 0;
+    for (size_t r = 0; r < p->tile.blocks * DDB_KERN_LANES; r++) {
+        bool in = over ? x[r] < cut && ddb_exact_add(x[r], ddb_exact_mul(ddb_kern_error(factors[r]), weight)) >= least : x[r] >= cut;
+        mask |= (uint64_t)in << r;
+    }
+    return mask;
+}
+
+/* While nothing is known to be reached, every row would have to be taken: so the first rows are all looked at, and the most promising ones
+   taken before the others.  Returns how many blocks that were. */
+DDB_FN dreamdb_status ddb_code_pass_first(ddb_ctx *ctx, ddb_code_find *f, ddb_code_pass *p, uint64_t ordinal, size_t *done)
+{
+    float x[DDB_CODE_FIRST], now[DDB_CODE_TILE];
+    const ddb_code_set *set = p->set;
+    size_t blocks = ddb_kern_least_of(set->blocks, DDB_CODE_FIRST / DDB_KERN_LANES);
+    size_t rows = ddb_kern_least_of(set->count, blocks * DDB_KERN_LANES);
+    dreamdb_status status = DREAMDB_OK;
+    *done = 0;
+    if (f->heap.low_count >= f->heap.top_k || rows / 3 < f->heap.top_k || f->wild || (set->bits && !(p->slack.bit_weight > 0))) {
+        return DREAMDB_OK;
+    }
+    for (size_t block = 0; block < blocks; block += DDB_KERN_TILE) {
+        (void)ddb_code_pass_at(p, block);
+        (void)ddb_code_pass_look(ctx->cpu, p, x + block * DDB_KERN_LANES);
+    }
+    float cut = ddb_bound_cut(x, 1, rows, f->heap.top_k + f->heap.top_k / 2);
+    for (size_t block = 0, end = (blocks + DDB_KERN_TILE - 1) / DDB_KERN_TILE * DDB_KERN_TILE; block < 2 * end && status == DREAMDB_OK;
+         block += DDB_KERN_TILE) {
+        size_t at = block < end ? block : block - end;
+        uint64_t mask = ddb_code_pass_at(p, at) & ddb_code_pass_mask(p, x + at * DDB_KERN_LANES, cut, block >= end);
+        if (mask != 0) {
+            memcpy(now, x + at * DDB_KERN_LANES, p->tile.blocks * DDB_KERN_LANES * sizeof *now);
+            status = ddb_code_pass_take(ctx, f, p, at, mask, now, ordinal);
+        }
+    }
+    *done = blocks;
+    return status;
 }
 
 /* Offers the rows of a set (those that keep, if not NULL, keeps) under the ordinals ordinal + row.  The set must stay until
@@ -6392,9 +6574,8 @@ DDB_FN dreamdb_status ddb_code_scan(ddb_ctx *ctx, ddb_code_find *f, const ddb_co
 {
     ddb_code_pass pass;
     float x[DDB_CODE_TILE];
+    size_t block = 0;
     ddb_exact_env env;
-    const ddb_code_set *next = f->next;
-    f->next = NULL;
     if (set->count == 0 || f->heap.top_k == 0) {
         return DREAMDB_OK;
     }
@@ -6402,48 +6583,17 @@ DDB_FN dreamdb_status ddb_code_scan(ddb_ctx *ctx, ddb_code_find *f, const ddb_co
     memset(&pass, 0, sizeof pass);
     pass.set = set;
     pass.keep = keep;
+    pass.next = f->next;
+    f->next = NULL;
     ddb_exact_enter(&env);
     ddb_code_pass_start(ctx->cpu, f, &pass);
-    for (size_t block = 0; block < set->blocks && status == DREAMDB_OK; block += DDB_KERN_TILE) {
-        ddb_code_fetch_ahead(set, next, block);
-        uint64_t mask = ddb_code_pass_tile(ctx->cpu, &pass, block, x);
-        if (mask != 0) {
-            status = ddb_code_wait_room(ctx, f);
-        }
-        if (mask != 0 && status == DREAMDB_OK) {
-            ddb_code_take(f, set, &pass.slack, x, block * DDB_KERN_LANES, mask, ordinal);
-            pass.tile.least = ddb_code_least(f, &pass.slack, pass.slack.scale, pass.slack.slack);
-            if (pass.slack.bit_weight > 0) {
-                pass.bits.least = ddb_code_least(f, &pass.slack, (double)f->bit_scale, pass.slack.bit_slack);
-            }
-        }
+    for (status = status < 0 ? status : ddb_code_pass_first(ctx, f, &pass, ordinal, &block); block < set->blocks && status == DREAMDB_OK;
+         block += DDB_KERN_TILE) {
+        uint64_t mask = ddb_code_pass_at(&pass, block) & ddb_code_pass_look(ctx->cpu, &pass, x);
+        status = mask != 0 ? ddb_code_pass_take(ctx, f, &pass, block, mask, x, ordinal) : DREAMDB_OK;
     }
     ddb_exact_leave(&env);
     return status;
-}
-
-/* A value that at least `want` of the candidates' estimates reach, and as a rule not many more: it depends on the values alone. */
-DDB_FN float ddb_code_cut(const ddb_code_find *f, size_t want)
-{
-    float low = f->waits[0].estimate, high = low;
-    for (size_t i = 1; i < f->wait_count; i++) {
-        float e = f->waits[i].estimate;
-        low = e < low ? e : low;
-        high = e > high ? e : high;
-    }
-    for (int step = 0; step < 16 && low < high; step++) {
-        float middle = ddb_exact_add(ddb_exact_mul(low, 0.5f), ddb_exact_mul(high, 0.5f));
-        size_t reach = 0;
-        for (size_t i = 0; i < f->wait_count; i++) {
-            reach += f->waits[i].estimate >= middle;
-        }
-        low = reach >= want ? middle : low;
-        high = reach >= want ? high : middle;
-        if (reach >= want && reach <= want + want / 2) {
-            break;
-        }
-    }
-    return low;
 }
 
 /* Folds the candidates whose estimates reach `cut`. */
@@ -6490,7 +6640,8 @@ DDB_FN dreamdb_status ddb_code_settle(ddb_ctx *ctx, ddb_code_find *f)
     }
     ddb_exact_enter(&env);
     while (f->wait_count > 0) {
-        ddb_code_fold(ctx->cpu, f, f->wait_count <= batch + batch / 4 ? -DDB_BOUND_HUGE : ddb_code_cut(f, batch));
+        ddb_code_fold(ctx->cpu, f, f->wait_count <= batch + batch / 4 ? -DDB_BOUND_HUGE : ddb_bound_cut(
+            &f->waits->estimate, sizeof *f->waits / sizeof(float), f->wait_count, batch));
         if (q->hit_count == q->top_k && ddb_exact_finite(q->hits[0].score)) {
             double worst = (double)q->hits[0].score;
             least = worst > least ? worst : least;
@@ -19732,7 +19883,7 @@ DDB_FN dreamdb_status ddb_ivf_open(ddb_ctx *ctx, const char *path, const uint8_t
         status = ddb_code_turn_open(ctx, dim, &ivf->turn);
     }
     if (status == DREAMDB_OK && floats >= DDB_IVF_SMALL) {
-        ivf->near = ddb_code_alloc(ctx, k, dim, false);
+        ivf->near = ddb_code_alloc(ctx, NULL, k, dim, false);
         status = ivf->near ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
     }
     if (status == DREAMDB_OK && ivf->near) {
@@ -19871,8 +20022,11 @@ DDB_FN dreamdb_status ddb_ivf_probe(ddb_ctx *ctx, const ddb_ivf *ivf, uint32_t b
 enum { DDB_IVF_GAPS = 5, DDB_IVF_TRIALS = 128, DDB_IVF_NEAR = 10, DDB_IVF_TRIAL_ROWS = 16384, DDB_IVF_TRIAL_LEAST = 256 };
 static const float ddb_ivf_recalls[DDB_IVF_GAPS] = { 0.8f, 0.9f, 0.95f, 0.99f, 0.999f };
 
-/* A sample as a small dataset: unit rows, the cell of each, and what was measured (bits of floats that are not negative: they sort). */
-typedef struct ddb_ivf_trial { float *units; uint32_t *cells; ddb_bound_set *set; uint64_t *gaps; size_t count, gap_count; } ddb_ivf_trial;
+/* A sample as a small dataset: unit rows, the cell of each, and what was measured (bits of floats that are not negative: they sort), trial by
+   trial, and sorted. */
+typedef struct ddb_ivf_trial {
+    float *units; uint32_t *cells; ddb_bound_set *set; uint64_t *gaps, *sorted; size_t count, gap_count, ends[DDB_IVF_TRIALS];
+} ddb_ivf_trial;
 
 /* Unit rows of a sample, evenly spread; those without a direction are left out. */
 DDB_FN size_t ddb_ivf_trial_units(const float *rows, size_t stride, size_t count, uint32_t dim, size_t most, float *out)
@@ -19904,6 +20058,25 @@ DDB_FN dreamdb_status ddb_ivf_trial_one(ddb_ctx *ctx, const ddb_ivf *ivf, ddb_iv
     return status;
 }
 
+/* Do cells within gap hold the share `wanted` of the neighbours, also of other queries?  The mean of the trials is asked to be above it by 1.65
+   of its standard errors: it then is too high by chance once in 20 times. */
+DDB_FN bool ddb_ivf_trial_holds(const ddb_ivf_trial *t, uint64_t gap, double wanted)
+{
+    double sum = 0, squares = 0, trials = DDB_IVF_TRIALS;
+    for (size_t i = 0, at = 0; i < DDB_IVF_TRIALS; i++) {
+        size_t held = 0, from = at;
+        for (; at < t->ends[i]; at++) {
+            held += t->gaps[at] <= gap;
+        }
+        double share = at > from ? ddb_exact_div64((double)held, (double)(at - from)) : 1.0;
+        sum = ddb_exact_add64(sum, share);
+        squares = ddb_exact_add64(squares, ddb_exact_mul64(share, share));
+    }
+    double mean = ddb_exact_div64(sum, trials), over = ddb_exact_sub64(mean, wanted);
+    double spread = ddb_exact_sub64(ddb_exact_div64(squares, trials), ddb_exact_mul64(mean, mean));
+    return over >= 0 && ddb_exact_mul64(ddb_exact_mul64(over, over), trials) >= ddb_exact_mul64(2.7225, spread);
+}
+
 DDB_FN dreamdb_status ddb_ivf_trial_run(ddb_ctx *ctx, const ddb_ivf *ivf, ddb_ivf_trial *t, float gaps[DDB_IVF_GAPS])
 {
     float *row = ddb_mem_new(ctx, float, ivf->dim);
@@ -19911,18 +20084,25 @@ DDB_FN dreamdb_status ddb_ivf_trial_run(ddb_ctx *ctx, const ddb_ivf *ivf, ddb_iv
     status = status < 0 ? status : ddb_bound_argmax(ctx, ivf->set, t->units, ivf->dim, t->count, t->cells);
     for (size_t i = 0; i < DDB_IVF_TRIALS && status == DREAMDB_OK; i++) {
         status = ddb_ivf_trial_one(ctx, ivf, t, i * t->count / DDB_IVF_TRIALS, row);
+        t->ends[i] = t->gap_count;
     }
-    status = status < 0 ? status : ddb_coll_sort_u64(ctx, t->gaps, t->gap_count);
+    if (status == DREAMDB_OK) {
+        memcpy(t->sorted, t->gaps, t->gap_count * sizeof *t->gaps);
+        status = ddb_coll_sort_u64(ctx, t->sorted, t->gap_count);
+    }
     for (size_t g = 0; g < DDB_IVF_GAPS && status == DREAMDB_OK; g++) {
         size_t at = (size_t)(ddb_ivf_recalls[g] * (float)t->gap_count);
-        gaps[g] = ddb_exact_from_bits((uint32_t)t->gaps[at < t->gap_count ? at : t->gap_count - 1]);
+        while (at + 1 < t->gap_count && !ddb_ivf_trial_holds(t, t->sorted[at], (double)ddb_ivf_recalls[g])) {
+            at++;
+        }
+        gaps[g] = ddb_exact_from_bits((uint32_t)t->sorted[at < t->gap_count ? at : t->gap_count - 1]);
     }
     ddb_mem_drop(ctx, row, float, ivf->dim);
     return status;
 }
 
 /* gaps[i]: cells at most so far below the best hold the share ddb_ivf_recalls[i] of the ten nearest rows, measured on a sample with the
-   sample's own rows as queries.  (A dataset that is denser than the sample has nearer neighbours, so it finds more.)  *made false: the
+   sample's own rows as queries, with a margin for chance.  (A dataset that is denser than the sample has nearer neighbours, so it finds more.)  *made false: the
    sample is too small to tell. */
 DDB_FN dreamdb_status ddb_ivf_calibrate(ddb_ctx *ctx, const ddb_ivf *ivf, const float *rows, size_t stride, size_t count,
                                         float gaps[DDB_IVF_GAPS], bool *made)
@@ -19938,7 +20118,8 @@ DDB_FN dreamdb_status ddb_ivf_calibrate(ddb_ctx *ctx, const ddb_ivf *ivf, const 
     t.units = ddb_mem_new(ctx, float, most * ivf->dim);
     t.cells = ddb_mem_new(ctx, uint32_t, most);
     t.gaps = ddb_mem_new(ctx, uint64_t, gap_most);
-    dreamdb_status status = t.units && t.cells && t.gaps ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    t.sorted = ddb_mem_new(ctx, uint64_t, gap_most);
+    dreamdb_status status = t.units && t.cells && t.gaps && t.sorted ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
     ddb_exact_enter(&env);
     if (status == DREAMDB_OK) {
         t.count = ddb_ivf_trial_units(rows, stride, count, ivf->dim, most, t.units);
@@ -19952,6 +20133,7 @@ DDB_FN dreamdb_status ddb_ivf_calibrate(ddb_ctx *ctx, const ddb_ivf *ivf, const 
     ddb_mem_drop(ctx, t.units, float, most * ivf->dim);
     ddb_mem_drop(ctx, t.cells, uint32_t, most);
     ddb_mem_drop(ctx, t.gaps, uint64_t, gap_most);
+    ddb_mem_drop(ctx, t.sorted, uint64_t, gap_most);
     return status;
 }
 
@@ -23955,6 +24137,7 @@ struct dreamdb {
     char            *ref;
     uint64_t         cells_cap;           /* bytes of search layouts a view may keep */
     uint64_t         part_work;           /* room query: rows times (dim + 64) of a proven search from which it goes to threads */
+    size_t           slab_least;          /* room query: bytes of layouts from which cells share memory; half of it is what slabs start at */
     uint64_t         few_rows;            /* room query: a predicate that keeps up to so many is answered from copies of them */
     uint64_t         pass_bytes;          /* working memory of a scan, count or train pass */
     dreamdb_status (*fold)(ddb_ctx *ctx, dreamdb_snapshot *view, ddb_view_field *field);     /* room fold: makes track of cold and hot */
@@ -32607,7 +32790,19 @@ DDB_FN dreamdb_status ddb_diff_states(ddb_ctx *ctx, dreamdb_snapshot *from, drea
 #define DDB_QUERY_WIDE 8u                /* nprobe auto by calibration looks at so many times sqrt(k) cells at most */
 #define DDB_QUERY_LANE 65536u            /* candidates or hits of a lane that is kept */
 #define DDB_QUERY_LOAD_BYTES (64u << 20) /* buckets fetched in one batch from a remote store when cells are built */
+#define DDB_QUERY_SLAB 8u                /* a slab is at most so many times db->slab_least */
 #define DDB_QUERY_LOAD_LOCAL (8u << 20)  /* and from one without latency: the next batch finds its memory warm */
+
+/* Memory that layouts of many cells share, made where a view will hold megabytes of them: there the system can use huge pages, and a search
+   waits less for memory.  Its cells go together. */
+typedef struct ddb_query_slab {
+    struct ddb_query_slab *next;
+    const struct ddb_query_field *field;
+    uint8_t *memory, *at, *end;          /* at: what is free */
+    size_t   bytes;
+    uint64_t used;                       /* clock of the last use of a cell */
+    uint32_t pins;                       /* of its cells that are pinned */
+} ddb_query_slab;
 
 /* One cell ready to scan. */
 typedef struct ddb_query_cell {
@@ -32615,7 +32810,8 @@ typedef struct ddb_query_cell {
     float         *rows;                 /* l2: [count][dim]; coded: exact unit vectors, if there are sidecars */
     uint8_t       *codes;                /* coded: [count][code_bytes] */
     uint64_t      *anchors;              /* [count], Track order */
-    size_t         count, room, bytes;   /* room: what rows and anchors were made for */
+    size_t         count, room, bytes;   /* room: what rows and anchors were made for; bytes: without those in the slab */
+    ddb_query_slab *slab;                /* holds the set; NULL: it has memory of its own */
     uint64_t       used;                 /* clock of the last use */
     uint32_t       pins;
     bool           loaded;
@@ -32656,7 +32852,8 @@ struct ddb_query_cells {
     ddb_port_mutex lock;
     ddb_query_field *fields;
     size_t field_count;
-    uint64_t bytes, pinned, clock;       /* bytes: of all that is kept; pinned: of cells with pins */
+    ddb_query_slab *slabs;               /* the newest first */
+    uint64_t bytes, pinned, clock;       /* bytes: of all that is kept; pinned: of cells with pins, and of slabs with such */
     ddb_query_filter *filters;
 };
 typedef struct ddb_query_cells ddb_query_cells;
@@ -32672,8 +32869,27 @@ DDB_FN void ddb_query_cell_drop(ddb_ctx *ctx, ddb_query_cells *all, const ddb_qu
     cell->rows = NULL;
     cell->codes = NULL;
     cell->anchors = NULL;
+    cell->slab = NULL;
     cell->count = cell->room = cell->bytes = 0;
     cell->loaded = false;
+}
+
+/* Frees a slab, and its cells, of which none is pinned. */
+DDB_FN void ddb_query_slab_drop(ddb_ctx *ctx, ddb_query_cells *all, ddb_query_slab *slab)
+{
+    ddb_query_slab **link = &all->slabs;
+    for (size_t i = 0; i < slab->field->count; i++) {
+        if (slab->field->cells[i]->slab == slab) {
+            ddb_query_cell_drop(ctx, all, slab->field, slab->field->cells[i]);
+        }
+    }
+    while (*link != slab) {
+        link = &(*link)->next;
+    }
+    *link = slab->next;
+    all->bytes -= slab->bytes;
+    ddb_mem_free(ctx, slab->memory, slab->bytes);
+    ddb_mem_drop(ctx, slab, ddb_query_slab, 1);
 }
 
 /* A probed cell: its packed key, its rank among the probed in key order, its slot. */
@@ -32742,6 +32958,9 @@ DDB_FN void ddb_query_filter_free(ddb_ctx *ctx, ddb_query_filter *filter)
 DDB_FN void ddb_query_cells_free(ddb_ctx *ctx, void *user)
 {
     ddb_query_cells *all = (ddb_query_cells *)user;
+    while (all->slabs) {
+        ddb_query_slab_drop(ctx, all, all->slabs);
+    }
     for (size_t f = 0; f < all->field_count; f++) {
         ddb_query_field *field = all->fields + f;
         for (size_t i = 0; i < field->count; i++) {
@@ -32814,6 +33033,8 @@ typedef struct ddb_query_build {
     const ddb_row       *rows;
     const ddb_object_want *wants;
     const ddb_object_want *const *sidecars;                    /* coded: of each row, NULL where it has none */
+    uint8_t             *place;          /* cosine: in cell.slab, for a set of place_rows */
+    size_t               place_rows;
     size_t               row_count;
     ddb_query_cell       cell;           /* out */
     dreamdb_error        error;
@@ -32926,7 +33147,7 @@ DDB_FN dreamdb_status ddb_query_build_room(ddb_ctx *ctx, ddb_query_build *build,
     cell->room = total;
     cell->anchors = ddb_mem_new(ctx, uint64_t, total);
     cell->rows = build->run->l2 ? ddb_mem_new(ctx, float, floats) : NULL;
-    cell->set = build->run->l2 ? NULL : ddb_code_alloc(ctx, total, build->run->dim, true);
+    cell->set = build->run->l2 ? NULL : ddb_code_alloc(ctx, build->place_rows == total ? build->place : NULL, total, build->run->dim, true);
     return cell->anchors && (cell->rows || cell->set) ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
 }
 
@@ -33128,25 +33349,88 @@ DDB_FN void ddb_query_build_task(void *user, uint32_t index)
     build->status = build->run->codec ? ddb_query_coded_cell(&ctx, build) : ddb_query_build_cell(&ctx, build);
 }
 
-/* Frees the longest unused cells that nobody pins until the cap holds. */
+/* Takes memory for a set from the newest slab of the field, or from a new one if all cells of this size would fill megabytes and no more than
+   half of the cap is taken with it and with what is being loaded; *place stays NULL if there is none. */
+DDB_FN dreamdb_status ddb_query_slab_take(ddb_ctx *ctx, ddb_query_run *run, size_t size, uint64_t loading, ddb_query_slab **out, uint8_t **place)
+{
+    ddb_query_cells *all = run->cells;
+    ddb_query_slab *slab = all->slabs;
+    size_t least = run->view->db->slab_least, page = least / 2;
+    uint64_t want = (uint64_t)ddb_index_k(run->field->index) * size, most = (uint64_t)least * DDB_QUERY_SLAB;
+    if (!ddb_port_huge(NULL, 0) || size == 0 || want < least || size > least) {
+        return DREAMDB_OK;
+    }
+    if (!slab || slab->field != run->table || (size_t)(slab->end - slab->at) < size) {
+        for (slab = all->slabs; slab; slab = slab->next) {
+            want -= slab->field == run->table && want > slab->bytes ? slab->bytes : 0;
+        }
+        want = want + page < most ? want + page : most;
+        if (want < size + page || all->bytes + loading + want > run->view->db->cells_cap / 2) {
+            return DREAMDB_OK;
+        }
+        slab = ddb_mem_new(ctx, ddb_query_slab, 1);
+        uint8_t *memory = slab ? (uint8_t *)ddb_mem_alloc(ctx, (size_t)want) : NULL;
+        if (!memory) {
+            ddb_mem_drop(ctx, slab, ddb_query_slab, 1);
+            return DREAMDB_ERR_MEMORY;
+        }
+        slab->memory = memory;
+        slab->bytes = (size_t)want;
+        slab->end = memory + slab->bytes;
+        slab->at = memory + (page - ((uintptr_t)memory & (page - 1)));
+        slab->field = run->table;
+        slab->next = all->slabs;
+        all->slabs = slab;
+        all->bytes += slab->bytes;
+        (void)ddb_port_huge(slab->at, (size_t)(slab->end - slab->at));
+    }
+    *out = slab;
+    *place = slab->at;
+    slab->at += size;                                        /* a multiple of 64 */
+    return DREAMDB_OK;
+}
+
+/* Gives the sets of cells that are about to be built places in slabs.  (A bucket that cannot be opened is told by the build.) */
+DDB_FN dreamdb_status ddb_query_build_places(ddb_ctx *ctx, ddb_query_run *run, ddb_query_build *builds, size_t count, uint64_t loading)
+{
+    dreamdb_status status = DREAMDB_OK;
+    for (size_t k = 0; k < count && status == DREAMDB_OK && !run->l2 && !run->codec; k++) {
+        ddb_query_build *build = builds + k;
+        for (size_t r = 0; r < build->row_count; r++) {
+            size_t least = ddb_kern_least_of(build->wants[r].object.size, DDB_BUCKET_RAW);
+            build->place_rows += (build->wants[r].object.size - least) / (8 + (size_t)run->dim * sizeof(float));
+        }
+        status = ddb_query_slab_take(ctx, run, ddb_code_bytes(build->place_rows, run->dim, true), loading, &build->cell.slab, &build->place);
+    }
+    return status;
+}
+
+/* Frees the longest unused cells and slabs that nobody pins until the cap holds. */
 DDB_FN void ddb_query_evict(ddb_ctx *ctx, ddb_query_cells *all, uint64_t cap)
 {
     while (all->bytes > cap) {
         ddb_query_cell *oldest = NULL;
         ddb_query_field *owner = NULL;
+        ddb_query_slab *slab = NULL;
+        for (ddb_query_slab *s = all->slabs; s; s = s->next) {
+            slab = s->pins == 0 && (!slab || s->used < slab->used) ? s : slab;
+        }
         for (size_t f = 0; f < all->field_count; f++) {
             for (size_t i = 0; i < all->fields[f].count; i++) {
                 ddb_query_cell *cell = all->fields[f].cells[i];
-                if (cell->loaded && cell->pins == 0 && cell->bytes > 0 && (!oldest || cell->used < oldest->used)) {
+                if (cell->loaded && cell->pins == 0 && !cell->slab && cell->bytes > 0 && (!oldest || cell->used < oldest->used)) {
                     oldest = cell;
                     owner = all->fields + f;
                 }
             }
         }
-        if (!oldest) {
+        if (slab && (!oldest || slab->used < oldest->used)) {
+            ddb_query_slab_drop(ctx, all, slab);
+        } else if (oldest) {
+            ddb_query_cell_drop(ctx, all, owner, oldest);
+        } else {
             return;
         }
-        ddb_query_cell_drop(ctx, all, owner, oldest);
     }
 }
 
@@ -33174,9 +33458,27 @@ DDB_FN dreamdb_status ddb_query_wish(ddb_ctx *ctx, const ddb_query_run *run, ddb
     return folder ? DREAMDB_OK : ctx->error && ctx->error->status < 0 ? ctx->error->status : DREAMDB_ERR_MEMORY;
 }
 
+/* A use of a cell. */
+DDB_FN void ddb_query_touch(ddb_query_cells *all, ddb_query_cell *cell)
+{
+    cell->used = ++all->clock;
+    if (cell->slab) {
+        cell->slab->used = cell->used;
+    }
+}
+
+/* The first pin of a cell that is here: it and its slab are held now. */
+DDB_FN void ddb_query_hold(ddb_query_cells *all, const ddb_query_cell *cell)
+{
+    all->pinned += cell->bytes;
+    if (cell->slab) {
+        all->pinned += cell->slab->pins++ == 0 ? cell->slab->bytes : 0;
+    }
+}
+
 /* Fetches the buckets of rows[0..count) and builds the cells of the keys they belong to; slots[i] is the table slot of keys[i] (sorted). */
 DDB_FN dreamdb_status ddb_query_build_group(ddb_ctx *ctx, ddb_query_run *run, ddb_arena *arena, const ddb_row *rows, size_t count,
-                                            const ddb_slice *keys, const size_t *slots, size_t key_count)
+                                            const ddb_slice *keys, const size_t *slots, size_t key_count, uint64_t loading)
 {
     ddb_object_want *wants = ddb_mem_arena_new(ctx, arena, ddb_object_want, run->codec ? count * 2 : count);
     const ddb_object_want **sidecars = ddb_mem_arena_new(ctx, arena, const ddb_object_want *, run->codec ? count : 0);
@@ -33208,18 +33510,24 @@ DDB_FN dreamdb_status ddb_query_build_group(ddb_ctx *ctx, ddb_query_run *run, dd
         builds[k].allocator = ctx->allocator;
         builds[k].cpu = ctx->cpu;
     }
-    ddb_pool_run(run->view->db->env->pool, ddb_query_build_task, builds, (uint32_t)key_count);
-    for (size_t k = 0; k < key_count; k++) {
+    status = ddb_query_build_places(ctx, run, builds, key_count, loading);
+    bool placed = status == DREAMDB_OK;
+    if (placed) {
+        ddb_pool_run(run->view->db->env->pool, ddb_query_build_task, builds, (uint32_t)key_count);
+    }
+    for (size_t k = 0; k < key_count && placed; k++) {
         ddb_query_cell *cell = run->table->cells[slots[k]];
         uint32_t pins = cell->pins;
+        builds[k].cell.slab = builds[k].cell.set && builds[k].cell.set->bytes == 0 ? builds[k].cell.slab : NULL;
         *cell = builds[k].cell;
         cell->pins = pins;
-        cell->used = ++run->cells->clock;
         run->cells->bytes += cell->bytes;
-        run->cells->pinned += builds[k].status < 0 ? 0 : cell->bytes;
         if (builds[k].status < 0) {
             ddb_query_cell_drop(ctx, run->cells, run->table, cell);
             status = status < 0 ? status : ddb_mem_adopt(ctx, &builds[k].error);
+        } else {
+            ddb_query_touch(run->cells, cell);
+            ddb_query_hold(run->cells, cell);
         }
     }
     for (size_t i = 0; i < total; i++) {
@@ -33320,7 +33628,13 @@ DDB_FN size_t ddb_query_fits(const ddb_query_run *run, const ddb_query_probe *pr
 DDB_FN void ddb_query_let_go(ddb_query_run *run, const ddb_query_probe *probes, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        run->cells->pinned -= --probes[i].cell->pins == 0 ? probes[i].cell->bytes : 0;
+        ddb_query_cell *cell = probes[i].cell;
+        if (--cell->pins == 0) {
+            run->cells->pinned -= cell->bytes;
+        }
+        if (cell->pins == 0 && cell->slab) {
+            run->cells->pinned -= --cell->slab->pins == 0 ? cell->slab->bytes : 0;
+        }
     }
 }
 
@@ -33367,7 +33681,7 @@ DDB_FN dreamdb_status ddb_query_load(ddb_ctx *ctx, ddb_query_run *run, ddb_arena
         }
         if (k > first) {
             status = ddb_query_build_group(ctx, run, arena, rows + from, lack.ends[k - 1] - from, lack.keys + first, lack.slots + first,
-                                           k - first);
+                                           k - first, more);
         } else {
             k++;                                                 /* no room for this one now */
         }
@@ -33393,8 +33707,10 @@ DDB_FN dreamdb_status ddb_query_pin(ddb_ctx *ctx, ddb_query_run *run, ddb_query_
         }
         ddb_query_cell *cell = run->table->cells[probes[pinned].slot];
         probes[pinned].cell = cell;
-        run->cells->pinned += cell->pins++ == 0 ? cell->bytes : 0;
-        cell->used = ++run->cells->clock;
+        if (cell->pins++ == 0) {
+            ddb_query_hold(run->cells, cell);
+        }
+        ddb_query_touch(run->cells, cell);
         missing += !cell->loaded;
     }
     if (status == DREAMDB_OK && missing > 0) {
@@ -37717,6 +38033,7 @@ DDB_FN dreamdb_status ddb_api_handle(ddb_ctx *ctx, const dreamdb_config *config,
     db->cells_cap = cache / 2;
     db->part_work = 40000000;                              /* 1.5 ms: on busy cores less is over before the other thread is */
     db->fold = ddb_fold_view;
+    db->slab_least = 2 * (size_t)DDB_PORT_HUGE;
     db->few_rows = 4096;                                   /* folding them costs what a scan of some cells costs */
     db->pass_bytes = cache / 4 > ((uint64_t)64 << 10) ? cache / 4 : (uint64_t)64 << 10;      /* less would only mean more passes */
     db->ref = (char *)ddb_mem_alloc(ctx, strlen(ref) + 1);

@@ -189,7 +189,8 @@ static int ascending(const void *a, const void *b)
 /* The same by plain loops: the ten nearest of each trial row, the distance of their cells' centroids below the best one. */
 static void model_gaps(const ddb_ivf *ivf, uint32_t dim, float gaps[DDB_IVF_GAPS])
 {
-    static float all[DDB_IVF_TRIALS * (DDB_IVF_NEAR + 1)];
+    static float all[DDB_IVF_TRIALS * (DDB_IVF_NEAR + 1)], apart[DDB_IVF_TRIALS * (DDB_IVF_NEAR + 1)];
+    size_t ends[DDB_IVF_TRIALS];
     static const float recalls[] = { 0.8f, 0.9f, 0.95f, 0.99f, 0.999f };
     size_t count = 0;
     for (size_t t = 0; t < DDB_IVF_TRIALS; t++) {
@@ -211,13 +212,28 @@ static void model_gaps(const ddb_ivf *ivf, uint32_t dim, float gaps[DDB_IVF_GAPS
                 float x = ddb_exact_fold(sample_units + top * dim, units + (size_t)c * dim, dim);
                 if (x > place) { place = x; own = ddb_exact_fold(sample_units + at * dim, units + (size_t)c * dim, dim); }
             }
-            all[count++] = best - own > 0 ? best - own : 0;
+            apart[count] = all[count] = best - own > 0 ? best - own : 0;
+            count++;
         }
+        ends[t] = count;
     }
     qsort(all, count, sizeof *all, ascending);
     for (size_t g = 0; g < DDB_IVF_GAPS; g++) {
         size_t at = (size_t)(recalls[g] * (float)count);
-        gaps[g] = all[at < count ? at : count - 1];
+        for (at = at < count ? at : count - 1; at + 1 < count; at++) {       /* the mean less 1.65 standard errors */
+            double mean = 0, spread = 0;
+            for (int pass = 0; pass < 2; pass++) {
+                for (size_t t = 0, i = 0; t < DDB_IVF_TRIALS; t++) {
+                    size_t from = i, held = 0;
+                    for (; i < ends[t]; i++) { held += apart[i] <= all[at]; }
+                    double share = (double)held / (double)(i - from);
+                    if (pass == 0) { mean += share / DDB_IVF_TRIALS; } else { spread += (share - mean) * (share - mean) / DDB_IVF_TRIALS; }
+                }
+            }
+            double over = mean - (double)recalls[g];
+            if (over >= 0 && over * over * DDB_IVF_TRIALS >= 1.65 * 1.65 * spread) { break; }
+        }
+        gaps[g] = all[at];
     }
 }
 
