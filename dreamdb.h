@@ -750,7 +750,8 @@ typedef struct dreamdb_ada_balance {
     uint64_t records;                          /* in the Track's buckets, deleted ones too */
     uint64_t buckets;                          /* that the Track names: live ones, whatever else the store still holds */
     uint64_t populated, largest;               /* cells that have records; records of the largest */
-    uint64_t hot, cold;                        /* cells with more than 2 times the mean; with less than a quarter, empty ones among them */
+    uint64_t hot, cold;                        /* cells with more than twice the mean, or sqrt(records) if that is less; with less than a
+                                                  quarter of it, empty ones among them */
     uint64_t fragmented, fragments_max;        /* cells of several buckets; most buckets of a cell */
     double   mean, cv;                         /* records a cell; standard deviation / mean over the cells, unsplittable ones left out */
     int      balanced;                         /* 1: cv <= 1.5 and k <= k_cap */
@@ -809,8 +810,8 @@ typedef struct dreamdb_ada_step_report {
     uint8_t  manifest[DREAMDB_ADDRESS_SIZE];
 } dreamdb_ada_step_report;
 
-/* One step towards balanced cells of an IVF field: splits cells with more than twice the mean in two (and again, while that is so), merges
- * cells with less than a quarter of it into their neighbours; above the cap it only merges.  Records of split, merged and renamed cells,
+/* One step towards balanced cells of an IVF field: splits cells with more than twice the mean (or sqrt(records), if that is less) in two,
+ * and again while that is so; merges cells with less than a quarter of it into their neighbours; above the cap it only merges.  Records of split, merged and renamed cells,
  * and of the nearest neighbours of a split, go to the cell whose centroid is nearest; all others stay where they are.  Exact vectors (or
  * sidecars) decide, stored floats and codes are carried unchanged.  Deleted records of the cells it writes are dropped.
  *
@@ -28827,8 +28828,8 @@ DDB_FN dreamdb_status ddb_merge_one(ddb_ctx *ctx, struct dreamdb *db, const drea
 
 #define DDB_ADA_CV 1.5
 enum {
-    DDB_ADA_HOT = 2,                          /* times the mean */
-    DDB_ADA_COLD = 4,                         /* the mean over this */
+    DDB_ADA_HOT = 2,                          /* times what a cell should have */
+    DDB_ADA_COLD = 4,                         /* that over this */
     DDB_ADA_TRIES = 3,                        /* starts of a 2-means before a cell counts as unsplittable */
     DDB_ADA_SAMPLE = 32768,                   /* records that a 2-means looks at */
     DDB_ADA_ROWS = 256,                       /* buckets read together */
@@ -28897,6 +28898,14 @@ DDB_FN dreamdb_status ddb_ada_count(ddb_ctx *ctx, ddb_env *env, const ddb_view_f
     return status == DREAMDB_DONE ? DREAMDB_OK : status;
 }
 
+/* The records that a cell should have: the mean; but sqrt(records) where that is less, so that an index with few cells for its records gets
+   more (of one or two cells none would ever have twice the mean). */
+DDB_FN double ddb_ada_fair(uint64_t records, uint64_t k)
+{
+    double mean = k > 0 ? (double)records / (double)k : 0, root = ddb_exact_sqrt64((double)records);
+    return mean < root ? mean : root;
+}
+
 /* stddev / mean of some cells: their sum, the sum of their squares, their number. */
 DDB_FN double ddb_ada_cv(double sum, double squares, uint64_t n)
 {
@@ -28909,6 +28918,7 @@ DDB_FN double ddb_ada_cv(double sum, double squares, uint64_t n)
 
 typedef struct ddb_ada_plan {
     uint64_t  k, records, cap, extra;          /* extra: most cells that splits may add */
+    double    fair;                            /* records that a cell should have */
     uint32_t *hot;  size_t hot_count;          /* to split, largest first */
     uint32_t *cold; size_t cold_count;         /* to merge, smallest first */
 } ddb_ada_plan;
@@ -28969,14 +28979,14 @@ DDB_FN dreamdb_status ddb_ada_decide(ddb_ctx *ctx, const uint64_t *records, cons
     plan->hot_count = plan->cold_count = 0;
     plan->extra = 0;
     dreamdb_status status = ddb_coll_sort(ctx, rank, k, sizeof *rank, ddb_ada_rank_compare, NULL);
-    double mean = (double)plan->records / (double)k;
-    while (cold < k && (double)rank[cold].records * DDB_ADA_COLD < mean) {
+    plan->fair = ddb_ada_fair(plan->records, plan->k);
+    while (cold < k && (double)rank[cold].records * DDB_ADA_COLD < plan->fair) {
         cold++;
     }
-    for (size_t i = k; i > cold && (double)rank[i - 1].records > DDB_ADA_HOT * mean; i--) {
+    for (size_t i = k; i > cold && (double)rank[i - 1].records > DDB_ADA_HOT * plan->fair; i--) {
         if (!ddb_ada_stuck(lineage, rank[i - 1].id, rank[i - 1].records)) {
             plan->hot[hot++] = rank[i - 1].id;
-            wanted += (uint64_t)((double)rank[i - 1].records / mean);
+            wanted += (uint64_t)((double)rank[i - 1].records / plan->fair);
         }
     }
     if (plan->records > 0 && plan->k > plan->cap) {
@@ -29117,10 +29127,11 @@ DDB_FN void ddb_ada_spread(const ddb_view_field *field, const ddb_ada_cell *cell
     }
     out->k_cap = ddb_ada_cap(out->records);
     out->mean = out->k > 0 ? (double)out->records / (double)out->k : 0;
+    double fair = ddb_ada_fair(out->records, out->k);
     for (size_t i = 0; i < count; i++) {
         double n = (double)cells[i].records;
-        out->hot += n > DDB_ADA_HOT * out->mean;
-        out->cold += n * DDB_ADA_COLD < out->mean;
+        out->hot += n > DDB_ADA_HOT * fair;
+        out->cold += n * DDB_ADA_COLD < fair;
         if (!field->lineage || !ddb_ada_stuck(field->lineage, cells[i].id, cells[i].records)) {
             sum += n;
             squares += n * n;
@@ -29382,7 +29393,6 @@ typedef struct ddb_ada {
     float                 *centroids;          /* [k_new][dim], the new index */
     uint32_t              *from;               /* [k_new] the old cell with this centroid; UINT32_MAX: a new one */
     uint64_t              *now;                /* [k_new] records afterwards */
-    uint8_t               *got;                /* [k_new] 1: rows of it are written under the new index */
     const ddb_index       *index;              /* the new one, or the old where no centroid changes */
     ddb_index             *made;
     ddb_addr               address;
@@ -29653,8 +29663,7 @@ DDB_FN dreamdb_status ddb_ada_halve(ddb_ctx *ctx, ddb_ada *a, const float *units
             ones += side[i];
         }
         size_t less = ones < count - ones ? ones : count - ones;
-        double cold = (double)a->plan.records / (double)a->k / DDB_ADA_COLD;
-        *good = less > 0 && (double)less >= cold;                   /* else a merge would undo it */
+        *good = less > 0 && (double)less * DDB_ADA_COLD >= a->plan.fair;     /* else a merge would undo it */
     }
     ddb_bound_free(ctx, set);
     ddb_mem_drop(ctx, both, float, 2 * dim);
@@ -29710,7 +29719,7 @@ DDB_FN dreamdb_status ddb_ada_part(ddb_ctx *ctx, ddb_ada *a, ddb_ada_split *s, u
 /* Splits the cell in a->set in two, and parts that are still hot again, while more cells are allowed. */
 DDB_FN dreamdb_status ddb_ada_split_cell(ddb_ctx *ctx, ddb_ada *a, ddb_ada_split *s, uint32_t cell, uint64_t extra)
 {
-    double hot = DDB_ADA_HOT * (double)a->plan.records / (double)a->k;
+    double hot = DDB_ADA_HOT * a->plan.fair;
     size_t n = s->set.count, most = (size_t)(extra < n ? extra : n) + 1, floats = 0;
     ddb_exact_fault fault = DDB_EXACT_GOOD;
     ddb_exact_env env;
@@ -29772,6 +29781,9 @@ DDB_FN dreamdb_status ddb_ada_drop(ddb_ctx *ctx, ddb_ada *a, ddb_ada_set *set)
             if (a->field->codec) {
                 memmove(set->codes.data + kept * a->payload, set->codes.data + i * a->payload, a->payload);
             }
+            if (set->keys.size > 0) {
+                memmove(set->keys.data + kept * a->key_size, set->keys.data + i * a->key_size, a->key_size);
+            }
             kept++;
         }
     }
@@ -29781,6 +29793,7 @@ DDB_FN dreamdb_status ddb_ada_drop(ddb_ctx *ctx, ddb_ada *a, ddb_ada_set *set)
         set->anchors.size = kept * sizeof *anchors;
         set->vectors.size = kept * width;
         set->codes.size = a->field->codec ? kept * a->payload : 0;
+        set->keys.size = set->keys.size > 0 ? kept * a->key_size : 0;
     }
     ddb_mem_drop(ctx, sorted, uint64_t, n);
     ddb_mem_drop(ctx, deleted, uint8_t, n);
@@ -29833,7 +29846,7 @@ DDB_FN dreamdb_status ddb_ada_split_all(ddb_ctx *ctx, ddb_ada *a)
             a->report->splits++;
             a->report->created += s->parts - 1;
         }
-        bool hot = (double)s->set.count > DDB_ADA_HOT * (double)a->plan.records / (double)a->k;
+        bool hot = (double)s->set.count > DDB_ADA_HOT * a->plan.fair;
         a->report->marked += s->parts == 1 && hot;
         s->parts = s->parts == 1 && !hot ? 0 : s->parts;
         if (s->parts <= 1) {
@@ -29867,7 +29880,7 @@ DDB_FN dreamdb_status ddb_ada_old_centroids(ddb_ctx *ctx, ddb_ada *a)
 }
 
 /* Moves the last cells into ids that stay free, so that ids run from 0 without a gap. */
-DDB_FN void ddb_ada_fill(ddb_ada *a, const uint32_t *holes, size_t count, const uint8_t *hole)
+DDB_FN void ddb_ada_fill(ddb_ada *a, const uint32_t *holes, size_t count, uint8_t *hole)
 {
     size_t row = (size_t)a->dim * sizeof(float);
     for (size_t i = 0; i < count; i++) {
@@ -29880,6 +29893,7 @@ DDB_FN void ddb_ada_fill(ddb_ada *a, const uint32_t *holes, size_t count, const 
         uint32_t last = --a->k_new;
         memcpy(a->centroids + (size_t)holes[i] * a->dim, a->centroids + (size_t)last * a->dim, row);
         a->from[holes[i]] = a->from[last];
+        hole[holes[i]] = 0;
         if (a->from[last] != UINT32_MAX) {
             a->flags[last] |= DDB_ADA_RENAME | DDB_ADA_TAKE;
             a->report->renamed++;
@@ -30076,27 +30090,24 @@ DDB_FN dreamdb_status ddb_ada_keys(ddb_ctx *ctx, ddb_ada *a, uint32_t cell, ddb_
 /* Moves the records of a cell to what waits, unless the cell may stay as it is. */
 DDB_FN dreamdb_status ddb_ada_place(ddb_ctx *ctx, ddb_ada *a, uint32_t cell, ddb_ada_set *set)
 {
-    uint64_t dropped = a->report->records_dropped;
     size_t left = 0;
-    dreamdb_status status = ddb_ada_drop(ctx, a, set);
-    status = status < 0 ? status : ddb_ada_keys(ctx, a, cell, set, &left);
+    dreamdb_status status = ddb_ada_keys(ctx, a, cell, set, &left);
+    if (status < 0 || (left == 0 && !(a->flags[cell] & (DDB_ADA_TAKE | DDB_ADA_STALE)))) {
+        return status;
+    }
+    status = ddb_ada_drop(ctx, a, set);
     if (status < 0) {
         return status;
     }
-    if (left == 0 && !(a->flags[cell] & (DDB_ADA_TAKE | DDB_ADA_STALE))) {
-        a->report->records_dropped = dropped;
-        return DREAMDB_OK;
-    }
     a->flags[cell] |= DDB_ADA_WRITTEN;
     a->report->cells_written++;
-    a->report->records_moved += left;
     if (cell < a->k_new && a->from[cell] == cell) {
         a->now[cell] -= a->records[cell];
     }
     for (size_t i = 0; i < set->count; i++) {
         uint32_t id = ddb_ada_id(a, set->keys.data + i * a->key_size);
         a->now[id]++;
-        a->got[id] = 1;
+        a->report->records_moved += id != cell;
     }
     ddb_bytes_put(&a->out.anchors, set->anchors.data, set->anchors.size);
     ddb_bytes_put(&a->out.vectors, set->vectors.data, set->vectors.size);
@@ -30117,8 +30128,7 @@ DDB_FN dreamdb_status ddb_ada_place_all(ddb_ctx *ctx, ddb_ada *a)
     size_t count = 0;
     uint32_t *cells = ddb_mem_arena_new(ctx, &a->arena, uint32_t, a->k);
     a->now = ddb_mem_arena_new(ctx, &a->arena, uint64_t, a->k_new);
-    a->got = ddb_mem_arena_new(ctx, &a->arena, uint8_t, a->k_new);
-    dreamdb_status status = cells && a->now && a->got ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    dreamdb_status status = cells && a->now ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
     for (uint32_t c = 0; c < a->k_new && status == DREAMDB_OK; c++) {
         a->now[c] = a->from[c] == c ? a->records[c] : 0;
     }
@@ -32786,7 +32796,8 @@ static const char *const ddb_check_names[DDB_CHECK_CLASSES] = {
 /* One object waiting to be read and checked; again: it was counted in an earlier batch. */
 typedef struct ddb_check_more { ddb_row row; const ddb_view_field *field; struct ddb_check_more *next; } ddb_check_more;
 typedef struct ddb_check_job { ddb_check_class cls; ddb_row row; ddb_check_more *more; const ddb_view_field *field; bool again, codec;
-                              uint32_t cell; const ddb_page_child *page; } ddb_check_job;   /* page: of tombstones, as its parent tells it */
+                              const ddb_page_child *page;                        /* of tombstones, as its parent tells of it */
+                              uint32_t cell; } ddb_check_job;
 
 typedef struct ddb_check_walk {
     dreamdb_snapshot *view;                  /* the state walked now: older ones are opened one by one */
