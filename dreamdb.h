@@ -811,9 +811,10 @@ typedef struct dreamdb_ada_step_report {
 } dreamdb_ada_step_report;
 
 /* One step towards balanced cells of an IVF field: splits cells with more than twice the mean (or sqrt(records), if that is less) in two,
- * and again while that is so; merges cells with less than a quarter of it into their neighbours; above the cap it only merges.  Records of split, merged and renamed cells,
- * and of the nearest neighbours of a split, go to the cell whose centroid is nearest; all others stay where they are.  Exact vectors (or
- * sidecars) decide, stored floats and codes are carried unchanged.  Deleted records of the cells it writes are dropped.
+ * and again while that is so; merges cells with less than a quarter of it into their neighbours; above the cap it only merges.  Records
+ * of split, merged and renamed cells, and of the nearest neighbours of a split, go to the cell whose centroid is nearest; all others stay
+ * where they are.  Exact vectors (or sidecars) decide, stored floats and codes are carried unchanged.  Deleted records of the cells it
+ * writes are dropped.
  *
  * Returns OK; NOT_FOUND (no such field); ARGUMENT (no IVF field, several and none is named, codes without exact vectors and no
  *         allow_lossy); CONFLICT (somebody moved the Ref: nothing is changed); STORE, MEMORY, LIMIT, CORRUPT, CANCELLED.
