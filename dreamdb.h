@@ -73,24 +73,26 @@
      ROOM 27 rabitq     Codes of 1, 2, 4 or 8 bits a dimension after a random rotation (spatial.md 6; sums in lanes: evoluti
      ROOM 28 pq         Product quantisation (spatial.md 6)
      ROOM 29 index      SpatialIndex objects (spatial.md 1)
-     ROOM 30 bucket     Spatial buckets and their sidecars of exact vectors (core.md 7, spatial.md 7)
-     ROOM 31 item       Payloads
-     ROOM 32 scalar     Scalar values as row keys (scalar.md 2), a column of a batch as a pack of postings (scalar.md 3, cor
-     ROOM 33 hot        Hot shards (versioning.md 6)
-     ROOM 34 view       The handle, and one immutable state of a dataset
-     ROOM 35 history    Manifests as a graph over all their parents
-     ROOM 36 write      Every verb that makes a new Manifest
-     ROOM 37 fold       What becomes of the rows of hot shards
-     ROOM 38 scan       Rows out of Tracks
-     ROOM 39 erase      Deleting rows: which anchors a call means, and what still holds their bytes
-     ROOM 40 merge      Three-way merge of a state into the handle's Ref (versioning.md 2, evolution.md 1.7 and 2)
-     ROOM 41 compact    Fragments into whole buckets and postings
-     ROOM 42 diff       How two states differ
-     ROOM 43 query      Vector search over the cells of one view
-     ROOM 44 check      What a view is made of, and whether it is whole
-     ROOM 45 gc         Collecting garbage (flaws.md 8)
-     ROOM 46 trace      Which objects still hold bytes of given rows, and the refs that reach them (erase-report)
-     ROOM 47 api        The public functions
+     ROOM 30 lineage    Which older generations of an index still say where the rows of a cell lie
+     ROOM 31 bucket     Spatial buckets and their sidecars of exact vectors (core.md 7, spatial.md 7)
+     ROOM 32 item       Payloads
+     ROOM 33 scalar     Scalar values as row keys (scalar.md 2), a column of a batch as a pack of postings (scalar.md 3, cor
+     ROOM 34 hot        Hot shards (versioning.md 6)
+     ROOM 35 view       The handle, and one immutable state of a dataset
+     ROOM 36 history    Manifests as a graph over all their parents
+     ROOM 37 write      Every verb that makes a new Manifest
+     ROOM 38 fold       What becomes of the rows of hot shards
+     ROOM 39 scan       Rows out of Tracks
+     ROOM 40 erase      Deleting rows: which anchors a call means, and what still holds their bytes
+     ROOM 41 merge      Three-way merge of a state into the handle's Ref (versioning.md 2, evolution.md 1.7 and 2)
+     ROOM 42 compact    Fragments into whole buckets and postings
+     ROOM 43 diff       How two states differ
+     ROOM 44 ada        How balanced the cells of an embedding field are, and the step that makes them so
+     ROOM 45 query      Vector search over the cells of one view
+     ROOM 46 check      What a view is made of, and whether it is whole
+     ROOM 47 gc         Collecting garbage (flaws.md 8)
+     ROOM 48 trace      Which objects still hold bytes of given rows, and the refs that reach them (erase-report)
+     ROOM 49 api        The public functions
 */
 #if defined(DREAMDB_IMPLEMENTATION) && defined(__linux__) && !defined(_GNU_SOURCE)
   #define _GNU_SOURCE 1                       /* syncfs; room port alone uses it */
@@ -844,7 +846,10 @@ DREAMDB_API dreamdb_status dreamdb_diff(dreamdb_snapshot *from, dreamdb_snapshot
 
 typedef struct dreamdb_fault_report { dreamdb_status status; const char *path; const char *message; } dreamdb_fault_report;
 typedef int (*dreamdb_fault_fn)(void *user, const dreamdb_fault_report *fault);
-typedef struct dreamdb_verify_report { uint64_t objects, bytes, faults, manifests; } dreamdb_verify_report;
+typedef struct dreamdb_verify_report {
+    uint64_t objects, bytes, faults, manifests;
+    uint64_t ancestors_gone;                   /* older indexes that a lineage table names and gc has removed: no fault */
+} dreamdb_verify_report;
 /* Walks everything that the view reaches (history_depth Manifests back; 0 = this one only, UINT64_MAX = all), hashes every object
  * and outboard, checks every form and every rule, and names each fault.  Returns OK also with faults: see the report. */
 DREAMDB_API dreamdb_status dreamdb_verify(dreamdb_snapshot *snapshot, uint64_t history_depth, dreamdb_fault_fn each, void *user,
@@ -943,6 +948,95 @@ typedef struct dreamdb_erase_result {
  *         bytes for each object looked into. */
 DREAMDB_API dreamdb_status dreamdb_erase_report(dreamdb *db, const dreamdb_erase_desc *desc, dreamdb_erase_result *result,
                                                 dreamdb_error *error);
+
+/* ---- Ada-IVF: the index stays balanced at a cost that follows the change ---------------------------------------------- */
+
+typedef struct dreamdb_ada_status_desc {       /* all zero: the only embedding field, from its Track alone */
+    const char *field;                         /* NULL = the only embedding field */
+    int         deep;                          /* 1: reads every bucket: deleted is exact */
+    uint64_t    sample;                        /* places so many stored records anew, spread evenly, and counts those that lie elsewhere */
+} dreamdb_ada_status_desc;
+
+typedef struct dreamdb_ada_balance {
+    dreamdb_index_kind index;
+    uint64_t k, k_cap;                         /* cells; 2 * sqrt(records), at least 1.  LSH has no cells of its own: k is populated */
+    uint64_t records;                          /* in the Track's buckets, deleted ones too */
+    uint64_t buckets;                          /* that the Track names: live ones, whatever else the store still holds */
+    uint64_t populated, largest;               /* cells that have records; records of the largest */
+    uint64_t hot, cold;                        /* cells with more than twice the mean, or sqrt(records) if that is less; with less than a
+                                                  quarter of it, empty ones among them */
+    uint64_t fragmented, fragments_max;        /* cells of several buckets; most buckets of a cell */
+    double   mean, cv;                         /* records a cell; standard deviation / mean over the cells, unsplittable ones left out */
+    int      balanced;                         /* 1: cv <= 1.5 and k <= k_cap */
+    const uint32_t *unsplittable;              /* cells that a step found to hold (nearly) equal vectors; memory lives as long as the */
+    size_t   unsplittable_count;               /*   snapshot */
+    uint64_t splits, merges;                   /* what a step with its defaults would do now; 0 for LSH and IMI */
+    uint64_t generations;                      /* indexes that live buckets may lie under; 1: the reference can search the field */
+    uint64_t tombstones, reclaimable_max;      /* deleted anchors of the dataset; bytes of records that they may hold at most */
+    int      deep;
+    uint64_t deleted, reclaimable;             /* deep: records whose anchor is deleted, and their bytes */
+    uint64_t sampled, moved;                   /* sample: records looked at; of them the ones whose nearest cell is another */
+} dreamdb_ada_balance;
+
+/* How balanced the cells of an embedding field are: exact counts from Ref, Manifest and Track, so the same before and after gc.
+ *
+ * Returns OK; NOT_FOUND (no such field), ARGUMENT (no embedding field, or several and none is named); STORE, MEMORY, CORRUPT, CANCELLED.
+ * Threads many at once on one snapshot.
+ * Costs   reads the Track, its pages, the index, its lineage table, the tombstones' pages; deep every bucket; sample at most one bucket a
+ *         record.  Memory: 40 bytes a populated cell, and a batch of buckets. */
+DREAMDB_API dreamdb_status dreamdb_ada_status(dreamdb_snapshot *snapshot, const dreamdb_ada_status_desc *desc, dreamdb_ada_balance *out,
+                                              dreamdb_error *error);
+
+typedef struct dreamdb_ada_step_desc {         /* all zero: the only embedding field, with the defaults */
+    const char *field;                         /* NULL = the only embedding field */
+    uint64_t    k_max;                         /* cells afterwards; 0 = 2 * sqrt(records), at least 1 */
+    uint64_t    max_cells;                     /* new cells and merged cells together; 0 = 1,024 */
+    uint64_t    max_read_bytes;                /* of the cells that are split or merged; 0 = 1 GiB.  About what the step holds in memory */
+    uint32_t    iterations;                    /* of the local 2-means; 0 = 10 */
+    uint32_t    neighbours;                    /* nearest cells of a split one whose records are placed anew; 0 = 16 */
+    int         exact;                         /* 1: places every record anew: none lags behind a new centroid */
+    int         relineage;                     /* 1: writes every cell under the new index: the reference can search it again */
+    int         allow_lossy;                   /* 1: also where codes are all there is: records are placed by what their codes decode to */
+    int         dry_run;                       /* 1: tells what would be split and merged, writes nothing */
+} dreamdb_ada_step_desc;
+
+typedef enum dreamdb_ada_outcome {
+    DREAMDB_ADA_NOTHING = 0,                   /* nothing to do: no new state */
+    DREAMDB_ADA_MARKED,                        /* nothing moved; cells that cannot be split are noted, so that the next step leaves them */
+    DREAMDB_ADA_MADE                           /* a new state */
+} dreamdb_ada_outcome;
+
+typedef struct dreamdb_ada_step_report {
+    dreamdb_ada_outcome outcome;
+    uint64_t k_before, k_after, k_cap, records;/* records: before the step, deleted ones too */
+    uint64_t splits, merges;                   /* cells split; cells merged into their neighbours (dry_run: planned) */
+    uint64_t created, renamed;                 /* cells that are new; last cells that moved into a freed id */
+    uint64_t marked;                           /* cells found unsplittable by this step */
+    uint64_t relineaged;                       /* cells written only because their rows were many generations old */
+    uint64_t cells_read, cells_written;        /* cells whose buckets were read; of them the ones written anew */
+    uint64_t records_read, records_moved, records_dropped;   /* moved: to another cell; dropped: deleted ones */
+    uint64_t buckets_read, buckets_written;
+    double   cv_before, cv_after;
+    uint64_t generations;                      /* afterwards: see dreamdb_ada_balance */
+    uint64_t objects, bytes;                   /* new in the store */
+    uint8_t  index[DREAMDB_ADDRESS_SIZE];      /* afterwards */
+    uint8_t  manifest[DREAMDB_ADDRESS_SIZE];
+} dreamdb_ada_step_report;
+
+/* One step towards balanced cells of an IVF field: splits cells with more than twice the mean (or sqrt(records), if that is less) in two,
+ * and again while that is so; merges cells with less than a quarter of it into their neighbours; above the cap it only merges.  Records
+ * of split, merged and renamed cells, and of the nearest neighbours of a split, go to the cell whose centroid is nearest; all others stay
+ * where they are.  Exact vectors (or sidecars) decide, stored floats and codes are carried unchanged.  Deleted records of the cells it
+ * writes are dropped.
+ *
+ * Returns OK; NOT_FOUND (no such field); ARGUMENT (no IVF field, several and none is named, codes without exact vectors and no
+ *         allow_lossy); CONFLICT (somebody moved the Ref: nothing is changed); STORE, MEMORY, LIMIT, CORRUPT, CANCELLED.
+ * Threads as dreamdb_append: one writer at a time on a handle.
+ * Costs   reads the Track and, of buckets, the touched cells alone; writes those, an index, a lineage table, the pages that hold a touched
+ *         row and their ancestors.  Memory: the touched cells up to max_read_bytes and 64 MiB of others, 40 bytes a cell.
+ * Format  FORMAT.md "Ada-IVF and the lineage table". */
+DREAMDB_API dreamdb_status dreamdb_ada_step(dreamdb *db, const dreamdb_ada_step_desc *desc, dreamdb_ada_step_report *report,
+                                            dreamdb_error *error);
 
 /* ---- Small helpers -------------------------------------------------------------------------------------------------- */
 
@@ -12150,15 +12244,11 @@ DDB_FN dreamdb_status ddb_object_flush(ddb_ctx *ctx, ddb_puts *puts)
     return status;
 }
 
-/* Appends one op; data stays where it is (in the arena, or the caller's until the flush in the same call). */
-DDB_FN dreamdb_status ddb_object_put_add(ddb_ctx *ctx, ddb_puts *puts, const char *folder, const ddb_addr *addr, ddb_slice bytes, bool copy)
+/* Appends one op; path is in the puts' arena; data stays where it is (in the arena, or the caller's until the flush in the same call). */
+DDB_FN dreamdb_status ddb_object_put_at(ddb_ctx *ctx, ddb_puts *puts, const char *path, ddb_slice bytes, bool copy)
 {
     uint8_t key[32];
     bool fresh = true;
-    if (puts->held) {
-        return ddb_object_held_add(ctx, puts->env, puts->held, addr, bytes);
-    }
-    char *path = ddb_addr_path(ctx, &puts->arena, folder, addr);
     if (!path) {
         return DREAMDB_ERR_MEMORY;
     }
@@ -12189,6 +12279,14 @@ DDB_FN dreamdb_status ddb_object_put_add(ddb_ctx *ctx, ddb_puts *puts, const cha
     puts->count++;
     puts->waiting += bytes.size;
     return DREAMDB_OK;
+}
+
+DDB_FN dreamdb_status ddb_object_put_add(ddb_ctx *ctx, ddb_puts *puts, const char *folder, const ddb_addr *addr, ddb_slice bytes, bool copy)
+{
+    if (puts->held) {
+        return ddb_object_held_add(ctx, puts->env, puts->held, addr, bytes);
+    }
+    return ddb_object_put_at(ctx, puts, ddb_addr_path(ctx, &puts->arena, folder, addr), bytes, copy);
 }
 
 DDB_FN bool ddb_object_wants_outboard(const ddb_env *env, uint32_t flags, size_t size)
@@ -12274,6 +12372,29 @@ DDB_FN dreamdb_status ddb_object_put_many(ddb_ctx *ctx, ddb_puts *puts, const ch
 DDB_FN dreamdb_status ddb_object_put(ddb_ctx *ctx, ddb_puts *puts, const char *folder, ddb_slice bytes, uint32_t flags, ddb_addr *out)
 {
     return ddb_object_put_many(ctx, puts, &folder, &bytes, 1, flags, out);
+}
+
+/* Puts one object of ours under "folder/ADDRESS" and a suffix: no bare address, so that the reference's gc leaves it alone. */
+DDB_FN dreamdb_status ddb_object_put_named(ddb_ctx *ctx, ddb_puts *puts, const char *folder, const char *suffix, ddb_slice bytes,
+                                           ddb_addr *out)
+{
+    size_t size = strlen(folder) + 1 + DREAMDB_ADDRESS_TEXT + strlen(suffix);
+    dreamdb_status status = puts->failed < 0 ? ddb_object_flush(ctx, puts) : DREAMDB_OK;
+    char *path = status < 0 ? NULL : (char *)ddb_mem_arena_alloc(ctx, &puts->arena, size);
+    if (!path) {
+        return status < 0 ? status : DREAMDB_ERR_MEMORY;
+    }
+    out->bytes[0] = DDB_ADDR_TAG;
+    ddb_hash_one(puts->env->cpu, bytes.data, bytes.size, out->bytes + 1);
+    char text[DREAMDB_ADDRESS_TEXT];
+    ddb_addr_text(out, text);
+    (void)snprintf(path, size, "%s/%s%s", folder, text, suffix);
+    status = ddb_object_put_at(ctx, puts, path, bytes, true);
+    if (status == DREAMDB_OK) {
+        ddb_object_put_keep(ctx, puts->env, out, bytes);
+    }
+    puts->failed = status;
+    return status == DREAMDB_OK && puts->waiting >= puts->flush_bytes ? ddb_object_flush(ctx, puts) : status;
 }
 
 /* ==== ROOM 16 schema | prefix ddb_schema_ | uses port mem bytes coll cbor addr ==== */
@@ -16756,6 +16877,7 @@ typedef struct ddb_manifest {
 enum { DDB_MANIFEST_TRACKS_MAX = 1048576,      /* bytes of the encoded tracks container: the reference refuses more, also on reading */
        DDB_MANIFEST_RUN = 64 };                /* states of a layer kept in lineage: 26 KB at 409 bytes each (core.md 3) */
 #define DDB_MANIFEST_FORM "lineage-v1"
+#define DDB_MANIFEST_LINEAGE "dreamdb.lineage."     /* and a modality: {index, table}; room lineage */
 #define DDB_MANIFEST_LAYER "layer-of:"
 #define DDB_MANIFEST_SCHEMA "dreamdb.schema"
 #define DDB_MANIFEST_TOMBSTONES "dreamdb.tombstones"
@@ -17422,7 +17544,7 @@ DDB_FN dreamdb_status ddb_manifest_meta_key(ddb_ctx *ctx, ddb_slice key)
         return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "meta key '%s' must start with 'dreamdb.'", ddb_addr_show(key, &shown));
     }
     if (ddb_bytes_is(key, DDB_MANIFEST_SCHEMA) || ddb_bytes_is(key, DDB_MANIFEST_TOMBSTONES)
-        || ddb_bytes_is(key, DDB_MANIFEST_ENTITY_KEYS)) {
+        || ddb_bytes_is(key, DDB_MANIFEST_ENTITY_KEYS) || ddb_bytes_starts(key, DDB_MANIFEST_LINEAGE)) {
         return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "meta key '%s' is a structural key of the format; it cannot be set",
                             ddb_addr_show(key, &shown));
     }
@@ -21400,6 +21522,30 @@ DDB_FN dreamdb_status ddb_index_decode(ddb_ctx *ctx, ddb_slice bytes, const char
     return DREAMDB_OK;
 }
 
+/* The centroids of an ivf index as they are stored, dim little-endian floats each: they point into bytes.  CORRUPT: no such object. */
+DDB_FN dreamdb_status ddb_index_centroids(ddb_ctx *ctx, ddb_slice bytes, const char *path, uint32_t dim, uint32_t *k, ddb_slice *out)
+{
+    ddb_index_parts parts;
+    ddb_index_params params;
+    const ddb_index_row *row = NULL;
+    ddb_index ix;
+    memset(&ix, 0, sizeof ix);
+    dreamdb_status status = ddb_index_read_parts(ctx, bytes, path, &parts);
+    status = status < 0 ? status : ddb_index_read_head(ctx, &ix, &parts, path, &row);
+    status = status < 0 ? status : ddb_index_read_params(ctx, &ix, parts.params, path, &params);
+    if (status < 0) {
+        return status;
+    }
+    if (ix.kind != DREAMDB_INDEX_IVF || ix.dim != dim || !params.has_k || params.k < 1 || params.k > UINT32_MAX / 4 / dim
+        || params.k * dim * 4 != params.centroids.size) {
+        return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, "it is no ivf index of dim %lu, as one of its lineage must be",
+                               (unsigned long)dim);
+    }
+    *k = (uint32_t)params.k;
+    *out = params.centroids;
+    return DREAMDB_OK;
+}
+
 DDB_FN dreamdb_index_kind ddb_index_kind(const ddb_index *ix) { return ix->kind; }
 DDB_FN ddb_slice ddb_index_algorithm(const ddb_index *ix) { return ddb_bytes_text(ix->algorithm); }
 DDB_FN uint32_t ddb_index_bits(const ddb_index *ix) { return ix->bits; }
@@ -21585,6 +21731,28 @@ DDB_FN bool ddb_index_key_parse(const ddb_index *ix, ddb_slice text, uint8_t *ke
 }
 
 /* ---- Queries ---- */
+
+/* The packed key of a cell; ivf and imi. */
+DDB_FN void ddb_index_key_of(const ddb_index *ix, uint32_t cell, uint8_t *key)
+{
+    memset(key, 0, ddb_index_key_size(ix));
+    ddb_ivf_key(cell, ix->bits, key);
+}
+
+/* The n cells of an ivf index that are nearest to a cell, itself among them; n is at most k. */
+DDB_FN dreamdb_status ddb_index_near(ddb_ctx *ctx, const ddb_index *ix, uint32_t cell, size_t n, uint32_t *ids, size_t *got)
+{
+    float *row = ddb_mem_new(ctx, float, ix->dim), *scores = ddb_mem_new(ctx, float, n);
+    dreamdb_status status = row && scores ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    *got = 0;
+    if (status == DREAMDB_OK) {
+        ddb_bound_row(ix->ivf->set, cell, row);
+        status = ddb_bound_top(ctx, ix->ivf->set, row, n, ids, scores, got);
+    }
+    ddb_mem_drop(ctx, row, float, ix->dim);
+    ddb_mem_drop(ctx, scores, float, n);
+    return status;
+}
 
 /* The query as scores want it: unit(q) for cosine, as it is for l2. */
 DDB_FN dreamdb_status ddb_index_prepare_query(ddb_ctx *ctx, const ddb_index *ix, const float *q, float *out)
@@ -22119,7 +22287,234 @@ DDB_FN dreamdb_status ddb_index_codes(ddb_ctx *ctx, ddb_pool *pool, const ddb_co
     return c.failed == 0 ? DREAMDB_OK : ddb_mem_fail(ctx, DREAMDB_ERR_MEMORY, "no memory for the codes of %zu vectors", count);
 }
 
-/* ==== ROOM 30 bucket | prefix ddb_bucket_ | uses port mem bytes addr schema page ==== */
+/* ==== ROOM 30 lineage | prefix ddb_lineage_ | uses port mem bytes cbor addr object manifest ==== */
+/* The lineage table of an embedding modality (flaws.md 2; FORMAT.md "Lineage table"): which older generations of the index still say where
+   the rows of a cell lie, so that a step of Ada-IVF writes only the cells that it changes.  4 bytes a cell, one object, named in the
+   registry together with the index that it is the table of.
+   Invariant: a bucket is valid iff its header's index is in the list and not older than the last change of its cell.  A table that the
+   registry names for another index is as none: then only the index itself is valid, as in the reference.
+   Objects are hostile until decoded. */
+
+enum {
+    DDB_LINEAGE_VERSION = 1, DDB_LINEAGE_HEAD = 24,
+    DDB_LINEAGE_MOST = 100,                     /* generations in the list, as many as parents in an index */
+    DDB_LINEAGE_LONG_AGO = 0xffff
+};
+
+/* Ages are in generations: 0 = the newest.  stuck: 0, or 1 + floor(log2(records)) when a step found that the cell cannot be split. */
+typedef struct ddb_lineage_cell { uint16_t changed; uint8_t oldest, stuck; } ddb_lineage_cell;
+
+typedef struct ddb_lineage {
+    uint64_t          newest;                   /* number of the newest generation; only for people */
+    uint32_t          k, count;                 /* cells; generations */
+    ddb_addr         *list;                     /* [count] indexes, newest first: the registry's own at 0 */
+    ddb_lineage_cell *cells;                    /* [k] */
+} ddb_lineage;
+
+/* The cell of a key text of up to 64 digits; false: it names none of k cells. */
+DDB_FN bool ddb_lineage_cell_of(ddb_slice key, uint32_t k, uint32_t *cell)
+{
+    uint64_t id = 0;
+    for (size_t i = 0; i < key.size; i++) {
+        if ((key.data[i] != '0' && key.data[i] != '1') || id > UINT32_MAX) {
+            return false;
+        }
+        id = id * 2 + (uint64_t)(key.data[i] - '0');
+    }
+    *cell = (uint32_t)id;
+    return id < k;
+}
+
+/* The age of an index: its place in the list; count if it is not there. */
+DDB_FN uint32_t ddb_lineage_age(const ddb_lineage *lineage, const ddb_addr *index)
+{
+    uint32_t at = 0;
+    while (at < lineage->count && !ddb_addr_equal(lineage->list + at, index)) {
+        at++;
+    }
+    return at;
+}
+
+/* Do rows of this cell that were placed under the index of that age still lie where the newest index looks for them? */
+DDB_FN bool ddb_lineage_holds(const ddb_lineage *lineage, uint32_t age, uint32_t cell)
+{
+    return age < lineage->count && cell < lineage->k && age <= lineage->cells[cell].changed;
+}
+
+DDB_FN bool ddb_lineage_valid(const ddb_lineage *lineage, const ddb_addr *index, ddb_slice key)
+{
+    uint32_t cell = 0;
+    return ddb_lineage_cell_of(key, lineage->k, &cell) && ddb_lineage_holds(lineage, ddb_lineage_age(lineage, index), cell);
+}
+
+DDB_FN dreamdb_status ddb_lineage_encode(ddb_buf *buf, const ddb_lineage *lineage)
+{
+    size_t cells = 0;
+    uint8_t *out = ddb_mem_mul(lineage->k, 4, &cells) ? ddb_bytes_reserve(buf, DDB_LINEAGE_HEAD) : NULL;
+    if (!out) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    memcpy(out, "DLIN", 4);
+    ddb_bytes_set_be32(out + 4, DDB_LINEAGE_VERSION);
+    ddb_bytes_set_be64(out + 8, lineage->newest);
+    ddb_bytes_set_be32(out + 16, lineage->k);
+    ddb_bytes_set_be32(out + 20, lineage->count);
+    buf->size += DDB_LINEAGE_HEAD;
+    for (uint32_t g = 0; g < lineage->count; g++) {
+        ddb_bytes_put(buf, lineage->list[g].bytes, DREAMDB_ADDRESS_SIZE);
+    }
+    out = ddb_bytes_reserve(buf, cells);
+    for (uint32_t c = 0; out && c < lineage->k; c++, out += 4) {
+        out[0] = (uint8_t)(lineage->cells[c].changed >> 8);
+        out[1] = (uint8_t)lineage->cells[c].changed;
+        out[2] = lineage->cells[c].oldest;
+        out[3] = lineage->cells[c].stuck;
+        buf->size += 4;
+    }
+    return ddb_bytes_status(buf);
+}
+
+DDB_FN dreamdb_status ddb_lineage_bad(ddb_ctx *ctx, const char *path, const char *why)
+{
+    return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, "lineage table: %s", why);
+}
+
+/* Sizes of a table; the rest is behind them. */
+DDB_FN dreamdb_status ddb_lineage_head(ddb_ctx *ctx, ddb_slice bytes, const char *path, ddb_lineage *out)
+{
+    if (bytes.size < DDB_LINEAGE_HEAD || memcmp(bytes.data, "DLIN", 4) != 0) {
+        return ddb_lineage_bad(ctx, path, "it does not start with a whole DLIN header");
+    }
+    if (ddb_bytes_be32(bytes.data + 4) != DDB_LINEAGE_VERSION) {
+        return ddb_mem_fail_at(ctx, DREAMDB_ERR_FORMAT, path, "lineage table: version %lu is unknown here, update the library",
+                               (unsigned long)ddb_bytes_be32(bytes.data + 4));
+    }
+    out->newest = ddb_bytes_be64(bytes.data + 8);
+    out->k = ddb_bytes_be32(bytes.data + 16);
+    out->count = ddb_bytes_be32(bytes.data + 20);
+    if (out->count < 1 || out->count > DDB_LINEAGE_MOST) {
+        return ddb_lineage_bad(ctx, path, "its number of generations is not 1 to 100");
+    }
+    bool fits = bytes.size == DDB_LINEAGE_HEAD + (uint64_t)out->count * DREAMDB_ADDRESS_SIZE + (uint64_t)out->k * 4;
+    return fits ? DREAMDB_OK : ddb_lineage_bad(ctx, path, "its size is not that of its generations and cells");
+}
+
+/* Decodes the table of an index; out lives in the arena. */
+DDB_FN dreamdb_status ddb_lineage_decode(ddb_ctx *ctx, ddb_arena *arena, ddb_slice bytes, const char *path, const ddb_addr *index,
+                                         ddb_lineage **result)
+{
+    ddb_lineage *out = ddb_mem_arena_new(ctx, arena, ddb_lineage, 1);
+    *result = out;
+    dreamdb_status status = out ? ddb_lineage_head(ctx, bytes, path, out) : DREAMDB_ERR_MEMORY;
+    if (status < 0) {
+        return status;
+    }
+    const uint8_t *at = bytes.data + DDB_LINEAGE_HEAD;
+    out->list = ddb_mem_arena_new(ctx, arena, ddb_addr, out->count);
+    out->cells = ddb_mem_arena_new(ctx, arena, ddb_lineage_cell, out->k);
+    if (!out->list || !out->cells) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    for (uint32_t g = 0; g < out->count; g++, at += DREAMDB_ADDRESS_SIZE) {
+        if (!ddb_addr_take(ddb_bytes_slice(at, DREAMDB_ADDRESS_SIZE), out->list + g)) {
+            return ddb_lineage_bad(ctx, path, "a generation is no address");
+        }
+    }
+    if (!ddb_addr_equal(out->list, index)) {
+        return ddb_lineage_bad(ctx, path, "its newest generation is not the index that the registry names");
+    }
+    for (uint32_t c = 0; c < out->k; c++, at += 4) {
+        ddb_lineage_cell *cell = out->cells + c;
+        cell->changed = (uint16_t)((uint32_t)at[0] << 8 | at[1]);
+        cell->oldest = at[2];
+        cell->stuck = at[3];
+        if (cell->oldest >= out->count || cell->oldest > cell->changed || cell->stuck > 64) {
+            return ddb_lineage_bad(ctx, path, "a cell has rows of a generation that is not in the list, or from before its last change");
+        }
+    }
+    return DREAMDB_OK;
+}
+
+/* ---- The registry ---- */
+
+DDB_FN dreamdb_status ddb_lineage_name(ddb_ctx *ctx, ddb_arena *arena, ddb_slice modality, ddb_slice *out)
+{
+    size_t head = sizeof DDB_MANIFEST_LINEAGE - 1;
+    uint8_t *text = (uint8_t *)ddb_mem_arena_alloc(ctx, arena, head + modality.size + 1);
+    if (!text) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    memcpy(text, DDB_MANIFEST_LINEAGE, head);
+    memcpy(text + head, modality.data, modality.size);
+    *out = ddb_bytes_slice(text, head + modality.size);
+    return DREAMDB_OK;
+}
+
+/* The table in a registry value; false: the value has another form. */
+DDB_FN bool ddb_lineage_entry(ddb_slice value, ddb_addr *index, ddb_addr *table)
+{
+    ddb_slice a, b;
+    ddb_cbor r;
+    if (!ddb_cbor_map_find(value, "index", &a) || !ddb_cbor_map_find(value, "table", &b)) {
+        return false;
+    }
+    ddb_cbor_open(&r, a);
+    bool good = ddb_addr_read(&r, index);
+    ddb_cbor_open(&r, b);
+    return good && ddb_addr_read(&r, table);
+}
+
+/* The table of a modality whose index is `index`; *has false: there is none, or one of an older index. */
+DDB_FN dreamdb_status ddb_lineage_find(ddb_ctx *ctx, ddb_arena *arena, const ddb_manifest *m, ddb_slice modality, const ddb_addr *index,
+                                       bool *has, ddb_addr *table)
+{
+    ddb_slice key;
+    ddb_addr of;
+    *has = false;
+    dreamdb_status status = ddb_lineage_name(ctx, arena, modality, &key);
+    const ddb_entry *entry = status < 0 ? NULL : ddb_manifest_entry(m, key);
+    *has = entry && ddb_lineage_entry(entry->value, &of, table) && ddb_addr_equal(&of, index);
+    return status;
+}
+
+/* "ddbx/ADDRESS.lineage": no bare address, so that the reference's gc leaves it alone. */
+DDB_FN char *ddb_lineage_path(ddb_ctx *ctx, ddb_arena *arena, const ddb_addr *table)
+{
+    char *out = (char *)ddb_mem_arena_alloc(ctx, arena, 5 + DREAMDB_ADDRESS_TEXT + 8);
+    if (out) {
+        memcpy(out, "ddbx/", 5);
+        ddb_addr_text(table, out + 5);
+        memcpy(out + 5 + DREAMDB_ADDRESS_TEXT - 1, ".lineage", 9);
+    }
+    return out;
+}
+
+/* Puts a table and names it in the Manifest. */
+DDB_FN dreamdb_status ddb_lineage_put(ddb_ctx *ctx, ddb_arena *arena, ddb_puts *puts, ddb_manifest *m, ddb_slice modality,
+                                      const ddb_lineage *lineage)
+{
+    ddb_buf bytes;
+    ddb_addr table;
+    ddb_slice key;
+    ddb_bytes_init(&bytes, ctx);
+    dreamdb_status status = ddb_lineage_encode(&bytes, lineage);
+    status = status < 0 ? status : ddb_object_put_named(ctx, puts, "ddbx", ".lineage", ddb_bytes_of(&bytes), &table);
+    status = status < 0 ? status : ddb_lineage_name(ctx, arena, modality, &key);
+    status = status < 0 ? status : ddb_manifest_set_member_addr(ctx, arena, m, key, "index", lineage->list);
+    status = status < 0 ? status : ddb_manifest_set_member_addr(ctx, arena, m, key, "table", &table);
+    ddb_bytes_free(&bytes);
+    return status;
+}
+
+/* Takes the table's name out of the Manifest: every row lies under one index again. */
+DDB_FN dreamdb_status ddb_lineage_drop(ddb_ctx *ctx, ddb_arena *arena, ddb_manifest *m, ddb_slice modality)
+{
+    ddb_slice key;
+    dreamdb_status status = ddb_lineage_name(ctx, arena, modality, &key);
+    return status < 0 || !ddb_manifest_entry(m, key) ? status : ddb_manifest_set_entry(ctx, arena, m, key, ddb_bytes_slice(NULL, 0));
+}
+
+/* ==== ROOM 31 bucket | prefix ddb_bucket_ | uses port mem bytes addr schema page ==== */
 /* Spatial buckets and their sidecars of exact vectors (core.md 7, spatial.md 7): packed headers with big-endian numbers, then records
    {u64 anchor, payload}; payload = little-endian floats (raw) or a code.
    Invariant: after a good open, records holds exactly count records and nothing lies behind them.
@@ -22351,7 +22746,7 @@ DDB_FN char *ddb_bucket_sidecar_path(ddb_ctx *ctx, ddb_arena *arena, const char 
     return out;
 }
 
-/* ==== ROOM 31 item | prefix ddb_item_ | uses port mem bytes coll cbor addr object page ==== */
+/* ==== ROOM 32 item | prefix ddb_item_ | uses port mem bytes coll cbor addr object page ==== */
 /* Payloads: blobs, blobs cut into chunks under an ItemManifest, packs of many (core.md 5, Items); and reading parts of packs, which
    postings need too.
    Invariant: whatever is handed out was verified (whole object, or range by its outboard), and lies inside the payload its row claims.
@@ -23071,7 +23466,7 @@ DDB_FN dreamdb_status ddb_item_load(ddb_ctx *ctx, ddb_env *env, ddb_arena *arena
     return status;
 }
 
-/* ==== ROOM 32 scalar | prefix ddb_scalar_ | uses port mem bytes coll cbor addr object roaring page track item ==== */
+/* ==== ROOM 33 scalar | prefix ddb_scalar_ | uses port mem bytes coll cbor addr object roaring page track item ==== */
 /* Scalar values as row keys (scalar.md 2), a column of a batch as a pack of postings (scalar.md 3, core.md 5), and predicates on one field
    (scalar.md 6).  Invariant: a value has exactly one encoding, and a posting that is handed out lies within the times of its row.
    Works on the bits of floats only: rounding mode, flush-to-zero and compiler flags cannot change a byte.  Must never know tombstones. */
@@ -23801,7 +24196,7 @@ DDB_FN dreamdb_status ddb_scalar_select(ddb_ctx *ctx, ddb_env *env, const ddb_tr
     return status;
 }
 
-/* ==== ROOM 33 hot | prefix ddb_hot_ | uses port mem bytes coll cbor addr schema track page scalar ==== */
+/* ==== ROOM 34 hot | prefix ddb_hot_ | uses port mem bytes coll cbor addr schema track page scalar ==== */
 /* Hot shards (versioning.md 6): rows of one field that wait in one small object, beside the Track, until they are folded into it.
    An embedding's shard is version 1 and is named by the registry alone; a scalar's is version 2, and its active Track is an overlay that
    names the shard and the cold Track.  Items ascend by anchor.  Format only: what becomes of the rows is told in room fold. */
@@ -24077,13 +24472,14 @@ DDB_FN dreamdb_status ddb_hot_merge(ddb_ctx *ctx, ddb_arena *arena, const ddb_fi
     return status;
 }
 
-/* ==== ROOM 34 view | prefix ddb_view_ | uses port mem bytes cbor addr object schema track manifest ref tomb index bucket hot ==== */
+/* ==== ROOM 35 view | prefix ddb_view_ | uses port mem bytes cbor addr object schema track manifest ref tomb index lineage bucket hot ==== */
 /* The handle, and one immutable state of a dataset: Manifest and schema decoded, Tracks, indexes and tombstones loaded when first needed.
    Invariant: a view never changes what it shows; what is loaded lazily is guarded by view->lock and stays until the view is freed.
    Views are counted: the handle keeps one of its tip, each dreamdb_snapshot_open another. */
 
 enum { DDB_VIEW_TRACK = 1, DDB_VIEW_INDEX = 2, DDB_VIEW_CODEC = 4,
-       DDB_VIEW_COLD = 8 };        /* for writers: the Track as it stands in the store (ddb_view_cold), and the hot shard beside it */
+       DDB_VIEW_COLD = 8,          /* for writers: the Track as it stands in the store (ddb_view_cold), and the hot shard beside it */
+       DDB_VIEW_LINEAGE = 16 };    /* INDEX brings it */
 #define DDB_VIEW_CALIBRATION "dreamdb.calibration."                /* and the field's name: what ddb_index_calibrate wrote */
 #define DDB_VIEW_INDEXES 16        /* decoded indexes and compressors that a handle keeps beyond those in use: trains must not pile up */
 
@@ -24104,6 +24500,9 @@ typedef struct ddb_view_field {
     ddb_track          cold;              /* has_hot: the Track without those rows */
     ddb_index         *index;             /* owned by the handle's table, as the next */
     ddb_codec         *codec;
+    bool               has_lineage;
+    ddb_addr           lineage_address;
+    ddb_lineage       *lineage;           /* in the view's arena; NULL: only rows under the index itself are valid */
 } ddb_view_field;
 
 /* A decoded index, or a compressor, of the handle, shared by its views. */
@@ -24339,6 +24738,10 @@ DDB_FN dreamdb_status ddb_view_decode(ddb_ctx *ctx, dreamdb_snapshot *view)
             status = ddb_manifest_embedding(ctx, &view->manifest, field->schema->modality, view->path, &field->registry);
         }
         status = status < 0 ? status : ddb_view_decode_hot(ctx, view, field);
+        if (field->has_registry && status == DREAMDB_OK && field->registry.index_count == 1) {
+            status = ddb_lineage_find(ctx, &view->arena, &view->manifest, field->schema->modality, &field->registry.index,
+                                      &field->has_lineage, &field->lineage_address);
+        }
     }
     return status;
 }
@@ -24553,6 +24956,20 @@ DDB_FN dreamdb_status ddb_view_take_codec(ddb_ctx *ctx, dreamdb_snapshot *view, 
     return status;
 }
 
+/* The lineage table must have the cells of the index. */
+DDB_FN dreamdb_status ddb_view_take_lineage(ddb_ctx *ctx, dreamdb_snapshot *view, ddb_view_field *field, const ddb_object_want *want)
+{
+    ddb_lineage *lineage = NULL;
+    dreamdb_status status = ddb_lineage_decode(ctx, &view->arena, ddb_bytes_slice(want->object.data, want->object.size), want->path,
+                                               &field->registry.index, &lineage);
+    if (status == DREAMDB_OK && field->index && lineage->k != ddb_index_k(field->index)) {
+        return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, want->path, "lineage table has %lu cells, its index %lu",
+                               (unsigned long)lineage->k, (unsigned long)ddb_index_k(field->index));
+    }
+    field->lineage = status < 0 ? NULL : lineage;
+    return status;
+}
+
 /* Refuses by name what this version cannot search or write. */
 DDB_FN dreamdb_status ddb_view_readable(ddb_ctx *ctx, const dreamdb_snapshot *view, const ddb_view_field *field)
 {
@@ -24577,6 +24994,9 @@ typedef struct ddb_view_job { ddb_view_field *field; unsigned what; } ddb_view_j
 DDB_FN bool ddb_view_has(const ddb_view_field *field, unsigned what)
 {
     bool embedding = field->schema->kind == DREAMDB_EMBEDDING;
+    if (what == DDB_VIEW_LINEAGE) {
+        return !field->has_lineage || field->lineage;
+    }
     return what == DDB_VIEW_TRACK ? field->track_loaded : what == DDB_VIEW_INDEX ? !embedding || field->index
         : !embedding || !field->registry.has_compressor || field->codec;
 }
@@ -24585,7 +25005,7 @@ DDB_FN bool ddb_view_has(const ddb_view_field *field, unsigned what)
 DDB_FN dreamdb_status ddb_view_wish(ddb_ctx *ctx, dreamdb_snapshot *view, ddb_view_field *field, unsigned what,
                                     ddb_object_want *wants, ddb_view_job *jobs, size_t *count)
 {
-    if (what != DDB_VIEW_TRACK && !ddb_view_has(field, what)) {
+    if ((what == DDB_VIEW_INDEX || what == DDB_VIEW_CODEC) && !ddb_view_has(field, what)) {
         bool codec = what == DDB_VIEW_CODEC;
         ddb_view_index found = ddb_view_index_find(view->db, codec ? &field->registry.compressor : &field->registry.index, codec);
         dreamdb_status status = found.users > 0 ? ddb_view_fits(ctx, field, &found, view->path) : DREAMDB_OK;
@@ -24605,11 +25025,13 @@ DDB_FN dreamdb_status ddb_view_wish(ddb_ctx *ctx, dreamdb_snapshot *view, ddb_vi
         }
     }
     ddb_object_want *want = wants + *count;
-    const char *folder = what == DDB_VIEW_INDEX ? "spatial-index" : what == DDB_VIEW_CODEC ? "vector-compressor"
+    bool table = what == DDB_VIEW_LINEAGE;
+    const char *folder = what == DDB_VIEW_INDEX ? "spatial-index" : what == DDB_VIEW_CODEC ? "vector-compressor" : table ? "ddbx"
         : ddb_addr_folder(ctx, &view->arena, &field->binding->timeline, field->binding->modality, "track");
     want->addr = what == DDB_VIEW_INDEX ? field->registry.index : what == DDB_VIEW_CODEC ? field->registry.compressor
-        : field->binding->address;
-    want->path = folder ? ddb_addr_path(ctx, &view->arena, folder, &want->addr) : NULL;
+        : table ? field->lineage_address : field->binding->address;
+    want->path = !folder ? NULL : table ? ddb_lineage_path(ctx, &view->arena, &want->addr)
+        : ddb_addr_path(ctx, &view->arena, folder, &want->addr);
     want->flags = DDB_OBJECT_METADATA;
     jobs[*count].field = field;
     jobs[*count].what = what;
@@ -24623,22 +25045,23 @@ DDB_FN dreamdb_status ddb_view_load_parts(ddb_ctx *ctx, dreamdb_snapshot *view, 
     size_t n = 0;
     bool missing = false;
     dreamdb_status status = DREAMDB_OK;
+    what |= (what & DDB_VIEW_INDEX) ? (unsigned)DDB_VIEW_LINEAGE : 0;
     for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
         status = ddb_view_readable(ctx, view, fields[i]);
-        for (unsigned one = DDB_VIEW_TRACK; one <= DDB_VIEW_CODEC; one *= 2) {
+        for (unsigned one = DDB_VIEW_TRACK; one <= DDB_VIEW_LINEAGE; one *= 2) {
             missing = missing || ((what & one) && !ddb_view_has(fields[i], one));
         }
     }
     if (status < 0 || !missing) {
         return status;
     }
-    ddb_object_want *wants = ddb_mem_arena_new(ctx, &view->arena, ddb_object_want, count * 3);
-    ddb_view_job *jobs = ddb_mem_arena_new(ctx, &view->arena, ddb_view_job, count * 3);
+    ddb_object_want *wants = ddb_mem_arena_new(ctx, &view->arena, ddb_object_want, count * 4);
+    ddb_view_job *jobs = ddb_mem_arena_new(ctx, &view->arena, ddb_view_job, count * 4);
     if (!wants || !jobs) {
         return DREAMDB_ERR_MEMORY;
     }
     for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
-        for (unsigned one = DDB_VIEW_TRACK; one <= DDB_VIEW_CODEC && status == DREAMDB_OK; one *= 2) {
+        for (unsigned one = DDB_VIEW_TRACK; one <= DDB_VIEW_LINEAGE && status == DREAMDB_OK; one *= 2) {
             status = (what & one) ? ddb_view_wish(ctx, view, fields[i], one, wants, jobs, &n) : DREAMDB_OK;
         }
     }
@@ -24647,6 +25070,7 @@ DDB_FN dreamdb_status ddb_view_load_parts(ddb_ctx *ctx, dreamdb_snapshot *view, 
         for (size_t i = 0; i < n && status == DREAMDB_OK; i++) {
             status = jobs[i].what == DDB_VIEW_INDEX ? ddb_view_take_index(ctx, view, jobs[i].field, wants + i)
                 : jobs[i].what == DDB_VIEW_CODEC ? ddb_view_take_codec(ctx, view, jobs[i].field, wants + i)
+                : jobs[i].what == DDB_VIEW_LINEAGE ? ddb_view_take_lineage(ctx, view, jobs[i].field, wants + i)
                 : ddb_view_take_track(ctx, view, jobs[i].field, wants + i);
             if (status == DREAMDB_OK && jobs[i].what == DDB_VIEW_TRACK) {
                 wants[i].object.data = NULL;              /* the field holds it now */
@@ -24783,6 +25207,14 @@ DDB_FN dreamdb_status ddb_view_bucket(ddb_ctx *ctx, const ddb_view_field *field,
     return DREAMDB_OK;
 }
 
+/* Does the bucket of a cell lie where the field's index looks for its rows?  The field's index or lineage table is loaded. */
+DDB_FN dreamdb_status ddb_view_placed(ddb_ctx *ctx, const ddb_view_field *field, ddb_slice key, const ddb_bucket *bucket, const char *path)
+{
+    bool same = ddb_addr_equal(&bucket->index, &field->registry.index);
+    return same || (field->lineage && ddb_lineage_valid(field->lineage, &bucket->index, key)) ? DREAMDB_OK
+        : ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, "bucket was placed under another spatial index than the field's");
+}
+
 /* The tombstones of the view, loaded once; *out may be an empty set. */
 DDB_FN dreamdb_status ddb_view_tomb(ddb_ctx *ctx, dreamdb_snapshot *view, ddb_tomb **out)
 {
@@ -24906,7 +25338,7 @@ DDB_FN dreamdb_status ddb_view_state(ddb_ctx *ctx, struct dreamdb *db, const cha
     return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "`%s` names no state: use @label, ~3 or a Manifest address of 53 characters", state);
 }
 
-/* ==== ROOM 35 history | prefix ddb_history_ | uses port mem bytes coll addr object manifest ==== */
+/* ==== ROOM 36 history | prefix ddb_history_ | uses port mem bytes coll addr object manifest ==== */
 /* Manifests as a graph over all their parents, read as far as a question needs it: the best common ancestors of two states, whether one
    state descends from another, all states newest first.  Waves of reads: the parents of all that wait come together.  A Manifest that gc
    took matters only when a walk comes to it.  Must never look at more than limits.history Manifests. */
@@ -25201,7 +25633,7 @@ DDB_FN dreamdb_status ddb_history_holds(ddb_ctx *ctx, ddb_env *env, const ddb_ad
     return status;
 }
 
-/* ==== ROOM 36 write | prefix ddb_write_ | uses port mem bytes coll exact hash cbor addr object schema page track manifest ref tomb pq index bucket item scalar view history ==== */
+/* ==== ROOM 37 write | prefix ddb_write_ | uses port mem bytes coll exact hash cbor addr object schema page track manifest ref tomb pq index lineage bucket item scalar view history ==== */
 /* Every verb that makes a new Manifest: create, append, add-field, layers, constants, meta, train.
    Invariant: all objects are put and synced before the Ref moves, the Ref moves by compare-and-swap, and nothing else is changed; so a
    crash at any point leaves the old state or the new one.  Format: FORMAT.md "Append", "Create".  Reads no bucket but in train. */
@@ -25655,17 +26087,21 @@ DDB_FN dreamdb_status ddb_write_keys_of(ddb_ctx *ctx, ddb_write *write, ddb_writ
     return status < 0 ? status : ddb_write_order(ctx, v->keys, v->key_size, v->count, v->slots);
 }
 
+/* Rows that the ordered records need at most: one a cell, and one more for each full bucket. */
+DDB_FN size_t ddb_write_row_count(const ddb_write_vectors *v)
+{
+    size_t rows = 0, per = (size_t)(v->cap / (8 + v->payload));
+    for (size_t i = 0; i < v->count; i++) {
+        rows += i == 0 || memcmp(v->keys + v->slots[i].row * v->key_size, v->keys + v->slots[i - 1].row * v->key_size, v->key_size) != 0;
+    }
+    return rows + v->count / (per > 0 ? per : 1);
+}
+
 /* Keys, codes, order, buckets: v->rows are the new Track rows. */
 DDB_FN dreamdb_status ddb_write_place(ddb_ctx *ctx, ddb_write *write, ddb_write_vectors *v)
 {
     dreamdb_status status = ddb_write_keys_of(ctx, write, v);
-    size_t rows = 0;                       /* a row a cell, and one more for each full bucket */
-    for (size_t i = 0; i < v->count && status == DREAMDB_OK; i++) {
-        rows += i == 0 || memcmp(v->keys + v->slots[i].row * v->key_size, v->keys + v->slots[i - 1].row * v->key_size, v->key_size) != 0;
-    }
-    size_t per = (size_t)(v->cap / (8 + v->payload));
-    rows += v->count / (per > 0 ? per : 1);
-    v->rows = status == DREAMDB_OK ? ddb_mem_arena_new(ctx, &write->arena, ddb_row, rows) : NULL;
+    v->rows = status == DREAMDB_OK ? ddb_mem_arena_new(ctx, &write->arena, ddb_row, ddb_write_row_count(v)) : NULL;
     if (status == DREAMDB_OK && !v->rows) {
         return DREAMDB_ERR_MEMORY;
     }
@@ -27423,6 +27859,9 @@ DDB_FN dreamdb_status ddb_write_train_open(ddb_ctx *ctx, ddb_write *write, const
         status = ddb_write_train_point(ctx, write, field, ddb_write_train_kind(desc, field) == DREAMDB_INDEX_IMI ? DDB_SCHEMA_IMI
                                        : DDB_SCHEMA_IVF, &address, desc->compressor ? &compressor : NULL);
     }
+    if (status == DREAMDB_OK) {                /* every row lies under the new index */
+        status = ddb_lineage_drop(ctx, &write->arena, &write->manifest, field->binding->modality);
+    }
     return status < 0 ? status : ddb_write_publish(ctx, write, "train");
 }
 
@@ -27467,7 +27906,7 @@ DDB_FN dreamdb_status ddb_write_index_only(ddb_ctx *ctx, ddb_env *env, const dre
     return status;
 }
 
-/* ==== ROOM 37 fold | prefix ddb_fold_ | uses port mem bytes addr object schema page track manifest scalar hot view write ==== */
+/* ==== ROOM 38 fold | prefix ddb_fold_ | uses port mem bytes addr object schema page track manifest scalar hot view write ==== */
 /* What becomes of the rows of hot shards: a hot append makes them wait, a flush folds them into the Track as an ordinary append of them
    would, and a view reads a shard by folding it in memory: every read verb sees the Track as a flush would leave it, and knows of no shard.
    Invariant: the objects of a view's fold are held by the view alone and never named by what is written: a writer reads the cold Track
@@ -27897,7 +28336,7 @@ DDB_FN dreamdb_status ddb_fold_flush(ddb_ctx *ctx, struct dreamdb *db, dreamdb_f
     return status;
 }
 
-/* ==== ROOM 38 scan | prefix ddb_scan_ | uses port mem bytes coll addr object page track manifest tomb index bucket item scalar view ====
+/* ==== ROOM 39 scan | prefix ddb_scan_ | uses port mem bytes coll addr object page track manifest tomb index bucket item scalar view ====
    */
 /* Rows out of Tracks: a source that walks one field in Track order, columns for a list of anchors, predicates, counts, cursors.
    Invariant: an anchor with several rows gives the last in Track order; deleted anchors never appear.
@@ -29240,7 +29679,7 @@ DDB_FN dreamdb_status ddb_scan_media(ddb_ctx *ctx, dreamdb_snapshot *view, const
     return status;
 }
 
-/* ==== ROOM 39 erase | prefix ddb_erase_ | uses port mem bytes view write scan ==== */
+/* ==== ROOM 40 erase | prefix ddb_erase_ | uses port mem bytes view write scan ==== */
 /* Deleting rows: which anchors a call means. */
 
 enum { DDB_ERASE_REASON = 256 };             /* bytes (versioning.md 1.1) */
@@ -29278,7 +29717,7 @@ DDB_FN dreamdb_status ddb_erase_rows(ddb_ctx *ctx, struct dreamdb *db, const dre
     return status;
 }
 
-/* ==== ROOM 40 merge | prefix ddb_merge_ | uses port mem bytes coll cbor addr object schema page track manifest ref tomb index view history write ==== */
+/* ==== ROOM 41 merge | prefix ddb_merge_ | uses port mem bytes coll cbor addr object schema page track manifest ref tomb index view history write ==== */
 /* Three-way merge of a state into the handle's Ref (versioning.md 2, evolution.md 1.7 and 2).  The base is what both sides had: the newest
    common ancestors over all parents; several of them (criss-cross) count by the union of their rows.  Fields are compared by Track address,
    registry and schema key by key; where both sides moved a Track their rows are fused, and no bucket is read or written.
@@ -31099,7 +31538,7 @@ DDB_FN dreamdb_status ddb_merge_one(ddb_ctx *ctx, struct dreamdb *db, const drea
     return status;
 }
 
-/* ==== ROOM 41 compact | prefix ddb_compact_ | uses port mem bytes coll addr object schema roaring page track manifest tomb bucket item scalar view write ==== */
+/* ==== ROOM 42 compact | prefix ddb_compact_ | uses port mem bytes coll addr object schema roaring page track manifest tomb bucket item scalar view write ==== */
 /* Folding what appends leave (versioning.md 5): the fragments of a cell into whole buckets, the rows of a scalar value into one posting.
    Invariant: reads give the same before and after: of several records of an anchor in a cell the last in Track order stays, cells keep
    their places, and only deleted rows go.  Payloads are copied, never decoded.  Memory: one group of cells.
@@ -32314,7 +32753,7 @@ DDB_FN dreamdb_status ddb_compact_run(ddb_ctx *ctx, struct dreamdb *db, const dr
     return status;
 }
 
-/* ==== ROOM 42 diff | prefix ddb_diff_ | uses port mem bytes coll cbor addr object schema page track manifest tomb bucket view merge ==== */
+/* ==== ROOM 43 diff | prefix ddb_diff_ | uses port mem bytes coll cbor addr object schema page track manifest tomb bucket view merge ==== */
 /* How two states differ: fields, rows of their Tracks, deleted anchors, registry keys.  Tracks of one address are equal and are not read;
    of trees only pages that one side alone has are (and the inner ones of the other).  No bucket is read: records follow from sizes. */
 
@@ -32771,7 +33210,1548 @@ DDB_FN dreamdb_status ddb_diff_states(ddb_ctx *ctx, dreamdb_snapshot *from, drea
     return status;
 }
 
-/* ==== ROOM 43 query | prefix ddb_query_ | uses port mem bytes coll exact kern bound code pool addr object page track tomb index bucket view scan ==== */
+/* ==== ROOM 44 ada | prefix ddb_ada_ | uses port mem bytes coll exact kern hash cbor addr object schema page track manifest tomb kmeans index lineage bucket bound view write ==== */
+/* Ada-IVF: how balanced the cells of an embedding field are, and one step that makes them so (flaws.md 1, 2, 6, 7, 11).  A step splits hot
+   cells by a local 2-means, merges cold ones, places the records of these cells anew, and of the neighbours of a split those that moved;
+   nothing else is written.  Ids are stable: a child takes its parent's id, other children the freed ones, the last cells fill what is left.
+   Invariant: counts come from the Track alone, never from a listing, so dead buckets do not count and gc changes nothing.  Stored floats
+   and codes are carried, never made anew, so a hundred steps leave them bit for bit as they were. */
+
+#define DDB_ADA_CV 1.5
+enum {
+    DDB_ADA_HOT = 2,                          /* times what a cell should have */
+    DDB_ADA_COLD = 4,                         /* that over this */
+    DDB_ADA_TRIES = 3,                        /* starts of a 2-means before a cell counts as unsplittable */
+    DDB_ADA_SAMPLE = 32768,                   /* records that a 2-means looks at */
+    DDB_ADA_ROWS = 256,                       /* buckets read together */
+    DDB_ADA_CELLS = 1024,                     /* the default of max_cells */
+    DDB_ADA_NEAR = 16,                        /* the default of neighbours */
+    DDB_ADA_PACE = 50                         /* generations from which on a step also writes cells that stay behind */
+};
+#define DDB_ADA_WAVE  (16u << 20)             /* bytes read together */
+#define DDB_ADA_FLUSH (256u << 20)            /* bytes of records that wait for their buckets */
+#define DDB_ADA_READ  (UINT64_C(1) << 30)     /* the default of max_read_bytes */
+
+/* ---- Counts ---- */
+
+typedef struct ddb_ada_cell { uint64_t records, bytes; uint32_t id, buckets; } ddb_ada_cell;      /* id: of ivf and imi */
+
+/* The largest r with r * r <= 4 * n: 2 * sqrt(n), rounded down, at least 1. */
+DDB_FN uint64_t ddb_ada_cap(uint64_t n)
+{
+    uint64_t low = 1, high = UINT64_C(1) << 33;
+    while (high - low > 1) {
+        uint64_t middle = low + (high - low) / 2;
+        bool fits = middle < (UINT64_C(1) << 32) && middle * middle / 4 <= n && (middle * middle / 4 < n || middle * middle % 4 == 0);
+        low = fits ? middle : low;
+        high = fits ? high : middle;
+    }
+    return low;
+}
+
+/* The populated cells of a field in key order, as ddb_ada_cell in out.  k: ids below it are asked for; 0 = the keys are no ids. */
+DDB_FN dreamdb_status ddb_ada_count(ddb_ctx *ctx, ddb_env *env, const ddb_view_field *field, uint64_t k, ddb_buf *out)
+{
+    ddb_track_cursor *cursor = NULL;
+    ddb_buf last;
+    ddb_bytes_init(&last, ctx);
+    dreamdb_status status = ddb_track_open(ctx, env, &field->track, NULL, &cursor);
+    while (status == DREAMDB_OK) {
+        const ddb_row *row = NULL;
+        ddb_ada_cell *cell = NULL, fresh;
+        status = ddb_track_next(ctx, cursor, &row);
+        if (status != DREAMDB_OK) {
+            break;
+        }
+        if (out->size == 0 || !ddb_bytes_equal(ddb_bytes_of(&last), row->key)) {
+            memset(&fresh, 0, sizeof fresh);
+            ddb_bytes_put(out, &fresh, sizeof fresh);
+            ddb_bytes_clear(&last);
+            ddb_bytes_put(&last, row->key.data, row->key.size);
+            status = ddb_bytes_status(out) < 0 ? DREAMDB_ERR_MEMORY : ddb_bytes_status(&last);
+        }
+        if (status == DREAMDB_OK) {
+            cell = (ddb_ada_cell *)(void *)(out->data + out->size - sizeof *cell);
+            cell->records += ddb_bucket_records(row->size, field->schema, ddb_view_code_bytes(field));
+            cell->bytes += row->size + (field->codec && (row->flags & DDB_ROW_SIDECAR) ? row->size : 0);
+            cell->buckets++;
+        }
+        if (status == DREAMDB_OK && k > 0 && !ddb_lineage_cell_of(row->key, k < UINT32_MAX ? (uint32_t)k : UINT32_MAX, &cell->id)) {
+            status = ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, field->track.path, "Track: a row lies in cell `%.*s`, its index has %llu "
+                                     "cells", (int)(row->key.size < 64 ? row->key.size : 64), (const char *)row->key.data,
+                                     (unsigned long long)k);
+        }
+    }
+    if (cursor) {
+        ddb_track_close(ctx, cursor);
+    }
+    ddb_bytes_free(&last);
+    return status == DREAMDB_DONE ? DREAMDB_OK : status;
+}
+
+/* The records that a cell should have: the mean; but sqrt(records) where that is less, so that an index with few cells for its records gets
+   more (of one or two cells none would ever have twice the mean). */
+DDB_FN double ddb_ada_fair(uint64_t records, uint64_t k)
+{
+    double mean = k > 0 ? (double)records / (double)k : 0, root = ddb_exact_sqrt64((double)records);
+    return mean < root ? mean : root;
+}
+
+/* stddev / mean of some cells: their sum, the sum of their squares, their number. */
+DDB_FN double ddb_ada_cv(double sum, double squares, uint64_t n)
+{
+    double mean = n > 0 ? sum / (double)n : 0;
+    double rest = n > 0 ? squares / (double)n - mean * mean : 0;
+    return mean > 0 && rest > 0 ? ddb_exact_sqrt64(rest) / mean : 0;
+}
+
+/* ---- The plan: which cells a step splits and merges, from counts alone ---- */
+
+typedef struct ddb_ada_plan {
+    uint64_t  k, records, cap, extra;          /* extra: most cells that splits may add */
+    double    fair;                            /* records that a cell should have */
+    uint32_t *hot;  size_t hot_count;          /* to split, largest first */
+    uint32_t *cold; size_t cold_count;         /* to merge, smallest first */
+} ddb_ada_plan;
+
+/* 1 + floor(log2(n)): what a cell is marked with that cannot be split; it is tried again when it has about twice the records. */
+DDB_FN uint8_t ddb_ada_mark(uint64_t n)
+{
+    uint8_t mark = 0;
+    for (; n > 0; n >>= 1) {
+        mark++;
+    }
+    return mark;
+}
+
+DDB_FN bool ddb_ada_stuck(const ddb_lineage *lineage, uint32_t cell, uint64_t records)
+{
+    return lineage && lineage->cells[cell].stuck > 0 && lineage->cells[cell].stuck >= ddb_ada_mark(records);
+}
+
+typedef struct ddb_ada_rank { uint64_t records; uint32_t id; } ddb_ada_rank;
+
+DDB_FN int ddb_ada_rank_compare(const void *a, const void *b, void *user)
+{
+    const ddb_ada_rank *x = (const ddb_ada_rank *)a, *y = (const ddb_ada_rank *)b;
+    (void)user;
+    return x->records != y->records ? (x->records < y->records ? -1 : 1) : x->id < y->id ? -1 : x->id > y->id;
+}
+
+/* Shares the allowance of `most` cells: merges get half of it, and what splits surely leave; splits may add a cell for each that is freed
+   and for each that the cap has room for.  wanted: cells that the hot ones should give more. */
+DDB_FN void ddb_ada_share(ddb_ada_plan *plan, size_t cold, size_t hot, uint64_t wanted, uint64_t most)
+{
+    uint64_t merges = wanted < most / 2 ? most - wanted : most - most / 2;
+    merges = cold < merges ? cold : merges;
+    uint64_t room = plan->cap - plan->k + merges;
+    plan->extra = hot == 0 ? 0 : most - merges < room ? most - merges : room;
+    plan->cold_count = (size_t)merges;
+    plan->hot_count = hot < plan->extra ? hot : (size_t)plan->extra;
+}
+
+/* records[k]; hot and cold have room for k each.  Above the cap only merges. */
+DDB_FN dreamdb_status ddb_ada_decide(ddb_ctx *ctx, const uint64_t *records, const ddb_lineage *lineage, uint64_t k_max, uint64_t most,
+                                     ddb_ada_plan *plan)
+{
+    size_t k = (size_t)plan->k, cold = 0, hot = 0;
+    uint64_t wanted = 0;
+    ddb_ada_rank *rank = ddb_mem_new(ctx, ddb_ada_rank, k);
+    if (!rank) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    plan->records = 0;
+    for (size_t c = 0; c < k; c++) {
+        rank[c].records = records[c];
+        rank[c].id = (uint32_t)c;
+        plan->records += records[c];
+    }
+    plan->cap = k_max > 0 ? k_max : ddb_ada_cap(plan->records);
+    plan->hot_count = plan->cold_count = 0;
+    plan->extra = 0;
+    dreamdb_status status = ddb_coll_sort(ctx, rank, k, sizeof *rank, ddb_ada_rank_compare, NULL);
+    plan->fair = ddb_ada_fair(plan->records, plan->k);
+    while (cold < k && (double)rank[cold].records * DDB_ADA_COLD < plan->fair) {
+        cold++;
+    }
+    for (size_t i = k; i > cold && (double)rank[i - 1].records > DDB_ADA_HOT * plan->fair; i--) {
+        if (!ddb_ada_stuck(lineage, rank[i - 1].id, rank[i - 1].records)) {
+            plan->hot[hot++] = rank[i - 1].id;
+            wanted += (uint64_t)((double)rank[i - 1].records / plan->fair);
+        }
+    }
+    if (plan->records > 0 && plan->k > plan->cap) {
+        uint64_t over = plan->k - plan->cap;
+        plan->cold_count = (size_t)(over < most ? over : most);
+    } else if (plan->records > 0) {
+        ddb_ada_share(plan, cold, hot, wanted, most);
+    }
+    for (size_t i = 0; i < plan->cold_count; i++) {
+        plan->cold[i] = rank[i].id;
+    }
+    ddb_mem_drop(ctx, rank, ddb_ada_rank, k);
+    return status;
+}
+
+/* ---- Reading buckets ---- */
+
+/* One bucket that was fetched, and its sidecar if it has one. */
+typedef struct ddb_ada_fetched { const ddb_row *row; size_t at; ddb_bucket bucket; const ddb_object_want *want, *side; } ddb_ada_fetched;
+typedef dreamdb_status (*ddb_ada_bucket_fn)(ddb_ctx *ctx, void *user, const ddb_ada_fetched *got);
+
+/* Fetches the buckets of some rows in one batch, and gives each to fn. */
+DDB_FN dreamdb_status ddb_ada_fetch(ddb_ctx *ctx, ddb_env *env, const ddb_view_field *field, const ddb_row *rows, size_t count,
+                                    ddb_ada_bucket_fn fn, void *user)
+{
+    ddb_arena arena = {NULL, 0};
+    size_t n = 0;
+    ddb_object_want *wants = ddb_mem_arena_new(ctx, &arena, ddb_object_want, 2 * count);
+    size_t *at = ddb_mem_arena_new(ctx, &arena, size_t, count + 1);
+    char *folder = wants && at ? ddb_view_folder(ctx, &arena, field, NULL) : NULL;
+    dreamdb_status status = folder ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        at[i] = n;
+        at[i + 1] = n + 1;
+        status = ddb_write_records_wish(ctx, &arena, folder, field, rows + i, wants, &n);
+        at[i + 1] = n;
+    }
+    status = status == DREAMDB_OK && n > 0 ? ddb_object_get_many(ctx, env, wants, n) : status;
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        ddb_ada_fetched got;
+        memset(&got, 0, sizeof got);
+        got.row = rows + i;
+        got.at = i;
+        got.want = wants + at[i];
+        got.side = at[i + 1] > at[i] + 1 ? wants + at[i] + 1 : NULL;
+        status = ddb_view_bucket(ctx, field, ddb_bytes_slice(got.want->object.data, got.want->object.size), got.want->path, &got.bucket);
+        if (status == DREAMDB_OK && got.want->object.size != got.row->size) {
+            status = ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, got.want->path, "bucket has not the size that its Track row says");
+        }
+        status = status < 0 ? status : ddb_view_placed(ctx, field, got.row->key, &got.bucket, got.want->path);
+        for (size_t r = 0; r < got.bucket.count && status == DREAMDB_OK; r++) {
+            uint64_t anchor = ddb_bucket_anchor(&got.bucket, r);
+            if (anchor < got.row->t_start || anchor >= got.row->t_end) {
+                status = ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, got.want->path, "bucket holds anchor %llu outside its Track row",
+                                         (unsigned long long)anchor);
+            }
+        }
+        status = status < 0 ? status : fn(ctx, user, &got);
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (wants[i].object.data) {
+            ddb_object_release(env, &wants[i].object);
+        }
+    }
+    ddb_mem_arena_free(ctx, &arena);
+    return status;
+}
+
+/* The vectors of a fetched bucket, [count][dim]: stored ones, those of its sidecar, else what the codes decode to. */
+DDB_FN dreamdb_status ddb_ada_vectors(ddb_ctx *ctx, const ddb_view_field *field, const ddb_ada_fetched *got, float *out)
+{
+    const uint8_t *exact = NULL;
+    uint64_t dim = field->schema->dim;
+    if (!field->codec) {
+        ddb_bucket_vectors(&got->bucket, 0, got->bucket.count, dim, out);
+        return DREAMDB_OK;
+    }
+    if (!got->side && field->schema->rerank) {
+        return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, got->want->path, "this bucket has no sidecar of exact vectors, and its field asks "
+                               "for them: it cannot be placed anew");
+    }
+    if (!got->side) {
+        return ddb_index_codec_vectors(ctx, field->codec, got->bucket.records + 8, got->bucket.record_size, got->bucket.count, out);
+    }
+    dreamdb_status status = ddb_bucket_sidecar_open(ctx, ddb_bytes_slice(got->side->object.data, got->side->object.size), got->side->path,
+                                                    dim, got->bucket.count, &exact);
+    if (status == DREAMDB_OK) {
+        ddb_bytes_get_f32(out, exact, got->bucket.count * (size_t)dim);
+    }
+    return status;
+}
+
+/* ---- Status ---- */
+
+typedef struct ddb_ada_look {
+    dreamdb_snapshot *view;
+    ddb_view_field   *field;
+    ddb_tomb         *tomb;
+    const dreamdb_ada_status_desc *desc;
+    dreamdb_ada_balance *out;
+    uint64_t          next;                    /* number of the next sample */
+    uint64_t         *before;                  /* of the buckets read together: records before each */
+} ddb_ada_look;
+
+/* The embedding field of that name, or the only one. */
+DDB_FN dreamdb_status ddb_ada_field(ddb_ctx *ctx, dreamdb_snapshot *view, const char *name, ddb_view_field **out)
+{
+    size_t count = 0;
+    dreamdb_status status = name ? ddb_view_field_named(ctx, view, name, out) : DREAMDB_OK;
+    for (size_t i = 0; i < view->schema.count && !name; i++) {
+        bool embedding = view->schema.fields[i].kind == DREAMDB_EMBEDDING;
+        *out = embedding ? view->fields + i : *out;
+        count += embedding;
+    }
+    if (status == DREAMDB_OK && !name && count != 1) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, count == 0 ? "`%s` has no embedding field" : "`%s` has several embedding fields: "
+                            "name one", view->ref);
+    }
+    if (status == DREAMDB_OK && (*out)->schema->kind != DREAMDB_EMBEDDING) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%s` is no embedding: it has no cells", name);
+    }
+    return status;
+}
+
+/* Counts, mean and spread of cells. */
+DDB_FN void ddb_ada_spread(const ddb_view_field *field, const ddb_ada_cell *cells, size_t count, dreamdb_ada_balance *out)
+{
+    double sum = 0, squares = 0;
+    uint64_t plain = 0;
+    out->populated = count;
+    out->k = ddb_index_k(field->index) > 0 ? ddb_index_k(field->index) : count;
+    for (size_t i = 0; i < count; i++) {
+        out->records += cells[i].records;
+        out->buckets += cells[i].buckets;
+        out->fragmented += cells[i].buckets > 1;
+        out->largest = cells[i].records > out->largest ? cells[i].records : out->largest;
+        out->fragments_max = cells[i].buckets > out->fragments_max ? cells[i].buckets : out->fragments_max;
+    }
+    out->k_cap = ddb_ada_cap(out->records);
+    out->mean = out->k > 0 ? (double)out->records / (double)out->k : 0;
+    double fair = ddb_ada_fair(out->records, out->k);
+    for (size_t i = 0; i < count; i++) {
+        double n = (double)cells[i].records;
+        out->hot += n > DDB_ADA_HOT * fair;
+        out->cold += n * DDB_ADA_COLD < fair;
+        if (!field->lineage || !ddb_ada_stuck(field->lineage, cells[i].id, cells[i].records)) {
+            sum += n;
+            squares += n * n;
+            plain++;
+        }
+    }
+    uint64_t empty = out->k > count ? out->k - count : 0;
+    out->cold += out->records > 0 ? empty : 0;
+    out->cv = ddb_ada_cv(sum, squares, plain + empty);
+    out->balanced = out->cv <= DDB_ADA_CV && out->k <= out->k_cap;
+    out->generations = field->lineage ? field->lineage->count : 1;
+}
+
+/* What a step would do, and the cells that it would leave because they cannot be split. */
+DDB_FN dreamdb_status ddb_ada_foresee(ddb_ctx *ctx, ddb_ada_look *look, const ddb_ada_cell *cells, size_t count)
+{
+    ddb_arena scratch = {NULL, 0};
+    ddb_ada_plan plan;
+    const ddb_lineage *lineage = look->field->lineage;
+    size_t k = (size_t)look->out->k, stuck = 0;
+    memset(&plan, 0, sizeof plan);
+    plan.k = k;
+    plan.hot = ddb_mem_arena_new(ctx, &scratch, uint32_t, k);
+    plan.cold = ddb_mem_arena_new(ctx, &scratch, uint32_t, k);
+    uint64_t *records = ddb_mem_arena_new(ctx, &scratch, uint64_t, k);
+    dreamdb_status status = plan.hot && plan.cold && records ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        records[cells[i].id] = cells[i].records;
+        stuck += ddb_ada_stuck(lineage, cells[i].id, cells[i].records);
+    }
+    status = status < 0 ? status : ddb_ada_decide(ctx, records, lineage, 0, DDB_ADA_CELLS, &plan);
+    ddb_port_lock(&look->view->lock);
+    uint32_t *list = status < 0 ? NULL : ddb_mem_arena_new(ctx, &look->view->arena, uint32_t, stuck);
+    ddb_port_unlock(&look->view->lock);
+    status = status < 0 ? status : list ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        if (ddb_ada_stuck(lineage, cells[i].id, cells[i].records)) {
+            list[look->out->unsplittable_count++] = cells[i].id;
+        }
+    }
+    look->out->unsplittable = list;
+    look->out->splits = plan.hot_count;
+    look->out->merges = plan.cold_count;
+    ddb_mem_arena_free(ctx, &scratch);
+    return status;
+}
+
+/* How many of the bucket's records are deleted. */
+DDB_FN dreamdb_status ddb_ada_look_deleted(ddb_ctx *ctx, ddb_ada_look *look, const ddb_bucket *bucket)
+{
+    ddb_arena arena = {NULL, 0};
+    uint64_t *anchors = ddb_mem_arena_new(ctx, &arena, uint64_t, bucket->count);
+    uint8_t *deleted = ddb_mem_arena_new(ctx, &arena, uint8_t, bucket->count);
+    dreamdb_status status = anchors && deleted ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    for (size_t i = 0; i < bucket->count && status == DREAMDB_OK; i++) {
+        anchors[i] = ddb_bucket_anchor(bucket, i);
+    }
+    status = status < 0 ? status : ddb_coll_sort_u64(ctx, anchors, bucket->count);
+    size_t count = status < 0 ? 0 : ddb_coll_unique_u64(anchors, bucket->count);
+    status = status < 0 ? status : ddb_tomb_test(ctx, look->tomb, anchors, count, deleted);
+    for (size_t i = 0; i < bucket->count && status == DREAMDB_OK; i++) {     /* an anchor may have several records */
+        if (deleted[ddb_coll_lower_u64(anchors, count, ddb_bucket_anchor(bucket, i))]) {
+            look->out->deleted++;
+            look->out->reclaimable += bucket->record_size;
+        }
+    }
+    ddb_mem_arena_free(ctx, &arena);
+    return status;
+}
+
+/* The place of sample `at` among all records: at * records / samples, and no product that wraps. */
+DDB_FN uint64_t ddb_ada_pick(uint64_t records, uint64_t samples, uint64_t at)
+{
+    uint64_t whole = records / samples, rest = records % samples;
+    return at * whole + at / samples * rest + at % samples * rest / samples;
+}
+
+/* Places the samples of this bucket anew. */
+DDB_FN dreamdb_status ddb_ada_look_sample(ddb_ctx *ctx, ddb_ada_look *look, const ddb_ada_fetched *got)
+{
+    ddb_arena arena = {NULL, 0};
+    const ddb_index *index = look->field->index;
+    size_t dim = (size_t)look->field->schema->dim, n = 0, size = ddb_index_key_size(index), key_bytes = 0;
+    uint64_t seen = look->before[got->at], end = seen + got->bucket.count;
+    float *vectors = (float *)ddb_mem_arena_array(ctx, &arena, got->bucket.count, dim * sizeof(float));
+    dreamdb_status status = vectors ? ddb_ada_vectors(ctx, look->field, got, vectors) : DREAMDB_ERR_MEMORY;
+    uint64_t samples = look->out->sampled, records = look->out->records;
+    while (look->next < samples && ddb_ada_pick(records, samples, look->next) < end && status == DREAMDB_OK) {
+        size_t at = (size_t)(ddb_ada_pick(records, samples, look->next++) - seen);
+        memmove(vectors + n++ * dim, vectors + at * dim, dim * sizeof(float));
+    }
+    bool fits = ddb_mem_mul(n + 1, size, &key_bytes);
+    uint8_t *keys = fits ? (uint8_t *)ddb_mem_arena_alloc(ctx, &arena, key_bytes) : NULL;
+    status = status < 0 ? status : keys ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    status = status < 0 ? status : ddb_index_keys(ctx, look->view->db->env->pool, index, vectors, dim, n, keys);
+    if (status == DREAMDB_OK && !ddb_index_key_parse(index, got->row->key, keys + n * size)) {
+        status = ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, got->want->path, "bucket lies in a cell that its index has not");
+    }
+    for (size_t i = 0; i < n && status == DREAMDB_OK; i++) {
+        look->out->moved += memcmp(keys + i * size, keys + n * size, size) != 0;
+    }
+    ddb_mem_arena_free(ctx, &arena);
+    return status;
+}
+
+DDB_FN dreamdb_status ddb_ada_look_bucket(ddb_ctx *ctx, void *user, const ddb_ada_fetched *got)
+{
+    ddb_ada_look *look = (ddb_ada_look *)user;
+    dreamdb_status status = look->desc->deep && !ddb_tomb_empty(look->tomb) ? ddb_ada_look_deleted(ctx, look, &got->bucket) : DREAMDB_OK;
+    return status < 0 || look->out->sampled == 0 ? status : ddb_ada_look_sample(ctx, look, got);
+}
+
+/* Reads the buckets that deep and sample ask for. */
+DDB_FN dreamdb_status ddb_ada_look_read(ddb_ctx *ctx, ddb_ada_look *look)
+{
+    ddb_track_cursor *cursor = NULL;
+    ddb_env *env = look->view->db->env;
+    uint64_t records = 0, done = 0, samples = look->out->sampled, next = 0;
+    dreamdb_status status = ddb_track_open(ctx, env, &look->field->track, NULL, &cursor);
+    bool ended = false;
+    while (status == DREAMDB_OK && !ended) {
+        ddb_arena arena = {NULL, 0};
+        ddb_row *rows = ddb_mem_arena_new(ctx, &arena, ddb_row, DDB_ADA_ROWS);
+        size_t n = 0, bytes = 0;
+        look->before = ddb_mem_arena_new(ctx, &arena, uint64_t, DDB_ADA_ROWS);
+        status = rows && look->before ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+        while (status == DREAMDB_OK && n < (size_t)DDB_ADA_ROWS && bytes < DDB_ADA_WAVE && !ended) {
+            const ddb_row *row = NULL;
+            status = ddb_track_next(ctx, cursor, &row);
+            ended = status == DREAMDB_DONE;
+            if (status != DREAMDB_OK) {
+                break;
+            }
+            uint64_t some = ddb_bucket_records(row->size, look->field->schema, ddb_view_code_bytes(look->field));
+            bool wanted = look->desc->deep != 0;
+            for (; next < samples && ddb_ada_pick(look->out->records, samples, next) < records + some; next++) {
+                wanted = true;
+            }
+            if (wanted) {
+                const char *key = ddb_mem_arena_copy(ctx, &arena, row->key.data, row->key.size);
+                rows[n] = *row;
+                rows[n].key = ddb_bytes_slice(key, row->key.size);
+                look->before[n++] = records;
+                bytes += (size_t)row->size;
+                status = key ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+            }
+            records += some;
+        }
+        status = ended ? DREAMDB_OK : status;
+        status = status < 0 ? status : ddb_ada_fetch(ctx, env, look->field, rows, n, ddb_ada_look_bucket, look);
+        done += n;
+        status = status < 0 ? status : ddb_object_progress(ctx, env, "ada-ivf-status", done, look->out->buckets, "buckets");
+        ddb_mem_arena_free(ctx, &arena);
+    }
+    if (cursor) {
+        ddb_track_close(ctx, cursor);
+    }
+    return status;
+}
+
+DDB_FN dreamdb_status ddb_ada_status(ddb_ctx *ctx, dreamdb_snapshot *view, const dreamdb_ada_status_desc *desc, dreamdb_ada_balance *out)
+{
+    ddb_ada_look look;
+    ddb_buf cells;
+    memset(&look, 0, sizeof look);
+    look.view = view;
+    look.desc = desc;
+    look.out = out;
+    ddb_bytes_init(&cells, ctx);
+    dreamdb_status status = ddb_ada_field(ctx, view, desc->field, &look.field);
+    unsigned codec = desc->sample > 0 ? (unsigned)DDB_VIEW_CODEC : 0;
+    status = status < 0 ? status : ddb_view_need(ctx, view, &look.field, 1, (unsigned)DDB_VIEW_TRACK | (unsigned)DDB_VIEW_INDEX | codec);
+    status = status < 0 ? status : ddb_view_try_codec(ctx, view, look.field);
+    status = status < 0 ? status : ddb_view_tomb(ctx, view, &look.tomb);
+    status = status < 0 ? status : ddb_tomb_count(ctx, look.tomb, &out->tombstones);
+    status = status < 0 ? status : ddb_ada_count(ctx, view->db->env, look.field, ddb_index_k(look.field->index), &cells);
+    if (status == DREAMDB_OK) {
+        const ddb_ada_cell *list = (const ddb_ada_cell *)(const void *)cells.data;
+        size_t count = cells.size / sizeof *list;
+        uint64_t record = 8 + (look.field->registry.has_compressor ? ddb_view_code_bytes(look.field) : 4 * look.field->schema->dim);
+        out->index = ddb_index_kind(look.field->index);
+        ddb_ada_spread(look.field, list, count, out);
+        out->reclaimable_max = record * (out->tombstones < out->records ? out->tombstones : out->records);
+        out->deep = desc->deep != 0;
+        out->sampled = desc->sample < out->records ? desc->sample : out->records;
+        status = ddb_index_is_ivf(look.field->index) ? ddb_ada_foresee(ctx, &look, list, count) : DREAMDB_OK;
+    }
+    ddb_bytes_free(&cells);
+    return status < 0 || (!desc->deep && out->sampled == 0) ? status : ddb_ada_look_read(ctx, &look);
+}
+
+/* ---- A step ---- */
+
+/* Records that are held: those of a cell that is being read, or those that wait for their new buckets. */
+typedef struct ddb_ada_set { ddb_buf anchors, vectors, codes, keys; size_t count; } ddb_ada_set;
+
+DDB_FN void ddb_ada_set_init(ddb_ctx *ctx, ddb_ada_set *set)
+{
+    ddb_bytes_init(&set->anchors, ctx);
+    ddb_bytes_init(&set->vectors, ctx);
+    ddb_bytes_init(&set->codes, ctx);
+    ddb_bytes_init(&set->keys, ctx);
+    set->count = 0;
+}
+
+DDB_FN void ddb_ada_set_free(ddb_ada_set *set)
+{
+    ddb_bytes_free(&set->anchors);
+    ddb_bytes_free(&set->vectors);
+    ddb_bytes_free(&set->codes);
+    ddb_bytes_free(&set->keys);
+    set->count = 0;
+}
+
+DDB_FN void ddb_ada_set_clear(ddb_ada_set *set)
+{
+    ddb_bytes_clear(&set->anchors);
+    ddb_bytes_clear(&set->vectors);
+    ddb_bytes_clear(&set->codes);
+    ddb_bytes_clear(&set->keys);
+    set->count = 0;
+}
+
+DDB_FN const float *ddb_ada_set_vectors(const ddb_ada_set *set) { return (const float *)(const void *)set->vectors.data; }
+DDB_FN const uint64_t *ddb_ada_set_anchors(const ddb_ada_set *set) { return (const uint64_t *)(const void *)set->anchors.data; }
+
+DDB_FN bool ddb_ada_set_bad(const ddb_ada_set *set)
+{
+    return set->anchors.failed || set->vectors.failed || set->codes.failed || set->keys.failed;
+}
+
+/* What a step does with an old cell.  LOOK: its records are placed anew, and it is written if one of them leaves. */
+enum { DDB_ADA_LOOK = 1, DDB_ADA_TAKE = 2, DDB_ADA_SPLIT = 4, DDB_ADA_MERGE = 8, DDB_ADA_RENAME = 16, DDB_ADA_STALE = 32,
+       DDB_ADA_WRITTEN = 64 };
+
+/* A hot cell that was read: its records, and the part of the split each belongs to. */
+typedef struct ddb_ada_split {
+    ddb_ada_set set;
+    uint32_t   *part;                          /* [set.count] */
+    uint32_t    parts;
+    float      *centroids;                     /* [parts][dim] */
+    uint64_t   *sizes;                         /* [parts] */
+} ddb_ada_split;
+
+typedef struct ddb_ada {
+    ddb_write              write;
+    const dreamdb_ada_step_desc *desc;
+    dreamdb_ada_step_report *report;
+    ddb_view_field        *field;
+    ddb_tomb              *tomb;
+    ddb_arena              arena;
+    uint32_t               dim, bits, k, k_new;
+    size_t                 payload, key_size;
+    uint64_t              *records, *bytes;    /* [k] of the old cells */
+    uint8_t               *flags;              /* [k] */
+    ddb_ada_plan           plan;
+    ddb_ada_split         *splits;             /* [plan.hot_count] */
+    uint32_t               fresh;              /* new cells of all splits */
+    float                 *centroids;          /* [k_new][dim], the new index */
+    uint32_t              *from;               /* [k_new] the old cell with this centroid; UINT32_MAX: a new one */
+    uint64_t              *now;                /* [k_new] records afterwards */
+    const ddb_index       *index;              /* the new one, or the old where no centroid changes */
+    ddb_index             *made;
+    ddb_addr               address;
+    ddb_ada_set            out;
+    ddb_buf                rows;               /* ddb_row of new buckets */
+    uint32_t               cell;               /* of ddb_ada_take: the one that is read */
+    ddb_ada_set            set;
+} ddb_ada;
+
+DDB_FN void ddb_ada_close(ddb_ctx *ctx, ddb_ada *a)
+{
+    for (size_t i = 0; a->splits && i < a->plan.hot_count; i++) {
+        ddb_ada_set_free(&a->splits[i].set);
+    }
+    ddb_ada_set_free(&a->out);
+    ddb_ada_set_free(&a->set);
+    ddb_bytes_free(&a->rows);
+    ddb_index_free(ctx, a->made);
+    ddb_mem_arena_free(ctx, &a->arena);
+    ddb_write_close(ctx, &a->write);
+}
+
+/* What a step refuses. */
+DDB_FN dreamdb_status ddb_ada_refuse(ddb_ctx *ctx, ddb_ada *a)
+{
+    ddb_view_field *field = a->field;
+    const char *name = (const char *)field->schema->name.data;
+    int size = (int)field->schema->name.size;
+    dreamdb_status status = ddb_view_need(ctx, a->write.view, &field, 1, (unsigned)DDB_VIEW_TRACK | (unsigned)DDB_VIEW_INDEX
+                                          | (unsigned)DDB_VIEW_CODEC);
+    if (status < 0) {
+        return status;
+    }
+    if (!ddb_index_is_ivf(field->index)) {
+        bool imi = ddb_index_kind(field->index) == DREAMDB_INDEX_IMI;
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%.*s` has an %s index, whose cells cannot be split one by one: %s", size,
+                            name, imi ? "imi" : "lsh", imi ? "train it anew, with another k_sub if it has grown"
+                            : "train an ivf index, or make the field with more bits");
+    }
+    if (field->codec && !field->schema->rerank && !a->desc->allow_lossy) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%.*s` stores codes alone (no rerank): records can be placed only by what "
+                            "their codes decode to, which is not where their vectors belong; allow_lossy does it all the same", size, name);
+    }
+    if (ddb_index_spec(field->index)) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_UNSUPPORTED, "the index of field `%.*s` carries an embedding_spec_id, which this version "
+                            "reads but does not write", size, name);
+    }
+    return DREAMDB_OK;
+}
+
+/* Records and bytes of every cell. */
+DDB_FN dreamdb_status ddb_ada_measure(ddb_ctx *ctx, ddb_ada *a)
+{
+    ddb_buf cells;
+    double sum = 0, squares = 0;
+    uint64_t plain = a->k;
+    ddb_bytes_init(&cells, ctx);
+    a->records = ddb_mem_arena_new(ctx, &a->arena, uint64_t, a->k);
+    a->bytes = ddb_mem_arena_new(ctx, &a->arena, uint64_t, a->k);
+    a->flags = ddb_mem_arena_new(ctx, &a->arena, uint8_t, a->k);
+    dreamdb_status status = a->records && a->bytes && a->flags ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    status = status < 0 ? status : ddb_ada_count(ctx, a->write.env, a->field, a->k, &cells);
+    const ddb_ada_cell *list = (const ddb_ada_cell *)(const void *)cells.data;
+    for (size_t i = 0; i < cells.size / sizeof *list && status == DREAMDB_OK; i++) {
+        double n = (double)list[i].records;
+        bool stuck = ddb_ada_stuck(a->field->lineage, list[i].id, list[i].records);
+        a->records[list[i].id] += list[i].records;
+        a->bytes[list[i].id] += list[i].bytes;
+        sum += stuck ? 0 : n;
+        squares += stuck ? 0 : n * n;
+        plain -= stuck;
+    }
+    a->report->cv_before = ddb_ada_cv(sum, squares, plain);
+    ddb_bytes_free(&cells);
+    return status;
+}
+
+/* Cells that must be written now because their rows are many generations old.  The list of generations has room for 100; a cell may hold
+   rows of any generation since its oldest, so none of those can be dropped.  Instead of all at the end, from 50 generations on each step
+   writes such a share that none is left when the list is full. */
+DDB_FN dreamdb_status ddb_ada_stale(ddb_ctx *ctx, ddb_ada *a)
+{
+    const ddb_lineage *lineage = a->field->lineage;
+    uint64_t older[DDB_LINEAGE_MOST + 1], need = 0;
+    memset(older, 0, sizeof older);
+    if (!lineage) {
+        return DREAMDB_OK;
+    }
+    for (uint32_t c = 0; c < a->k; c++) {
+        older[lineage->cells[c].oldest] += a->records[c] > 0 && a->flags[c] == 0;
+    }
+    for (size_t age = DDB_LINEAGE_MOST; age-- > (size_t)DDB_ADA_PACE;) {
+        older[age] += older[age + 1];
+        uint64_t left = (uint64_t)DDB_LINEAGE_MOST - age, share = (older[age] + left - 1) / left;
+        need = share > need ? share : need;
+    }
+    for (uint32_t age = DDB_LINEAGE_MOST; age-- > 0 && need > 0;) {
+        for (uint32_t c = 0; c < a->k && need > 0; c++) {
+            if (lineage->cells[c].oldest == age && a->records[c] > 0 && a->flags[c] == 0) {
+                a->flags[c] = DDB_ADA_STALE;
+                a->report->relineaged++;
+                need--;
+            }
+        }
+    }
+    (void)ctx;
+    return DREAMDB_OK;
+}
+
+/* Chooses hot and cold cells, and what fits max_read_bytes of them. */
+DDB_FN dreamdb_status ddb_ada_choose(ddb_ctx *ctx, ddb_ada *a)
+{
+    ddb_ada_plan *plan = &a->plan;
+    uint64_t most = a->desc->max_cells > 0 ? a->desc->max_cells : (uint64_t)DDB_ADA_CELLS, bytes = 0;
+    uint64_t limit = a->desc->max_read_bytes > 0 ? a->desc->max_read_bytes : DDB_ADA_READ;
+    plan->k = a->k;
+    plan->hot = ddb_mem_arena_new(ctx, &a->arena, uint32_t, a->k);
+    plan->cold = ddb_mem_arena_new(ctx, &a->arena, uint32_t, a->k);
+    dreamdb_status status = plan->hot && plan->cold
+        ? ddb_ada_decide(ctx, a->records, a->field->lineage, a->desc->k_max, most, plan) : DREAMDB_ERR_MEMORY;
+    size_t hot = 0, cold = 0;
+    for (; hot < plan->hot_count && (hot == 0 || bytes + a->bytes[plan->hot[hot]] <= limit); hot++) {
+        bytes += a->bytes[plan->hot[hot]];
+    }
+    for (; cold < plan->cold_count && (cold == 0 || bytes + a->bytes[plan->cold[cold]] <= limit); cold++) {
+        bytes += a->bytes[plan->cold[cold]];
+    }
+    uint64_t room = (plan->cap > plan->k ? plan->cap - plan->k : 0) + cold;
+    plan->extra = plan->extra < room ? plan->extra : room;
+    plan->cold_count = cold;
+    plan->hot_count = hot < plan->extra ? hot : (size_t)plan->extra;
+    a->report->records = plan->records;
+    a->report->k_cap = plan->cap;
+    a->report->k_before = a->report->k_after = a->k;
+    a->report->splits = plan->hot_count;
+    a->report->merges = plan->cold_count;
+    return status;
+}
+
+/* ---- Reading cells ---- */
+
+/* Adds the records of a fetched bucket to a->set. */
+DDB_FN dreamdb_status ddb_ada_take(ddb_ctx *ctx, void *user, const ddb_ada_fetched *got)
+{
+    ddb_ada *a = (ddb_ada *)user;
+    ddb_ada_set *set = &a->set;
+    size_t count = got->bucket.count, bytes = 0;
+    uint8_t *room = ddb_mem_mul(count, (size_t)a->dim * sizeof(float), &bytes) ? ddb_bytes_reserve(&set->vectors, bytes) : NULL;
+    if (!room) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    dreamdb_status status = ddb_ada_vectors(ctx, a->field, got, (float *)(void *)room);
+    set->vectors.size += status < 0 ? 0 : bytes;
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        uint64_t anchor = ddb_bucket_anchor(&got->bucket, i);
+        ddb_bytes_put(&set->anchors, &anchor, sizeof anchor);
+        if (a->field->codec) {
+            ddb_bytes_put(&set->codes, got->bucket.records + i * got->bucket.record_size + 8, a->payload);
+        }
+        status = anchor <= DREAMDB_ANCHOR_MAX ? DREAMDB_OK
+            : ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, got->want->path, "bucket holds anchor 2^64-1, which no row can have");
+    }
+    set->count += count;
+    a->report->buckets_read++;
+    a->report->records_read += count;
+    return status < 0 ? status : ddb_ada_set_bad(set) ? DREAMDB_ERR_MEMORY : DREAMDB_OK;
+}
+
+/* The key text of a cell, in an arena. */
+DDB_FN dreamdb_status ddb_ada_key(ddb_ctx *ctx, const ddb_ada *a, ddb_arena *arena, uint32_t cell, ddb_slice *out)
+{
+    uint8_t packed[32];
+    char *text = (char *)ddb_mem_arena_alloc(ctx, arena, (size_t)a->bits + 1);
+    if (!text) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    memset(packed, 0, sizeof packed);
+    ddb_index_key_of(a->field->index, cell, packed);
+    ddb_index_key_text(a->field->index, packed, text);
+    *out = ddb_bytes_slice(text, a->bits);
+    return DREAMDB_OK;
+}
+
+typedef dreamdb_status (*ddb_ada_cell_fn)(ddb_ctx *ctx, ddb_ada *a, uint32_t cell);
+
+/* Reads some cells (their rows are few enough for one list), and gives each to fn once all its records are in a->set. */
+DDB_FN dreamdb_status ddb_ada_read_some(ddb_ctx *ctx, ddb_ada *a, const uint32_t *cells, size_t count, ddb_ada_cell_fn fn)
+{
+    ddb_arena arena = {NULL, 0};
+    ddb_track_select select;
+    ddb_row *rows = NULL;
+    size_t row_count = 0, done = 0, at = 0;
+    memset(&select, 0, sizeof select);
+    ddb_slice *keys = ddb_mem_arena_new(ctx, &arena, ddb_slice, count);
+    dreamdb_status status = keys ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        status = ddb_ada_key(ctx, a, &arena, cells[i], keys + i);
+    }
+    select.keys = keys;
+    select.key_count = count;
+    status = status < 0 ? status : ddb_track_collect(ctx, a->write.env, &arena, &a->field->track, &select, &rows, &row_count);
+    for (; done < count && status == DREAMDB_OK; done++) {
+        ddb_ada_set_clear(&a->set);
+        while (status == DREAMDB_OK && at < row_count && ddb_bytes_equal(rows[at].key, keys[done])) {
+            size_t n = 0, bytes = 0;
+            while (n < (size_t)DDB_ADA_ROWS && bytes < DDB_ADA_WAVE && at + n < row_count
+                   && ddb_bytes_equal(rows[at + n].key, keys[done])) {
+                bytes += (size_t)rows[at + n++].size;
+            }
+            status = ddb_ada_fetch(ctx, a->write.env, a->field, rows + at, n, ddb_ada_take, a);
+            at += n;
+        }
+        a->report->cells_read++;
+        status = status < 0 ? status : fn(ctx, a, cells[done]);
+    }
+    if (status == DREAMDB_OK && at < row_count) {
+        status = ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, a->field->track.path, "Track: the rows of a cell do not stand together");
+    }
+    ddb_mem_arena_free(ctx, &arena);
+    return status;
+}
+
+/* Reads cells (ascending) in parts. */
+DDB_FN dreamdb_status ddb_ada_read(ddb_ctx *ctx, ddb_ada *a, const uint32_t *cells, size_t count, const char *verb, ddb_ada_cell_fn fn)
+{
+    dreamdb_status status = DREAMDB_OK;
+    for (size_t at = 0; at < count && status == DREAMDB_OK;) {
+        size_t n = 0;
+        uint64_t bytes = 0;
+        while (at + n < count && n < (size_t)DDB_ADA_ROWS && bytes < DDB_ADA_WAVE) {
+            bytes += a->bytes[cells[at + n++]];
+        }
+        status = ddb_ada_read_some(ctx, a, cells + at, n, fn);
+        at += n;
+        status = status < 0 ? status : ddb_object_progress(ctx, a->write.env, verb, at, count, "cells");
+    }
+    return status;
+}
+
+/* ---- Splitting ---- */
+
+/* One 2-means over the rows of a part: centroids[2][dim], and which of the two each row is nearer to.  *good false: no two cells come of
+   it. */
+DDB_FN dreamdb_status ddb_ada_halve(ddb_ctx *ctx, ddb_ada *a, const float *units, size_t count, uint64_t seed, float *centroids,
+                                    uint32_t *side, bool *good)
+{
+    size_t dim = a->dim, step = (count + DDB_ADA_SAMPLE - 1) / DDB_ADA_SAMPLE, some = (count + step - 1) / step, ones = 0;
+    ddb_bound_set *set = NULL;
+    ddb_exact_fault fault = DDB_EXACT_GOOD;
+    float *sample = ddb_mem_new(ctx, float, some * dim);
+    *good = false;
+    if (!sample) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    for (size_t i = 0; i < some; i++) {
+        memcpy(sample + i * dim, units + i * step * dim, dim * sizeof(float));
+    }
+    dreamdb_status status = ddb_kmeans_train(ctx, a->write.env->pool, sample, some, a->dim, 2, a->desc->iterations > 0 ? a->desc->iterations
+                                             : 10, seed, NULL, NULL, centroids);
+    ddb_mem_drop(ctx, sample, float, some * dim);
+    float *both = ddb_mem_new(ctx, float, 2 * dim);
+    bool usable = status == DREAMDB_OK && both && ddb_kern_units(ctx->cpu, centroids, dim, 2, dim, both, &fault) == 2;
+    status = status < 0 ? status : both ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    if (usable) {
+        status = ddb_bound_build(ctx, both, dim, 2, a->dim, DDB_BOUND_PLAIN, &set);
+        status = status < 0 ? status : ddb_bound_argmax(ctx, set, units, dim, count, side);
+        for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+            ones += side[i];
+        }
+        size_t less = ones < count - ones ? ones : count - ones;
+        *good = less > 0 && (double)less * DDB_ADA_COLD >= a->plan.fair;     /* else a merge would undo it */
+    }
+    ddb_bound_free(ctx, set);
+    ddb_mem_drop(ctx, both, float, 2 * dim);
+    return status;
+}
+
+/* A seed of the index, the cell and the attempt: the same step gives the same bytes. */
+DDB_FN uint64_t ddb_ada_seed(const ddb_ctx *ctx, const ddb_ada *a, uint32_t cell, uint32_t attempt)
+{
+    uint8_t text[DREAMDB_ADDRESS_SIZE + 8], hash[32];
+    memcpy(text, a->field->registry.index.bytes, DREAMDB_ADDRESS_SIZE);
+    ddb_bytes_set_be32(text + DREAMDB_ADDRESS_SIZE, cell);
+    ddb_bytes_set_be32(text + DREAMDB_ADDRESS_SIZE + 4, attempt);
+    ddb_hash_one(ctx->cpu, text, sizeof text, hash);
+    return ddb_bytes_le64(hash);
+}
+
+/* Halves part `at` of a split; *done false: it cannot be split. */
+DDB_FN dreamdb_status ddb_ada_part(ddb_ctx *ctx, ddb_ada *a, ddb_ada_split *s, uint32_t cell, uint32_t at, const float *units, bool *done)
+{
+    size_t dim = a->dim, n = (size_t)s->sizes[at], all = s->set.count, j = 0;
+    float *some = ddb_mem_new(ctx, float, n * dim);
+    uint32_t *side = ddb_mem_new(ctx, uint32_t, n);
+    float *pair = ddb_mem_new(ctx, float, 2 * dim);
+    dreamdb_status status = some && side && pair ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    *done = false;
+    for (size_t i = 0; i < all && status == DREAMDB_OK; i++) {
+        if (s->part[i] == at) {
+            memcpy(some + j++ * dim, units + i * dim, dim * sizeof(float));
+        }
+    }
+    for (uint32_t attempt = 0; attempt < DDB_ADA_TRIES && !*done && status == DREAMDB_OK; attempt++) {
+        status = ddb_ada_halve(ctx, a, some, n, ddb_ada_seed(ctx, a, cell, s->parts * DDB_ADA_TRIES + attempt), pair, side, done);
+    }
+    if (status == DREAMDB_OK && *done) {
+        memcpy(s->centroids + at * dim, pair, dim * sizeof(float));
+        memcpy(s->centroids + s->parts * dim, pair + dim, dim * sizeof(float));
+        s->sizes[at] = s->sizes[s->parts] = j = 0;
+        for (size_t i = 0; i < all; i++) {
+            if (s->part[i] == at) {
+                s->part[i] = side[j++] ? s->parts : at;
+                s->sizes[s->part[i]]++;
+            }
+        }
+        s->parts++;
+    }
+    ddb_mem_drop(ctx, some, float, n * dim);
+    ddb_mem_drop(ctx, side, uint32_t, n);
+    ddb_mem_drop(ctx, pair, float, 2 * dim);
+    return status;
+}
+
+/* Splits the cell in a->set in two, and parts that are still hot again, while more cells are allowed. */
+DDB_FN dreamdb_status ddb_ada_split_cell(ddb_ctx *ctx, ddb_ada *a, ddb_ada_split *s, uint32_t cell, uint64_t extra)
+{
+    double hot = DDB_ADA_HOT * a->plan.fair;
+    size_t n = s->set.count, most = (size_t)(extra < n ? extra : n) + 1, floats = 0;
+    ddb_exact_fault fault = DDB_EXACT_GOOD;
+    ddb_exact_env env;
+    bool *failed = ddb_mem_arena_new(ctx, &a->arena, bool, most);
+    s->part = ddb_mem_arena_new(ctx, &a->arena, uint32_t, n);
+    s->sizes = ddb_mem_arena_new(ctx, &a->arena, uint64_t, most);
+    s->centroids = (float *)ddb_mem_arena_array(ctx, &a->arena, most, (size_t)a->dim * sizeof(float));
+    float *units = ddb_mem_mul(n, a->dim, &floats) ? ddb_mem_new(ctx, float, floats) : NULL;
+    if (!failed || !s->part || !s->sizes || !s->centroids || !units) {
+        ddb_mem_drop(ctx, units, float, floats);
+        return DREAMDB_ERR_MEMORY;
+    }
+    ddb_exact_enter(&env);
+    size_t good = ddb_kern_units(ctx->cpu, ddb_ada_set_vectors(&s->set), a->dim, n, a->dim, units, &fault);
+    ddb_exact_leave(&env);
+    s->parts = 1;
+    s->sizes[0] = n;
+    dreamdb_status status = good == n ? DREAMDB_OK
+        : ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, a->field->track.path, "cell %lu holds a vector that no cell can hold: %s",
+                          (unsigned long)cell, ddb_exact_fault_text(fault, false));
+    for (bool more = true; more && s->parts < most && status == DREAMDB_OK;) {
+        uint32_t best = UINT32_MAX;
+        bool done = false;
+        for (uint32_t p = 0; p < s->parts; p++) {
+            bool want = !failed[p] && (double)s->sizes[p] > hot && s->sizes[p] > 1;
+            best = want && (best == UINT32_MAX || s->sizes[p] > s->sizes[best]) ? p : best;
+        }
+        more = best != UINT32_MAX;
+        status = more ? ddb_ada_part(ctx, a, s, cell, best, units, &done) : DREAMDB_OK;
+        if (more && !done) {
+            failed[best] = true;
+        }
+    }
+    ddb_mem_drop(ctx, units, float, floats);
+    return status;
+}
+
+/* Drops deleted records of a set. */
+DDB_FN dreamdb_status ddb_ada_drop(ddb_ctx *ctx, ddb_ada *a, ddb_ada_set *set)
+{
+    size_t kept = 0, n = set->count, width = (size_t)a->dim * sizeof(float);
+    if (ddb_tomb_empty(a->tomb) || n == 0) {
+        return DREAMDB_OK;
+    }
+    uint64_t *anchors = (uint64_t *)(void *)set->anchors.data;
+    uint64_t *sorted = ddb_mem_new(ctx, uint64_t, n);
+    uint8_t *deleted = ddb_mem_new(ctx, uint8_t, n);
+    dreamdb_status status = sorted && deleted ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    if (status == DREAMDB_OK) {
+        memcpy(sorted, anchors, n * sizeof *sorted);
+        status = ddb_coll_sort_u64(ctx, sorted, n);
+    }
+    size_t distinct = status < 0 ? 0 : ddb_coll_unique_u64(sorted, n);
+    status = status < 0 ? status : ddb_tomb_test(ctx, a->tomb, sorted, distinct, deleted);
+    for (size_t i = 0; i < n && status == DREAMDB_OK; i++) {
+        if (!deleted[ddb_coll_lower_u64(sorted, distinct, anchors[i])]) {
+            anchors[kept] = anchors[i];
+            memmove(set->vectors.data + kept * width, set->vectors.data + i * width, width);
+            if (a->field->codec) {
+                memmove(set->codes.data + kept * a->payload, set->codes.data + i * a->payload, a->payload);
+            }
+            if (set->keys.size > 0) {
+                memmove(set->keys.data + kept * a->key_size, set->keys.data + i * a->key_size, a->key_size);
+            }
+            kept++;
+        }
+    }
+    if (status == DREAMDB_OK) {
+        a->report->records_dropped += n - kept;
+        set->count = kept;
+        set->anchors.size = kept * sizeof *anchors;
+        set->vectors.size = kept * width;
+        set->codes.size = a->field->codec ? kept * a->payload : 0;
+        set->keys.size = set->keys.size > 0 ? kept * a->key_size : 0;
+    }
+    ddb_mem_drop(ctx, sorted, uint64_t, n);
+    ddb_mem_drop(ctx, deleted, uint8_t, n);
+    return status;
+}
+
+/* Keeps the records of a hot cell, without the deleted ones. */
+DDB_FN dreamdb_status ddb_ada_keep(ddb_ctx *ctx, ddb_ada *a, uint32_t cell)
+{
+    for (size_t i = 0; i < a->plan.hot_count; i++) {
+        if (a->plan.hot[i] == cell) {
+            a->splits[i].set = a->set;
+            ddb_ada_set_init(ctx, &a->set);
+            return ddb_ada_drop(ctx, a, &a->splits[i].set);
+        }
+    }
+    return DREAMDB_OK;
+}
+
+DDB_FN int ddb_ada_cell_compare(const void *a, const void *b, void *user)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    (void)user;
+    return x < y ? -1 : x > y;
+}
+
+/* Reads the hot cells and splits them, largest first.  Those that cannot be split are marked; a cell that only deleted records made hot is
+   left for a compaction, or a later step. */
+DDB_FN dreamdb_status ddb_ada_split_all(ddb_ctx *ctx, ddb_ada *a)
+{
+    size_t n = a->plan.hot_count;
+    uint32_t *cells = ddb_mem_arena_new(ctx, &a->arena, uint32_t, n);
+    a->splits = ddb_mem_arena_new(ctx, &a->arena, ddb_ada_split, n);
+    dreamdb_status status = cells && a->splits ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    for (size_t i = 0; i < n && status == DREAMDB_OK; i++) {
+        ddb_ada_set_init(ctx, &a->splits[i].set);
+        cells[i] = a->plan.hot[i];
+    }
+    status = status < 0 ? status : ddb_coll_sort(ctx, cells, n, sizeof *cells, ddb_ada_cell_compare, NULL);
+    status = status < 0 ? status : ddb_ada_read(ctx, a, cells, n, "ada-ivf-step: read", ddb_ada_keep);
+    a->report->splits = 0;
+    for (size_t i = 0; i < n && status == DREAMDB_OK; i++) {
+        uint32_t cell = a->plan.hot[i];
+        ddb_ada_split *s = a->splits + i;
+        uint64_t others = n - 1 - i, left = a->plan.extra - a->fresh;     /* each of the others may have one */
+        status = ddb_ada_split_cell(ctx, a, s, cell, left > others ? left - others : 1);
+        a->fresh += s->parts - 1;
+        if (status == DREAMDB_OK && s->parts > 1) {
+            a->flags[cell] = DDB_ADA_SPLIT | DDB_ADA_TAKE;
+            a->report->splits++;
+            a->report->created += s->parts - 1;
+        }
+        bool hot = (double)s->set.count > DDB_ADA_HOT * a->plan.fair;
+        a->report->marked += s->parts == 1 && hot;
+        s->parts = s->parts == 1 && !hot ? 0 : s->parts;
+        if (s->parts <= 1) {
+            ddb_ada_set_free(&s->set);
+        }
+        status = status < 0 ? status : ddb_object_progress(ctx, a->write.env, "ada-ivf-step: split", i + 1, n, "cells");
+    }
+    return status;
+}
+
+/* ---- Ids and centroids of the new index ---- */
+
+/* The stored centroids of the old index, into the first k rows. */
+DDB_FN dreamdb_status ddb_ada_old_centroids(ddb_ctx *ctx, ddb_ada *a)
+{
+    ddb_object object;
+    ddb_slice raw;
+    uint32_t k = 0;
+    char *path = ddb_addr_path(ctx, &a->arena, "spatial-index", &a->field->registry.index);
+    dreamdb_status status = path ? ddb_object_get(ctx, a->write.env, path, &a->field->registry.index, DDB_OBJECT_METADATA, &object)
+        : DREAMDB_ERR_MEMORY;
+    if (status < 0) {
+        return status;
+    }
+    status = ddb_index_centroids(ctx, ddb_bytes_slice(object.data, object.size), path, a->dim, &k, &raw);
+    if (status == DREAMDB_OK) {
+        ddb_bytes_get_f32(a->centroids, raw.data, (size_t)a->k * a->dim);
+    }
+    ddb_object_release(a->write.env, &object);
+    return status;
+}
+
+/* Moves the last cells into ids that stay free, so that ids run from 0 without a gap. */
+DDB_FN void ddb_ada_fill(ddb_ada *a, const uint32_t *holes, size_t count, uint8_t *hole)
+{
+    size_t row = (size_t)a->dim * sizeof(float);
+    for (size_t i = 0; i < count; i++) {
+        while (a->k_new > 0 && a->k_new <= a->k && hole[a->k_new - 1]) {
+            a->k_new--;
+        }
+        if (holes[i] >= a->k_new) {
+            return;
+        }
+        uint32_t last = --a->k_new;
+        memcpy(a->centroids + (size_t)holes[i] * a->dim, a->centroids + (size_t)last * a->dim, row);
+        a->from[holes[i]] = a->from[last];
+        hole[holes[i]] = 0;
+        if (a->from[last] != UINT32_MAX) {
+            a->flags[last] |= DDB_ADA_RENAME | DDB_ADA_TAKE;
+            a->report->renamed++;
+        }
+    }
+}
+
+/* Gives every cell its id: parents keep theirs, children take freed ones, then new ones; what is still free is filled from the end. */
+DDB_FN dreamdb_status ddb_ada_ids(ddb_ctx *ctx, ddb_ada *a)
+{
+    size_t merges = a->plan.cold_count, most = a->k + (a->fresh > merges ? a->fresh - merges : 0), used = 0, next = a->k;
+    uint8_t *hole = ddb_mem_arena_new(ctx, &a->arena, uint8_t, a->k);
+    a->centroids = (float *)ddb_mem_arena_array(ctx, &a->arena, most, (size_t)a->dim * sizeof(float));
+    a->from = ddb_mem_arena_new(ctx, &a->arena, uint32_t, most);
+    dreamdb_status status = hole && a->centroids && a->from ? ddb_ada_old_centroids(ctx, a) : DREAMDB_ERR_MEMORY;
+    status = status < 0 ? status : ddb_coll_sort(ctx, a->plan.cold, merges, sizeof *a->plan.cold, ddb_ada_cell_compare, NULL);
+    if (status < 0) {
+        return status;
+    }
+    for (size_t c = 0; c < most; c++) {
+        a->from[c] = c < a->k ? (uint32_t)c : UINT32_MAX;
+    }
+    for (size_t i = 0; i < merges; i++) {
+        hole[a->plan.cold[i]] = 1;
+        a->flags[a->plan.cold[i]] = DDB_ADA_MERGE | DDB_ADA_TAKE;
+        a->from[a->plan.cold[i]] = UINT32_MAX;
+    }
+    for (size_t i = 0; i < a->plan.hot_count; i++) {
+        const ddb_ada_split *s = a->splits + i;
+        for (uint32_t p = 0; s->parts > 1 && p < s->parts; p++) {
+            size_t id = p == 0 ? a->plan.hot[i] : used < merges ? a->plan.cold[used++] : next++;
+            memcpy(a->centroids + id * a->dim, s->centroids + (size_t)p * a->dim, a->dim * sizeof(float));
+            a->from[id] = UINT32_MAX;
+            if (id < a->k) {
+                hole[id] = 0;
+            }
+        }
+    }
+    a->k_new = (uint32_t)most;
+    ddb_ada_fill(a, a->plan.cold + used, merges - used, hole);
+    return DREAMDB_OK;
+}
+
+/* Encodes, puts and opens the new index. */
+DDB_FN dreamdb_status ddb_ada_index(ddb_ctx *ctx, ddb_ada *a)
+{
+    ddb_addr parents[DDB_LINEAGE_MOST];
+    ddb_buf bytes;
+    size_t count = 1, older = 0;
+    uint32_t least = ddb_index_bits_least(DREAMDB_INDEX_IVF, a->k_new);
+    const ddb_addr *list = ddb_index_parents(a->field->index, &older);
+    if (least > a->bits) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_LIMIT, "%lu cells need keys of %lu bits, field `%.*s` has %lu: train it with key_bits=24, or "
+                            "give k_max", (unsigned long)a->k_new, (unsigned long)least, (int)a->field->schema->name.size,
+                            (const char *)a->field->schema->name.data, (unsigned long)a->bits);
+    }
+    parents[0] = a->field->registry.index;
+    for (size_t i = 0; i < older && count < (size_t)DDB_LINEAGE_MOST; i++) {
+        parents[count++] = list[i];
+    }
+    ddb_bytes_init(&bytes, ctx);
+    ddb_index_encode_ivf(&bytes, a->bits, a->dim, a->k_new, a->centroids, parents, count);
+    dreamdb_status status = ddb_bytes_status(&bytes);
+    status = status < 0 ? status : ddb_object_put(ctx, a->write.puts, "spatial-index", ddb_bytes_of(&bytes), DDB_PUT_KEEP, &a->address);
+    status = status < 0 ? status : ddb_index_decode(ctx, ddb_bytes_of(&bytes), "the index just made", &a->made);
+    ddb_bytes_free(&bytes);
+    a->index = a->made;
+    return status;
+}
+
+/* Flags the nearest neighbours of split cells: their records at the border may belong to a child now. */
+DDB_FN dreamdb_status ddb_ada_neighbours(ddb_ctx *ctx, ddb_ada *a)
+{
+    size_t n = (a->desc->neighbours > 0 ? a->desc->neighbours : (size_t)DDB_ADA_NEAR) + 1, got = 0;
+    n = n < a->k ? n : a->k;
+    uint32_t *ids = ddb_mem_arena_new(ctx, &a->arena, uint32_t, n);
+    dreamdb_status status = ids ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    for (uint32_t c = 0; c < a->k && status == DREAMDB_OK; c++) {
+        if (a->flags[c] & DDB_ADA_SPLIT) {
+            status = ddb_index_near(ctx, a->field->index, c, n, ids, &got);
+            for (size_t i = 0; i < got && status == DREAMDB_OK; i++) {
+                a->flags[ids[i]] |= DDB_ADA_LOOK;
+            }
+        }
+    }
+    return status;
+}
+
+/* Which other cells are read: those behind, those that exact or relineage asks for. */
+DDB_FN dreamdb_status ddb_ada_flag(ddb_ctx *ctx, ddb_ada *a)
+{
+    bool all = a->desc->relineage || a->write.env->identical;
+    dreamdb_status status = a->made ? ddb_ada_stale(ctx, a) : DREAMDB_OK;
+    status = status < 0 ? status : ddb_ada_neighbours(ctx, a);
+    for (uint32_t c = 0; c < a->k && status == DREAMDB_OK; c++) {
+        bool old = a->made || (a->field->lineage && a->field->lineage->cells[c].oldest > 0);
+        a->flags[c] |= (uint8_t)((a->desc->exact ? DDB_ADA_LOOK : 0) | (all && old ? DDB_ADA_STALE : 0));
+    }
+    return status;
+}
+
+/* ---- Placing records ---- */
+
+/* Writes what waits in a->out: a bucket a cell, records by anchor; of one anchor in the order they were read in. */
+DDB_FN dreamdb_status ddb_ada_flush(ddb_ctx *ctx, ddb_ada *a)
+{
+    ddb_write_vectors v;
+    ddb_write_keys order;
+    const ddb_view_field *field = a->field;
+    size_t n = a->out.count, rows = 0;
+    memset(&v, 0, sizeof v);
+    if (n == 0) {
+        return DREAMDB_OK;
+    }
+    v.index = a->index;
+    v.index_addr = a->address;
+    v.codec = field->codec;
+    v.codec_addr = field->registry.compressor;
+    v.modality = field->binding->modality;
+    v.timeline = field->binding->timeline;
+    v.dim = a->dim;
+    v.cap = field->schema->has_bucket_max ? field->schema->bucket_max_bytes : DDB_WRITE_BUCKET_MAX;
+    v.payload = a->payload;
+    v.rerank = field->schema->rerank;
+    v.vectors = ddb_ada_set_vectors(&a->out);
+    v.stride = a->dim;
+    v.count = n;
+    v.anchors = ddb_ada_set_anchors(&a->out);
+    v.keys = a->out.keys.data;
+    v.codes = field->codec ? a->out.codes.data : NULL;
+    v.key_size = a->key_size;
+    order.keys = v.keys;
+    order.key_size = v.key_size;
+    ddb_write_by_anchor *by = ddb_mem_new(ctx, ddb_write_by_anchor, n);
+    v.slots = ddb_mem_new(ctx, ddb_write_slot, n);
+    dreamdb_status status = by && v.slots ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    for (size_t i = 0; i < n && status == DREAMDB_OK; i++) {
+        by[i].anchor = v.anchors[i];
+        by[i].place = i;
+    }
+    status = status < 0 ? status : ddb_coll_sort(ctx, by, n, sizeof *by, ddb_write_by_anchor_compare, NULL);
+    for (size_t i = 0; i < n && status == DREAMDB_OK; i++) {
+        uint8_t head[8] = {0, 0, 0, 0, 0, 0, 0, 0};
+        memcpy(head, v.keys + by[i].place * v.key_size, v.key_size < 8 ? v.key_size : 8);
+        v.slots[i].prefix = ddb_bytes_be64(head);
+        v.slots[i].row = by[i].place;
+    }
+    status = status < 0 ? status : ddb_coll_sort(ctx, v.slots, n, sizeof *v.slots, ddb_write_slot_compare, &order);
+    rows = status < 0 ? 0 : ddb_write_row_count(&v);
+    v.rows = ddb_mem_new(ctx, ddb_row, rows);
+    status = status < 0 ? status : v.rows ? ddb_write_buckets(ctx, &a->write, &v) : DREAMDB_ERR_MEMORY;
+    if (status == DREAMDB_OK) {
+        ddb_bytes_put(&a->rows, v.rows, v.row_count * sizeof *v.rows);
+        a->report->buckets_written += v.row_count;
+        status = ddb_bytes_status(&a->rows);
+    }
+    ddb_mem_drop(ctx, by, ddb_write_by_anchor, n);
+    ddb_mem_drop(ctx, v.slots, ddb_write_slot, n);
+    ddb_mem_drop(ctx, v.rows, ddb_row, rows);
+    ddb_ada_set_clear(&a->out);
+    return status;
+}
+
+/* The id in a packed key. */
+DDB_FN uint32_t ddb_ada_id(const ddb_ada *a, const uint8_t *key)
+{
+    uint64_t id = 0;
+    for (size_t i = a->key_size > 8 ? a->key_size - 8 : 0; i < a->key_size; i++) {
+        id = id << 8 | key[i];
+    }
+    return (uint32_t)(id >> (a->key_size * 8 - a->bits));
+}
+
+/* Where the records of a set lie in the new index; *left: how many of them in another cell than `cell`. */
+DDB_FN dreamdb_status ddb_ada_keys(ddb_ctx *ctx, ddb_ada *a, uint32_t cell, ddb_ada_set *set, size_t *left)
+{
+    size_t bytes = set->count * a->key_size;
+    ddb_bytes_clear(&set->keys);
+    uint8_t *keys = ddb_bytes_reserve(&set->keys, bytes);
+    *left = 0;
+    if (!keys) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    dreamdb_status status = ddb_index_keys(ctx, a->write.env->pool, a->index, ddb_ada_set_vectors(set), a->dim, set->count, keys);
+    set->keys.size = bytes;
+    for (size_t i = 0; i < set->count && status == DREAMDB_OK; i++) {
+        *left += ddb_ada_id(a, keys + i * a->key_size) != cell;
+    }
+    return status != DREAMDB_ERR_ARGUMENT ? status
+        : ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, a->field->track.path, "cell %lu holds a vector that no cell can hold",
+                          (unsigned long)cell);
+}
+
+/* Moves the records of a cell to what waits, unless the cell may stay as it is. */
+DDB_FN dreamdb_status ddb_ada_place(ddb_ctx *ctx, ddb_ada *a, uint32_t cell, ddb_ada_set *set)
+{
+    size_t left = 0;
+    dreamdb_status status = ddb_ada_keys(ctx, a, cell, set, &left);
+    if (status < 0 || (left == 0 && !(a->flags[cell] & (DDB_ADA_TAKE | DDB_ADA_STALE)))) {
+        return status;
+    }
+    status = ddb_ada_drop(ctx, a, set);
+    if (status < 0) {
+        return status;
+    }
+    a->flags[cell] |= DDB_ADA_WRITTEN;
+    a->report->cells_written++;
+    if (cell < a->k_new && a->from[cell] == cell) {
+        a->now[cell] -= a->records[cell];
+    }
+    for (size_t i = 0; i < set->count; i++) {
+        uint32_t id = ddb_ada_id(a, set->keys.data + i * a->key_size);
+        a->now[id]++;
+        a->report->records_moved += id != cell;
+    }
+    ddb_bytes_put(&a->out.anchors, set->anchors.data, set->anchors.size);
+    ddb_bytes_put(&a->out.vectors, set->vectors.data, set->vectors.size);
+    ddb_bytes_put(&a->out.codes, set->codes.data, set->codes.size);
+    ddb_bytes_put(&a->out.keys, set->keys.data, set->keys.size);
+    a->out.count += set->count;
+    return ddb_ada_set_bad(&a->out) ? DREAMDB_ERR_MEMORY : a->out.vectors.size > DDB_ADA_FLUSH ? ddb_ada_flush(ctx, a) : DREAMDB_OK;
+}
+
+DDB_FN dreamdb_status ddb_ada_place_read(ddb_ctx *ctx, ddb_ada *a, uint32_t cell)
+{
+    return ddb_ada_place(ctx, a, cell, &a->set);
+}
+
+/* Places the records of every flagged cell: those that were split are in memory, the others are read. */
+DDB_FN dreamdb_status ddb_ada_place_all(ddb_ctx *ctx, ddb_ada *a)
+{
+    size_t count = 0;
+    uint32_t *cells = ddb_mem_arena_new(ctx, &a->arena, uint32_t, a->k);
+    a->now = ddb_mem_arena_new(ctx, &a->arena, uint64_t, a->k_new);
+    dreamdb_status status = cells && a->now ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    for (uint32_t c = 0; c < a->k_new && status == DREAMDB_OK; c++) {
+        a->now[c] = a->from[c] == c ? a->records[c] : 0;
+    }
+    for (size_t i = 0; i < a->plan.hot_count && status == DREAMDB_OK; i++) {
+        if (a->splits[i].parts > 1) {
+            status = ddb_ada_place(ctx, a, a->plan.hot[i], &a->splits[i].set);
+            ddb_ada_set_free(&a->splits[i].set);
+        }
+    }
+    for (uint32_t c = 0; c < a->k && status == DREAMDB_OK; c++) {
+        cells[count] = c;
+        count += a->flags[c] != 0 && !(a->flags[c] & DDB_ADA_SPLIT) && a->records[c] > 0;
+    }
+    status = status < 0 ? status : ddb_ada_read(ctx, a, cells, count, "ada-ivf-step: place", ddb_ada_place_read);
+    return status < 0 ? status : ddb_ada_flush(ctx, a);
+}
+
+/* ---- What is published ---- */
+
+/* The new Track: rows of written cells replaced by those of the new buckets. */
+DDB_FN dreamdb_status ddb_ada_track(ddb_ctx *ctx, ddb_ada *a)
+{
+    ddb_track track;
+    ddb_addr address;
+    size_t count = 0;
+    ddb_write *w = &a->write;
+    ddb_slice *cells = ddb_mem_arena_new(ctx, &a->arena, ddb_slice, a->k);
+    dreamdb_status status = cells ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    for (uint32_t c = 0; c < a->k && status == DREAMDB_OK; c++) {
+        if (a->flags[c] & DDB_ADA_WRITTEN) {
+            status = ddb_ada_key(ctx, a, &a->arena, c, cells + count++);
+        }
+    }
+    if (status < 0 || count == 0) {
+        return status;
+    }
+    status = ddb_track_replace(ctx, w->env, &w->arena, &a->field->track, cells, count, (const ddb_row *)(const void *)a->rows.data,
+                               a->rows.size / sizeof(ddb_row), w->puts, &track);
+    status = status < 0 ? status : ddb_track_put(ctx, w->puts, &w->arena, &track, &address);
+    if (status == DREAMDB_OK && !ddb_addr_equal(&address, &a->field->binding->address)) {
+        status = ddb_manifest_advance(ctx, &w->arena, &w->manifest, a->field->schema->name, &address, track.t_min, track.t_max,
+                                      w->env->identical);
+    }
+    return status;
+}
+
+/* What the table says of one cell afterwards. */
+DDB_FN ddb_lineage_cell ddb_ada_cell_after(const ddb_ada *a, uint32_t cell)
+{
+    const ddb_lineage *old = a->field->lineage;
+    ddb_lineage_cell out;
+    uint32_t from = a->from[cell], one = a->made != NULL;
+    memset(&out, 0, sizeof out);
+    if (from != UINT32_MAX && old) {
+        out = old->cells[from];
+    }
+    bool same = from == cell;
+    out.changed = (uint16_t)(!same ? 0 : out.changed + one < DDB_LINEAGE_LONG_AGO ? out.changed + one : DDB_LINEAGE_LONG_AGO);
+    out.oldest = (uint8_t)(!same || a->now[cell] == 0 || (a->flags[cell] & DDB_ADA_WRITTEN) ? 0 : out.oldest + one);
+    return out;
+}
+
+/* Marks of cells that this step could not split. */
+DDB_FN void ddb_ada_marks(const ddb_ada *a, ddb_lineage *out)
+{
+    for (size_t i = 0; i < a->plan.hot_count; i++) {
+        uint32_t cell = a->plan.hot[i];
+        for (uint32_t c = 0; c < out->k && a->splits[i].parts == 1; c++) {
+            if (a->from[c] == cell) {
+                out->cells[c].stuck = ddb_ada_mark(a->records[cell]);
+            }
+        }
+    }
+}
+
+/* The new lineage table; none where every row lies under the index itself and nothing is marked. */
+DDB_FN dreamdb_status ddb_ada_lineage(ddb_ctx *ctx, ddb_ada *a)
+{
+    const ddb_lineage *old = a->field->lineage;
+    ddb_write *w = &a->write;
+    ddb_lineage out;
+    bool marked = false;
+    uint32_t one = a->made != NULL;
+    memset(&out, 0, sizeof out);
+    out.k = a->k_new;
+    out.newest = (old ? old->newest : 0) + one;
+    out.count = 1;
+    out.cells = ddb_mem_arena_new(ctx, &a->arena, ddb_lineage_cell, out.k);
+    out.list = ddb_mem_arena_new(ctx, &a->arena, ddb_addr, DDB_LINEAGE_MOST + 1);
+    if (!out.cells || !out.list) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    for (uint32_t c = 0; c < out.k; c++) {
+        out.cells[c] = ddb_ada_cell_after(a, c);
+    }
+    ddb_ada_marks(a, &out);
+    for (uint32_t c = 0; c < out.k; c++) {
+        out.count = out.cells[c].oldest + 1u > out.count ? out.cells[c].oldest + 1u : out.count;
+        marked = marked || out.cells[c].stuck > 0;
+    }
+    DREAMDB_ASSERT(out.count <= DDB_LINEAGE_MOST);
+    out.list[0] = a->address;
+    for (uint32_t g = 1; g < out.count; g++) {
+        out.list[g] = g == 1 && one ? a->field->registry.index : old->list[g - one];
+    }
+    a->report->generations = out.count;
+    return (out.count == 1 && !marked) || w->env->identical
+        ? ddb_lineage_drop(ctx, &w->arena, &w->manifest, a->field->binding->modality)
+        : ddb_lineage_put(ctx, &w->arena, w->puts, &w->manifest, a->field->binding->modality, &out);
+}
+
+/* What was measured of the old index holds for the new one well enough: most centroids are the same. */
+DDB_FN dreamdb_status ddb_ada_calibration(ddb_ctx *ctx, ddb_ada *a)
+{
+    ddb_buf key, text, raw;
+    ddb_slice old;
+    float gap = 0;
+    char address[DREAMDB_ADDRESS_TEXT];
+    ddb_write *w = &a->write;
+    ddb_bytes_init(&key, ctx);
+    ddb_bytes_init(&text, ctx);
+    ddb_bytes_init(&raw, ctx);
+    ddb_bytes_put(&key, DDB_VIEW_CALIBRATION, sizeof DDB_VIEW_CALIBRATION - 1);
+    ddb_bytes_put(&key, a->field->schema->name.data, a->field->schema->name.size);
+    dreamdb_status status = ddb_bytes_status(&key);
+    if (status == DREAMDB_OK && !w->env->identical && ddb_manifest_text(&w->manifest, ddb_bytes_of(&key), &old)
+        && ddb_index_gap(old, &a->field->registry.index, 0.95f, &gap)) {
+        ddb_addr_text(&a->address, address);
+        ddb_bytes_put(&text, address, sizeof address - 1);
+        ddb_bytes_put(&text, old.data + sizeof address - 1, old.size - (sizeof address - 1));
+        ddb_cbor_text(&raw, text.data, text.size);
+        status = text.failed || raw.failed ? DREAMDB_ERR_MEMORY
+            : ddb_manifest_set_entry(ctx, &w->arena, &w->manifest, ddb_bytes_of(&key), ddb_bytes_of(&raw));
+    }
+    ddb_bytes_free(&key);
+    ddb_bytes_free(&text);
+    ddb_bytes_free(&raw);
+    return status;
+}
+
+DDB_FN dreamdb_status ddb_ada_publish(ddb_ctx *ctx, ddb_ada *a)
+{
+    double sum = 0, squares = 0;
+    uint64_t plain = 0;
+    dreamdb_status status = ddb_ada_track(ctx, a);
+    if (status == DREAMDB_OK && a->made) {
+        status = ddb_write_train_point(ctx, &a->write, a->field, DDB_SCHEMA_IVF, &a->address, NULL);
+        status = status < 0 ? status : ddb_ada_calibration(ctx, a);
+    }
+    status = status < 0 ? status : ddb_ada_lineage(ctx, a);
+    for (uint32_t c = 0; c < a->k_new; c++) {
+        sum += (double)a->now[c];
+        squares += (double)a->now[c] * (double)a->now[c];
+        plain++;
+    }
+    a->report->cv_after = ddb_ada_cv(sum, squares, plain);
+    a->report->k_after = a->k_new;
+    return status < 0 ? status : ddb_write_publish(ctx, &a->write, "ada_ivf_step");
+}
+
+/* Behind the plan: split, number, place, publish. */
+DDB_FN dreamdb_status ddb_ada_run(ddb_ctx *ctx, ddb_ada *a)
+{
+    dreamdb_status status = ddb_ada_split_all(ctx, a);
+    status = status < 0 ? status : ddb_ada_ids(ctx, a);
+    if (status == DREAMDB_OK && (a->fresh > 0 || a->plan.cold_count > 0)) {
+        status = ddb_ada_index(ctx, a);
+    }
+    status = status < 0 ? status : ddb_ada_flag(ctx, a);
+    status = status < 0 ? status : ddb_ada_place_all(ctx, a);
+    if (status < 0) {
+        return status;
+    }
+    a->report->outcome = a->made || a->report->cells_written > 0 ? DREAMDB_ADA_MADE : a->report->marked > 0 ? DREAMDB_ADA_MARKED
+        : DREAMDB_ADA_NOTHING;
+    return a->report->outcome == DREAMDB_ADA_NOTHING ? DREAMDB_OK : ddb_ada_publish(ctx, a);
+}
+
+DDB_FN dreamdb_status ddb_ada_begin(ddb_ctx *ctx, ddb_ada *a)
+{
+    dreamdb_status status = ddb_ada_field(ctx, a->write.view, a->desc->field, &a->field);
+    status = status < 0 ? status : ddb_ada_refuse(ctx, a);
+    if (status < 0) {
+        return status;
+    }
+    a->dim = (uint32_t)a->field->schema->dim;
+    a->bits = ddb_index_bits(a->field->index);
+    a->k = a->k_new = ddb_index_k(a->field->index);
+    a->index = a->field->index;
+    a->address = a->field->registry.index;
+    a->key_size = ddb_index_key_size(a->index);
+    a->payload = a->field->codec ? a->field->codec->code_bytes : (size_t)a->dim * sizeof(float);
+    a->report->generations = a->field->lineage ? a->field->lineage->count : 1;
+    status = ddb_view_tomb(ctx, a->write.view, &a->tomb);
+    status = status < 0 ? status : ddb_ada_measure(ctx, a);
+    status = status < 0 ? status : ddb_ada_choose(ctx, a);
+    a->report->cv_after = a->report->cv_before;
+    return status;
+}
+
+DDB_FN dreamdb_status ddb_ada_step(ddb_ctx *ctx, struct dreamdb *db, const dreamdb_ada_step_desc *desc, dreamdb_ada_step_report *report)
+{
+    ddb_ada a;
+    dreamdb_ada_step_report local;
+    memset(&a, 0, sizeof a);
+    memset(&local, 0, sizeof local);
+    a.desc = desc;
+    a.report = &local;
+    ddb_ada_set_init(ctx, &a.out);
+    ddb_ada_set_init(ctx, &a.set);
+    ddb_bytes_init(&a.rows, ctx);
+    dreamdb_status status = ddb_write_open(ctx, db, true, &a.write);
+    status = status < 0 ? status : ddb_ada_begin(ctx, &a);
+    if (status == DREAMDB_OK && !desc->dry_run) {
+        status = ddb_ada_run(ctx, &a);
+    }
+    if (a.write.view) {
+        const ddb_addr *manifest = status == DREAMDB_OK && local.outcome != DREAMDB_ADA_NOTHING ? &a.write.address : &a.write.view->address;
+        memcpy(local.manifest, manifest->bytes, sizeof local.manifest);
+        memcpy(local.index, a.address.bytes, sizeof local.index);
+    }
+    local.objects = a.write.puts ? a.write.puts->objects : 0;
+    local.bytes = a.write.puts ? a.write.puts->bytes : 0;
+    local.outcome = status < 0 ? DREAMDB_ADA_NOTHING : local.outcome;
+    if (report) {
+        *report = local;
+    }
+    ddb_ada_close(ctx, &a);
+    return status;
+}
+
+/* ==== ROOM 45 query | prefix ddb_query_ | uses port mem bytes coll exact kern bound code pool object page track tomb index bucket view scan ==== */
 /* Vector search over the cells of one view.  Each probed cell is read once, verified, and kept in a layout made for the scan (unit rows,
    4-bit codes: room code) under db->cells_cap; scores are the exact left fold of the format, and the answer is the same for every SIMD
    level, thread count and cache size, ties by place in the Track.  Deleted rows are left out when a cell is built (a view never
@@ -33130,10 +35110,7 @@ DDB_FN dreamdb_status ddb_query_build_open(ddb_ctx *ctx, const ddb_query_build *
     const ddb_object_want *want = build->wants + r;
     dreamdb_status status = ddb_bucket_open(ctx, ddb_bytes_slice(want->object.data, want->object.size), want->path, run->dim,
                                             run->field->binding->modality, bucket);
-    if (status == DREAMDB_OK && !ddb_addr_equal(&bucket->index, &run->field->registry.index)) {
-        return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, want->path, "bucket was placed under another spatial index than the field's");
-    }
-    return status;
+    return status < 0 ? status : ddb_view_placed(ctx, run->field, build->rows[r].key, bucket, want->path);
 }
 
 /* Makes room for the records of a cell: rows of the set for cosine, plain rows for l2. */
@@ -33252,10 +35229,7 @@ DDB_FN dreamdb_status ddb_query_coded_read(ddb_ctx *ctx, const ddb_query_build *
             const ddb_object_want *want = build->wants + r;
             dreamdb_status status = ddb_view_bucket(ctx, run->field, ddb_bytes_slice(want->object.data, want->object.size), want->path,
                                                     &bucket);
-            if (status == DREAMDB_OK && !ddb_addr_equal(&bucket.index, &run->field->registry.index)) {
-                status = ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, want->path,
-                                         "bucket was placed under another spatial index than the field's");
-            }
+            status = status < 0 ? status : ddb_view_placed(ctx, run->field, build->rows[r].key, &bucket, want->path);
             status = status == DREAMDB_OK && pass ? ddb_query_coded_bucket(ctx, build, r, &bucket, c, at) : status;
             if (status < 0) {
                 return status;
@@ -35127,7 +37101,7 @@ DDB_FN dreamdb_status ddb_query_search(ddb_ctx *ctx, dreamdb_snapshot *view, con
     return DREAMDB_OK;
 }
 
-/* ==== ROOM 44 check | prefix ddb_check_ | uses port mem bytes coll hash cbor addr store object schema roaring page track manifest ref tomb index bucket item view history ==== */
+/* ==== ROOM 46 check | prefix ddb_check_ | uses port mem bytes coll hash cbor addr store object schema roaring page track manifest ref tomb index lineage bucket item view history ==== */
 /* What a view is made of, and whether it is whole: info, log, stats, and verify, which walks and hashes everything and names each fault.
    Must never trust what it checks, and never stop at the first fault. */
 
@@ -35406,7 +37380,8 @@ static const char *const ddb_check_names[DDB_CHECK_CLASSES] = {
 /* One object waiting to be read and checked; again: it was counted in an earlier batch. */
 typedef struct ddb_check_more { ddb_row row; const ddb_view_field *field; struct ddb_check_more *next; } ddb_check_more;
 typedef struct ddb_check_job { ddb_check_class cls; ddb_row row; ddb_check_more *more; const ddb_view_field *field; bool again, codec;
-                              const ddb_page_child *page; } ddb_check_job;       /* page: of tombstones, as its parent tells of it */
+                              const ddb_page_child *page;                        /* of tombstones, as its parent tells of it */
+                              uint32_t cell; } ddb_check_job;
 
 typedef struct ddb_check_walk {
     dreamdb_snapshot *view;                  /* the state walked now: older ones are opened one by one */
@@ -35489,7 +37464,15 @@ DDB_FN dreamdb_status ddb_check_bucket(ddb_ctx *ctx, const ddb_check_walk *walk,
         return status == DREAMDB_ERR_UNSUPPORTED ? DREAMDB_OK : status;      /* records by reference: hashed, not read by this version */
     }
     if (job->field->has_registry && job->field->registry.index_count == 1 && !ddb_addr_equal(&bucket.index, &job->field->registry.index)) {
-        return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, want->path, "bucket was placed under another spatial index than the field's");
+        const ddb_lineage *lineage = job->field->lineage;
+        uint32_t age = lineage ? ddb_lineage_age(lineage, &bucket.index) : 0;
+        if (!lineage || !ddb_lineage_holds(lineage, age, job->cell)) {
+            return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, want->path, "bucket was placed under another spatial index than the field's");
+        }
+        if (age > lineage->cells[job->cell].oldest) {
+            return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, want->path, "bucket is %lu generations old, the lineage table says at most "
+                                   "%u: a later step would lose it", (unsigned long)age, (unsigned)lineage->cells[job->cell].oldest);
+        }
     }
     for (size_t i = 0; i < bucket.count; i++) {
         uint64_t anchor = ddb_bucket_anchor(&bucket, i);
@@ -35742,6 +37725,7 @@ DDB_FN dreamdb_status ddb_check_add(ddb_ctx *ctx, ddb_check_walk *walk, ddb_chec
     job->codec = cls == DDB_CHECK_INDEX && ddb_bytes_is(ddb_bytes_text(folder), DDB_CHECK_CODECS);
     if (row) {
         job->row = *row;
+        job->cell = cls != DDB_CHECK_BUCKET || !ddb_lineage_cell_of(row->key, UINT32_MAX, &job->cell) ? UINT32_MAX : job->cell;
     }
     if (!want->path) {
         return DREAMDB_ERR_MEMORY;
@@ -35877,6 +37861,70 @@ DDB_FN dreamdb_status ddb_check_hot(ddb_ctx *ctx, ddb_check_walk *walk, ddb_view
     return status < 0 ? ddb_check_absorb(ctx, walk, status, &error) : status;
 }
 
+/* An ancestor of the index against the table: a cell that did not change since must have the centroid it had.  *gone: gc took it. */
+DDB_FN dreamdb_status ddb_check_ancestor(ddb_ctx *ctx, ddb_check_walk *walk, const ddb_view_field *field, uint32_t age, ddb_slice now,
+                                         bool *gone)
+{
+    ddb_arena arena = {NULL, 0};
+    ddb_object object;
+    ddb_slice then;
+    uint32_t k = 0, wrong = UINT32_MAX;
+    uint64_t size = (uint64_t)field->schema->dim * 4;
+    const ddb_lineage *lineage = field->lineage;
+    char *path = ddb_addr_path(ctx, &arena, "spatial-index", lineage->list + age);
+    uint32_t flags = (uint32_t)DDB_OBJECT_METADATA | (uint32_t)DDB_OBJECT_NO_CACHE;
+    dreamdb_status status = path ? ddb_object_get(ctx, walk->env, path, lineage->list + age, flags, &object) : DREAMDB_ERR_MEMORY;
+    *gone = status == DREAMDB_ERR_NOT_FOUND;
+    if (status == DREAMDB_OK) {
+        walk->report->objects++;
+        walk->report->bytes += object.size;
+        status = ddb_index_centroids(ctx, ddb_bytes_slice(object.data, object.size), path, (uint32_t)field->schema->dim, &k, &then);
+        for (uint32_t c = 0; c < lineage->k && status == DREAMDB_OK; c++) {
+            bool same = c < k && memcmp(now.data + c * size, then.data + c * size, (size_t)size) == 0;
+            wrong = !same && lineage->cells[c].changed >= age ? c : wrong;
+        }
+        if (status == DREAMDB_OK && wrong != UINT32_MAX) {
+            status = ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, "the lineage table says cell %lu has not changed for %lu generations, "
+                                     "but its centroid has", (unsigned long)wrong, (unsigned long)age);
+        }
+        ddb_object_release(walk->env, &object);
+    }
+    ddb_mem_arena_free(ctx, &arena);
+    return *gone ? DREAMDB_OK : status;
+}
+
+/* The lineage table of a field: form, hash, and every ancestor that still exists. */
+DDB_FN dreamdb_status ddb_check_lineage(ddb_ctx *ctx, ddb_check_walk *walk, ddb_view_field *field)
+{
+    ddb_arena arena = {NULL, 0};
+    ddb_object object, index;
+    ddb_slice now;
+    uint32_t k = 0;
+    bool gone = false;
+    char *path = ddb_lineage_path(ctx, &arena, &field->lineage_address);
+    char *own = ddb_addr_path(ctx, &arena, "spatial-index", &field->registry.index);
+    dreamdb_status status = !path || !own ? DREAMDB_ERR_MEMORY
+        : ddb_object_get(ctx, walk->env, path, &field->lineage_address, (uint32_t)DDB_OBJECT_METADATA | (uint32_t)DDB_OBJECT_NO_CACHE,
+                         &object);
+    if (status == DREAMDB_OK) {                /* as the store has it; then as the view reads it */
+        walk->report->objects++;
+        walk->report->bytes += object.size;
+        ddb_object_release(walk->env, &object);
+        status = ddb_view_need(ctx, walk->view, &field, 1, DDB_VIEW_INDEX);
+    }
+    status = status < 0 ? status : ddb_object_get(ctx, walk->env, own, &field->registry.index, DDB_OBJECT_METADATA, &index);
+    if (status == DREAMDB_OK) {
+        status = ddb_index_centroids(ctx, ddb_bytes_slice(index.data, index.size), own, (uint32_t)field->schema->dim, &k, &now);
+        for (uint32_t age = 1; age < field->lineage->count && status == DREAMDB_OK; age++) {
+            status = ddb_check_ancestor(ctx, walk, field, age, now, &gone);
+            walk->report->ancestors_gone += gone;
+        }
+        ddb_object_release(walk->env, &index);
+    }
+    ddb_mem_arena_free(ctx, &arena);
+    return status;
+}
+
 /* One field of the state: index, Track, rows.  The index comes first: a state that only changed it has the Track of the one before. */
 DDB_FN dreamdb_status ddb_check_field(ddb_ctx *ctx, ddb_check_walk *walk, ddb_view_field *field)
 {
@@ -35894,6 +37942,10 @@ DDB_FN dreamdb_status ddb_check_field(ddb_ctx *ctx, ddb_check_walk *walk, ddb_vi
         status = ddb_check_add_index(ctx, walk, DDB_CHECK_CODECS, &field->registry.compressor, field);
     }
     status = status < 0 ? status : ddb_check_hot(ctx, walk, field);
+    if (status == DREAMDB_OK && field->has_lineage) {
+        status = ddb_check_meet(ctx, walk, DDB_CHECK_INDEX, "ddbx", &field->lineage_address, NULL, &fresh);
+        status = status < 0 || !fresh ? status : ddb_check_absorb(ctx, walk, ddb_check_lineage(&own, walk, field), &error);
+    }
     status = status < 0 ? status : ddb_check_fresh(ctx, walk, DDB_CHECK_TRACK, &field->binding->address, &fresh);
     if (status < 0 || !fresh) {
         return status;
@@ -36256,7 +38308,7 @@ DDB_FN dreamdb_status ddb_check_stats(ddb_ctx *ctx, dreamdb_snapshot *view, cons
     return status;
 }
 
-/* ==== ROOM 45 gc | prefix ddb_gc_ | uses port mem bytes coll cbor addr store object page track manifest ref tomb history item ==== */
+/* ==== ROOM 47 gc | prefix ddb_gc_ | uses port mem bytes coll cbor addr store object page track manifest ref tomb history item ==== */
 /* Collecting garbage (flaws.md 8): marks what the states to be kept reach, then lists the store and removes the rest.
    Marks are addresses without folders, so an outboard, or the same bytes in another folder, lives as long as its object does.  What has to
    be read to find more (Manifests, Tracks, pages, tombstones) stands in an exact set; leaves (buckets, payloads, postings, indexes) go
@@ -37432,7 +39484,7 @@ DDB_FN dreamdb_status ddb_gc_run(ddb_ctx *ctx, ddb_env *env, const dreamdb_gc_de
     return status;
 }
 
-/* ==== ROOM 46 trace | prefix ddb_trace_ | uses port mem bytes coll addr object roaring page track manifest ref tomb bucket item view scan gc ==== */
+/* ==== ROOM 48 trace | prefix ddb_trace_ | uses port mem bytes coll addr object roaring page track manifest ref tomb bucket item view scan gc ==== */
 /* Which objects still hold bytes of given rows, and the refs that reach them (erase-report).  Every state that a ref keeps is walked; rows
    whose interval meets an asked anchor are looked into, each object once.  A scalar's value also stands in the Track or page of its row.
    Invariant: what cannot be looked into is counted, never taken for free of the rows.  Must never write. */
@@ -37959,7 +40011,7 @@ DDB_FN dreamdb_status ddb_trace_run(ddb_ctx *ctx, struct dreamdb *db, const drea
     return status;
 }
 
-/* ==== ROOM 47 api | prefix ddb_api_ | uses port mem bytes cpu hash addr object ref fold view write scan erase merge compact diff query check gc trace ==== */
+/* ==== ROOM 49 api | prefix ddb_api_ | uses port mem bytes cpu hash addr object ref view write fold scan erase merge compact diff ada query check gc trace ==== */
 /* The public functions: check the arguments, call one room.  Nothing else lives here. */
 
 /* The allocator of a config, or libc. */
@@ -38478,6 +40530,25 @@ DREAMDB_API dreamdb_status dreamdb_erase_report(dreamdb *db, const dreamdb_erase
 {
     DDB_API_BEGIN(db, desc && result, "dreamdb_erase_report");
     return ddb_trace_run(&ctx, db, desc, result);
+}
+
+DREAMDB_API dreamdb_status dreamdb_ada_status(dreamdb_snapshot *snapshot, const dreamdb_ada_status_desc *desc, dreamdb_ada_balance *out,
+                                              dreamdb_error *error)
+{
+    dreamdb_ada_status_desc all;
+    DDB_API_BEGIN(snapshot ? snapshot->db : NULL, out, "dreamdb_ada_status");
+    memset(&all, 0, sizeof all);
+    memset(out, 0, sizeof *out);
+    return ddb_ada_status(&ctx, snapshot, desc ? desc : &all, out);
+}
+
+DREAMDB_API dreamdb_status dreamdb_ada_step(dreamdb *db, const dreamdb_ada_step_desc *desc, dreamdb_ada_step_report *report,
+                                            dreamdb_error *error)
+{
+    dreamdb_ada_step_desc all;
+    DDB_API_BEGIN(db, db, "dreamdb_ada_step");
+    memset(&all, 0, sizeof all);
+    return ddb_ada_step(&ctx, db, desc ? desc : &all, report);
 }
 
 DREAMDB_API const char *dreamdb_status_name(dreamdb_status status)

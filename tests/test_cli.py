@@ -147,9 +147,9 @@ def tree(folder):
 
 # ---- Tests: the command line -----------------------------------------------------------------------------------------
 
-VERBS = ('create add-field append train query get scan count delete flush-hot erase-report export log refs branch snapshot merge merge-many compact diff delete-ref gc set-meta inspect verify '
-         'stats version help').split()
-LATER = ('ada-ivf-status ada-ivf-step rebuild-ivf recommendations watch').split()
+VERBS = ('create add-field append train query get scan count delete flush-hot erase-report export log refs branch snapshot merge merge-many compact '
+         'ada-ivf-status ada-ivf-step diff delete-ref gc set-meta inspect verify stats version help').split()
+LATER = ('rebuild-ivf recommendations watch').split()
 
 
 def test_usage():
@@ -1021,6 +1021,50 @@ def test_verify_and_stats():
     text('s/refs/other', b'junk')
     d = run('refs')
     check(d.code == 5 and 'refs/other' in d.err and 'third' in d.out and 'delete-ref' in d.err, 'refs tells of a malformed Ref and lists the others')
+
+
+def test_ada():
+    rows = unit(1200, 6)
+    vectors('v.npy', rows)
+    vectors('w.npy', [[x + 0.3 * y for x, y in zip(rows[i % 3], rows[i])] for i in range(900)])
+    ok('create', 'main', '--field', 'emb:embedding,train=v.npy,k=30', '--field', 'n:int,optional')
+    check(rows_of('ada-ivf-step', 'main')[0]['outcome'] == 'nothing', 'nothing to do without rows')
+    ok('append', 'main', '--column', 'emb=v.npy', '--anchor-start', 0, '--batch', 400)
+    ok('append', 'main', '--column', 'emb=w.npy', '--anchor-start', 5000, '--batch', 300)
+    ok('delete', 'main', *range(0, 200, 2))
+    b = rows_of('ada-ivf-status', 'main', '--deep', '--sample', 500)[0]
+    check(b['records'] == 2100 and b['k'] == 30 and b['deleted'] == 100 and b['moved'] == 0 and b['overpopulated'] > 0, 'status %s' % b)
+    plan = rows_of('ada-ivf-step', 'main', '--dry-run')[0]
+    check(plan['splits'] == b['splits'] > 0 and plan['objects'] == 0 and plan['dry_run'], 'dry run %s' % plan)
+    before = rows_of('scan', 'main', '--fields', 'emb')
+    hits = ok('query', 'main', 'emb', '--anchor', '7,5003', '--exact', '--json').out
+    tip = tree('s')['refs/main']
+    step = rows_of('ada-ivf-step', 'main', '--max-cells', 6, '--neighbours', 2, '--field', 'emb')[0]
+    check(step['outcome'] == 'made' and step['generations'] == 2 and tree('s')['refs/main'] != tip, 'step %s' % step)
+    check(step['k_after'] == 30 + step['created'] - step['merges'] and step['cells_written'] < 30, 'a step writes what it changes %s' % step)
+    by_anchor = lambda found: sorted(found, key=lambda row: row['anchor'])
+    check(by_anchor(rows_of('scan', 'main', '--fields', 'emb')) == by_anchor(before), 'every row is as it was')
+    check(ok('query', 'main', 'emb', '--anchor', '7,5003', '--exact', '--json').out == hits, 'and every hit')
+    check('no fault' in ok('verify', 'main').out and 'ada-ivf-status' in ok('inspect', 'main').out, 'verify and inspect after a step')
+    check('generations' in ok('ada-ivf-status', 'main').out, 'status for people')
+    for turn in range(12):
+        last = rows_of('ada-ivf-step', 'main', '--exact', '--relineage')[0]
+        if last['outcome'] == 'nothing':
+            break
+    check(last['outcome'] == 'nothing' and last['generations'] == 1, 'steps come to an end %s' % last)
+    b = rows_of('ada-ivf-status', 'main', '--sample', 10000)[0]
+    check(b['moved'] == 0 and b['generations'] == 1 and b['splits'] == 0 and b['balanced'] and b['k'] <= b['k_cap'], 'balanced %s' % b)
+    check('nothing to do' in ok('ada-ivf-step', 'main').out, 'a step for people')
+    check(by_anchor(rows_of('scan', 'main', '--fields', 'emb')) == by_anchor(before), 'still every row')
+    bad(4, 'no field `no`', 'ada-ivf-status', 'main', '--field', 'no')
+    bad(2, 'no embedding', 'ada-ivf-step', 'main', '--field', 'n')
+    bad(2, '--k-max', 'ada-ivf-step', 'main', '--k-max', '0')
+    ok('create', 'l', '--field', 'emb:embedding,dim=6,index=lsh')
+    bad(2, 'train an ivf index', 'ada-ivf-step', 'l')
+    check(rows_of('ada-ivf-status', 'l')[0]['index'] == 'lsh', 'status of lsh')
+    ok('create', 'c', '--field', 'emb:embedding,train=v.npy,k=9,compressor=rabitq,bits_per_dim=4')
+    bad(2, 'allow_lossy', 'ada-ivf-step', 'c')
+    check(rows_of('ada-ivf-step', 'c', '--allow-lossy')[0]['outcome'] == 'nothing', '--allow-lossy')
 
 
 # ---- Tests: behaviour as a program -----------------------------------------------------------------------------------

@@ -676,9 +676,9 @@ enum {
     OPT_INTO, OPT_PAGE_EARLY, OPT_ALLOW_TOMBSTONED, OPT_SAMPLE, OPT_K, OPT_ITERATIONS, OPT_KEY_BITS, OPT_VECTOR, OPT_ANCHOR,
     OPT_TOP_K, OPT_NPROBE, OPT_RECALL, OPT_PROVEN, OPT_WHERE, OPT_RERANK_POOL, OPT_RERANK_MODE, OPT_INDEX, OPT_COMPRESSOR,
     OPT_FIELDS, OPT_EXACT, OPT_EXPLAIN, OPT_START, OPT_END, OPT_LIMIT, OPT_ORDER,
-    OPT_ESTIMATE, OPT_HISTORY, OPT_REASON, OPT_STRATEGY, OPT_DRY_RUN, OPT_HOT, OPT_HOT_ITEMS, OPT_HOT_SECONDS, OPT_HOT_BYTES,
-    OPT_THRESHOLD, OPT_MAX_CELLS, OPT_RETRY, OPT_TOKEN, OPT_RESUME, OPT_GRAPH, OPT_KEEP_MANIFESTS, OPT_KEEP_SINCE, OPT_WRITERS_PAUSED,
-    OPT_LIST
+    OPT_ESTIMATE, OPT_HISTORY, OPT_REASON, OPT_STRATEGY, OPT_DRY_RUN, OPT_DEEP, OPT_K_MAX, OPT_HOT, OPT_HOT_ITEMS, OPT_HOT_SECONDS,
+    OPT_HOT_BYTES, OPT_THRESHOLD, OPT_MAX_CELLS, OPT_MAX_READ, OPT_NEIGHBOURS, OPT_RELINEAGE, OPT_ALLOW_LOSSY, OPT_RETRY, OPT_TOKEN,
+    OPT_RESUME, OPT_GRAPH, OPT_KEEP_MANIFESTS, OPT_KEEP_SINCE, OPT_WRITERS_PAUSED, OPT_LIST
 };
 
 typedef struct option_row { const char *name; int id; const char *value; const char *verbs; const char *help; } option_row;
@@ -757,15 +757,26 @@ static const option_row options[] = {
     {"--threshold", OPT_THRESHOLD, "N", "compact",
      "takes cells and values of N fragments or more (default 2); 1: also those of one that may hold a deleted row"},
     {"--max-cells", OPT_MAX_CELLS, "N", "compact", "stops after N cells and values; the next call goes on"},
+    {"--field", OPT_FIELD, "FIELD", "ada-ivf-status ada-ivf-step", "the embedding field (default: the only one)"},
+    {"--deep", OPT_DEEP, NULL, "ada-ivf-status", "reads every bucket: how many deleted records they hold"},
+    {"--sample", OPT_SAMPLE, "N", "ada-ivf-status", "places N stored records anew and tells how many are nearer to another cell"},
+    {"--k-max", OPT_K_MAX, "N", "ada-ivf-step", "cells afterwards (default: twice the square root of the records)"},
+    {"--max-cells", OPT_MAX_CELLS, "N", "ada-ivf-step", "new and merged cells of the step (default 1024)"},
+    {"--max-read-bytes", OPT_MAX_READ, "SIZE", "ada-ivf-step", "of the cells it splits or merges (default 1G; held in memory)"},
+    {"--neighbours", OPT_NEIGHBOURS, "N", "ada-ivf-step", "cells beside a split whose records are placed anew (default 16)"},
+    {"--iterations", OPT_ITERATIONS, "N", "ada-ivf-step", "rounds of the local 2-means (default 10)"},
+    {"--exact", OPT_EXACT, NULL, "ada-ivf-step", "places every record anew: none lags behind a new centroid"},
+    {"--relineage", OPT_RELINEAGE, NULL, "ada-ivf-step", "writes every cell under the new index, so that the reference can search it"},
+    {"--allow-lossy", OPT_ALLOW_LOSSY, NULL, "ada-ivf-step", "fields of codes alone: places records by what the codes decode to"},
+    {"--dry-run", OPT_DRY_RUN, NULL, "ada-ivf-step", "tells how many cells it would split and merge; writes nothing"},
     {"--history", OPT_HISTORY, "N|all", "verify", "older Manifests too (default 0: this state)"},
 };
 
 /* What a later version brings; named so that nobody looks for a typing error. */
 static const char *const later_verbs[] = {
-    "ada-ivf-status", "ada-ivf-step", "rebuild-ivf", "recommendations", "watch"};
+    "rebuild-ivf", "recommendations", "watch"};
 static const char *const later_options[] = {
-    "--pack", "--recommend", "--shard", "--of", "--job-id", "--orchestrate", "--finish",
-    "--k-max", "--endpoint", "--deep", "--relineage", "--allow-lossy"};
+    "--pack", "--recommend", "--shard", "--of", "--job-id", "--orchestrate", "--finish", "--endpoint"};
 
 typedef struct verb_row {
     const char *name;
@@ -3926,7 +3937,8 @@ static void print_meta(app *a)
             out_clean(&a->o, "", m->key, " = ");
             out_clean(&a->o, "", m->text, "\n");
         } else if (!meta_is_known(a, m->key)) {
-            out_clean(&a->o, "", m->key, " (kept, not read by this version)\n");
+            int ours = strncmp(m->key, "dreamdb.lineage.", 16) == 0;
+            out_clean(&a->o, "", m->key, ours ? ": see ada-ivf-status\n" : " (kept, not read by this version)\n");
         }
     }
 }
@@ -6470,13 +6482,16 @@ static int verb_verify(app *a)
     if (!code && status) {
         code = fail_status(status, &a->error);
     } else if (!code && a->json) {
-        out_format(&a->o, "{\"objects\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"manifests\":%" PRIu64 ",\"faults\":[", done.objects,
-                   done.bytes, done.manifests);
+        out_format(&a->o, "{\"objects\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"manifests\":%" PRIu64 ",\"ancestors_gone\":%" PRIu64
+                   ",\"faults\":[", done.objects, done.bytes, done.manifests, done.ancestors_gone);
         out_bytes(&a->o, f.json.data, f.json.used);
         out_text(&a->o, "]}\n");
     } else if (!code) {
         out_format(&a->o, "verified %s objects, %s, ", grouped(done.objects, objects), size_text(done.bytes, size));
         out_format(&a->o, "of %" PRIu64 " Manifest%s: ", done.manifests, done.manifests == 1 ? "" : "s");
+        if (done.ancestors_gone > 0) {
+            out_format(&a->o, "%" PRIu64 " older indexes are gone (no fault); ", done.ancestors_gone);
+        }
         out_format(&a->o, done.faults == 0 ? "no fault\n" : "%" PRIu64 " fault%s\n", done.faults, done.faults == 1 ? "" : "s");
     }
     buffer_free(&f.json);
@@ -6572,6 +6587,210 @@ static int verb_stats(app *a)
     }
     table_end(&t);
     out_format(&a->o, "\n%s deleted anchors\n", grouped(s->tombstones, text));
+    return EXIT_DONE;
+}
+
+/* ---- Ada-IVF --------------------------------------------------------------------------------------------------------- */
+
+static void json_number(output *o, const char *name, double value)
+{
+    json_name(o, name, 0);
+    json_real(o, value, 0);
+}
+
+static const char *index_name(dreamdb_index_kind kind)
+{
+    return kind == DREAMDB_INDEX_IVF ? "ivf" : kind == DREAMDB_INDEX_IMI ? "imi" : kind == DREAMDB_INDEX_LSH_L2 ? "lsh-l2" : "lsh";
+}
+
+static void balance_json(output *o, const dreamdb_ada_balance *b)
+{
+    out_text(o, "{");
+    json_name(o, "index", 1);
+    json_string(o, index_name(b->index));
+    json_u64(o, "k", b->k, 0);
+    json_u64(o, "k_cap", b->k_cap, 0);
+    json_u64(o, "records", b->records, 0);
+    json_u64(o, "buckets", b->buckets, 0);
+    json_u64(o, "populated", b->populated, 0);
+    json_u64(o, "largest", b->largest, 0);
+    json_u64(o, "overpopulated", b->hot, 0);
+    json_u64(o, "underpopulated", b->cold, 0);
+    json_u64(o, "fragmented", b->fragmented, 0);
+    json_u64(o, "fragments_max", b->fragments_max, 0);
+    json_number(o, "mean", b->mean);
+    json_number(o, "cv", b->cv);
+    json_flag(o, "balanced", b->balanced);
+    out_text(o, ",\"unsplittable\":[");
+    for (size_t i = 0; i < b->unsplittable_count; i++) {
+        out_format(o, "%s%" PRIu32, i > 0 ? "," : "", b->unsplittable[i]);
+    }
+    out_text(o, "]");
+    json_u64(o, "splits", b->splits, 0);
+    json_u64(o, "merges", b->merges, 0);
+    json_u64(o, "generations", b->generations, 0);
+    json_u64(o, "tombstones", b->tombstones, 0);
+    json_u64(o, "reclaimable_max", b->reclaimable_max, 0);
+    if (b->deep) {
+        json_u64(o, "deleted", b->deleted, 0);
+        json_u64(o, "reclaimable", b->reclaimable, 0);
+    }
+    if (b->sampled > 0) {
+        json_u64(o, "sampled", b->sampled, 0);
+        json_u64(o, "moved", b->moved, 0);
+    }
+    out_text(o, "}\n");
+}
+
+static void print_balance(output *o, const dreamdb_ada_balance *b)
+{
+    char text[32];
+    out_format(o, "%s records in ", grouped(b->records, text));
+    out_format(o, "%s cells (%s): ", grouped(b->k, text), index_name(b->index));
+    out_format(o, "mean %.1f, largest %" PRIu64 ", cv %.2f; the cap is %" PRIu64 " cells\n", b->mean, b->largest, b->cv, b->k_cap);
+    out_format(o, "%" PRIu64 " populated, %" PRIu64 " overpopulated, %" PRIu64 " underpopulated; ", b->populated, b->hot, b->cold);
+    out_format(o, "%s buckets, %" PRIu64 " cells with several, at most %" PRIu64 "\n", grouped(b->buckets, text), b->fragmented,
+               b->fragments_max);
+    for (size_t i = 0; i < b->unsplittable_count; i++) {
+        out_format(o, "%s%" PRIu32 "%s", i == 0 ? "unsplittable (nearly equal vectors), left out of the cv: " : ", ", b->unsplittable[i],
+                   i + 1 == b->unsplittable_count ? "\n" : "");
+    }
+    out_format(o, "%s deleted anchors, ", grouped(b->tombstones, text));
+    if (b->deep) {
+        out_format(o, "%" PRIu64 " of their records here, %s\n", b->deleted, size_text(b->reclaimable, text));
+    } else {
+        out_format(o, "at most %s of their records here (--deep counts)\n", size_text(b->reclaimable_max, text));
+    }
+    if (b->sampled > 0) {
+        out_format(o, "%" PRIu64 " of %" PRIu64 " sampled records (%.2f%%) are nearer to another cell\n", b->moved, b->sampled,
+                   100.0 * (double)b->moved / (double)b->sampled);
+    }
+    if (b->generations > 1) {
+        out_format(o, "buckets under %" PRIu64 " generations of the index: the reference can search it after ada-ivf-step --relineage\n",
+                   b->generations);
+    }
+    if (b->splits + b->merges > 0) {
+        out_format(o, "a step would split %" PRIu64 " and merge %" PRIu64 " cells: %s\n", b->splits, b->merges,
+                   b->balanced ? "not urgent, they are balanced" : "run ada-ivf-step");
+    } else {
+        out_text(o, b->index == DREAMDB_INDEX_IVF ? "nothing to do\n"
+                 : "cells of this index are not split: train it anew when it is slow\n");
+    }
+}
+
+static int verb_ada_status(app *a)
+{
+    dreamdb_ada_status_desc desc;
+    dreamdb_ada_balance balance;
+    memset(&desc, 0, sizeof desc);
+    desc.field = option_value(a, OPT_FIELD);
+    desc.deep = option_is(a, OPT_DEEP);
+    int code = option_u64(a, OPT_SAMPLE, 1, UINT64_MAX, &desc.sample);
+    code = code ? code : open_view(a, READ);
+    dreamdb_status status = code ? DREAMDB_OK : dreamdb_ada_status(a->view, &desc, &balance, &a->error);
+    if (code || status) {
+        return code ? code : fail_usage(status, &a->error);
+    }
+    if (a->json) {
+        balance_json(&a->o, &balance);
+    } else {
+        print_balance(&a->o, &balance);
+    }
+    return EXIT_DONE;
+}
+
+static void step_json(app *a, const dreamdb_ada_step_report *r, int dry)
+{
+    static const char *const outcomes[] = {"nothing", "marked", "made"};
+    output *o = &a->o;
+    out_text(o, "{");
+    json_name(o, "outcome", 1);
+    json_string(o, outcomes[r->outcome]);
+    json_flag(o, "dry_run", dry);
+    json_u64(o, "k_before", r->k_before, 0);
+    json_u64(o, "k_after", r->k_after, 0);
+    json_u64(o, "k_cap", r->k_cap, 0);
+    json_u64(o, "records", r->records, 0);
+    json_u64(o, "splits", r->splits, 0);
+    json_u64(o, "merges", r->merges, 0);
+    json_u64(o, "created", r->created, 0);
+    json_u64(o, "renamed", r->renamed, 0);
+    json_u64(o, "marked", r->marked, 0);
+    json_u64(o, "relineaged", r->relineaged, 0);
+    json_u64(o, "cells_read", r->cells_read, 0);
+    json_u64(o, "cells_written", r->cells_written, 0);
+    json_u64(o, "records_read", r->records_read, 0);
+    json_u64(o, "records_moved", r->records_moved, 0);
+    json_u64(o, "records_dropped", r->records_dropped, 0);
+    json_u64(o, "buckets_read", r->buckets_read, 0);
+    json_u64(o, "buckets_written", r->buckets_written, 0);
+    json_number(o, "cv_before", r->cv_before);
+    json_number(o, "cv_after", r->cv_after);
+    json_u64(o, "generations", r->generations, 0);
+    json_u64(o, "objects", r->objects, 0);
+    json_u64(o, "bytes", r->bytes, 0);
+    json_address(o, "index", r->index, 0);
+    json_address(o, "manifest", r->manifest, 0);
+    out_text(o, "}\n");
+}
+
+static void print_step(app *a, const dreamdb_ada_step_report *r, int dry)
+{
+    char text[DREAMDB_ADDRESS_TEXT], size[32];
+    if (dry) {
+        out_format(&a->o, "would split %" PRIu64 " and merge %" PRIu64 " of %" PRIu64 " cells (the cap is %" PRIu64 "); cv %.2f\n",
+                   r->splits, r->merges, r->k_before, r->k_cap, r->cv_before);
+        return;
+    }
+    if (r->outcome == DREAMDB_ADA_NOTHING) {
+        out_format(&a->o, "%.200s is balanced: %" PRIu64 " cells, cv %.2f; nothing to do\n", a->operands[0], r->k_before, r->cv_before);
+        return;
+    }
+    out_format(&a->o, "split %" PRIu64 " and merged %" PRIu64 " cells: %" PRIu64 " became %" PRIu64 " (the cap is %" PRIu64 ")", r->splits,
+               r->merges, r->k_before, r->k_after, r->k_cap);
+    out_format(&a->o, ", cv %.2f became %.2f\n", r->cv_before, r->cv_after);
+    if (r->marked > 0) {
+        out_format(&a->o, "%" PRIu64 " cell%s of nearly equal vectors cannot be split\n", r->marked, r->marked == 1 ? "" : "s");
+    }
+    out_format(&a->o, "read %" PRIu64 " cells, wrote %" PRIu64 "; %" PRIu64 " records moved, ", r->cells_read, r->cells_written,
+               r->records_moved);
+    out_format(&a->o, "%" PRIu64 " deleted ones dropped; %" PRIu64 " objects, %s\n", r->records_dropped, r->objects,
+               size_text(r->bytes, size));
+    if (r->generations > 1) {
+        out_format(&a->o, "buckets lie under %" PRIu64 " generations of the index: the reference can search it after --relineage\n",
+                   r->generations);
+    }
+    out_format(&a->o, "stepped %.200s: Manifest %s\n", a->operands[0], address_text(r->manifest, text));
+}
+
+static int verb_ada_step(app *a)
+{
+    dreamdb_ada_step_desc desc;
+    dreamdb_ada_step_report report;
+    const char *bytes = option_value(a, OPT_MAX_READ);
+    memset(&desc, 0, sizeof desc);
+    desc.field = option_value(a, OPT_FIELD);
+    desc.exact = option_is(a, OPT_EXACT);
+    desc.relineage = option_is(a, OPT_RELINEAGE);
+    desc.allow_lossy = option_is(a, OPT_ALLOW_LOSSY);
+    desc.dry_run = option_is(a, OPT_DRY_RUN);
+    int code = option_u64(a, OPT_K_MAX, 1, UINT32_MAX - 1, &desc.k_max);
+    code = code ? code : option_u64(a, OPT_MAX_CELLS, 1, UINT32_MAX - 1, &desc.max_cells);
+    code = code ? code : option_u32(a, OPT_ITERATIONS, 1, &desc.iterations);
+    code = code ? code : option_u32(a, OPT_NEIGHBOURS, 1, &desc.neighbours);
+    if (!code && bytes && !parse_size(bytes, &desc.max_read_bytes)) {
+        code = fail(EXIT_USAGE, "option --max-read-bytes: '%s' is no size, such as 64M", bytes);
+    }
+    code = code ? code : open_view(a, WRITE);
+    dreamdb_status status = code ? DREAMDB_OK : dreamdb_ada_step(a->db, &desc, &report, &a->error);
+    if (code || status) {
+        return code ? code : fail_usage(status, &a->error);
+    }
+    if (a->json) {
+        step_json(a, &report, desc.dry_run);
+    } else {
+        print_step(a, &report, desc.dry_run);
+    }
     return EXIT_DONE;
 }
 
@@ -6686,6 +6905,13 @@ static const verb_row verbs[] = {
     {"inspect", verb_inspect, 1, 1, "REF", "shows fields, indexes and registry", ""},
     {"verify", verb_verify, 1, 1, "REF", "reads everything and names each fault", ""},
     {"stats", verb_stats, 1, 1, "REF", "shows rows, objects and bytes", ""},
+    {"ada-ivf-status", verb_ada_status, 1, 1, "REF", "tells how balanced the cells of an embedding are",
+     "From Ref, Manifest and Track alone: the same before and after gc.  --deep and --sample read buckets.\n"},
+    {"ada-ivf-step", verb_ada_step, 1, 1, "REF", "splits hot cells and merges cold ones",
+     "Writes the cells it changes, an index and a table of generations (FORMAT.md); all other buckets stay.  Run it from cron, or when\n"
+     "ada-ivf-status says so; exit 3 means that a writer was faster: try again.\n\n"
+     "  dreamdb --store my.ddb ada-ivf-step main --dry-run\n"
+     "  dreamdb --store my.ddb ada-ivf-step main --max-cells 256\n"},
     {"version", verb_version, 0, 0, "", "prints version and features", ""},
     {"help", verb_help, 0, 1, "[VERB]", "prints this, or the help of a verb", ""},
 };
