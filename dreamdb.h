@@ -580,6 +580,9 @@ typedef struct dreamdb_compact_desc {          /* all zero: every embedding and 
                                                   1: cells of one fragment too, if it holds a deleted row: to find out, those whose anchors
                                                   lie about a deleted one are read */
     uint64_t max_cells;                        /* stop after so many cells and values; 0 = all.  The next call goes on where it ended */
+    uint64_t keep_bytes;                       /* buckets of so many bytes or more stay as they are while at most a half of their records is
+                                                  deleted: older states and snapshots go on sharing them, and a row is not written anew with
+                                                  each call.  0 = every fragment of a cell is folded; config.identical knows no other */
     int relineage;                             /* reserved: UNSUPPORTED */
 } dreamdb_compact_desc;
 
@@ -602,7 +605,7 @@ typedef struct dreamdb_compact_report {
  * anchor with two vectors in a cell, as the reference does.
  *
  * report  out, may be NULL; filled in on success.
- * Returns OK; NOT_FOUND (no such field); ARGUMENT (the field has nothing to compact); UNSUPPORTED (buckets under an older index); CONFLICT,
+ * Returns OK; NOT_FOUND (no such field); ARGUMENT (the field has nothing to compact); CONFLICT,
  *         as dreamdb_append; STORE, MEMORY, CORRUPT, LIMIT, CANCELLED.
  * Threads as dreamdb_append; reads go on meanwhile.
  * Costs   reads and writes the buckets of the cells it takes, in groups; of a paged Track the leaves of these cells and what is above
@@ -22298,7 +22301,8 @@ DDB_FN dreamdb_status ddb_index_codes(ddb_ctx *ctx, ddb_pool *pool, const ddb_co
 enum {
     DDB_LINEAGE_VERSION = 1, DDB_LINEAGE_HEAD = 24,
     DDB_LINEAGE_MOST = 100,                     /* generations in the list, as many as parents in an index */
-    DDB_LINEAGE_LONG_AGO = 0xffff
+    DDB_LINEAGE_LONG_AGO = 0xffff,
+    DDB_LINEAGE_PATH = 5 + DREAMDB_ADDRESS_TEXT - 1 + 8         /* characters of "ddbx/ADDRESS.lineage" */
 };
 
 /* Ages are in generations: 0 = the newest.  stuck: 0, or 1 + floor(log2(records)) when a step found that the cell cannot be split. */
@@ -31550,12 +31554,15 @@ enum {
     DDB_COMPACT_PACK = 16 << 20               /* bytes from which a pack of postings is full: a night's folding rewrites no more than one */
 };
 #define DDB_COMPACT_ALL UINT64_MAX
+#define DDB_COMPACT_APART 0x10000u                /* flags of a row while it is looked at: it is big enough to stay, */
+#define DDB_COMPACT_STAYS 0x20000u                /* and stays: none, or few, of its records are deleted */
 
 typedef struct ddb_compact {
     ddb_write    write;
     dreamdb_compact_report report;
     ddb_tomb    *tomb;                        /* NULL under identical: deleted rows stay */
     uint64_t     threshold, left;             /* left: cells and values that may be taken */
+    uint64_t     keep_bytes;                  /* buckets from this size on may stay; 0 = none */
     bool         identical, changed;
 } ddb_compact;
 
@@ -31616,7 +31623,13 @@ DDB_INLINE bool ddb_compact_has(const uint64_t *sorted, size_t count, uint64_t a
 typedef struct ddb_compact_place { uint64_t anchor; uint32_t fragment, record; } ddb_compact_place;
 typedef struct ddb_compact_fragment { ddb_bucket bucket; const uint8_t *exact; size_t size; } ddb_compact_fragment;
 /* must: written anew in any case; else only if a record is left out. */
-typedef struct ddb_compact_cell { size_t first, count, start, records, kept; bool must; } ddb_compact_cell;
+typedef struct ddb_compact_cell {
+    size_t first, count, start, records, kept;
+    size_t stay_first, stay_count;            /* rows that stay unread */
+    size_t gone;                              /* its place there, once it is replaced */
+    bool   must;
+} ddb_compact_cell;
+typedef struct ddb_compact_span { uint64_t start, end; size_t row; } ddb_compact_span;
 
 /* One embedding field under way. */
 typedef struct ddb_compact_cells {
@@ -31626,7 +31639,7 @@ typedef struct ddb_compact_cells {
     uint64_t          cap;                    /* payload bytes of a bucket */
     /* the group: rows of cells that are taken, in Track order; behind them those of the cell that is being read */
     ddb_arena         arena;
-    ddb_compact_rows  rows;
+    ddb_compact_rows  rows, stays;
     ddb_compact_cell *cells; size_t cell_count, cell_cap;
     uint64_t          bytes;
     bool              sidecars;
@@ -31673,10 +31686,7 @@ DDB_FN dreamdb_status ddb_compact_fetch(ddb_ctx *ctx, ddb_compact_cells *all)
         ddb_compact_fragment *f = all->fragments + i;
         status = ddb_view_bucket(ctx, field, ddb_bytes_slice(want->object.data, want->object.size), want->path, &f->bucket);
         f->size = want->object.size;
-        if (status == DREAMDB_OK && !ddb_addr_equal(&f->bucket.index, &field->registry.index)) {
-            status = ddb_mem_fail_at(ctx, DREAMDB_ERR_UNSUPPORTED, want->path, "this bucket stands under another index than its field has: "
-                                     "it cannot be compacted by this version");
-        }
+        status = status < 0 ? status : ddb_view_placed(ctx, field, all->rows.items[i].key, &f->bucket, want->path);
         all->record = all->record > 0 ? all->record : f->bucket.record_size;
         if (status == DREAMDB_OK && f->bucket.record_size != all->record) {
             status = ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, want->path, "its records have %zu bytes, those of other buckets %zu",
@@ -31745,9 +31755,31 @@ DDB_FN int ddb_compact_place_compare(const void *a, const void *b, void *user)
     return x < y ? -1 : x > y;
 }
 
+/* Of the fragments that are big enough to stay those with few deleted records do: their records leave the list. */
+DDB_FN void ddb_compact_leave(ddb_compact_cells *all, ddb_compact_cell *cell)
+{
+    ddb_compact_place *places = all->places + cell->start;
+    size_t left = 0;
+    for (size_t from = 0, to = 0; from < cell->records; from = to) {
+        ddb_row *row = all->rows.items + places[from].fragment;
+        size_t dead = 0;
+        for (to = from; to < cell->records && places[to].fragment == places[from].fragment; to++) {
+            dead += ddb_compact_has(all->deleted, all->deleted_count, places[to].anchor);
+        }
+        if ((row->flags & DDB_COMPACT_APART) && dead * 2 <= to - from) {
+            row->flags |= DDB_COMPACT_STAYS;
+            continue;
+        }
+        memmove(places + left, places + from, (to - from) * sizeof *places);
+        left += to - from;
+    }
+    cell->records = left;
+}
+
 /* Orders the records of a cell by anchor, the last of each staying; deleted ones go. */
 DDB_FN dreamdb_status ddb_compact_choose(ddb_ctx *ctx, ddb_compact_cells *all, ddb_compact_cell *cell)
 {
+    ddb_compact_leave(all, cell);
     ddb_compact_place *places = all->places + cell->start;
     uint64_t deleted = 0, losing = 0;
     size_t i = 1;
@@ -31813,7 +31845,7 @@ DDB_FN dreamdb_status ddb_compact_bucket(const ddb_compact_cells *all, const ddb
 }
 
 /* The new rows of a cell; their bytes go to the buffers, ends[] of rows behind `base` are set. */
-DDB_FN dreamdb_status ddb_compact_cut(ddb_ctx *ctx, ddb_compact_cells *all, const ddb_compact_cell *cell, size_t base, ddb_buf *buckets,
+DDB_FN dreamdb_status ddb_compact_cut(ddb_ctx *ctx, ddb_compact_cells *all, ddb_compact_cell *cell, size_t base, ddb_buf *buckets,
                                       size_t *ends, ddb_buf *sidecars, size_t *exact_ends)
 {
     const ddb_row *old = all->rows.items + cell->first;
@@ -31823,6 +31855,7 @@ DDB_FN dreamdb_status ddb_compact_cut(ddb_ctx *ctx, ddb_compact_cells *all, cons
     dreamdb_status status = key ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
     if (gone) {
         all->gone = gone;
+        cell->gone = all->gone_count;
         gone[all->gone_count] = ddb_bytes_slice(key, old->key.size);
         all->gone_count += key != NULL;
     }
@@ -31848,14 +31881,28 @@ DDB_FN dreamdb_status ddb_compact_cut(ddb_ctx *ctx, ddb_compact_cells *all, cons
 DDB_FN void ddb_compact_reclaim(ddb_compact_cells *all, const ddb_compact_cell *cell, size_t base)
 {
     for (size_t i = cell->first; i < cell->first + cell->count; i++) {
-        bool named = false;
+        bool named = (all->rows.items[i].flags & DDB_COMPACT_STAYS) != 0;
+        all->job->report.fragments += !named;
         for (size_t o = base; o < all->out.count && !named; o++) {
             named = ddb_addr_equal(&all->out.items[o].addr, &all->rows.items[i].addr);
         }
         all->job->report.reclaimable += named ? 0 : all->fragments[i].size;
     }
     all->job->report.cells++;
-    all->job->report.fragments += cell->count;
+}
+
+/* The rows of a replaced cell that stay go into the new Track beside its new ones. */
+DDB_FN dreamdb_status ddb_compact_stay(ddb_ctx *ctx, ddb_compact_cells *all, const ddb_compact_cell *cell)
+{
+    dreamdb_status status = DREAMDB_OK;
+    for (size_t i = 0; i < cell->count + cell->stay_count && status == DREAMDB_OK; i++) {
+        ddb_row row = i < cell->count ? all->rows.items[cell->first + i] : all->stays.items[cell->stay_first + i - cell->count];
+        bool stays = (row.flags & DDB_COMPACT_STAYS) != 0;
+        row.key = all->gone[cell->gone];
+        row.flags &= ~(uint32_t)(DDB_COMPACT_APART | DDB_COMPACT_STAYS);
+        status = stays ? ddb_compact_add(ctx, &all->out, &row) : DREAMDB_OK;
+    }
+    return status;
 }
 
 /* Writes the cells of the group that change. */
@@ -31894,6 +31941,9 @@ DDB_FN dreamdb_status ddb_compact_rewrite(ddb_ctx *ctx, ddb_compact_cells *all)
             all->job->left++;                              /* nothing was to be left out of it: it costs no share */
         }
     }
+    for (size_t c = 0; c < all->cell_count && status == DREAMDB_OK; c++) {
+        status = all->cells[c].must ? ddb_compact_stay(ctx, all, all->cells + c) : DREAMDB_OK;
+    }
     ddb_bytes_free(&buckets);
     ddb_bytes_free(&sidecars);
     return status;
@@ -31920,9 +31970,63 @@ DDB_FN dreamdb_status ddb_compact_flush(ddb_ctx *ctx, ddb_compact_cells *all, si
         memmove(all->rows.items, all->rows.items + first, (count - first) * sizeof *all->rows.items);
     }
     all->rows.count = count - first;
+    all->stays.count = 0;
     all->cell_count = all->want_count = 0;
     all->bytes = 0;
     ddb_mem_arena_free(ctx, &all->arena);
+    return status;
+}
+
+DDB_FN int ddb_compact_span_compare(const void *a, const void *b, void *user)
+{
+    uint64_t x = ((const ddb_compact_span *)a)->start, y = ((const ddb_compact_span *)b)->start;
+    (void)user;
+    return x < y ? -1 : x > y;
+}
+
+/* Marks the rows [first, ...) of a cell that are big enough to stay.  No other bucket of the cell may have anchors between theirs: else
+   another of two rows of one anchor might come to stand last. */
+DDB_FN dreamdb_status ddb_compact_apart(ddb_ctx *ctx, const ddb_compact_cells *all, size_t first)
+{
+    ddb_row *rows = all->rows.items + first;
+    size_t count = all->rows.count - first;
+    uint64_t reach = 0;
+    if (all->job->keep_bytes == 0) {
+        return DREAMDB_OK;
+    }
+    ddb_compact_span *spans = ddb_mem_new(ctx, ddb_compact_span, count);
+    if (!spans) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    for (size_t i = 0; i < count; i++) {
+        spans[i].start = rows[i].t_start;
+        spans[i].end = rows[i].t_end;
+        spans[i].row = i;
+    }
+    dreamdb_status status = ddb_coll_sort(ctx, spans, count, sizeof *spans, ddb_compact_span_compare, NULL);
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        bool alone = reach <= spans[i].start && (i + 1 == count || spans[i].end <= spans[i + 1].start);
+        rows[spans[i].row].flags |= alone && rows[spans[i].row].size >= all->job->keep_bytes ? DDB_COMPACT_APART : 0;
+        reach = reach > spans[i].end ? reach : spans[i].end;
+    }
+    ddb_mem_drop(ctx, spans, ddb_compact_span, count);
+    return status;
+}
+
+/* With threshold 1: does a row hold a deleted record, perhaps?  Rows that are apart stay unread where not. */
+DDB_FN dreamdb_status ddb_compact_dead(ddb_ctx *ctx, const ddb_compact_cells *all, size_t first, bool *due)
+{
+    dreamdb_status status = DREAMDB_OK;
+    bool asks = all->job->threshold == 1 && all->job->tomb;
+    for (size_t i = first; i < all->rows.count && status == DREAMDB_OK; i++) {
+        ddb_row *row = all->rows.items + i;
+        bool apart = (row->flags & DDB_COMPACT_APART) != 0, within = false;
+        if (asks && (apart || !*due)) {
+            status = ddb_tomb_within(ctx, all->job->tomb, row->t_start, row->t_end, &within);
+        }
+        *due = *due || within;
+        row->flags |= apart && !within ? DDB_COMPACT_STAYS : 0;
+    }
     return status;
 }
 
@@ -31930,12 +32034,15 @@ DDB_FN dreamdb_status ddb_compact_flush(ddb_ctx *ctx, ddb_compact_cells *all, si
 DDB_FN dreamdb_status ddb_compact_due(ddb_ctx *ctx, const ddb_compact_cells *all, size_t first, bool *due, bool *must)
 {
     const ddb_row *rows = all->rows.items + first;
-    size_t count = all->rows.count - first, head = all->field->registry.has_compressor ? DDB_BUCKET_CODED : DDB_BUCKET_RAW;
+    size_t count = all->rows.count - first, head = all->field->registry.has_compressor ? DDB_BUCKET_CODED : DDB_BUCKET_RAW, loose = 0;
     uint64_t payload = 0, least = 1;
     bool even = true;
+    dreamdb_status status = ddb_compact_apart(ctx, all, first);
     for (size_t i = 0; i < count; i++) {
-        uint64_t size = rows[i].size > head ? rows[i].size - head : 0;
+        bool apart = (rows[i].flags & DDB_COMPACT_APART) != 0;
+        uint64_t size = rows[i].size > head && !apart ? rows[i].size - head : 0;
         payload = payload > UINT64_MAX - size ? UINT64_MAX : payload + size;
+        loose += !apart;
         even = even && ((rows[i].flags ^ rows[0].flags) & (uint32_t)DDB_ROW_SIDECAR) == 0 && rows[i].table == rows[0].table;
     }
     if (all->record > 0) {
@@ -31944,15 +32051,28 @@ DDB_FN dreamdb_status ddb_compact_due(ddb_ctx *ctx, const ddb_compact_cells *all
     } else {
         even = even && payload <= all->cap;               /* how many buckets it takes cannot be told */
     }
-    *must = even && count > least && count - least >= all->job->threshold - 1;
+    *must = even && loose > least && loose - least >= all->job->threshold - 1;
     *due = *must || (all->job->identical && even && count > 1 && count >= all->job->threshold);
-    for (size_t i = 0; i < count && even && !*due && all->job->threshold == 1 && all->job->tomb; i++) {
-        dreamdb_status status = ddb_tomb_within(ctx, all->job->tomb, rows[i].t_start, rows[i].t_end, due);
-        if (status < 0) {
-            return status;
+    return status < 0 || !even ? status : ddb_compact_dead(ctx, all, first, due);
+}
+
+/* Takes the rows that stay unread out of a cell, the last of the group. */
+DDB_FN dreamdb_status ddb_compact_part(ddb_ctx *ctx, ddb_compact_cells *all, ddb_compact_cell *cell)
+{
+    dreamdb_status status = DREAMDB_OK;
+    size_t left = cell->first;
+    cell->stay_first = all->stays.count;
+    for (size_t i = cell->first; i < all->rows.count && status == DREAMDB_OK; i++) {
+        if (all->rows.items[i].flags & DDB_COMPACT_STAYS) {
+            status = ddb_compact_add(ctx, &all->stays, all->rows.items + i);
+        } else {
+            all->rows.items[left++] = all->rows.items[i];
         }
     }
-    return DREAMDB_OK;
+    all->rows.count = left;
+    cell->count = left - cell->first;
+    cell->stay_count = all->stays.count - cell->stay_first;
+    return status;
 }
 
 /* All rows of a cell were seen: takes it or forgets it.  *stop: max_cells is reached. */
@@ -31985,8 +32105,8 @@ DDB_FN dreamdb_status ddb_compact_close_cell(ddb_ctx *ctx, ddb_compact_cells *al
     }
     memset(cells + all->cell_count, 0, sizeof *cells);
     cells[all->cell_count].first = first;
-    cells[all->cell_count].count = all->rows.count - first;
-    cells[all->cell_count++].must = must;
+    cells[all->cell_count].must = must;
+    status = ddb_compact_part(ctx, all, cells + all->cell_count++);
     all->sidecars = sidecars;
     job->left -= job->left != DDB_COMPACT_ALL;
     for (size_t i = first; i < all->rows.count; i++) {
@@ -31995,7 +32115,7 @@ DDB_FN dreamdb_status ddb_compact_close_cell(ddb_ctx *ctx, ddb_compact_cells *al
         all->bytes = size > UINT64_MAX - all->bytes ? UINT64_MAX : all->bytes + size;
     }
     bool full = all->bytes >= job->write.db->pass_bytes / 4 || all->rows.count >= (size_t)DDB_COMPACT_ROWS;
-    return full ? ddb_compact_flush(ctx, all, all->rows.count) : DREAMDB_OK;
+    return status == DREAMDB_OK && full ? ddb_compact_flush(ctx, all, all->rows.count) : status;
 }
 
 /* Walks the Track, cell by cell. */
@@ -32106,6 +32226,7 @@ DDB_FN dreamdb_status ddb_compact_embedding(ddb_ctx *ctx, ddb_compact *job, ddb_
     }
     ddb_mem_arena_free(ctx, &all.arena);
     ddb_mem_drop(ctx, all.rows.items, ddb_row, all.rows.cap);
+    ddb_mem_drop(ctx, all.stays.items, ddb_row, all.stays.cap);
     ddb_mem_drop(ctx, all.out.items, ddb_row, all.out.cap);
     ddb_mem_drop(ctx, all.cells, ddb_compact_cell, all.cell_cap);
     ddb_mem_drop(ctx, all.gone, ddb_slice, all.gone_cap);
@@ -32719,7 +32840,7 @@ DDB_FN dreamdb_status ddb_compact_open(ddb_ctx *ctx, ddb_compact *job, const dre
     ddb_view_field **fields = NULL;
     size_t count = 0;
     dreamdb_status status = ddb_compact_fields(ctx, job, desc->field, &fields, &count);
-    status = status < 0 ? status : ddb_view_need(ctx, job->write.view, fields, count, DDB_VIEW_TRACK);
+    status = status < 0 ? status : ddb_view_need(ctx, job->write.view, fields, count, DDB_VIEW_TRACK | DDB_VIEW_LINEAGE);
     status = status < 0 || job->identical ? status : ddb_view_tomb(ctx, job->write.view, &job->tomb);
     for (size_t i = 0; i < count && status == DREAMDB_OK && !job->report.more; i++) {
         status = ddb_compact_field(ctx, job, fields[i]);
@@ -32741,6 +32862,7 @@ DDB_FN dreamdb_status ddb_compact_run(ddb_ctx *ctx, struct dreamdb *db, const dr
     job.threshold = desc->threshold > 0 ? desc->threshold : DDB_COMPACT_THRESHOLD;
     job.left = desc->max_cells > 0 ? desc->max_cells : DDB_COMPACT_ALL;
     job.identical = db->env->identical;
+    job.keep_bytes = job.identical ? 0 : desc->keep_bytes;
     dreamdb_status status = ddb_write_open(ctx, db, true, &job.write);
     status = status < 0 ? status : ddb_compact_open(ctx, &job, desc);
     if (status == DREAMDB_OK && report) {
@@ -38308,7 +38430,7 @@ DDB_FN dreamdb_status ddb_check_stats(ddb_ctx *ctx, dreamdb_snapshot *view, cons
     return status;
 }
 
-/* ==== ROOM 47 gc | prefix ddb_gc_ | uses port mem bytes coll cbor addr store object page track manifest ref tomb history item ==== */
+/* ==== ROOM 47 gc | prefix ddb_gc_ | uses port mem bytes coll cbor addr store object page track manifest ref tomb history lineage item ==== */
 /* Collecting garbage (flaws.md 8): marks what the states to be kept reach, then lists the store and removes the rest.
    Marks are addresses without folders, so an outboard, or the same bytes in another folder, lives as long as its object does.  What has to
    be read to find more (Manifests, Tracks, pages, tombstones) stands in an exact set; leaves (buckets, payloads, postings, indexes) go
@@ -38920,7 +39042,7 @@ DDB_FN bool ddb_gc_known(ddb_slice entry, ddb_slice member)
         "kind", "object_kind", "graph_index"
     };
     if (ddb_bytes_is(entry, DDB_MANIFEST_SCHEMA) || ddb_bytes_starts(entry, "dreamdb.calibration.")
-        || ddb_bytes_is(entry, "dreamdb.balance") || ddb_bytes_is(entry, "dreamdb.recommendations")) {
+        || ddb_bytes_starts(entry, DDB_MANIFEST_LINEAGE) || ddb_bytes_is(entry, "dreamdb.balance") || ddb_bytes_is(entry, "dreamdb.recommendations")) {
         return true;
     }
     for (size_t i = 0; i < sizeof members / sizeof members[0] && !ddb_bytes_starts(entry, "dreamdb."); i++) {
@@ -39279,6 +39401,9 @@ DDB_FN bool ddb_gc_is_object(const char *path, ddb_addr *out)
     const char *slash = strchr(path, '/');
     size_t size = slash ? (size_t)(slash - path) : 0;
     ddb_addr timeline;
+    if (strlen(path) == DDB_LINEAGE_PATH && memcmp(path, "ddbx/", 5) == 0 && strcmp(path + 4 + DREAMDB_ADDRESS_TEXT, ".lineage") == 0) {
+        return ddb_addr_parse(ddb_bytes_slice(path + 5, DREAMDB_ADDRESS_TEXT - 1), out);
+    }
     if (!slash || !ddb_gc_address_of(path, out)) {
         return false;
     }

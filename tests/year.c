@@ -5,7 +5,7 @@
    Each month and at the end: every row of every branch and snapshot is read and compared, searches equal a plain loop over the rows,
    verify is clean, the store is at most 1.5 times a fresh copy of what must be kept, and a day costs no more than in the third month.
 
-     year [--days N] [--rows N] [--steady N] [--store DIR] [--keep N] [--seed N] [--growth] [--commits N] [--dump FILE] [--quiet]
+     year [--days N] [--rows N] [--steady N] [--store DIR] [--keep N] [--keep-bytes N] [--seed N] [--growth] [--no-step] [--commits N] [--dump FILE] [--quiet]
    --growth: nothing is deleted, and requests and bytes are judged per live row; --commits N: N commits of one row each instead of days. */
 #include "year.h"
 #include <time.h>
@@ -28,6 +28,7 @@ static void day(void)
     if (today % 10 == 4) { merge(branches + 1, branches + 2, DREAMDB_MERGE_UNION); }
     for (size_t b = 1; b < BRANCHES; b++) { merge(trunk, branches + b, DREAMDB_MERGE_UNION); }
     compact(trunk, "label");
+    if (!option.no_step) { step(trunk); }
     if (today % 7 == 3) { compact(trunk, NULL); }
     for (size_t b = 1; b < BRANCHES; b++) {
         if (b < WRITERS || today % 7 == 5) { merge(branches + b, trunk, DREAMDB_MERGE_FAST_FORWARD); }   /* the last one lags a week behind */
@@ -155,7 +156,9 @@ static void options(int argc, char **argv)
         else if (!strcmp(a, "--keep")) { option.keep = number(argc, argv, &i); }
         else if (!strcmp(a, "--seed")) { option.seed = number(argc, argv, &i); }
         else if (!strcmp(a, "--commits")) { option.commits = number(argc, argv, &i); }
+        else if (!strcmp(a, "--keep-bytes")) { option.big = number(argc, argv, &i); }
         else if (!strcmp(a, "--growth")) { option.growth = 1; }
+        else if (!strcmp(a, "--no-step")) { option.no_step = 1; }
         else if (!strcmp(a, "--quiet")) { option.quiet = 1; }
         else if (!strcmp(a, "--store") && i + 1 < argc) { option.store = argv[++i]; }
         else if (!strcmp(a, "--dump") && i + 1 < argc) { option.dump = argv[++i]; }

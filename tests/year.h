@@ -21,10 +21,10 @@ typedef struct branch { char name[8]; dreamdb *db; state rows; } branch;
 typedef struct month { double gets, puts, read, written; uint64_t live; } month;
 
 static struct {
-    uint64_t days, rows, steady, keep, seed, commits;
-    int growth, quiet;
+    uint64_t days, rows, steady, keep, seed, commits, big;
+    int growth, quiet, no_step;
     const char *store, *dump;
-} option = { 365, 50, 60, 10, 1, 0, 0, 0, NULL, NULL };
+} option = { 365, 50, 60, 10, 1, 0, 16384, 0, 0, 0, NULL, NULL };
 
 static branch branches[BRANCHES];                /* the trunk first */
 static kept snapshots[MOST_KEPT];
@@ -273,7 +273,14 @@ static void compact(branch *b, const char *field)
     memset(&desc, 0, sizeof desc);
     desc.field = field;
     desc.threshold = field ? 2 : 1;
+    desc.keep_bytes = option.big;
     if (b->db) { must(dreamdb_compact(b->db, &desc, NULL, &error), "compact"); }
+}
+
+/* One step of the index, and what it says of the balance. */
+static void step(branch *b)
+{
+    if (b->db) { must(dreamdb_ada_step(b->db, NULL, NULL, &error), "ada-ivf-step"); }
 }
 
 /* The days are not the machine's, so ages say nothing here, and nobody writes meanwhile. */
@@ -438,7 +445,7 @@ static void fresh_copy(uint64_t size[2])
 
 static void unused(void)                         /* what one of the two programs does not call */
 {
-    (void)unused; (void)append; (void)delete_days; (void)delete_some; (void)merge; (void)compact; (void)collect; (void)keep_month; (void)check_state;
+    (void)unused; (void)append; (void)delete_days; (void)delete_some; (void)merge; (void)compact; (void)step; (void)collect; (void)keep_month; (void)check_state;
     (void)measure; (void)fresh_copy; (void)count;
 }
 #endif
