@@ -425,6 +425,8 @@ typedef struct dreamdb_append_desc {
 typedef struct dreamdb_append_report {
     uint64_t rows; uint64_t anchor_first;      /* anchor_first: of drawn anchors */
     uint64_t objects, bytes;                   /* put, outboards included, already-there ones not */
+    uint64_t compact_bytes;                    /* not 0: a categorical or bool Track of so many bytes, which every append writes whole, is
+                                                  past 64 KiB, and dreamdb_compact would at least halve it */
     uint8_t  manifest[DREAMDB_ADDRESS_SIZE];
 } dreamdb_append_report;
 
@@ -522,39 +524,42 @@ typedef struct dreamdb_merge_report {          /* filled in on failure too, but 
  * Format  FORMAT.md, section 19, "Merging". */
 DREAMDB_API dreamdb_status dreamdb_merge(dreamdb *db, const dreamdb_merge_desc *desc, dreamdb_merge_report *report, dreamdb_error *error);
 
-typedef struct dreamdb_compact_desc {          /* all zero: every embedding and scalar field, wherever there are fragments */
+typedef struct dreamdb_compact_desc {          /* all zero: every field, wherever there are fragments */
     const char *field;                         /* NULL = all that can be compacted */
     uint32_t threshold;                        /* fragments (appends that met it) from which a cell or value is taken; 0 = 2.
                                                   1: cells of one fragment too, if it holds a deleted row: to find out, those whose anchors
                                                   lie about a deleted one are read */
-    uint64_t max_cells;                        /* stop after so many cells and values; 0 = all.  The next call goes on where it ended */
+    uint64_t max_cells;                        /* stop after so many cells, values and media rows; 0 = all.  The next call goes on where
+                                                  it ended; packs that are only small wait for a call without it */
     int relineage;                             /* reserved: UNSUPPORTED */
 } dreamdb_compact_desc;
 
 typedef struct dreamdb_compact_report {
-    uint64_t examined, cells;                  /* cells and values that were looked at; of them written anew */
+    uint64_t examined, cells;                  /* cells, values and anchors of media that were looked at; of them written anew */
     uint64_t fragments;                        /* rows of the Tracks that these had before */
-    uint64_t rows;                             /* records and postings' rows that stand in the new objects */
+    uint64_t rows;                             /* records, postings' rows and media of packs that stand in the new objects */
     uint64_t deleted, losing;                  /* left out: deleted ones; those of an anchor that has a later one in its cell */
     uint64_t objects, bytes;                   /* put */
     uint64_t reclaimable;                      /* bytes, outboards not counted, of buckets and postings that the new tip does not reach: gc
-                                                  frees them when no kept state does */
+                                                  frees them when no kept state does (at most: what two fields share is counted) */
     int      more;                             /* 1: max_cells ended the call and there are others */
     uint8_t  manifest[DREAMDB_ADDRESS_SIZE];   /* of the tip afterwards; nothing to do: as before, and nothing is written */
 } dreamdb_compact_report;
 
 /* Folds the fragments that appends leave: of each cell one bucket (as many as the payload cap asks for) ascending by anchor, of each scalar
- * value one posting.  Vectors and codes are carried over bit for bit.  Deleted records are left out, and of several records of an anchor in
- * one cell all but the last in Track order, which is the one that reads return: get and scan give the same before and after.  Scalar rows
- * of one anchor under several values stay, as predicates find each of them.  Under config.identical it keeps deleted rows and refuses an
- * anchor with two vectors in a cell, as the reference does.
+ * value one posting, of media packs less than half full whole ones.  Vectors, codes and payloads are carried over bit for bit.  Deleted
+ * rows of what it takes are left out, and of several records of an anchor in one cell (of media: of several rows) all but the last in Track
+ * order, which is the one that reads return: get, scan and count give the same before and after, and a search no longer gives a vector that
+ * is left out.  Scalar rows of one anchor under several values stay, as predicates find each of them.  Under config.identical it keeps
+ * deleted rows, leaves media alone and refuses an anchor with two vectors in a cell, as the reference does.
  *
  * report  out, may be NULL; filled in on success.
  * Returns OK; NOT_FOUND (no such field); ARGUMENT (the field has nothing to compact); UNSUPPORTED (buckets under an older index); CONFLICT,
  *         as dreamdb_append; STORE, MEMORY, CORRUPT, LIMIT, CANCELLED.
  * Threads as dreamdb_append; reads go on meanwhile.
  * Costs   reads and writes the buckets of the cells it takes, in groups; of a paged Track the leaves of these cells and what is above
- *         them.  Memory: a group, config.cache_bytes / 8 or the largest cell; 250 bytes a cell taken, or row of a scalar Track.
+ *         them.  Memory: a group, about config.cache_bytes / 4, or three times the largest cell; 250 bytes a cell taken, or row of
+ *         a scalar Track, and 16 bytes a row of its longest value.
  * Format  FORMAT.md, "Compaction". */
 DREAMDB_API dreamdb_status dreamdb_compact(dreamdb *db, const dreamdb_compact_desc *desc, dreamdb_compact_report *report,
                                            dreamdb_error *error);
@@ -23713,6 +23718,7 @@ DDB_FN dreamdb_status ddb_view_state(ddb_ctx *ctx, struct dreamdb *db, const cha
 #define DDB_WRITE_INLINE_MAX 1048576u     /* bytes of an inline object_index before a Track pages (core.md 6) */
 #define DDB_WRITE_EARLY_MAX  16384u       /* the same with page_early */
 #define DDB_WRITE_BUCKET_MAX 104857600u   /* default payload cap of a bucket (core.md 4) */
+#define DDB_WRITE_ADVISE     65536u       /* bytes of a categorical Track from which compaction is worth a word */
 #define DDB_WRITE_GROUP      (4u << 20)   /* bytes of buckets hashed side by side before they are handed on */
 
 /* One write in progress. */
@@ -23725,6 +23731,7 @@ typedef struct ddb_write {
     ddb_puts         *puts;
     ddb_manifest      manifest;           /* the new one; slices point into the view or the arena */
     uint64_t          page_limit;
+    uint64_t          fold;               /* append: bytes of the longest Track that asks for compaction */
     const ddb_addr   *other;              /* merge: the second parent of the new Manifest */
     ddb_addr          address;            /* of the new Manifest once published */
 } ddb_write;
@@ -24154,6 +24161,19 @@ DDB_FN dreamdb_status ddb_write_scalars(ddb_ctx *ctx, ddb_write *write, const dd
     return status;
 }
 
+/* Notes a list of rows that is long because values have several: these Tracks never page. */
+DDB_FN void ddb_write_advise(ddb_write *write, const ddb_track *track)
+{
+    uint64_t bytes = 0, values = 0;
+    for (size_t i = 0; i < track->row_count && track->cls == DDB_TRACK_BITMAP; i++) {
+        bytes += ddb_page_row_size(DDB_PAGE_BITMAP, track->rows + i);
+        values += i == 0 || !ddb_bytes_equal(track->rows[i - 1].key, track->rows[i].key);
+    }
+    if (bytes > write->fold && bytes > DDB_WRITE_ADVISE && values * 2 <= track->row_count) {
+        write->fold = bytes;
+    }
+}
+
 /* Makes the field's new Track from its rows and binds it in the new Manifest. */
 DDB_FN dreamdb_status ddb_write_advance(ddb_ctx *ctx, ddb_write *write, const ddb_view_field *field, ddb_row *rows, size_t count)
 {
@@ -24162,6 +24182,7 @@ DDB_FN dreamdb_status ddb_write_advance(ddb_ctx *ctx, ddb_write *write, const dd
     dreamdb_status status = ddb_track_insert(ctx, write->env, &write->arena, &field->track, rows, count, write->page_limit, write->puts,
                                              &track);
     if (status == DREAMDB_OK) {
+        ddb_write_advise(write, &track);
         status = ddb_track_put(ctx, write->puts, &write->arena, &track, &address);
     }
     if (status == DREAMDB_OK) {
@@ -24395,6 +24416,7 @@ DDB_FN dreamdb_status ddb_write_append(ddb_ctx *ctx, struct dreamdb *db, const d
         memcpy(local.manifest, write.address.bytes, sizeof local.manifest);
         local.objects = write.puts->objects;
         local.bytes = write.puts->bytes;
+        local.compact_bytes = write.fold;
         if (report) {
             *report = local;
         }

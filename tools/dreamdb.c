@@ -4027,7 +4027,7 @@ typedef struct job {
     source   anchors; int has_anchors;
     uint64_t start; int has_start;
     uint64_t batch_rows, total, done, batches;
-    uint64_t objects, bytes_put, anchor_first;
+    uint64_t objects, bytes_put, compact_bytes, anchor_first;
     uint8_t  manifest[DREAMDB_ADDRESS_SIZE];
     dreamdb_column *lent;
 } job;
@@ -4232,6 +4232,7 @@ static int job_append(app *a, job *j)
     j->done += count;
     j->objects += done.objects;
     j->bytes_put += done.bytes;
+    j->compact_bytes = done.compact_bytes;
     memcpy(j->manifest, done.manifest, sizeof j->manifest);
     a->now_ns += (uint64_t)1000 * count;      /* --now-ns: anchors drawn from the clock stay apart from batch to batch */
     return EXIT_DONE;
@@ -4244,6 +4245,10 @@ static void job_print(app *a, const job *j)
         out_format(&a->o, "appended %s rows to %.200s in %" PRIu64 " commit%s: %s objects, %s\nmanifest  %s\n", grouped(j->done, number),
                    a->operands[0], j->batches, j->batches == 1 ? "" : "s", grouped(j->objects, many), size_text(j->bytes_put, size),
                    address_text(j->manifest, text));
+        if (j->compact_bytes > 0) {
+            out_format(&a->o, "a Track of labels has %s, written by every append: `dreamdb compact %.200s` makes it short\n",
+                       size_text(j->compact_bytes, size), a->operands[0]);
+        }
         return;
     }
     out_text(&a->o, "{");
@@ -4254,6 +4259,9 @@ static void job_print(app *a, const job *j)
     }
     json_u64(&a->o, "objects", j->objects, 0);
     json_u64(&a->o, "bytes", j->bytes_put, 0);
+    if (j->compact_bytes > 0) {
+        json_u64(&a->o, "compact_bytes", j->compact_bytes, 0);
+    }
     json_address(&a->o, "manifest", j->manifest, 0);
     out_text(&a->o, "}\n");
 }
@@ -6014,6 +6022,7 @@ static const verb_row verbs[] = {
      "  dreamdb --store my.ddb merge main nightly\n"},
     {"compact", verb_compact, 1, 1, "REF", "folds the fragments that appends left",
      "Every append adds a bucket to each cell that it meets, and a row to each label.  This makes one of them again: searches read less.\n"
+     "Packs of media that are less than half full are put together.\n"
      "Deleted rows of what it takes are left out; what reads return stays the same.  The old objects stay until no kept state holds them.\n"
      "--identical keeps deleted rows and refuses two vectors of one anchor in a cell, as the reference does.\n\n"
      "  dreamdb --store my.ddb compact main\n"
