@@ -28518,7 +28518,7 @@ DDB_FN dreamdb_status ddb_merge_one(ddb_ctx *ctx, struct dreamdb *db, const drea
 /* Folding what appends leave (versioning.md 5): the fragments of a cell into whole buckets, the rows of a scalar value into one posting.
    Invariant: reads give the same before and after: of several records of an anchor in a cell the last in Track order stays, cells keep
    their places, and only deleted rows go.  Payloads are copied, never decoded.  Memory: one group of cells.
-   Must never read a bucket of a cell that it does not take, but with threshold 1 where a deleted anchor may be in it. */
+   Must never read a bucket of a cell that it does not take: threshold 1 takes those where a deleted anchor may be. */
 
 enum {
     DDB_COMPACT_THRESHOLD = 2,
@@ -28820,12 +28820,12 @@ DDB_FN dreamdb_status ddb_compact_cut(ddb_ctx *ctx, ddb_compact_cells *all, cons
     return status;
 }
 
-/* Counts what of a replaced cell the new rows (from base) do not name. */
-DDB_FN void ddb_compact_reclaim(ddb_compact_cells *all, const ddb_compact_cell *cell, size_t base)
+/* Counts a replaced cell, and what of it its new rows [from, to) do not name. */
+DDB_FN void ddb_compact_reclaim(ddb_compact_cells *all, const ddb_compact_cell *cell, size_t from, size_t to)
 {
     for (size_t i = cell->first; i < cell->first + cell->count; i++) {
         bool named = false;
-        for (size_t o = base; o < all->out.count && !named; o++) {
+        for (size_t o = from; o < to && !named; o++) {
             named = ddb_addr_equal(&all->out.items[o].addr, &all->rows.items[i].addr);
         }
         all->job->report.reclaimable += named ? 0 : all->fragments[i].size;
@@ -28862,10 +28862,7 @@ DDB_FN dreamdb_status ddb_compact_rewrite(ddb_ctx *ctx, ddb_compact_cells *all)
     }
     for (size_t c = 0; c < all->cell_count && status == DREAMDB_OK; c++) {
         if (all->cells[c].must) {
-            size_t count = all->out.count;
-            all->out.count = c + 1 < all->cell_count ? firsts[c + 1] : count;
-            ddb_compact_reclaim(all, all->cells + c, firsts[c]);
-            all->out.count = count;
+            ddb_compact_reclaim(all, all->cells + c, firsts[c], c + 1 < all->cell_count ? firsts[c + 1] : all->out.count);
         } else if (all->job->left != DDB_COMPACT_ALL) {
             all->job->left++;                              /* nothing was to be left out of it: it costs no share */
         }
@@ -28966,9 +28963,15 @@ DDB_FN dreamdb_status ddb_compact_close_cell(ddb_ctx *ctx, ddb_compact_cells *al
     all->sidecars = sidecars;
     job->left -= job->left != DDB_COMPACT_ALL;
     for (size_t i = first; i < all->rows.count; i++) {
-        all->rows.items[i].key = ddb_bytes_slice(copy, key.size);
-        uint64_t size = all->rows.items[i].size + (sidecars ? all->rows.items[i].size : 0);
-        all->bytes = size > UINT64_MAX - all->bytes ? UINT64_MAX : all->bytes + size;
+        ddb_row *row = all->rows.items + i;
+        uint64_t exact = 0;
+        row->key = ddb_bytes_slice(copy, key.size);
+        if (sidecars && !ddb_mem_mul_u64(ddb_bucket_records(row->size, all->field->schema, all->record > 8 ? all->record - 8 : 0),
+                                         all->field->schema->dim * 4, &exact)) {
+            exact = UINT64_MAX;
+        }
+        all->bytes = row->size > UINT64_MAX - all->bytes ? UINT64_MAX : all->bytes + row->size;
+        all->bytes = exact > UINT64_MAX - all->bytes ? UINT64_MAX : all->bytes + exact;
     }
     bool full = all->bytes >= job->write.db->pass_bytes / 4 || all->rows.count >= (size_t)DDB_COMPACT_ROWS;
     return full ? ddb_compact_flush(ctx, all, all->rows.count) : DREAMDB_OK;
@@ -29106,6 +29109,7 @@ typedef struct ddb_compact_scalars {
     ddb_compact_rows   out;
     const char        *folder;
     ddb_buf            pack; size_t pack_first;           /* the open pack, and its first row of out */
+    bool               changed;
     ddb_scalar_list    anchors; size_t *ends; size_t end_count;   /* of the rows being read */
     ddb_ctx           *ctx;
 } ddb_compact_scalars;
@@ -29249,7 +29253,7 @@ DDB_FN dreamdb_status ddb_compact_value_write(ddb_ctx *ctx, ddb_compact_scalars 
         job->left += status == DREAMDB_OK && job->left != DDB_COMPACT_ALL;
         return status < 0 ? status : ddb_compact_value_stays(ctx, all, value);
     }
-    job->changed = true;
+    all->changed = true;
     job->report.cells++;
     job->report.fragments += value->count;
     job->report.deleted += count - kept;
@@ -29339,8 +29343,6 @@ DDB_FN dreamdb_status ddb_compact_scalar_rows(ddb_ctx *ctx, ddb_compact_scalars 
     const ddb_track *old = &all->field->track;
     ddb_track made = *old;
     dreamdb_status status = DREAMDB_OK;
-    bool changed = job->changed;
-    job->changed = false;
     for (size_t from = 0, to = 0, rows = 0; from < all->value_count && status == DREAMDB_OK; from = to, rows = 0) {
         while (to < all->value_count && (to == from || rows + all->values[to].count <= (size_t)DDB_COMPACT_ROWS)) {
             rows += all->values[to++].count;
@@ -29349,9 +29351,7 @@ DDB_FN dreamdb_status ddb_compact_scalar_rows(ddb_ctx *ctx, ddb_compact_scalars 
         status = status < 0 ? status : ddb_object_progress(ctx, job->write.env, "compact", to, all->value_count, "values");
     }
     status = status < 0 ? status : ddb_compact_pack_put(ctx, all);
-    bool mine = job->changed;
-    job->changed = changed;
-    if (status < 0 || !mine) {
+    if (status < 0 || !all->changed) {
         return status;
     }
     ddb_compact_reclaim_packs(all);
