@@ -446,6 +446,8 @@ typedef struct dreamdb_append_report {
     uint64_t rows; uint64_t anchor_first;      /* anchor_first: of drawn anchors */
     uint64_t objects, bytes;                   /* put, outboards included, already-there ones not */
     uint64_t folded;                           /* hot: fields whose shard was due and is in the Track now */
+    uint64_t compact_bytes;                    /* not 0: a categorical or bool Track of so many bytes, which every append writes whole, is
+                                                  past 64 KiB, and dreamdb_compact would at least halve it */
     uint8_t  manifest[DREAMDB_ADDRESS_SIZE];
     uint32_t replays;                          /* how often the tip had moved */
 } dreamdb_append_report;
@@ -574,12 +576,13 @@ typedef struct dreamdb_merge_report {          /* filled in on failure too, but 
  * Format  FORMAT.md, section 19, "Merging". */
 DREAMDB_API dreamdb_status dreamdb_merge(dreamdb *db, const dreamdb_merge_desc *desc, dreamdb_merge_report *report, dreamdb_error *error);
 
-typedef struct dreamdb_compact_desc {          /* all zero: every embedding and scalar field, wherever there are fragments */
+typedef struct dreamdb_compact_desc {          /* all zero: every field, wherever there are fragments */
     const char *field;                         /* NULL = all that can be compacted */
     uint32_t threshold;                        /* fragments (appends that met it) from which a cell or value is taken; 0 = 2.
                                                   1: cells of one fragment too, if it holds a deleted row: to find out, those whose anchors
                                                   lie about a deleted one are read */
-    uint64_t max_cells;                        /* stop after so many cells and values; 0 = all.  The next call goes on where it ended */
+    uint64_t max_cells;                        /* stop after so many cells, values and media rows; 0 = all.  The next call goes on where
+                                                  it ended; packs that are only small wait for a call without it */
     uint64_t keep_bytes;                       /* buckets of so many bytes or more stay as they are while at most a half of their records is
                                                   deleted: older states and snapshots go on sharing them, and a row is not written anew with
                                                   each call.  0 = every fragment of a cell is folded; config.identical knows no other */
@@ -587,29 +590,31 @@ typedef struct dreamdb_compact_desc {          /* all zero: every embedding and 
 } dreamdb_compact_desc;
 
 typedef struct dreamdb_compact_report {
-    uint64_t examined, cells;                  /* cells and values that were looked at; of them written anew */
+    uint64_t examined, cells;                  /* cells, values and anchors of media that were looked at; of them written anew */
     uint64_t fragments;                        /* rows of the Tracks that these had before */
-    uint64_t rows;                             /* records and postings' rows that stand in the new objects */
+    uint64_t rows;                             /* records, postings' rows and media of packs that stand in the new objects */
     uint64_t deleted, losing;                  /* left out: deleted ones; those of an anchor that has a later one in its cell */
     uint64_t objects, bytes;                   /* put */
     uint64_t reclaimable;                      /* bytes, outboards not counted, of buckets and postings that the new tip does not reach: gc
-                                                  frees them when no kept state does */
+                                                  frees them when no kept state does (at most: what two fields share is counted) */
     int      more;                             /* 1: max_cells ended the call and there are others */
     uint8_t  manifest[DREAMDB_ADDRESS_SIZE];   /* of the tip afterwards; nothing to do: as before, and nothing is written */
 } dreamdb_compact_report;
 
 /* Folds the fragments that appends leave: of each cell one bucket (as many as the payload cap asks for) ascending by anchor, of each scalar
- * value one posting.  Vectors and codes are carried over bit for bit.  Deleted records are left out, and of several records of an anchor in
- * one cell all but the last in Track order, which is the one that reads return: get and scan give the same before and after.  Scalar rows
- * of one anchor under several values stay, as predicates find each of them.  Under config.identical it keeps deleted rows and refuses an
- * anchor with two vectors in a cell, as the reference does.
+ * value one posting, of media packs less than half full whole ones.  Vectors, codes and payloads are carried over bit for bit.  Deleted
+ * rows of what it takes are left out, and of several records of an anchor in one cell (of media: of several rows) all but the last in Track
+ * order, which is the one that reads return: get, scan and count give the same before and after, and a search no longer gives a vector that
+ * is left out.  Scalar rows of one anchor under several values stay, as predicates find each of them.  Under config.identical it keeps
+ * deleted rows, leaves media alone and refuses an anchor with two vectors in a cell, as the reference does.
  *
  * report  out, may be NULL; filled in on success.
  * Returns OK; NOT_FOUND (no such field); ARGUMENT (the field has nothing to compact); CONFLICT,
  *         as dreamdb_append; STORE, MEMORY, CORRUPT, LIMIT, CANCELLED.
  * Threads as dreamdb_append; reads go on meanwhile.
  * Costs   reads and writes the buckets of the cells it takes, in groups; of a paged Track the leaves of these cells and what is above
- *         them.  Memory: a group, config.cache_bytes / 8 or the largest cell; 250 bytes a cell taken, or row of a scalar Track.
+ *         them.  Memory: a group, about config.cache_bytes / 4, or three times the largest cell; 250 bytes a cell taken, or row of
+ *         a scalar Track, and 16 bytes a row of its longest value.
  * Format  FORMAT.md, "Compaction". */
 DREAMDB_API dreamdb_status dreamdb_compact(dreamdb *db, const dreamdb_compact_desc *desc, dreamdb_compact_report *report,
                                            dreamdb_error *error);
@@ -25645,6 +25650,7 @@ DDB_FN dreamdb_status ddb_history_holds(ddb_ctx *ctx, ddb_env *env, const ddb_ad
 #define DDB_WRITE_INLINE_MAX 1048576u     /* bytes of an inline object_index before a Track pages (core.md 6) */
 #define DDB_WRITE_EARLY_MAX  16384u       /* the same with page_early */
 #define DDB_WRITE_BUCKET_MAX 104857600u   /* default payload cap of a bucket (core.md 4) */
+#define DDB_WRITE_ADVISE     65536u       /* bytes of a categorical Track from which compaction is worth a word */
 #define DDB_WRITE_GROUP      (4u << 20)   /* bytes of buckets hashed side by side before they are handed on */
 
 /* One write in progress. */
@@ -25658,6 +25664,7 @@ typedef struct ddb_write {
     ddb_manifest      manifest;           /* the new one; slices point into the view or the arena */
     uint64_t          page_limit;
     bool              cold;               /* this verb knows of hot shards: it builds on cold Tracks */
+    uint64_t          fold;               /* append: bytes of the longest Track that asks for compaction */
     const ddb_addr   *other;              /* merge: the second parent of the new Manifest */
     ddb_addr          address;            /* of the new Manifest once published */
     ddb_arena         kept;               /* what a replay uses again */
@@ -26285,6 +26292,19 @@ DDB_FN dreamdb_status ddb_write_scalars(ddb_ctx *ctx, ddb_write *write, const dd
     return status < 0 ? status : ddb_write_postings(ctx, write, c->field, values, c->anchors, c->count, rows, count);
 }
 
+/* Notes a list of rows that is long because values have several: these Tracks never page. */
+DDB_FN void ddb_write_advise(ddb_write *write, const ddb_track *track)
+{
+    uint64_t bytes = 0, values = 0;
+    for (size_t i = 0; i < track->row_count && track->cls == DDB_TRACK_BITMAP; i++) {
+        bytes += ddb_page_row_size(DDB_PAGE_BITMAP, track->rows + i);
+        values += i == 0 || !ddb_bytes_equal(track->rows[i - 1].key, track->rows[i].key);
+    }
+    if (bytes > write->fold && bytes > DDB_WRITE_ADVISE && values * 2 <= track->row_count) {
+        write->fold = bytes;
+    }
+}
+
 /* Makes the field's new Track from its rows and binds it in the new Manifest. */
 DDB_FN dreamdb_status ddb_write_advance(ddb_ctx *ctx, ddb_write *write, const ddb_view_field *field, const ddb_row *rows, size_t count)
 {
@@ -26293,6 +26313,7 @@ DDB_FN dreamdb_status ddb_write_advance(ddb_ctx *ctx, ddb_write *write, const dd
     dreamdb_status status = ddb_track_insert(ctx, write->env, &write->arena, ddb_view_cold(field), rows, count, write->page_limit,
                                              write->puts, &track);
     if (status == DREAMDB_OK) {
+        ddb_write_advise(write, &track);
         status = ddb_track_put(ctx, write->puts, &write->arena, &track, &address);
     }
     if (status == DREAMDB_OK) {
@@ -26679,6 +26700,7 @@ DDB_FN dreamdb_status ddb_write_append(ddb_ctx *ctx, struct dreamdb *db, const d
         report->objects = write.puts->objects;
         report->bytes = write.puts->bytes;
         report->replays = write.replays;
+        report->compact_bytes = write.fold;
     }
     ddb_write_close(ctx, &write);
     return status;
@@ -31546,7 +31568,7 @@ DDB_FN dreamdb_status ddb_merge_one(ddb_ctx *ctx, struct dreamdb *db, const drea
 /* Folding what appends leave (versioning.md 5): the fragments of a cell into whole buckets, the rows of a scalar value into one posting.
    Invariant: reads give the same before and after: of several records of an anchor in a cell the last in Track order stays, cells keep
    their places, and only deleted rows go.  Payloads are copied, never decoded.  Memory: one group of cells.
-   Must never read a bucket of a cell that it does not take, but with threshold 1 where a deleted anchor may be in it. */
+   Must never read a bucket of a cell that it does not take: threshold 1 takes those where a deleted anchor may be. */
 
 enum {
     DDB_COMPACT_THRESHOLD = 2,
@@ -31877,13 +31899,13 @@ DDB_FN dreamdb_status ddb_compact_cut(ddb_ctx *ctx, ddb_compact_cells *all, ddb_
     return status;
 }
 
-/* Counts what of a replaced cell the new rows (from base) do not name. */
-DDB_FN void ddb_compact_reclaim(ddb_compact_cells *all, const ddb_compact_cell *cell, size_t base)
+/* Counts a replaced cell, and what of it its new rows [from, to) do not name. */
+DDB_FN void ddb_compact_reclaim(ddb_compact_cells *all, const ddb_compact_cell *cell, size_t from, size_t to)
 {
     for (size_t i = cell->first; i < cell->first + cell->count; i++) {
         bool named = (all->rows.items[i].flags & DDB_COMPACT_STAYS) != 0;
         all->job->report.fragments += !named;
-        for (size_t o = base; o < all->out.count && !named; o++) {
+        for (size_t o = from; o < to && !named; o++) {
             named = ddb_addr_equal(&all->out.items[o].addr, &all->rows.items[i].addr);
         }
         all->job->report.reclaimable += named ? 0 : all->fragments[i].size;
@@ -31933,10 +31955,7 @@ DDB_FN dreamdb_status ddb_compact_rewrite(ddb_ctx *ctx, ddb_compact_cells *all)
     }
     for (size_t c = 0; c < all->cell_count && status == DREAMDB_OK; c++) {
         if (all->cells[c].must) {
-            size_t count = all->out.count;
-            all->out.count = c + 1 < all->cell_count ? firsts[c + 1] : count;
-            ddb_compact_reclaim(all, all->cells + c, firsts[c]);
-            all->out.count = count;
+            ddb_compact_reclaim(all, all->cells + c, firsts[c], c + 1 < all->cell_count ? firsts[c + 1] : all->out.count);
         } else if (all->job->left != DDB_COMPACT_ALL) {
             all->job->left++;                              /* nothing was to be left out of it: it costs no share */
         }
@@ -32110,9 +32129,15 @@ DDB_FN dreamdb_status ddb_compact_close_cell(ddb_ctx *ctx, ddb_compact_cells *al
     all->sidecars = sidecars;
     job->left -= job->left != DDB_COMPACT_ALL;
     for (size_t i = first; i < all->rows.count; i++) {
-        all->rows.items[i].key = ddb_bytes_slice(copy, key.size);
-        uint64_t size = all->rows.items[i].size + (sidecars ? all->rows.items[i].size : 0);
-        all->bytes = size > UINT64_MAX - all->bytes ? UINT64_MAX : all->bytes + size;
+        ddb_row *row = all->rows.items + i;
+        uint64_t exact = 0;
+        row->key = ddb_bytes_slice(copy, key.size);
+        if (sidecars && !ddb_mem_mul_u64(ddb_bucket_records(row->size, all->field->schema, all->record > 8 ? all->record - 8 : 0),
+                                         all->field->schema->dim * 4, &exact)) {
+            exact = UINT64_MAX;
+        }
+        all->bytes = row->size > UINT64_MAX - all->bytes ? UINT64_MAX : all->bytes + row->size;
+        all->bytes = exact > UINT64_MAX - all->bytes ? UINT64_MAX : all->bytes + exact;
     }
     bool full = all->bytes >= job->write.db->pass_bytes / 4 || all->rows.count >= (size_t)DDB_COMPACT_ROWS;
     return status == DREAMDB_OK && full ? ddb_compact_flush(ctx, all, all->rows.count) : status;
@@ -32251,6 +32276,7 @@ typedef struct ddb_compact_scalars {
     ddb_compact_rows   out;
     const char        *folder;
     ddb_buf            pack; size_t pack_first;           /* the open pack, and its first row of out */
+    bool               changed;
     ddb_scalar_list    anchors; size_t *ends; size_t end_count;   /* of the rows being read */
     ddb_ctx           *ctx;
 } ddb_compact_scalars;
@@ -32394,7 +32420,7 @@ DDB_FN dreamdb_status ddb_compact_value_write(ddb_ctx *ctx, ddb_compact_scalars 
         job->left += status == DREAMDB_OK && job->left != DDB_COMPACT_ALL;
         return status < 0 ? status : ddb_compact_value_stays(ctx, all, value);
     }
-    job->changed = true;
+    all->changed = true;
     job->report.cells++;
     job->report.fragments += value->count;
     job->report.deleted += count - kept;
@@ -32484,8 +32510,6 @@ DDB_FN dreamdb_status ddb_compact_scalar_rows(ddb_ctx *ctx, ddb_compact_scalars 
     const ddb_track *old = &all->field->track;
     ddb_track made = *old;
     dreamdb_status status = DREAMDB_OK;
-    bool changed = job->changed;
-    job->changed = false;
     for (size_t from = 0, to = 0, rows = 0; from < all->value_count && status == DREAMDB_OK; from = to, rows = 0) {
         while (to < all->value_count && (to == from || rows + all->values[to].count <= (size_t)DDB_COMPACT_ROWS)) {
             rows += all->values[to++].count;
@@ -32494,9 +32518,7 @@ DDB_FN dreamdb_status ddb_compact_scalar_rows(ddb_ctx *ctx, ddb_compact_scalars 
         status = status < 0 ? status : ddb_object_progress(ctx, job->write.env, "compact", to, all->value_count, "values");
     }
     status = status < 0 ? status : ddb_compact_pack_put(ctx, all);
-    bool mine = job->changed;
-    job->changed = changed;
-    if (status < 0 || !mine) {
+    if (status < 0 || !all->changed) {
         return status;
     }
     ddb_compact_reclaim_packs(all);

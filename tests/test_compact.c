@@ -749,6 +749,24 @@ static void cancelled(void)
     data_close();
 }
 
+/* A Track of labels that every append makes longer: past 64 KiB the append says so, and after a compaction no more. */
+static void advice(void)
+{
+    dreamdb_append_report r;
+    size_t told = 0, appends = 0;
+    data_open();
+    data_fill(DATA_MOST, 0);
+    dreamdb *db = data_make(&data_inner, DREAMDB_INDEX_LSH, 1, 0);
+    for (; appends < 400 && !told; appends++) {
+        CHECK(data_append(db, appends % 500, 30, &r) == DREAMDB_OK);
+        told = (size_t)r.compact_bytes;
+    }
+    CHECK(told > 65536 && told < 66000 && appends > 100);
+    CHECK(compact(db, "c", 0, 0, NULL) == DREAMDB_OK && data_append(db, 0, 30, &r) == DREAMDB_OK && r.compact_bytes == 0);
+    dreamdb_close(db);
+    data_close();
+}
+
 int main(void)
 {
     data_unused();
@@ -766,5 +784,6 @@ int main(void)
     RUN(a_lost_race);
     RUN(every_step_stopped);
     RUN(cancelled);
+    RUN(advice);
     return test_end("compact");
 }

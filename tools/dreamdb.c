@@ -4077,7 +4077,7 @@ typedef struct job {
     source   anchors; int has_anchors;
     uint64_t start; int has_start;
     uint64_t batch_rows, total, done, batches;
-    uint64_t objects, bytes_put, anchor_first, folded, replays;
+    uint64_t objects, bytes_put, compact_bytes, anchor_first, folded, replays;
     uint64_t resumed; int has_token;          /* resumed: rows that --resume found in */
     uint32_t retry;
     uint8_t  manifest[DREAMDB_ADDRESS_SIZE];
@@ -4376,6 +4376,7 @@ static int job_append(app *a, job *j)
     j->bytes_put += done.bytes;
     j->replays += done.replays;
     j->folded += done.folded;
+    j->compact_bytes = done.compact_bytes;
     memcpy(j->manifest, done.manifest, sizeof j->manifest);
     a->now_ns += (uint64_t)1000 * count;      /* --now-ns: anchors drawn from the clock stay apart from batch to batch */
     return EXIT_DONE;
@@ -4405,6 +4406,10 @@ static void job_print(app *a, const job *j)
             out_format(&a->o, "%" PRIu64 " hot shard%s had waited long enough and went into the Track\n", j->folded,
                        j->folded == 1 ? "" : "s");
         }
+        if (j->compact_bytes > 0) {
+            out_format(&a->o, "a Track of labels has %s, written by every append: `dreamdb compact %.200s` makes it short\n",
+                       size_text(j->compact_bytes, size), a->operands[0]);
+        }
         return;
     }
     out_text(&a->o, "{");
@@ -4421,6 +4426,9 @@ static void job_print(app *a, const job *j)
     json_u64(&a->o, "bytes", j->bytes_put, 0);
     if (option_is(a, OPT_HOT)) {
         json_u64(&a->o, "folded", j->folded, 0);
+    }
+    if (j->compact_bytes > 0) {
+        json_u64(&a->o, "compact_bytes", j->compact_bytes, 0);
     }
     json_address(&a->o, "manifest", j->manifest, 0);
     out_text(&a->o, "}\n");
@@ -6889,6 +6897,7 @@ static const verb_row verbs[] = {
      "  dreamdb --store my.ddb merge main nightly\n"},
     {"compact", verb_compact, 1, 1, "REF", "folds the fragments that appends left",
      "Every append adds a bucket to each cell that it meets, and a row to each label.  This makes one of them again: searches read less.\n"
+     "Packs of media that are less than half full are put together.\n"
      "Deleted rows of what it takes are left out; what reads return stays the same.  The old objects stay until no kept state holds them.\n"
      "--identical keeps deleted rows and refuses two vectors of one anchor in a cell, as the reference does.\n\n"
      "  dreamdb --store my.ddb compact main\n"

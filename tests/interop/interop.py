@@ -933,6 +933,11 @@ def run_compact(case, ours, root):
     return equal
 
 
+def plain(table):
+    """Rows as texts; of media without the address: a pack that is written anew has another."""
+    return {a: str({n: (v[1], v[3]) if isinstance(v, tuple) else v for n, v in row.items()}) for a, row in table.items()}
+
+
 def compact_ours(ours, case, d, st, g, r):
     """With our defaults on top: every row reads as before, searches of anchors with one row too, and the reference goes on from there."""
     columns = st.columns()
@@ -952,15 +957,15 @@ def compact_ours(ours, case, d, st, g, r):
             ref.ds.merge('after-compact', 'union-tracks')
             ref.ds.delete_ref('after-compact')
             ours.open(case['ref'])
-        mine = ours.table(columns)
+        mine = plain(ours.table(columns))
         most = r.choice([0, 0, 1, 3]) if case['kind'] not in cases.BIG else 900
         for _ in range(1000):
             said = ours.send('compact - %d %d' % (r.choice([0, 1, 2]), most))[0].split(' ')
             if said[7] == '0':
                 break
-        now = ours.table(columns)
-        if str(mine) != str(now) or sorted(mine) != sorted(now):
-            raise Differs('ours: get differs after a compaction: %s' % [a for a in mine if str(mine[a]) != str(now.get(a))][:4])
+        now = plain(ours.table(columns))
+        if mine != now:
+            raise Differs('ours: get differs after a compaction: %s' % [a for a in mine if mine[a] != now.get(a)][:4])
         st.compacted = True
         step_reads(ours, d, case, st, 'after our compaction')
         faults = ours.verify(0)
