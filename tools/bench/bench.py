@@ -4,7 +4,7 @@
 Parts: kernels hash ingest coded append small retry compact query reach memory scan size.  Peers (faiss-cpu, the reference wheel, BLAKE3's C library) are installed by
 tools/bench/peers.sh; a part whose peer is missing says so and is left out.  Query ratios are interleaved: query by query, peer after peer in one
 process, best of several rounds (bench_query.py); the others run one after the other and take the minimum of several runs.  One thread unless a line says otherwise."""
-import argparse, os, shutil, subprocess, sys, time
+import argparse, os, shutil, subprocess, sys, tempfile, time
 for k in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS"):
     os.environ.setdefault(k, "1")
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -202,6 +202,20 @@ def part_memory(args, lib, exe):
             line("memory", name, "", row)
 
 
+def part_gc(args, lib, exe):
+    program = os.path.join(BUILD, "bench_gc")
+    subprocess.run([os.environ.get("CC", "cc"), "-O2", "-std=c11", "-o", program, os.path.join(HERE, "bench_gc.c"), os.path.join(TOP, "examples", "dreamdb.c"), "-lpthread"], check=True)
+    folder = os.path.join(tempfile.gettempdir(), "ddb_bench_gc")
+    shutil.rmtree(folder, ignore_errors=True)
+    got = values(run(program, "directory", folder, str(args.gc_objects)))
+    shutil.rmtree(folder, ignore_errors=True)
+    line("gc", "directory of %s objects, half of them garbage" % format(int(got["objects"]), ","), "%.1f s" % got["seconds"],
+         "%s removed; peak %.1f MB; one thread" % (format(int(got["deleted"]), ","), got["peak_mb"]))
+    got = values(run(program, "memory", "10000000"))
+    line("gc", "10,000,000 live objects (made-up store)", "%.1f MB" % got["peak_mb"],
+         "%.1f s; %.2f%% of the garbage taken for marked" % (got["seconds"], 100 * got["garbage_left"]))
+
+
 def part_scan(args, lib, exe):
     for name, nprobe in (("glove", 16), ("fashion", 4)):        # recall@10 >= .95, see part query
         base, _, raw = data_set(args.data, name)
@@ -241,7 +255,8 @@ def main():
     ap = argparse.ArgumentParser(description=__doc__)
     ap.add_argument("--data", default=os.path.join(BUILD, "bench-data"))
     ap.add_argument("--work", default=os.path.join(BUILD, "bench-work"))
-    ap.add_argument("--only", default="hash,kernels,ingest,coded,append,small,retry,compact,query,reach,memory,scan,size")
+    ap.add_argument("--only", default="hash,kernels,ingest,coded,append,small,retry,compact,query,reach,memory,gc,scan,size")
+    ap.add_argument("--gc-objects", type=int, default=1000000, help="of part gc")
     ap.add_argument("--sets", default="glove,fashion,mix384", help="of part query")
     ap.add_argument("--cells", default="1", help="of part query: multiples of the sets' numbers of cells that we and the peers may use, as 1,2,4")
     ap.add_argument("--quick", action="store_true", help="part query: only the table beside the peers")
