@@ -23902,7 +23902,7 @@ DDB_FN dreamdb_status ddb_history_meet(ddb_ctx *ctx, ddb_history *h, const ddb_a
         return status;
     }
     if (h->count >= h->env->limits.history) {
-        return ddb_mem_fail(ctx, DREAMDB_ERR_LIMIT, "no common ancestor within %u Manifests (limits.history)",
+        return ddb_mem_fail(ctx, DREAMDB_ERR_LIMIT, "the answer does not lie within %u Manifests (limits.history)",
                             (unsigned)h->env->limits.history);
     }
     if (h->count == h->cap) {
@@ -24064,7 +24064,7 @@ DDB_FN dreamdb_status ddb_history_gone(ddb_ctx *ctx, const ddb_history_node *nod
 {
     char text[DREAMDB_ADDRESS_TEXT];
     ddb_addr_text(&node->addr, text);
-    return ddb_mem_fail(ctx, DREAMDB_ERR_NOT_FOUND, "merge base: manifests/%s, of the history of one side, is not in the store: gc has "
+    return ddb_mem_fail(ctx, DREAMDB_ERR_NOT_FOUND, "manifests/%s, to which the history of one side leads, is not in the store: gc has "
                         "removed it, so what both sides had cannot be known; restore it from a copy", text);
 }
 
@@ -28813,26 +28813,35 @@ DDB_FN dreamdb_status ddb_merge_place(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_
 
 /* ---- Cells that both sides compacted: their records, three-way ---- */
 
-/* Rows of a cell that stand in `in` and not in both sides. */
+DDB_FN int ddb_merge_by_place(const void *a, const void *b, void *user)
+{
+    const ddb_row *x = *(const ddb_row *const *)a, *y = *(const ddb_row *const *)b;
+    (void)user;
+    return x < y ? -1 : x > y;
+}
+
+/* Rows of a cell that stand in `in` and not in both sides, as they stand there: of one anchor the last one holds. */
 DDB_FN dreamdb_status ddb_merge_cell_rows(ddb_ctx *ctx, ddb_arena *arena, const ddb_merge_trio *trio, const ddb_merge_rows *in,
                                           ddb_slice cell, const ddb_row ***out, size_t *count)
 {
-    size_t n = 0, total = 0;
-    for (int pass = 0; pass < 2; pass++) {
-        *out = pass ? ddb_mem_arena_new(ctx, arena, const ddb_row *, total) : NULL;
-        for (size_t i = 0; i < in->count && (!pass || *out); i++) {          /* as they stand: of one anchor the last one holds */
-            const ddb_row *row = in->rows + i;
-            if (!ddb_bytes_equal(row->key, cell) || (ddb_merge_rows_find(&trio->ours, row) && ddb_merge_rows_find(&trio->theirs, row))) {
-                continue;
-            }
-            if (pass) {
-                (*out)[n++] = row;
-            }
-            total += !pass;
+    size_t low = 0, high = in->count, end = 0, n = 0;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (ddb_bytes_compare(in->sorted[middle]->key, cell) < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
         }
     }
+    for (end = low; end < in->count && ddb_bytes_equal(in->sorted[end]->key, cell); end++) { }
+    *out = ddb_mem_arena_new(ctx, arena, const ddb_row *, end - low);
+    for (size_t i = low; i < end && *out; i++) {
+        const ddb_row *row = in->sorted[i];
+        (*out)[n] = row;
+        n += !(ddb_merge_rows_find(&trio->ours, row) && ddb_merge_rows_find(&trio->theirs, row));
+    }
     *count = n;
-    return *out ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    return *out ? ddb_coll_sort(ctx, *out, n, sizeof **out, ddb_merge_by_place, NULL) : DREAMDB_ERR_MEMORY;
 }
 
 /* A record of the result: of ours (side 0) or of theirs. */
