@@ -25392,7 +25392,7 @@ DDB_FN dreamdb_status ddb_history_meet(ddb_ctx *ctx, ddb_history *h, const ddb_a
         return status;
     }
     if (h->count >= h->env->limits.history) {
-        return ddb_mem_fail(ctx, DREAMDB_ERR_LIMIT, "no common ancestor within %u Manifests (limits.history)",
+        return ddb_mem_fail(ctx, DREAMDB_ERR_LIMIT, "the answer does not lie within %u Manifests (limits.history)",
                             (unsigned)h->env->limits.history);
     }
     if (h->count == h->cap) {
@@ -25555,7 +25555,7 @@ DDB_FN dreamdb_status ddb_history_gone(ddb_ctx *ctx, const ddb_history_node *nod
 {
     char text[DREAMDB_ADDRESS_TEXT];
     ddb_addr_text(&node->addr, text);
-    return ddb_mem_fail(ctx, DREAMDB_ERR_NOT_FOUND, "merge base: manifests/%s, of the history of one side, is not in the store: gc has "
+    return ddb_mem_fail(ctx, DREAMDB_ERR_NOT_FOUND, "manifests/%s, to which the history of one side leads, is not in the store: gc has "
                         "removed it, so what both sides had cannot be known; restore it from a copy", text);
 }
 
@@ -25704,17 +25704,21 @@ DDB_FN dreamdb_status ddb_write_open(ddb_ctx *ctx, struct dreamdb *db, bool on_t
 
 /* ---- Replay: a Ref that somebody else moved, a put whose answer was lost ---- */
 
-/* Waits a random part of what the last try took, doubled with each replay up to 32 times: writers that met once do not meet again, on a
-   folder (milliseconds) as on a remote store.  Takes one of the retries; CANCELLED if the caller wants no more. */
+/* Waits a random part of what the last try took, doubled with each replay up to 32 times and 4 s: writers that met once do not meet again,
+   on a folder (milliseconds) as on a remote store.  Takes one of the retries; CANCELLED if the caller wants no more. */
 DDB_FN dreamdb_status ddb_write_wait(ddb_ctx *ctx, ddb_write *write)
 {
+    dreamdb_error quiet;
+    ddb_ctx look = ddb_mem_fork(ctx, &quiet);
     uint64_t now = ddb_port_now_ns(), took = now > write->began ? now - write->began : 1, drawn = 0;
     uint64_t most = (took < 1000000 ? 1000000 : took > 500000000 ? 500000000 : took) << (write->replays < 5 ? write->replays : 5);
     dreamdb_status status = ddb_object_progress(ctx, write->env, "replay", write->replays + 1, (uint64_t)write->replays + write->retry,
                                                 "tries");
-    status = status < 0 ? status : ddb_object_random(ctx, write->env, &drawn, sizeof drawn);
+    if (status == DREAMDB_OK && ddb_object_random(&look, write->env, &drawn, sizeof drawn) < 0) {
+        drawn = now * UINT64_C(0x9e3779b97f4a7c15) >> 16;              /* a clock is random enough for this */
+    }
     if (status == DREAMDB_OK) {
-        ddb_port_sleep_ns(drawn % most);
+        ddb_port_sleep_ns(drawn % (most < UINT64_C(4000000000) ? most : UINT64_C(4000000000)));
         write->retry--;
         write->replays++;
         write->began = ddb_port_now_ns();
@@ -30844,26 +30848,35 @@ DDB_FN dreamdb_status ddb_merge_place(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_
 
 /* ---- Cells that both sides compacted: their records, three-way ---- */
 
-/* Rows of a cell that stand in `in` and not in both sides. */
+DDB_FN int ddb_merge_by_place(const void *a, const void *b, void *user)
+{
+    const ddb_row *x = *(const ddb_row *const *)a, *y = *(const ddb_row *const *)b;
+    (void)user;
+    return x < y ? -1 : x > y;
+}
+
+/* Rows of a cell that stand in `in` and not in both sides, as they stand there: of one anchor the last one holds. */
 DDB_FN dreamdb_status ddb_merge_cell_rows(ddb_ctx *ctx, ddb_arena *arena, const ddb_merge_trio *trio, const ddb_merge_rows *in,
                                           ddb_slice cell, const ddb_row ***out, size_t *count)
 {
-    size_t n = 0, total = 0;
-    for (int pass = 0; pass < 2; pass++) {
-        *out = pass ? ddb_mem_arena_new(ctx, arena, const ddb_row *, total) : NULL;
-        for (size_t i = 0; i < in->count && (!pass || *out); i++) {          /* as they stand: of one anchor the last one holds */
-            const ddb_row *row = in->rows + i;
-            if (!ddb_bytes_equal(row->key, cell) || (ddb_merge_rows_find(&trio->ours, row) && ddb_merge_rows_find(&trio->theirs, row))) {
-                continue;
-            }
-            if (pass) {
-                (*out)[n++] = row;
-            }
-            total += !pass;
+    size_t low = 0, high = in->count, end = 0, n = 0;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (ddb_bytes_compare(in->sorted[middle]->key, cell) < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
         }
     }
+    for (end = low; end < in->count && ddb_bytes_equal(in->sorted[end]->key, cell); end++) { }
+    *out = ddb_mem_arena_new(ctx, arena, const ddb_row *, end - low);
+    for (size_t i = low; i < end && *out; i++) {
+        const ddb_row *row = in->sorted[i];
+        (*out)[n] = row;
+        n += !(ddb_merge_rows_find(&trio->ours, row) && ddb_merge_rows_find(&trio->theirs, row));
+    }
     *count = n;
-    return *out ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    return *out ? ddb_coll_sort(ctx, *out, n, sizeof **out, ddb_merge_by_place, NULL) : DREAMDB_ERR_MEMORY;
 }
 
 /* A record of the result: of ours (side 0) or of theirs. */

@@ -685,6 +685,37 @@ static void compacted_twice(void)
     data_page_early = 0;
 }
 
+/* Each side deleted what the other kept, and compacted: nothing is left. */
+static void compacted_away(void)
+{
+    for (int early = 0; early < 2; early++) {
+        uint8_t manifest[DREAMDB_ADDRESS_SIZE];
+        dreamdb_merge_report report;
+        dreamdb_delete_desc gone;
+        dreamdb *db = NULL, *side = NULL;
+        data_page_early = early;
+        data_open();
+        distinct_rows();
+        for (size_t i = 1; i < 4; i++) { memcpy(data_rows[i].v, data_rows[0].v, sizeof data_rows[0].v); }
+        uint64_t others[3] = { data_rows[1].anchor, data_rows[2].anchor, data_rows[3].anchor };
+        db = coded_make(0);
+        CHECK(coded_append(db, 0, 3) == DREAMDB_OK && coded_append(db, 3, 1) == DREAMDB_OK && dreamdb_branch(db, NULL, "side", NULL) == DREAMDB_OK);
+        side = merge_open(&data_inner, "side");
+        memset(&gone, 0, sizeof gone);
+        gone.anchors = &data_rows[0].anchor; gone.anchor_count = 1;
+        CHECK(dreamdb_delete(db, &gone, NULL, NULL) == DREAMDB_OK && merge_compact(db, 0, manifest));
+        gone.anchors = others; gone.anchor_count = 3;
+        CHECK(dreamdb_delete(side, &gone, NULL, NULL) == DREAMDB_OK && merge_compact(side, 0, manifest));
+        CHECK(stored(db) == 3 && stored(side) == 1 && merge_with(db, "side", 0, &report) == DREAMDB_OK && report.cells == 1);
+        CHECK(stored(db) == 0 && data_count(db) == 0);
+        CHECK(coded_append(db, 10, 5) == DREAMDB_OK && stored(db) == 5);
+        coded_found(db, 10, 5);
+        dreamdb_close(db); dreamdb_close(side);
+        data_close();
+    }
+    data_page_early = 0;
+}
+
 /* Deletions of both sides become one tree, whatever was there before; under identical a head over both. */
 static void folded_tombs(void)
 {
@@ -915,6 +946,7 @@ int main(void)
     RUN(one_sided);
     RUN(descendants);
     RUN(compacted_twice);
+    RUN(compacted_away);
     RUN(folded_tombs);
     RUN(layers);
     RUN(a_lost_race);
