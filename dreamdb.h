@@ -23712,6 +23712,15 @@ DDB_FN const ddb_track *ddb_view_cold(const ddb_view_field *field)
     return field->has_hot ? &field->cold : &field->track;
 }
 
+/* Refuses by name a field whose rows wait in a hot shard: for verbs that move its Track. */
+DDB_FN dreamdb_status ddb_view_no_hot(ddb_ctx *ctx, const dreamdb_snapshot *view, const ddb_view_field *field)
+{
+    ddb_addr_shown shown;
+    return !field->has_hot ? DREAMDB_OK
+         : ddb_mem_fail_at(ctx, DREAMDB_ERR_UNSUPPORTED, view->path, "field `%s` has rows in a hot shard: flush-hot first",
+                           ddb_addr_show(field->schema->name, &shown));
+}
+
 /* An overlay and the registry must name one shard. */
 DDB_FN dreamdb_status ddb_view_take_overlay(ddb_ctx *ctx, ddb_view_field *field, const char *path)
 {
@@ -24241,17 +24250,16 @@ DDB_FN dreamdb_status ddb_write_open(ddb_ctx *ctx, struct dreamdb *db, bool on_t
     return status < 0 ? status : ddb_object_puts_open(ctx, db->env, &write->puts);
 }
 
-/* A verb that does not know of hot shards must not move a Track that has one: its rows are in memory only, and would be lost or doubled. */
+/* A verb that does not know of hot shards must not move a Track that has one: what it read of it may be in memory only.  Such a verb refuses
+   by ddb_view_no_hot before it works; this is the net below. */
 DDB_FN dreamdb_status ddb_write_no_hot(ddb_ctx *ctx, const ddb_write *write)
 {
     dreamdb_snapshot *view = write->cold ? NULL : write->view;
-    ddb_addr_shown shown;
     for (size_t i = 0; view && i < view->schema.count; i++) {
         const ddb_view_field *field = view->fields + i;
         const ddb_binding *now = field->has_hot ? ddb_manifest_active(&write->manifest, field->schema->name) : NULL;
         if (field->has_hot && (!now || !ddb_addr_equal(&now->address, &field->binding->address))) {
-            return ddb_mem_fail_at(ctx, DREAMDB_ERR_UNSUPPORTED, view->path, "field `%s` has rows in a hot shard: flush-hot first",
-                                   ddb_addr_show(field->schema->name, &shown));
+            return ddb_view_no_hot(ctx, view, field);
         }
     }
     return DREAMDB_OK;
@@ -26071,10 +26079,7 @@ DDB_FN dreamdb_status ddb_write_train_refuse(ddb_ctx *ctx, ddb_write *write, con
         && desc->index != DREAMDB_INDEX_IMI) {
         status = ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%s`: only IVF and IMI are trained", desc->field);
     }
-    if (status == DREAMDB_OK && (*out)->has_hot) {
-        status = ddb_mem_fail_at(ctx, DREAMDB_ERR_UNSUPPORTED, write->view->path, "field `%s` has rows in a hot shard: flush-hot first",
-                                 desc->field);
-    }
+    status = status < 0 ? status : ddb_view_no_hot(ctx, write->view, *out);
     if (status == DREAMDB_OK) {
         status = ddb_view_need(ctx, write->view, out, 1, DDB_VIEW_TRACK | DDB_VIEW_INDEX | DDB_VIEW_CODEC);
     }
@@ -29451,6 +29456,7 @@ DDB_FN dreamdb_status ddb_merge_one(ddb_ctx *ctx, struct dreamdb *db, const drea
     memset(&merge, 0, sizeof merge);
     merge.desc = desc;
     dreamdb_status status = ddb_write_open(ctx, db, true, &merge.write);
+    merge.write.cold = true;                   /* it reads Tracks as they stand in the store, and takes shards along or refuses them */
     status = status < 0 ? status : ddb_merge_find(ctx, &merge, desc->other, &other);
     if (status == DREAMDB_OK) {
         memcpy(merge.report.ours, merge.write.view->address.bytes, sizeof merge.report.ours);

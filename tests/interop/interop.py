@@ -439,6 +439,7 @@ def run_mixed(case, ours, root):
             ref.append(op)
         st.note(op)
         ref = step_reads(ours, d, case, st, who + ' appended')
+    hot_turn(case, ours, d, st, g, r)
     retrain(case, ours, d, st, r)
     merge(case, ours, d, st, g, r)
     ref = Reference(d)
@@ -464,6 +465,31 @@ def run_mixed(case, ours, root):
     if faults:
         raise Differs('verify at the end: ' + faults[0])
     return 0
+
+
+def hot_turn(case, ours, d, st, g, r):
+    """Both append hot rows, ours flushes (the reference cannot where some rows lack a vector), and both read on."""
+    if r.random() < .5 or any(f['required'] and f['kind'] in cases.MEDIA for f in g.fields.values()):
+        return
+    for who in r.sample(['ours', 'theirs', 'ours'], 2):
+        op = hot_rows(g, r)
+        op['items'] = 10000
+        op['columns'] = {n: v for n, v in op['columns'].items() if st.kinds[n] not in cases.MEDIA and not st.fields[n].get('layer')}
+        if not op['columns']:
+            continue
+        if who == 'ours':
+            ours.begin()
+            ours.open(case['ref'])
+            ours.run(op, st.kinds)
+        else:
+            ref = Reference(d)
+            ref.open(case['ref'])
+            ref.run(op)
+        st.note(op)
+    ours.begin()
+    ours.open(case['ref'])
+    ours.send('flush')
+    step_reads(ours, d, case, st, 'after hot appends and a flush')
 
 
 def retrain(case, ours, d, st, r):
