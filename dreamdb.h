@@ -24873,6 +24873,15 @@ DDB_FN const ddb_track *ddb_view_cold(const ddb_view_field *field)
     return field->has_hot ? &field->cold : &field->track;
 }
 
+/* Refuses by name a field whose rows wait in a hot shard: for verbs that move its Track. */
+DDB_FN dreamdb_status ddb_view_no_hot(ddb_ctx *ctx, const dreamdb_snapshot *view, const ddb_view_field *field)
+{
+    ddb_addr_shown shown;
+    return !field->has_hot ? DREAMDB_OK
+         : ddb_mem_fail_at(ctx, DREAMDB_ERR_UNSUPPORTED, view->path, "field `%s` has rows in a hot shard: flush-hot first",
+                           ddb_addr_show(field->schema->name, &shown));
+}
+
 /* An overlay and the registry must name one shard. */
 DDB_FN dreamdb_status ddb_view_take_overlay(ddb_ctx *ctx, ddb_view_field *field, const char *path)
 {
@@ -25119,33 +25128,67 @@ DDB_FN dreamdb_status ddb_view_take_hot(ddb_ctx *ctx, dreamdb_snapshot *view, dd
     }
     if (status == DREAMDB_OK) {
         field->hot_object = wants[0].object;
-        field->cold_object = wants[1].object;
+        wants[0].object.data = NULL;
+        if (overlay) {
+            field->cold_object = wants[1].object;
+            wants[1].object.data = NULL;
+        }
         field->hot_loaded = true;
-        wants[0].object.data = wants[1].object.data = NULL;
     }
     return status;
 }
 
-/* Reads the hot shards of the fields, and the Tracks under overlays, in one batch. */
-DDB_FN dreamdb_status ddb_view_load_hot(ddb_ctx *ctx, dreamdb_snapshot *view, ddb_view_field *field)
+/* Adds the wishes for a field's shard and, of a scalar, its cold Track. */
+DDB_FN dreamdb_status ddb_view_wish_hot(ddb_ctx *ctx, dreamdb_snapshot *view, ddb_view_field *field, ddb_object_want *wants, size_t *count)
 {
-    ddb_object_want wants[2];
-    size_t count = field->cls == DDB_TRACK_SPATIAL ? 1 : 2;
-    const char *folder = ddb_addr_folder(ctx, &view->arena, &field->binding->timeline, field->binding->modality, DDB_HOT_FOLDER);
-    const char *tracks = ddb_addr_folder(ctx, &view->arena, &field->binding->timeline, field->binding->modality, "track");
-    memset(wants, 0, sizeof wants);
-    wants[0].addr = field->hot_addr;
-    wants[1].addr = field->cold_addr;
-    field->hot_path = folder ? ddb_addr_path(ctx, &view->arena, folder, &wants[0].addr) : NULL;
+    const ddb_binding *b = field->binding;
+    const char *folder = ddb_addr_folder(ctx, &view->arena, &b->timeline, b->modality, DDB_HOT_FOLDER);
+    const char *tracks = ddb_addr_folder(ctx, &view->arena, &b->timeline, b->modality, "track");
+    bool overlay = field->cls != DDB_TRACK_SPATIAL;
+    field->hot_path = folder ? ddb_addr_path(ctx, &view->arena, folder, &field->hot_addr) : NULL;
     wants[0].path = field->hot_path;
-    wants[1].path = tracks && count > 1 ? ddb_addr_path(ctx, &view->arena, tracks, &wants[1].addr) : NULL;
-    wants[0].flags = wants[1].flags = DDB_OBJECT_METADATA;
-    if (!wants[0].path || (count > 1 && !wants[1].path)) {
+    wants[0].addr = field->hot_addr;
+    wants[0].flags = DDB_OBJECT_METADATA;
+    if (overlay) {
+        wants[1].path = tracks ? ddb_addr_path(ctx, &view->arena, tracks, &field->cold_addr) : NULL;
+        wants[1].addr = field->cold_addr;
+        wants[1].flags = DDB_OBJECT_METADATA;
+    }
+    *count += overlay ? 2 : 1;
+    return wants[0].path && (!overlay || wants[1].path) ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+}
+
+/* Reads the hot shards of the fields (one may be named twice), and the Tracks under overlays, in one batch. */
+DDB_FN dreamdb_status ddb_view_load_hot(ddb_ctx *ctx, dreamdb_snapshot *view, ddb_view_field *const *fields, size_t count)
+{
+    ddb_object_want *wants = NULL;
+    size_t *at = NULL;                         /* of a field, where its wishes stand; SIZE_MAX: none */
+    size_t n = 0, missing = 0;
+    dreamdb_status status = DREAMDB_OK;
+    for (size_t i = 0; i < count; i++) {
+        missing += fields[i]->has_hot && !fields[i]->hot_loaded;
+    }
+    if (missing == 0) {
+        return DREAMDB_OK;
+    }
+    wants = ddb_mem_arena_new(ctx, &view->arena, ddb_object_want, 2 * missing);
+    at = ddb_mem_arena_new(ctx, &view->arena, size_t, count);
+    if (!wants || !at) {
         return DREAMDB_ERR_MEMORY;
     }
-    dreamdb_status status = ddb_object_get_many(ctx, view->db->env, wants, count);
-    status = status < 0 ? status : ddb_view_take_hot(ctx, view, field, wants);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        bool wish = fields[i]->has_hot && !fields[i]->hot_loaded;
+        for (size_t k = 0; k < i && wish; k++) {
+            wish = fields[k] != fields[i];
+        }
+        at[i] = wish ? n : SIZE_MAX;
+        status = wish ? ddb_view_wish_hot(ctx, view, fields[i], wants + n, &n) : DREAMDB_OK;
+    }
+    status = status < 0 ? status : ddb_object_get_many(ctx, view->db->env, wants, n);
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        status = at[i] < n ? ddb_view_take_hot(ctx, view, fields[i], wants + at[i]) : DREAMDB_OK;
+    }
+    for (size_t i = 0; i < n; i++) {           /* what was not taken */
         if (wants[i].object.data) {
             ddb_object_release(view->db->env, &wants[i].object);
         }
@@ -25159,12 +25202,10 @@ DDB_FN dreamdb_status ddb_view_need_locked(ddb_ctx *ctx, dreamdb_snapshot *view,
     bool cold = (what & (unsigned)DDB_VIEW_COLD) != 0, track = (what & (unsigned)DDB_VIEW_TRACK) != 0;
     unsigned parts = (what | (cold ? (unsigned)DDB_VIEW_TRACK : 0u)) & ~(unsigned)DDB_VIEW_COLD;
     dreamdb_status status = ddb_view_load_parts(ctx, view, fields, count, parts);
-    for (size_t i = 0; i < count && status == DREAMDB_OK && (cold || track); i++) {
+    status = status < 0 || !(cold || track) ? status : ddb_view_load_hot(ctx, view, fields, count);
+    for (size_t i = 0; i < count && status == DREAMDB_OK && track; i++) {
         ddb_view_field *field = fields[i];
-        if (field->has_hot && !field->hot_loaded) {
-            status = ddb_view_load_hot(ctx, view, field);
-        }
-        if (status == DREAMDB_OK && track && field->has_hot && !field->folded) {
+        if (field->has_hot && !field->folded) {
             status = ddb_view_load_parts(ctx, view, &field, 1, (unsigned)DDB_VIEW_INDEX | (unsigned)DDB_VIEW_CODEC);
             status = status < 0 ? status : view->db->fold(ctx, view, field);
         }
@@ -25848,17 +25889,16 @@ DDB_FN dreamdb_status ddb_write_writer(ddb_ctx *ctx, ddb_write *write, const cha
     return DREAMDB_OK;
 }
 
-/* A verb that does not know of hot shards must not move a Track that has one: its rows are in memory only, and would be lost or doubled. */
+/* A verb that does not know of hot shards must not move a Track that has one: what it read of it may be in memory only.  Such a verb refuses
+   by ddb_view_no_hot before it works; this is the net below. */
 DDB_FN dreamdb_status ddb_write_no_hot(ddb_ctx *ctx, const ddb_write *write)
 {
     dreamdb_snapshot *view = write->cold ? NULL : write->view;
-    ddb_addr_shown shown;
     for (size_t i = 0; view && i < view->schema.count; i++) {
         const ddb_view_field *field = view->fields + i;
         const ddb_binding *now = field->has_hot ? ddb_manifest_active(&write->manifest, field->schema->name) : NULL;
         if (field->has_hot && (!now || !ddb_addr_equal(&now->address, &field->binding->address))) {
-            return ddb_mem_fail_at(ctx, DREAMDB_ERR_UNSUPPORTED, view->path, "field `%s` has rows in a hot shard: flush-hot first",
-                                   ddb_addr_show(field->schema->name, &shown));
+            return ddb_view_no_hot(ctx, view, field);
         }
     }
     return DREAMDB_OK;
@@ -27843,10 +27883,7 @@ DDB_FN dreamdb_status ddb_write_train_refuse(ddb_ctx *ctx, ddb_write *write, con
         && desc->index != DREAMDB_INDEX_IMI) {
         status = ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%s`: only IVF and IMI are trained", desc->field);
     }
-    if (status == DREAMDB_OK && (*out)->has_hot) {
-        status = ddb_mem_fail_at(ctx, DREAMDB_ERR_UNSUPPORTED, write->view->path, "field `%s` has rows in a hot shard: flush-hot first",
-                                 desc->field);
-    }
+    status = status < 0 ? status : ddb_view_no_hot(ctx, write->view, *out);
     if (status == DREAMDB_OK) {
         status = ddb_view_need(ctx, write->view, out, 1, DDB_VIEW_TRACK | DDB_VIEW_INDEX | DDB_VIEW_CODEC);
     }
@@ -28145,10 +28182,10 @@ DDB_FN dreamdb_status ddb_fold_items(ddb_ctx *ctx, ddb_write *write, const ddb_w
 DDB_FN dreamdb_status ddb_fold_try(ddb_ctx *ctx, ddb_write *write, const ddb_view_field *field, const ddb_hot_item *items, size_t count)
 {
     ddb_write_vectors v;
-    size_t dim = (size_t)field->schema->dim;
-    float *vectors = ddb_mem_arena_new(ctx, &write->arena, float, count * dim);
+    size_t dim = (size_t)field->schema->dim, floats = 0;
+    float *vectors = ddb_mem_mul(count, dim, &floats) ? ddb_mem_arena_new(ctx, &write->arena, float, floats) : NULL;
     if (!vectors) {
-        return DREAMDB_ERR_MEMORY;
+        return floats > 0 ? DREAMDB_ERR_MEMORY : ddb_mem_fail(ctx, DREAMDB_ERR_LIMIT, "%zu rows are too many for one batch", count);
     }
     for (size_t i = 0; i < count; i++) {
         ddb_bytes_get_f32(vectors + i * dim, items[i].value.data, dim);
@@ -31554,6 +31591,7 @@ DDB_FN dreamdb_status ddb_merge_one(ddb_ctx *ctx, struct dreamdb *db, const drea
     merge.desc = desc;
     dreamdb_status status = ddb_write_open(ctx, db, false, &merge.write);
     merge.write.retry = desc->retry;
+    merge.write.cold = true;                   /* it reads Tracks as they stand in the store, and takes shards along or refuses them */
     status = status < 0 ? status : ddb_merge_find(ctx, &merge, desc->other, &other);
     status = status < 0 ? status : ddb_merge_once(ctx, &merge, &other);
     while (ddb_write_replays(&merge.write, status)) {

@@ -398,6 +398,36 @@ static void time_travel(void)
     data_close();
 }
 
+/* One side folds, or goes on beside, what waited on both. */
+static void merges(void)
+{
+    for (int way = 0; way < 4; way++) {
+        dreamdb *side = NULL;
+        dreamdb_merge_desc merge;
+        memset(&merge, 0, sizeof merge);
+        data_open();
+        dreamdb *db = hot_make(&data_store, DREAMDB_INDEX_IVF, DREAMDB_COMPRESSOR_NONE);
+        dreamdb_config config = hot_config(&data_store);
+        hot_rows(20);
+        CHECK(hot_append(db, 0, 6, false, 0, NULL) == DREAMDB_OK && hot_append(db, 6, 6, true, 0, NULL) == DREAMDB_OK);
+        CHECK(dreamdb_branch(db, NULL, "side", &data_error) == DREAMDB_OK && dreamdb_open(&config, "side", &side, &data_error) == DREAMDB_OK);
+        if (way == 0) { CHECK(dreamdb_flush_hot(side, NULL, &data_error) == DREAMDB_OK); }
+        if (way > 0) { for (size_t i = 12; i < 20; i++) { rows[i].has_n = false; rows[i].c[0] = 0; } }     /* vectors alone */
+        if (way > 0) { CHECK(hot_append(side, 12, 8, way > 1, 0, NULL) == DREAMDB_OK); }
+        if (way == 0) { row_count = 12; }
+        if (way == 3) { CHECK(dreamdb_set_meta(db, "dreamdb.note", "x", &data_error) == DREAMDB_OK); }
+        merge.other = "side";
+        CHECK(dreamdb_merge(db, &merge, NULL, &data_error) == DREAMDB_OK);
+        check_view(db, true);
+        CHECK((hot_waiting(db, NULL) == 0) == (way == 0));
+        CHECK(dreamdb_flush_hot(db, NULL, &data_error) == DREAMDB_OK);
+        check_view(db, true);
+        dreamdb_close(side);
+        dreamdb_close(db);
+        data_close();
+    }
+}
+
 static void two_writers(void)
 {
     data_open();
@@ -623,6 +653,7 @@ int main(void)
     RUN(refusals);
     RUN(unknowing_verbs);
     RUN(time_travel);
+    RUN(merges);
     RUN(two_writers);
     RUN(hostile_shards);
     RUN(random_walk);

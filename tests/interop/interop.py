@@ -442,6 +442,7 @@ def run_mixed(case, ours, root):
             ref.append(op)
         st.note(op)
         ref = step_reads(ours, d, case, st, who + ' appended')
+    hot_turn(case, ours, d, st, g, r)
     retrain(case, ours, d, st, r)
     merge(case, ours, d, st, g, r)
     ref = Reference(d)
@@ -507,6 +508,36 @@ def collect(case, ours, d, st, g, r):
             back = r.randrange(most + 1)
             quiet(lambda: dreamdb.gc('file://' + d, keep_manifests=back, dry_run=False, writers_paused=True))
             most = 0
+
+
+def hot_turn(case, ours, d, st, g, r):
+    """Both append hot rows, ours flushes (the reference cannot where some rows lack a vector), and both read on."""
+    if r.random() < .5 or any(f['required'] and f['kind'] in cases.MEDIA for f in g.fields.values()):
+        return
+    for who in r.sample(['ours', 'theirs', 'ours'], 2):
+        op = hot_rows(g, r)
+        op['items'] = 10000
+        op['columns'] = {n: v for n, v in op['columns'].items() if st.kinds[n] not in cases.MEDIA and not st.fields[n].get('layer')}
+        if not op['columns']:
+            continue
+        try:
+            if who == 'ours':
+                ours.begin()
+                ours.open(case['ref'])
+                ours.run(op, st.kinds)
+            else:
+                ref = Reference(d)
+                ref.open(case['ref'])
+                ref.run(op)
+        except (DriverError, RuntimeError) as e:
+            if 'above the Track' not in str(e) and 'beyond the cold Track' not in str(e):
+                raise
+            continue                                      # some anchor is as large as can be: nothing lies above it
+        st.note(op)
+    ours.begin()
+    ours.open(case['ref'])
+    ours.send('flush')
+    step_reads(ours, d, case, st, 'after hot appends and a flush')
 
 
 def retrain(case, ours, d, st, r):
