@@ -352,6 +352,30 @@ static void splits_only(void)
     close_store();
 }
 
+/* Keys as narrow as the reference's leave no room: the step stays within what they can name. */
+static void narrow_keys(void)
+{
+    dreamdb_train_desc desc;
+    dreamdb_ada_step_desc more;
+    memset(&desc, 0, sizeof desc);
+    memset(&more, 0, sizeof more);
+    dim = 6;
+    open_store();
+    dreamdb *db = make_dataset(&store, RAW, 9, 9);
+    append(db, 200, 9, 0, 0);
+    desc.field = "e"; desc.k = 6; desc.key_bits = DREAMDB_KEY_BITS_AUTO;
+    CHECK(dreamdb_train(db, &desc, &error) == DREAMDB_OK);
+    for (int turn = 0; turn < 5; turn++) {
+        append(db, 150, 2, turn, 0);
+        more.k_max = 100;
+        dreamdb_ada_step_report report = step(db, &more);
+        CHECK(report.k_cap == 8 && report.k_after <= 8);
+        check_all(db, RAW, 0);
+    }
+    dreamdb_close(db);
+    close_store();
+}
+
 /* A cell of equal vectors is marked, left alone, named; tried again when it has grown to twice as many. */
 static void equal_vectors(void)
 {
@@ -807,6 +831,7 @@ int main(int argc, char **argv)
     RUN(bad_calls);
     RUN(merges_only);
     RUN(splits_only);
+    RUN(narrow_keys);
     RUN(equal_vectors);
     RUN(steps_of_every_kind);
     RUN(cost_follows_the_change);
