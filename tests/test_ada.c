@@ -352,6 +352,30 @@ static void splits_only(void)
     close_store();
 }
 
+/* Keys as narrow as the reference's leave no room: the step stays within what they can name. */
+static void narrow_keys(void)
+{
+    dreamdb_train_desc desc;
+    dreamdb_ada_step_desc more;
+    memset(&desc, 0, sizeof desc);
+    memset(&more, 0, sizeof more);
+    dim = 6;
+    open_store();
+    dreamdb *db = make_dataset(&store, RAW, 9, 9);
+    append(db, 200, 9, 0, 0);
+    desc.field = "e"; desc.k = 6; desc.key_bits = DREAMDB_KEY_BITS_AUTO;
+    CHECK(dreamdb_train(db, &desc, &error) == DREAMDB_OK);
+    for (int turn = 0; turn < 5; turn++) {
+        append(db, 150, 2, turn, 0);
+        more.k_max = 100;
+        dreamdb_ada_step_report report = step(db, &more);
+        CHECK(report.k_cap == 8 && report.k_after <= 8);
+        check_all(db, RAW, 0);
+    }
+    dreamdb_close(db);
+    close_store();
+}
+
 /* A cell of equal vectors is marked, left alone, named; tried again when it has grown to twice as many. */
 static void equal_vectors(void)
 {
@@ -656,26 +680,115 @@ static void faults(void)
     }
 }
 
-/* Two steps at once: the second loses. */
-static void two_writers(void)
+/* ---- Beside others ---- */
+static dreamdb *rival;
+static int rival_at, rival_calls, rival_stop;
+
+/* Called while a step is at work: at its nth call another handle moves the Ref, or the step is asked to stop. */
+static int meddle(void *user, const dreamdb_progress *progress)
 {
-    dreamdb *one = NULL, *two = NULL;
-    dreamdb_config config;
+    (void)user;
+    if (strncmp(progress->verb, "ada-ivf-step", 12) != 0 || ++rival_calls != rival_at) { return 0; }
+    if (rival) { append(rival, 5, 2, 1, 0); }
+    return rival_stop;
+}
+
+/* Another writer was faster: CONFLICT, and nothing of the step is visible; a second try lands.  The same for a step that is cancelled. */
+static void lost_and_stopped(void)
+{
+    for (int way = 0; way < 2; way++) {
+        dreamdb *one = NULL, *two = NULL;
+        dreamdb_snapshot *view = NULL;
+        dreamdb_ada_step_report report;
+        dreamdb_config config;
+        open_store();
+        dim = 6;
+        one = make_dataset(&store, RAW, 9, 9);
+        append(one, 300, 2, 0, 0);
+        config = config_of(&store);
+        config.progress = meddle;
+        CHECK(dreamdb_open(&config, "main", &two, &error) == DREAMDB_OK);
+        CHECK(dreamdb_snapshot_open(two, NULL, &view, &error) == DREAMDB_OK);
+        rival = way == 0 ? one : NULL;
+        rival_at = 2; rival_calls = 0; rival_stop = way;
+        CHECK(dreamdb_ada_step(two, NULL, &report, &error) == (way == 0 ? DREAMDB_ERR_CONFLICT : DREAMDB_ERR_CANCELLED));
+        CHECK(report.outcome == DREAMDB_ADA_NOTHING && rival_calls >= 2);
+        check_all(two, RAW, 1);
+        rival = NULL; rival_stop = 0;
+        CHECK(step(two, NULL).outcome == DREAMDB_ADA_MADE);
+        check_all(one, RAW, 0);
+        size_t all = model_count;
+        model_count = 300;
+        check_search(view, RAW);                 /* the old state is as it was */
+        model_count = all;
+        dreamdb_snapshot_close(view);
+        dreamdb_close(one);
+        dreamdb_close(two);
+        close_store();
+    }
+}
+
+/* A branch that was made before the step: merged back untouched, or moved on; what cannot be known yet is refused by name. */
+static void merges(void)
+{
+    for (int way = 0; way < 3; way++) {
+        dreamdb *main_db = NULL, *side = NULL;
+        dreamdb_config config;
+        dreamdb_merge_desc desc;
+        dreamdb_merge_report report;
+        memset(&desc, 0, sizeof desc);
+        open_store();
+        dim = 6;
+        main_db = make_dataset(&store, RAW, 12, 12);
+        append(main_db, 300, 12, 0, 0);
+        append(main_db, 100, 1, 2, 0);
+        config = config_of(&store);
+        CHECK(dreamdb_branch(main_db, NULL, "side", &error) == DREAMDB_OK && dreamdb_open(&config, "side", &side, &error) == DREAMDB_OK);
+        dreamdb_ada_step_desc some;
+        memset(&some, 0, sizeof some);
+        some.max_cells = 4; some.neighbours = 1;
+        CHECK(step(side, &some).generations == 2);
+        if (way == 1) { CHECK(dreamdb_set_meta(main_db, "dreamdb.note", "x", &error) == DREAMDB_OK); }
+        if (way == 2) { append(main_db, 20, 3, 1, 0); }
+        desc.other = "side";
+        dreamdb_status status = dreamdb_merge(main_db, &desc, &report, &error);
+        CHECK(status == (way == 2 ? DREAMDB_ERR_DIVERGED : DREAMDB_OK));
+        if (way == 2) { CHECK(strstr(error.message, "descends") != NULL); }
+        check_all(main_db, RAW, 0);
+        if (way < 2) {
+            CHECK(step(main_db, &some).k_before > 0);
+            check_all(main_db, RAW, 0);
+        }
+        dreamdb_close(main_db);
+        dreamdb_close(side);
+        close_store();
+    }
+}
+
+/* Training gives every row a place under a new index: no table is left. */
+static void training_after(void)
+{
+    dreamdb_train_desc desc;
+    dreamdb_snapshot *view = NULL;
+    dreamdb_ada_balance balance;
+    dreamdb_ada_step_desc some;
+    memset(&desc, 0, sizeof desc);
+    memset(&some, 0, sizeof some);
     open_store();
     dim = 6;
-    one = make_dataset(&store, RAW, 9, 9);
-    append(one, 300, 2, 0, 0);
-    config = config_of(&store);
-    CHECK(dreamdb_open(&config, "main", &two, &error) == DREAMDB_OK);
-    dreamdb_snapshot *view = NULL;
-    CHECK(dreamdb_snapshot_open(two, NULL, &view, &error) == DREAMDB_OK);
-    CHECK(step(one, NULL).outcome == DREAMDB_ADA_MADE);
-    check_search(view, RAW);                     /* the old state stays as it was */
-    CHECK(step(two, NULL).k_before > 0);
-    check_all(two, RAW, 0);
+    dreamdb *db = make_dataset(&store, RABITQ, 12, 12);
+    append(db, 300, 12, 0, 0);
+    append(db, 100, 1, 2, 0);
+    some.max_cells = 4; some.neighbours = 1;
+    CHECK(step(db, &some).generations == 2);
+    desc.field = "e"; desc.k = 14;
+    CHECK(dreamdb_train(db, &desc, &error) == DREAMDB_OK);
+    CHECK(dreamdb_snapshot_open(db, NULL, &view, &error) == DREAMDB_OK);
+    CHECK(dreamdb_ada_status(view, NULL, &balance, &error) == DREAMDB_OK && balance.generations == 1 && balance.k == 14);
+    CHECK(!view->fields[0].has_lineage && ddb_manifest_entry(&view->manifest, ddb_bytes_text("dreamdb.lineage.embedding.f32.dim=6.bucketed")) == NULL);
     dreamdb_snapshot_close(view);
-    dreamdb_close(one);
-    dreamdb_close(two);
+    check_all(db, RABITQ, 1);
+    dreamdb_close(db);
     close_store();
 }
 
@@ -718,11 +831,14 @@ int main(int argc, char **argv)
     RUN(bad_calls);
     RUN(merges_only);
     RUN(splits_only);
+    RUN(narrow_keys);
     RUN(equal_vectors);
     RUN(steps_of_every_kind);
     RUN(cost_follows_the_change);
     RUN(lies);
-    RUN(two_writers);
+    RUN(lost_and_stopped);
+    RUN(merges);
+    RUN(training_after);
     RUN(faults);
     RUN(untouched_cell);
     return test_end("ada");

@@ -765,7 +765,7 @@ static const option_row options[] = {
     {"--k-max", OPT_K_MAX, "N", "ada-ivf-step", "cells afterwards (default: twice the square root of the records)"},
     {"--max-cells", OPT_MAX_CELLS, "N", "ada-ivf-step", "new and merged cells of the step (default 1024)"},
     {"--max-read-bytes", OPT_MAX_READ, "SIZE", "ada-ivf-step", "of the cells it splits or merges (default 1G; held in memory)"},
-    {"--neighbours", OPT_NEIGHBOURS, "N", "ada-ivf-step", "cells beside a split whose records are placed anew (default 16)"},
+    {"--neighbours", OPT_NEIGHBOURS, "N", "ada-ivf-step", "cells beside a split whose records are placed anew (default 32)"},
     {"--iterations", OPT_ITERATIONS, "N", "ada-ivf-step", "rounds of the local 2-means (default 10)"},
     {"--exact", OPT_EXACT, NULL, "ada-ivf-step", "places every record anew: none lags behind a new centroid"},
     {"--relineage", OPT_RELINEAGE, NULL, "ada-ivf-step", "writes every cell under the new index, so that the reference can search it"},

@@ -1014,6 +1014,25 @@ static void verb_compact(void)
     (void)answer(status);
 }
 
+/* step xFIELD [relineage] [exact] [lossy]: "stepped OUTCOME K GENERATIONS". */
+static void verb_step(void)
+{
+    dreamdb_ada_step_desc desc;
+    dreamdb_ada_step_report report;
+    memset(&desc, 0, sizeof desc);
+    memset(&report, 0, sizeof report);
+    desc.field = text(token(1));
+    for (size_t i = 2; i < token_count; i++) {
+        desc.relineage = desc.relineage || strcmp(token(i), "relineage") == 0;
+        desc.exact = desc.exact || strcmp(token(i), "exact") == 0;
+        desc.allow_lossy = desc.allow_lossy || strcmp(token(i), "lossy") == 0;
+    }
+    close_view();
+    dreamdb_status status = dreamdb_ada_step(db, &desc, &report, &error);
+    printf("stepped %d %" PRIu64 " %" PRIu64 "\n", (int)report.outcome, report.k_after, report.generations);
+    (void)answer(status);
+}
+
 static void verb_delete(void)
 {
     dreamdb_delete_desc desc;
@@ -1056,6 +1075,7 @@ static int run_writer(const char *verb)
     else if (strcmp(verb, "branch") == 0) { (void)answer(dreamdb_branch(db, NULL, text(token(1)), &error)); }
     else if (strcmp(verb, "merge") == 0) { verb_merge(); }
     else if (strcmp(verb, "compact") == 0) { verb_compact(); }
+    else if (strcmp(verb, "step") == 0) { verb_step(); }
     else if (strcmp(verb, "keep") == 0) { (void)answer(dreamdb_keep(db, text(token(1)), &error)); }
     else if (strcmp(verb, "refdelete") == 0) { (void)answer(dreamdb_ref_delete(&config, text(token(1)), &error)); }
     else if (strcmp(verb, "delete") == 0) { verb_delete(); }

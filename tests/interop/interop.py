@@ -444,6 +444,7 @@ def run_mixed(case, ours, root):
         ref = step_reads(ours, d, case, st, who + ' appended')
     hot_turn(case, ours, d, st, g, r)
     retrain(case, ours, d, st, r)
+    ada(case, ours, d, st, r)
     merge(case, ours, d, st, g, r)
     ref = Reference(d)
     ref.open(case['ref'])
@@ -549,6 +550,22 @@ def retrain(case, ours, d, st, r):
     ours.open(case['ref'])
     ours.send('train %s %d %d %d %s' % (text(n), r.choice([1, 2, 5, 8]), 3, r.getrandbits(32), r.choice(['auto', '0', '24'])))
     step_reads(ours, d, case, st, 'after train')
+
+
+def ada(case, ours, d, st, r):
+    """A step of Ada-IVF; with all cells under one index the reference must read, search and append to all of it."""
+    names = [n for n in st.columns() if st.kinds[n] == 'embedding' and st.fields[n]['index'] == 'ivf' and len(st.vectors.get(n, {})) > 8]
+    for n in names:
+        ours.open(case['ref'])
+        lossy = ' lossy' if st.fields[n].get('compressor') and not st.fields[n].get('rerank') else ''
+        if r.random() < .5:                       # under several generations first: the reference's search refuses that
+            ours.send('step %s%s' % (text(n), lossy))
+        ours.send('step %s relineage%s%s' % (text(n), lossy, r.choice(['', ' exact'])))
+        faults = ours.verify(0)
+        if faults:
+            raise Differs('verify after a step: ' + faults[0])
+    if names:
+        step_reads(ours, d, case, st, 'after a step')
 
 
 def merge(case, ours, d, st, g, r):
