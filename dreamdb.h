@@ -25890,8 +25890,8 @@ DDB_FN dreamdb_status ddb_write_writer(ddb_ctx *ctx, ddb_write *write, const cha
     return DREAMDB_OK;
 }
 
-/* A verb that does not know of hot shards must not move a Track that has one: what it read of it may be in memory only.  Such a verb refuses
-   by ddb_view_no_hot before it works; this is the net below. */
+/* A verb that does not know of hot shards must not move a Track that has one: what it read of it may be in memory only.  Such a verb
+   refuses by ddb_view_no_hot before it works; this is the net below. */
 DDB_FN dreamdb_status ddb_write_no_hot(ddb_ctx *ctx, const ddb_write *write)
 {
     dreamdb_snapshot *view = write->cold ? NULL : write->view;
@@ -39122,7 +39122,8 @@ DDB_FN bool ddb_gc_known(ddb_slice entry, ddb_slice member)
         "kind", "object_kind", "graph_index"
     };
     if (ddb_bytes_is(entry, DDB_MANIFEST_SCHEMA) || ddb_bytes_starts(entry, "dreamdb.calibration.")
-        || ddb_bytes_starts(entry, DDB_MANIFEST_LINEAGE) || ddb_bytes_is(entry, "dreamdb.balance") || ddb_bytes_is(entry, "dreamdb.recommendations")) {
+        || ddb_bytes_starts(entry, DDB_MANIFEST_LINEAGE) || ddb_bytes_is(entry, "dreamdb.balance")
+        || ddb_bytes_is(entry, "dreamdb.recommendations")) {
         return true;
     }
     for (size_t i = 0; i < sizeof members / sizeof members[0] && !ddb_bytes_starts(entry, "dreamdb."); i++) {
