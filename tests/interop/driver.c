@@ -976,7 +976,8 @@ static int told(void *user, const dreamdb_merge_conflict *c)
     return 0;
 }
 
-/* merge xOTHER [ff] [dry]: a line for each conflict, then "merged OUTCOME CONFLICTS TAKEN FUSED BASES MANIFEST PLACED CELLS". */
+/* merge xOTHER [ff] [dry]: a line for each conflict, "more PLACED CELLS" if there were any, then
+   "merged OUTCOME CONFLICTS TAKEN FUSED BASES MANIFEST". */
 static void verb_merge(void)
 {
     dreamdb_merge_desc desc;
@@ -992,8 +993,11 @@ static void verb_merge(void)
     close_view();
     dreamdb_status status = dreamdb_merge(db, &desc, &report, &error);
     dreamdb_address_text(report.manifest, manifest);
-    printf("merged %d %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %s %" PRIu64 " %" PRIu64 "\n", (int)report.outcome, report.conflicts,
-           report.taken, report.fused, report.bases, manifest, report.placed, report.cells);
+    if (report.placed + report.cells > 0) {
+        printf("more %" PRIu64 " %" PRIu64 "\n", report.placed, report.cells);
+    }
+    printf("merged %d %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %s\n", (int)report.outcome, report.conflicts, report.taken, report.fused,
+           report.bases, manifest);
     (void)answer(status);
 }
 

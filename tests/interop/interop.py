@@ -634,12 +634,12 @@ def merge_freely(case, ours, c, st, r, side, turn):
     ours.open(case['ref'])
     tip = ours.tip(case['ref'])
     try:
-        placed, cells = ours.send('merge %s' % text(side))[-1].split(' ')[7:9]
+        more = [x for x in ours.send('merge %s' % text(side)) if x.startswith('more ')]
     except DriverError as e:
         if e.status != 'diverged' or ours.tip(case['ref']) != tip:
             raise Differs('free merge %d: %s' % (turn, e)) from None
         return
-    step_reads(ours, c, case, st, 'after a free merge (%s vectors placed, %s cells merged)' % (placed, cells))
+    step_reads(ours, c, case, st, 'after a free merge (placed, cells: %s)' % more)
     faults = ours.verify()
     if faults:
         raise Differs('verify after a free merge: ' + faults[0])
