@@ -38525,7 +38525,7 @@ enum { DDB_GC_MANIFEST = 1, DDB_GC_TRACK = 2, DDB_GC_PAGE = 4, DDB_GC_TOMB = 8,
        DDB_GC_CHUNKED = 64,                    /* ItemManifests read together */
        DDB_GC_ITEMS = 65536,                   /* ItemManifests remembered, 8 MB; more are read again where they are met again */
        DDB_GC_REMOVE = 1000,                   /* objects removed together */
-       DDB_GC_BLOCK = 40,                      /* addresses a block of 512 bits: 0.4% of garbage is taken for marked */
+       DDB_GC_BLOCK = 32,                      /* addresses a block of 512 bits: each layer takes 0.1% of garbage for marked */
        DDB_GC_LAYER = 65536, DDB_GC_LAYERS = 40,
        DDB_GC_ROUNDS = 8 };                    /* times the refs are read again for new tips */
 #define DDB_GC_CACHE (UINT64_C(2) << 20)       /* what a run reads it seldom reads again */
