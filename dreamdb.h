@@ -582,7 +582,8 @@ typedef struct dreamdb_compact_desc {          /* all zero: every field, whereve
                                                   1: cells of one fragment too, if it holds a deleted row: to find out, those whose anchors
                                                   lie about a deleted one are read */
     uint64_t max_cells;                        /* stop after so many cells, values and media rows; 0 = all.  The next call goes on where
-                                                  it ended; packs that are only small wait for a call without it */
+                                                  it ended; packs that are only small wait for a call without it, and
+                                                  what shares a pack with a deleted row of threshold 1 comes on top */
     uint64_t keep_bytes;                       /* buckets of so many bytes or more stay as they are while at most a half of their records is
                                                   deleted: older states and snapshots go on sharing them, and a row is not written anew with
                                                   each call.  0 = every fragment of a cell is folded; config.identical knows no other */
@@ -31630,6 +31631,7 @@ enum {
 #define DDB_COMPACT_ALL UINT64_MAX
 #define DDB_COMPACT_APART 0x10000u                /* flags of a row while it is looked at: it is big enough to stay, */
 #define DDB_COMPACT_STAYS 0x20000u                /* and stays: none, or few, of its records are deleted */
+#define DDB_COMPACT_TAINT ((uint64_t)1 << 63)         /* beside the bytes of a pack: it holds a deleted anchor */
 
 typedef struct ddb_compact {
     ddb_write    write;
@@ -32312,7 +32314,7 @@ DDB_FN dreamdb_status ddb_compact_embedding(ddb_ctx *ctx, ddb_compact *job, ddb_
 
 /* ---- Scalars: the rows of a field ---- */
 
-enum { DDB_COMPACT_STAY = 0, DDB_COMPACT_MAY, DDB_COMPACT_MUST };          /* MAY: written anew if an anchor is left out */
+enum { DDB_COMPACT_STAY = 0, DDB_COMPACT_MAY, DDB_COMPACT_MUST };          /* MAY: if an anchor of its pack is deleted */
 
 /* A value: its rows stand together. */
 typedef struct ddb_compact_value { size_t first, count; int take; } ddb_compact_value;
@@ -32328,7 +32330,7 @@ typedef struct ddb_compact_scalars {
     ddb_compact_rows   out;
     const char        *folder;
     ddb_buf            pack; size_t pack_first;           /* the open pack, and its first row of out */
-    bool               changed;
+    bool               changed, probing;      /* probing: only finds the packs that hold a deleted anchor */
     ddb_scalar_list    anchors; size_t *ends; size_t end_count;   /* of the rows being read */
     ddb_ctx           *ctx;
 } ddb_compact_scalars;
@@ -32349,7 +32351,7 @@ DDB_FN dreamdb_status ddb_compact_values(ddb_ctx *ctx, ddb_compact_scalars *all)
         all->values[all->value_count - 1].count++;
         status = ddb_coll_map_put(ctx, &all->packs, &all->rows[i].addr, 0, &bytes, &fresh);
         if (status == DREAMDB_OK) {
-            *bytes += all->rows[i].size < UINT64_MAX - *bytes ? all->rows[i].size : 0;
+            *bytes += all->rows[i].size < DDB_COMPACT_TAINT - *bytes ? all->rows[i].size : 0;
         }
     }
     return status;
@@ -32401,12 +32403,12 @@ DDB_FN dreamdb_status ddb_compact_take(ddb_ctx *ctx, ddb_compact_scalars *all)
             status = status < 0 ? status : ddb_tomb_within(ctx, job->tomb, all->rows[i].t_start, all->rows[i].t_end, &may);
         }
         job->report.examined++;
-        if ((must || may) && job->left == 0) {
+        if (must && job->left == 0) {
             job->report.more = 1;
             break;
         }
         value->take = must ? DDB_COMPACT_MUST : may ? DDB_COMPACT_MAY : DDB_COMPACT_STAY;
-        job->left -= bounded && (must || may);
+        job->left -= bounded && must;
     }
     return status;
 }
@@ -32468,9 +32470,14 @@ DDB_FN dreamdb_status ddb_compact_value_write(ddb_ctx *ctx, ddb_compact_scalars 
         anchors[kept] = anchors[i];
         kept += !ddb_compact_has(deleted, deleted_count, anchors[i]);
     }
-    if (status < 0 || (value->take == DDB_COMPACT_MAY && kept == count)) {
-        job->left += status == DREAMDB_OK && job->left != DDB_COMPACT_ALL;
-        return status < 0 ? status : ddb_compact_value_stays(ctx, all, value);
+    if (all->probing) {
+        for (size_t i = value->first; i < value->first + value->count && kept < count; i++) {
+            *ddb_coll_map_get(&all->packs, &all->rows[i].addr) |= DDB_COMPACT_TAINT;
+        }
+        return status;
+    }
+    if (status < 0) {
+        return status;
     }
     all->changed = true;
     job->report.cells++;
@@ -32529,7 +32536,7 @@ DDB_FN dreamdb_status ddb_compact_value_batch(ddb_ctx *ctx, ddb_compact_scalars 
     for (size_t v = from; v < to && status == DREAMDB_OK; v++) {
         const ddb_compact_value *value = all->values + v;
         if (value->take == DDB_COMPACT_STAY) {
-            status = ddb_compact_value_stays(ctx, all, value);
+            status = all->probing ? DREAMDB_OK : ddb_compact_value_stays(ctx, all, value);
             continue;
         }
         size_t start = at > 0 ? all->ends[at - 1] : 0;
@@ -32555,20 +32562,47 @@ DDB_FN void ddb_compact_reclaim_packs(ddb_compact_scalars *all)
     }
 }
 
-/* The taken values, some thousand rows at a time, and the new Track: an inline list, or a tree built anew. */
-DDB_FN dreamdb_status ddb_compact_scalar_rows(ddb_ctx *ctx, ddb_compact_scalars *all)
+/* The taken values, some thousand rows at a time. */
+DDB_FN dreamdb_status ddb_compact_value_batches(ddb_ctx *ctx, ddb_compact_scalars *all)
 {
-    ddb_compact *job = all->job;
-    const ddb_track *old = &all->field->track;
-    ddb_track made = *old;
     dreamdb_status status = DREAMDB_OK;
     for (size_t from = 0, to = 0, rows = 0; from < all->value_count && status == DREAMDB_OK; from = to, rows = 0) {
         while (to < all->value_count && (to == from || rows + all->values[to].count <= (size_t)DDB_COMPACT_ROWS)) {
             rows += all->values[to++].count;
         }
         status = ddb_compact_value_batch(ctx, all, from, to);
-        status = status < 0 ? status : ddb_object_progress(ctx, job->write.env, "compact", to, all->value_count, "values");
+        status = status < 0 ? status : ddb_object_progress(ctx, all->job->write.env, "compact", to, all->value_count, "values");
     }
+    return status;
+}
+
+/* Threshold 1: a pack that holds a deleted anchor must not be named any more, so its other values are taken too. */
+DDB_FN dreamdb_status ddb_compact_taint(ddb_ctx *ctx, ddb_compact_scalars *all)
+{
+    if (all->job->threshold > 1 || ddb_tomb_empty(all->job->tomb)) {
+        return DREAMDB_OK;
+    }
+    all->probing = true;
+    dreamdb_status status = ddb_compact_value_batches(ctx, all);
+    all->probing = false;
+    for (size_t v = 0; v < all->value_count && status == DREAMDB_OK; v++) {
+        ddb_compact_value *value = all->values + v;
+        for (size_t i = value->first; i < value->first + value->count; i++) {
+            value->take = *ddb_coll_map_get(&all->packs, &all->rows[i].addr) & DDB_COMPACT_TAINT ? DDB_COMPACT_MUST : value->take;
+        }
+        value->take = value->take == DDB_COMPACT_MAY ? DDB_COMPACT_STAY : value->take;
+    }
+    return status;
+}
+
+/* The taken values, and the new Track: an inline list, or a tree built anew. */
+DDB_FN dreamdb_status ddb_compact_scalar_rows(ddb_ctx *ctx, ddb_compact_scalars *all)
+{
+    ddb_compact *job = all->job;
+    const ddb_track *old = &all->field->track;
+    ddb_track made = *old;
+    dreamdb_status status = ddb_compact_taint(ctx, all);
+    status = status < 0 ? status : ddb_compact_value_batches(ctx, all);
     status = status < 0 ? status : ddb_compact_pack_put(ctx, all);
     if (status < 0 || !all->changed) {
         return status;
@@ -32709,7 +32743,7 @@ DDB_FN bool ddb_compact_item_moves(const ddb_compact_items *all, const ddb_row *
     const uint64_t *pack = row->flags & (uint32_t)DDB_ROW_PACKED ? ddb_coll_map_get(&all->packs, &row->addr) : NULL;
     uint64_t few = all->job->threshold > 2 ? all->job->threshold : 2;
     return pack && schema->has_pack && schema->pack_items > 1 && !schema->has_chunk
-        && ((*pack & 1u) || (all->small >= few && *pack / 2 < schema->pack_items / 2));
+        && ((*pack & 1u) || (all->job->left == DDB_COMPACT_ALL && all->small >= few && *pack / 2 < schema->pack_items / 2));
 }
 
 /* The second way: anchors that stayed so far and have a row in a pack that is written anew. */
@@ -32846,7 +32880,8 @@ DDB_FN dreamdb_status ddb_compact_media(ddb_ctx *ctx, ddb_compact *job, ddb_view
         all.small += all.packs.used[i] && all.packs.values[i] / 2 < field->schema->pack_items / 2;
         lost = lost || (all.packs.used[i] && (all.packs.values[i] & 1u));
     }
-    if (status == DREAMDB_OK && !job->report.more && job->left == DDB_COMPACT_ALL && (lost || all.small > 1)) {
+    all.stop = false;
+    if (status == DREAMDB_OK && (lost || (job->left == DDB_COMPACT_ALL && all.small > 1))) {
         status = ddb_compact_item_walk(ctx, &all, &walk, ddb_compact_item_spread);
         status = status < 0 ? status : ddb_compact_item_packs_write(ctx, &all);
     }
