@@ -24250,8 +24250,8 @@ DDB_FN dreamdb_status ddb_write_open(ddb_ctx *ctx, struct dreamdb *db, bool on_t
     return status < 0 ? status : ddb_object_puts_open(ctx, db->env, &write->puts);
 }
 
-/* A verb that does not know of hot shards must not move a Track that has one: what it read of it may be in memory only.  Such a verb refuses
-   by ddb_view_no_hot before it works; this is the net below. */
+/* A verb that does not know of hot shards must not move a Track that has one: what it read of it may be in memory only.  Such a verb
+   refuses by ddb_view_no_hot before it works; this is the net below. */
 DDB_FN dreamdb_status ddb_write_no_hot(ddb_ctx *ctx, const ddb_write *write)
 {
     dreamdb_snapshot *view = write->cold ? NULL : write->view;
