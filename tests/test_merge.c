@@ -464,9 +464,9 @@ static dreamdb_status train(dreamdb *db, uint32_t k)
 /* Puts a member into the registry entry of a key (member NULL: the entry itself), as a writer of another version might. */
 static void put_entry(dreamdb *db, const char *key, const char *member)
 {
-    static const uint8_t value[3] = { 0x62, 'h', 'i' };
+    static const uint8_t value[3] = { 0x62, 'h', 'i' }, address[35] = { 0x58, 33, DDB_ADDR_TAG };
     ddb_write write;
-    ddb_slice name = ddb_bytes_text(key), text = ddb_bytes_slice(value, sizeof value);
+    ddb_slice name = ddb_bytes_text(key), text = member ? ddb_bytes_slice(address, sizeof address) : ddb_bytes_slice(value, sizeof value);
     CHECK(ddb_write_open(test_ctx(), db, true, &write) == DREAMDB_OK);
     CHECK((member ? ddb_manifest_set_member(test_ctx(), &write.arena, &write.manifest, name, member, text)
                   : ddb_manifest_set_entry(test_ctx(), &write.arena, &write.manifest, name, text)) == DREAMDB_OK);
