@@ -30194,7 +30194,8 @@ DDB_FN ddb_lineage_cell ddb_ada_cell_after(const ddb_ada *a, uint32_t cell)
         out = old->cells[from];
     }
     bool same = from == cell;
-    out.changed = (uint16_t)(!same ? 0 : out.changed + one < DDB_LINEAGE_LONG_AGO ? out.changed + one : DDB_LINEAGE_LONG_AGO);
+    uint32_t changed = out.changed + one, most = DDB_LINEAGE_LONG_AGO;
+    out.changed = (uint16_t)(!same ? 0 : changed < most ? changed : most);
     out.oldest = (uint8_t)(!same || a->now[cell] == 0 || (a->flags[cell] & DDB_ADA_WRITTEN) ? 0 : out.oldest + one);
     return out;
 }
