@@ -28828,10 +28828,10 @@ DDB_FN dreamdb_status ddb_merge_one(ddb_ctx *ctx, struct dreamdb *db, const drea
    Invariant: counts come from the Track alone, never from a listing, so dead buckets do not count and gc changes nothing.  Stored floats
    and codes are carried, never made anew, so a hundred steps leave them bit for bit as they were. */
 
-#define DDB_ADA_CV 1.5
+#define DDB_ADA_CV   1.5
+#define DDB_ADA_HOT  2.0                      /* times what a cell should have */
+#define DDB_ADA_COLD 4.0                      /* that over this */
 enum {
-    DDB_ADA_HOT = 2,                          /* times what a cell should have */
-    DDB_ADA_COLD = 4,                         /* that over this */
     DDB_ADA_TRIES = 3,                        /* starts of a 2-means before a cell counts as unsplittable */
     DDB_ADA_SAMPLE = 32768,                   /* records that a 2-means looks at */
     DDB_ADA_ROWS = 256,                       /* buckets read together */
