@@ -33448,10 +33448,10 @@ DDB_FN dreamdb_status ddb_diff_states(ddb_ctx *ctx, dreamdb_snapshot *from, drea
    Invariant: counts come from the Track alone, never from a listing, so dead buckets do not count and gc changes nothing.  Stored floats
    and codes are carried, never made anew, so a hundred steps leave them bit for bit as they were. */
 
-#define DDB_ADA_CV 1.5
+#define DDB_ADA_CV   1.5
+#define DDB_ADA_HOT  2.0                      /* times what a cell should have */
+#define DDB_ADA_COLD 4.0                      /* that over this */
 enum {
-    DDB_ADA_HOT = 2,                          /* times what a cell should have */
-    DDB_ADA_COLD = 4,                         /* that over this */
     DDB_ADA_TRIES = 3,                        /* starts of a 2-means before a cell counts as unsplittable */
     DDB_ADA_SAMPLE = 32768,                   /* records that a 2-means looks at */
     DDB_ADA_ROWS = 256,                       /* buckets read together */
@@ -34814,7 +34814,8 @@ DDB_FN ddb_lineage_cell ddb_ada_cell_after(const ddb_ada *a, uint32_t cell)
         out = old->cells[from];
     }
     bool same = from == cell;
-    out.changed = (uint16_t)(!same ? 0 : out.changed + one < DDB_LINEAGE_LONG_AGO ? out.changed + one : DDB_LINEAGE_LONG_AGO);
+    uint32_t changed = out.changed + one, most = DDB_LINEAGE_LONG_AGO;
+    out.changed = (uint16_t)(!same ? 0 : changed < most ? changed : most);
     out.oldest = (uint8_t)(!same || a->now[cell] == 0 || (a->flags[cell] & DDB_ADA_WRITTEN) ? 0 : out.oldest + one);
     return out;
 }
