@@ -6349,7 +6349,7 @@ DDB_FN dreamdb_status ddb_code_pass_first(ddb_ctx *ctx, ddb_code_find *f, ddb_co
 {
     float x[DDB_CODE_FIRST], now[DDB_CODE_TILE];
     const ddb_code_set *set = p->set;
-    size_t blocks = ddb_kern_least_of(set->blocks, DDB_CODE_FIRST / DDB_KERN_LANES);
+    size_t blocks = ddb_kern_least_of(set->blocks, (size_t)DDB_CODE_FIRST / (size_t)DDB_KERN_LANES);
     size_t rows = ddb_kern_least_of(set->count, blocks * DDB_KERN_LANES);
     dreamdb_status status = DREAMDB_OK;
     *done = 0;
