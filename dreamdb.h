@@ -3124,8 +3124,8 @@ DDB_INLINE void ddb_kern_put_le64(uint8_t *to, uint64_t x)
 #endif
 }
 
-/* Two tables of 16 for each byte of signs: the sum of code - 8 over the dimensions whose bit is set, and 32, so that four of them fit a byte.
-   n is a multiple of 16. */
+/* Two tables of 16 for each byte of signs: the sum of code - 8 over the dimensions whose bit is set, and 32, so that four of them fit a
+   byte.  n is a multiple of 16. */
 DDB_FN void ddb_kern_tables(const uint8_t *code, size_t n, uint8_t *tables)
 {
     for (size_t i = 0; i < n; i += 4, tables += 16) {        /* eight sums at once: no byte overflows into the next */
@@ -3610,8 +3610,8 @@ DDB_KERN_512 DDB_FN __m512 ddb_kern_errors_512(const uint32_t *factors)
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_loadu_si512(factors), 16));
 }
 
-/* 64 rows at once, whatever stands behind those of the last block.  Sums of bytes: `all` adds pairs of rows as 16 bits, `odd` the upper rows
-   of the pairs, which are at last taken off. */
+/* 64 rows at once, whatever stands behind those of the last block.  Sums of bytes: `all` adds pairs of rows as 16 bits, `odd` the upper
+   rows of the pairs, which are at last taken off. */
 #define DDB_KERN_BITS_LOOK(t, v) _mm512_shuffle_epi8(_mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(const void *)(t))), v)
 #define DDB_KERN_BITS_BLOCK(b) \
     sums[b] = _mm512_add_epi32(sums[b], _mm512_cvtepu16_epi32(_mm256_inserti128_si256( \
@@ -4056,7 +4056,8 @@ DDB_KERN_AVX2 DDB_FN __m256 ddb_kern_errors_256(const uint32_t *factors)
 }
 
 /* As ddb_kern_bits_512, 32 rows at once. */
-#define DDB_KERN_BITS_LOOK_256(t, v) _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)(t))), v)
+#define DDB_KERN_BITS_LOOK_256(t, v) \
+    _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)(t))), v)
 #define DDB_KERN_BITS_PART(i, half) sums[i] = _mm256_add_epi32(sums[i], _mm256_cvtepu16_epi32(half));
 DDB_KERN_AVX2 DDB_FN void ddb_kern_bits_sums_256(const ddb_kern_bits_in *in, const uint8_t *at, __m256i sums[4])
 {
@@ -4068,7 +4069,8 @@ DDB_KERN_AVX2 DDB_FN void ddb_kern_bits_sums_256(const ddb_kern_bits_in *in, con
         size_t end = ddb_kern_least_of(in->bytes, j + DDB_KERN_BITS_RUN);
         __m256i all = _mm256_setzero_si256(), odd = all;
         for (; j < end; j += 2, table += 64, at += 2 * step) {
-            __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)at), w = _mm256_loadu_si256((const __m256i *)(const void *)(at + step));
+            __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)at);
+            __m256i w = _mm256_loadu_si256((const __m256i *)(const void *)(at + step));
             __m256i a = _mm256_add_epi8(DDB_KERN_BITS_LOOK_256(table, _mm256_and_si256(v, nibble)),
                                         DDB_KERN_BITS_LOOK_256(table + 16, _mm256_and_si256(_mm256_srli_epi16(v, 4), nibble)));
             __m256i b = _mm256_add_epi8(DDB_KERN_BITS_LOOK_256(table + 32, _mm256_and_si256(w, nibble)),
@@ -6323,6 +6325,7 @@ typedef struct ddb_code_find {
     bool           wild;                         /* a query that cannot be coded: every row is folded */
     ddb_code_wait *waits;
     size_t         wait_count, wait_cap, bytes;
+    size_t         asked, granted;               /* rows that the predicate was asked for, and that it kept */
 } ddb_code_find;
 
 DDB_FN void ddb_code_find_close(ddb_ctx *ctx, ddb_code_find *f)
@@ -6359,7 +6362,7 @@ DDB_FN void ddb_code_find_again(ddb_code_find *f, size_t top_k, float margin)
     double root = ddb_exact_sqrt64((double)f->turn->dim);    /* a number is off by half a step at most, by 1/sqrt(12) in the mean */
     bool sure = !(margin > 0) || (double)margin >= root;
     f->heap.top_k = top_k;
-    f->heap.hit_count = f->heap.low_count = f->wait_count = 0;
+    f->heap.hit_count = f->heap.low_count = f->wait_count = f->asked = f->granted = 0;
     f->margin = margin;
     f->error = f->any ? ddb_bound_up((double)f->scale * root * (sure ? 0.5001 : 0.2887)) : f->norm;
 }
@@ -6513,7 +6516,8 @@ DDB_FN const uint8_t *ddb_code_ahead(const ddb_code_set *set, const ddb_code_set
     if (ahead < end) {
         return ddb_code_tile_at(set, ahead).codes;
     }
-    return ddb_code_tile_at(next && ahead - end < next->blocks ? next : set, next && ahead - end < next->blocks ? ahead - end : block).codes;
+    bool there = next && ahead - end < next->blocks;
+    return ddb_code_tile_at(there ? next : set, there ? ahead - end : block).codes;
 }
 
 /* Takes the rows of a tile that are set in mask as candidates. */
@@ -6561,9 +6565,27 @@ DDB_INLINE bool ddb_code_keeps(const ddb_code_keep *keep, size_t row)
     return from < keep->count && keep->sorted[from] == anchor;
 }
 
+/* Does the predicate keep so few of the rows asked for that it is asked first? */
+DDB_INLINE bool ddb_code_rare(const ddb_code_find *f) { return f->asked >= 256 && f->granted < f->asked / 8; }
+
+/* Those of the rows in mask, from first on, that are kept. */
+DDB_FN uint64_t ddb_code_kept(ddb_code_find *f, const ddb_code_keep *keep, size_t first, uint64_t mask)
+{
+    uint64_t out = 0;
+    for (; mask != 0; mask &= mask - 1) {
+        uint32_t l = ddb_kern_low_bit(mask);
+        bool kept = ddb_code_keeps(keep, first + l);
+        out |= (uint64_t)kept << l;
+        f->granted += kept;
+        f->asked++;
+    }
+    return out;
+}
+
 /* One pass over a set. */
 typedef struct ddb_code_pass {
     const ddb_code_set *set, *next; const ddb_code_keep *keep; ddb_code_slack slack; ddb_kern_tile_in tile; ddb_kern_bits_in bits;
+    bool asked;                                  /* of this tile the predicate was asked before its codes */
 } ddb_code_pass;
 
 /* Readies the query's half of a pass. */
@@ -6610,10 +6632,7 @@ DDB_FN dreamdb_status ddb_code_pass_take(ddb_ctx *ctx, ddb_code_find *f, ddb_cod
                                          uint64_t ordinal)
 {
     size_t first = block * DDB_KERN_LANES;
-    for (uint64_t rest = p->keep ? mask : 0; rest != 0; rest &= rest - 1) {
-        uint32_t l = ddb_kern_low_bit(rest);
-        mask &= ddb_code_keeps(p->keep, first + l) ? ~(uint64_t)0 : ~((uint64_t)1 << l);
-    }
+    mask = p->keep && !p->asked ? ddb_code_kept(f, p->keep, first, mask) : mask;
     mask = p->set->bits && mask != 0 ? ddb_kern_pick(ctx->cpu, &p->tile, mask, x) : mask;
     dreamdb_status status = mask != 0 ? ddb_code_wait_room(ctx, f) : DREAMDB_OK;
     if (mask == 0 || status < 0) {
@@ -6647,11 +6666,12 @@ DDB_FN dreamdb_status ddb_code_pass_first(ddb_ctx *ctx, ddb_code_find *f, ddb_co
 {
     float x[DDB_CODE_FIRST], now[DDB_CODE_TILE];
     const ddb_code_set *set = p->set;
-    size_t blocks = ddb_kern_least_of(set->blocks, DDB_CODE_FIRST / DDB_KERN_LANES);
+    size_t blocks = ddb_kern_least_of(set->blocks, (size_t)DDB_CODE_FIRST / (size_t)DDB_KERN_LANES);
     size_t rows = ddb_kern_least_of(set->count, blocks * DDB_KERN_LANES);
     dreamdb_status status = DREAMDB_OK;
     *done = 0;
-    if (f->heap.low_count >= f->heap.top_k || rows / 3 < f->heap.top_k || f->wild || (set->bits && !(p->slack.bit_weight > 0))) {
+    bool rare = p->keep && ddb_code_rare(f), proven = set->bits && !(p->slack.bit_weight > 0);
+    if (f->heap.low_count >= f->heap.top_k || rows / 3 < f->heap.top_k || f->wild || rare || proven) {
         return DREAMDB_OK;
     }
     for (size_t block = 0; block < blocks; block += DDB_KERN_TILE) {
@@ -6693,7 +6713,10 @@ DDB_FN dreamdb_status ddb_code_scan(ddb_ctx *ctx, ddb_code_find *f, const ddb_co
     ddb_code_pass_start(ctx->cpu, f, &pass);
     for (status = status < 0 ? status : ddb_code_pass_first(ctx, f, &pass, ordinal, &block); block < set->blocks && status == DREAMDB_OK;
          block += DDB_KERN_TILE) {
-        uint64_t mask = ddb_code_pass_at(&pass, block) & ddb_code_pass_look(ctx->cpu, &pass, x);
+        uint64_t mask = ddb_code_pass_at(&pass, block);
+        pass.asked = keep && ddb_code_rare(f);
+        mask = pass.asked ? ddb_code_kept(f, keep, block * DDB_KERN_LANES, mask) : mask;
+        mask &= mask != 0 ? ddb_code_pass_look(ctx->cpu, &pass, x) : 0;
         status = mask != 0 ? ddb_code_pass_take(ctx, f, &pass, block, mask, x, ordinal) : DREAMDB_OK;
     }
     ddb_exact_leave(&env);
@@ -20154,8 +20177,8 @@ DDB_FN dreamdb_status ddb_ivf_probe(ddb_ctx *ctx, const ddb_ivf *ivf, uint32_t b
 enum { DDB_IVF_GAPS = 5, DDB_IVF_TRIALS = 128, DDB_IVF_NEAR = 10, DDB_IVF_TRIAL_ROWS = 16384, DDB_IVF_TRIAL_LEAST = 256 };
 static const float ddb_ivf_recalls[DDB_IVF_GAPS] = { 0.8f, 0.9f, 0.95f, 0.99f, 0.999f };
 
-/* A sample as a small dataset: unit rows, the cell of each, and what was measured (bits of floats that are not negative: they sort), trial by
-   trial, and sorted. */
+/* A sample as a small dataset: unit rows, the cell of each, and what was measured (bits of floats that are not negative: they sort), trial
+   by trial, and sorted. */
 typedef struct ddb_ivf_trial {
     float *units; uint32_t *cells; ddb_bound_set *set; uint64_t *gaps, *sorted; size_t count, gap_count, ends[DDB_IVF_TRIALS];
 } ddb_ivf_trial;
@@ -20190,8 +20213,8 @@ DDB_FN dreamdb_status ddb_ivf_trial_one(ddb_ctx *ctx, const ddb_ivf *ivf, ddb_iv
     return status;
 }
 
-/* Do cells within gap hold the share `wanted` of the neighbours, also of other queries?  The mean of the trials is asked to be above it by 1.65
-   of its standard errors: it then is too high by chance once in 20 times. */
+/* Do cells within gap hold the share `wanted` of the neighbours, also of other queries?  The mean of the trials is asked to be above it by
+   1.65 of its standard errors: it then is too high by chance once in 20 times. */
 DDB_FN bool ddb_ivf_trial_holds(const ddb_ivf_trial *t, uint64_t gap, double wanted)
 {
     double sum = 0, squares = 0, trials = DDB_IVF_TRIALS;
@@ -20234,8 +20257,8 @@ DDB_FN dreamdb_status ddb_ivf_trial_run(ddb_ctx *ctx, const ddb_ivf *ivf, ddb_iv
 }
 
 /* gaps[i]: cells at most so far below the best hold the share ddb_ivf_recalls[i] of the ten nearest rows, measured on a sample with the
-   sample's own rows as queries, with a margin for chance.  (A dataset that is denser than the sample has nearer neighbours, so it finds more.)  *made false: the
-   sample is too small to tell. */
+   sample's own rows as queries, with a margin for chance.  (A dataset that is denser than the sample has nearer neighbours, so it finds
+   more.)  *made false: the sample is too small to tell. */
 DDB_FN dreamdb_status ddb_ivf_calibrate(ddb_ctx *ctx, const ddb_ivf *ivf, const float *rows, size_t stride, size_t count,
                                         float gaps[DDB_IVF_GAPS], bool *made)
 {
@@ -24547,7 +24570,7 @@ struct dreamdb {
     char            *ref;
     uint64_t         cells_cap;           /* bytes of search layouts a view may keep */
     uint64_t         part_work;           /* room query: rows times (dim + 64) of a proven search from which it goes to threads */
-    size_t           slab_least;          /* room query: bytes of layouts from which cells share memory; half of it is what slabs start at */
+    size_t           slab_least;          /* room query: bytes of layouts from which cells share memory; slabs start at halves of it */
     uint64_t         few_rows;            /* room query: a predicate that keeps up to so many is answered from copies of them */
     uint64_t         pass_bytes;          /* working memory of a scan, count or train pass */
     dreamdb_status (*fold)(ddb_ctx *ctx, dreamdb_snapshot *view, ddb_view_field *field);     /* room fold: makes track of cold and hot */
@@ -35561,9 +35584,10 @@ DDB_FN void ddb_query_build_task(void *user, uint32_t index)
     build->status = build->run->codec ? ddb_query_coded_cell(&ctx, build) : ddb_query_build_cell(&ctx, build);
 }
 
-/* Takes memory for a set from the newest slab of the field, or from a new one if all cells of this size would fill megabytes and no more than
-   half of the cap is taken with it and with what is being loaded; *place stays NULL if there is none. */
-DDB_FN dreamdb_status ddb_query_slab_take(ddb_ctx *ctx, ddb_query_run *run, size_t size, uint64_t loading, ddb_query_slab **out, uint8_t **place)
+/* Takes memory for a set from the newest slab, or from a new one if as many cells of this size as the field has would fill megabytes and no
+   more than half of the cap is taken with it and with what is being loaded; *place stays NULL if there is none. */
+DDB_FN dreamdb_status ddb_query_slab_take(ddb_ctx *ctx, ddb_query_run *run, size_t size, uint64_t loading, ddb_query_slab **out,
+                                          uint8_t **place)
 {
     ddb_query_cells *all = run->cells;
     ddb_query_slab *slab = all->slabs;
@@ -35612,7 +35636,8 @@ DDB_FN dreamdb_status ddb_query_build_places(ddb_ctx *ctx, ddb_query_run *run, d
             size_t least = ddb_kern_least_of(build->wants[r].object.size, DDB_BUCKET_RAW);
             build->place_rows += (build->wants[r].object.size - least) / (8 + (size_t)run->dim * sizeof(float));
         }
-        status = ddb_query_slab_take(ctx, run, ddb_code_bytes(build->place_rows, run->dim, true), loading, &build->cell.slab, &build->place);
+        size_t size = ddb_code_bytes(build->place_rows, run->dim, true);
+        status = ddb_query_slab_take(ctx, run, size, loading, &build->cell.slab, &build->place);
     }
     return status;
 }

@@ -22,7 +22,7 @@ static void kernels_agree(void)
         ddb_kern_nib_sums sa, sb;
         if (!ca || !cb || !codes || !q || !qb || !bits || !tables) { exit(1); }
         while (p * 2 <= dim) { p *= 2; }
-        fill(x, dim); fill(y, dim); fill(f, n); 
+        fill(x, dim); fill(y, dim); fill(f, n);
         for (size_t i = 0; i < 64; i++) { factors[i] = (ddb_exact_bits(test_randf()) & 0xffff0000u) | ddb_exact_bits(test_randf()) >> 16; scale[i] = ddb_kern_scale(factors[i]); }
         if (below(4) == 0) { for (size_t i = 0; i < dim; i++) { x[i] = (float)((int)below(33) - 16) * 0.5f; } }
         for (size_t i = 0; i < 64 * lines * 128; i++) { codes[i] = (uint8_t)test_rand(); }

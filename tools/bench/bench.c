@@ -1,7 +1,7 @@
 /* bench.c - one measured job a process, for tools/bench/bench.py: writing, scanning, opening.  Uses the public header only, so it measures
    what a user gets.  Prints "name value unit" lines.
      bench ingest STORE base.f32 ROWS DIM K BATCH DURABILITY     create with training on 40*K rows, then append in batches
-     bench tagged ...                                            the same with an int field "tag" = row number
+     bench tagged ...                                            the same with an int field "tag" = row number, trained on 256*K rows, evenly spread
      bench coded CODE ...                                        the same with codes: CODE is the bits of RaBitQ, or the m of PQ with a minus
      bench append STORE base.f32 ROWS DIM COUNT DURABILITY       COUNT appends of 100 rows each, time of each
      bench small  STORE base.f32 ROWS DIM COUNT                  COUNT appends of 20 rows to one Ref with page_early
@@ -147,7 +147,12 @@ static int run_ingest(char **a)
         return 1;
     }
     job_open(&j, a[0], atoi(a[6]));
-    float *sample = read_rows(f, 40 * k < rows ? 40 * k : rows, dim, &got);
+    size_t most = (tagged ? 256 : 40) * k;
+    float *sample = read_rows(f, most < rows && !tagged ? most : rows, dim, &got);
+    for (size_t i = 0; i < most && most < got; i++) {           /* of all rows, evenly */
+        memmove(sample + i * dim, sample + i * got / most * dim, dim * sizeof *sample);
+    }
+    got = most < got ? most : got;
     create(&j, sample, got, dim, k);
     free(sample);
     trained = cpu() - c;

@@ -4,7 +4,7 @@ Sets: glove (99,010 x 50), fashion (60,000 x 784) and mix384 (50,000 x 384, made
 is chosen by two sets alone; --sets NAME:CELLS adds any other folder NAME of the data with base.npy and query.npy.  Every method gets the
 smallest of its parameters that reaches the recall on queries 300.., and is reported on queries ..300: time on the first 100 (least of the rounds,
 mean of the queries), recall@10 on all 300.  With --cells 1,2,4 we and the peers that have cells get so many times the set's number too; of those
-each one's fastest on the tuning queries is reported."""
+each one's fastest on the tuning queries is reported.  All cells are trained on 256 rows a cell, evenly spread (faiss takes as many by itself)."""
 import ctypes, os, shutil, subprocess, time
 import numpy as np
 
@@ -68,7 +68,7 @@ class Ours:
 
 
 def store_of(args, exe, name, base, k):
-    store = os.path.join(args.work, name + ".tagged" + (".%d" % k if k != SETS[name] else ""))
+    store = os.path.join(args.work, name + ".cells" + (".%d" % k if k != SETS[name] else ""))
     if not os.path.exists(os.path.join(store, "refs")):
         raw = os.path.join(args.work, name + ".f32")
         base.tofile(raw)
@@ -85,7 +85,7 @@ def cell_peers(u, k, say):
         import faiss
         faiss.omp_set_num_threads(1)
         flat = faiss.IndexIVFFlat(faiss.IndexFlatIP(d), d, k, faiss.METRIC_INNER_PRODUCT)
-        flat.train(u[:40 * k])
+        flat.train(u)
         flat.add(u)
         def ivf(x, p):
             flat.nprobe = p
