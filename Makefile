@@ -17,6 +17,12 @@ TESTS    := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/test_*
 EXAMPLES := $(addprefix $(BUILD)/examples/,smallest store_table embedded game)
 HAVE_CXX := $(shell command -v $(CXX) >/dev/null 2>&1 && echo yes)
 HAVE_SQL := $(shell printf '\043include <sqlite3.h>\nint main(void){return sqlite3_libversion()==0;}' | $(CC) -x c - -lsqlite3 -o /dev/null >/dev/null 2>&1 && echo yes)
+# libcurl carries https; without it the command speaks http only and says so.
+HAVE_CURL ?= $(shell printf '\043include <curl/curl.h>\nint main(void){return curl_version()==0;}' | $(CC) -x c - -lcurl -o /dev/null >/dev/null 2>&1 && echo yes)
+ifeq ($(HAVE_CURL),yes)
+S3_FLAGS := -DDREAMDB_S3_CURL
+S3_LINK  := -lcurl
+endif
 ifeq ($(HAVE_CXX),yes)
 EXAMPLES += $(BUILD)/examples/hello
 endif
@@ -39,9 +45,13 @@ $(BUILD)/dreamdb.o: examples/dreamdb.c dreamdb.h
 	@mkdir -p $(BUILD)
 	@$(PYTHON) tools/timed.py $(BUILD)/dreamdb.o.seconds $(CC) $(STD) $(OPT) $(WARN) $(EXTRA) -c examples/dreamdb.c -o $@
 
-$(BUILD)/dreamdb: tools/dreamdb.c $(BUILD)/dreamdb.o dreamdb.h
+$(BUILD)/dreamdb_s3.o: examples/dreamdb_s3.c dreamdb_s3.h dreamdb.h
 	@mkdir -p $(BUILD)
-	$(CC) $(STD) $(OPT) $(WARN) $(EXTRA) tools/dreamdb.c $(BUILD)/dreamdb.o $(LINK) -o $@
+	$(CC) $(STD) $(OPT) $(WARN) $(EXTRA) $(S3_FLAGS) -c examples/dreamdb_s3.c -o $@
+
+$(BUILD)/dreamdb: tools/dreamdb.c $(BUILD)/dreamdb.o $(BUILD)/dreamdb_s3.o dreamdb.h dreamdb_s3.h
+	@mkdir -p $(BUILD)
+	$(CC) $(STD) $(OPT) $(WARN) $(EXTRA) tools/dreamdb.c $(BUILD)/dreamdb.o $(BUILD)/dreamdb_s3.o $(S3_LINK) $(LINK) -o $@
 
 $(BUILD)/driver: tests/interop/driver.c $(BUILD)/dreamdb.o dreamdb.h
 	$(CC) $(STD) $(OPT) $(WARN) $(EXTRA) tests/interop/driver.c $(BUILD)/dreamdb.o $(LINK) -o $@
