@@ -195,9 +195,9 @@ DREAMDB_API dreamdb_status dreamdb_s3_probe(const dreamdb_store *store, dreamdb_
   #include <pthread.h>
 #endif
 #if defined(__GNUC__) || defined(__clang__)
-  #define DS3_FN static __attribute__((unused))
+  #define DS3_PORT_FN static __attribute__((unused))
 #else
-  #define DS3_FN static
+  #define DS3_PORT_FN static
 #endif
 #if defined(__x86_64__) && !defined(DREAMDB_NO_SIMD) && (defined(__GNUC__) || defined(__clang__))
   #define DS3_PORT_X86 1
@@ -211,29 +211,29 @@ extern "C" {
 
 #if !defined(DREAMDB_NO_THREADS)
 typedef pthread_mutex_t ds3_port_mutex;
-DS3_FN bool ds3_port_mutex_init(ds3_port_mutex *m) { return pthread_mutex_init(m, NULL) == 0; }
-DS3_FN void ds3_port_mutex_free(ds3_port_mutex *m) { (void)pthread_mutex_destroy(m); }
-DS3_FN void ds3_port_lock(ds3_port_mutex *m) { (void)pthread_mutex_lock(m); }
-DS3_FN void ds3_port_unlock(ds3_port_mutex *m) { (void)pthread_mutex_unlock(m); }
+DS3_PORT_FN bool ds3_port_mutex_init(ds3_port_mutex *m) { return pthread_mutex_init(m, NULL) == 0; }
+DS3_PORT_FN void ds3_port_mutex_free(ds3_port_mutex *m) { (void)pthread_mutex_destroy(m); }
+DS3_PORT_FN void ds3_port_lock(ds3_port_mutex *m) { (void)pthread_mutex_lock(m); }
+DS3_PORT_FN void ds3_port_unlock(ds3_port_mutex *m) { (void)pthread_mutex_unlock(m); }
 #else
 typedef struct ds3_port_mutex { char none; } ds3_port_mutex;
-DS3_FN bool ds3_port_mutex_init(ds3_port_mutex *m) { m->none = 0; return true; }
-DS3_FN void ds3_port_mutex_free(ds3_port_mutex *m) { (void)m; }
-DS3_FN void ds3_port_lock(ds3_port_mutex *m) { (void)m; }
-DS3_FN void ds3_port_unlock(ds3_port_mutex *m) { (void)m; }
+DS3_PORT_FN bool ds3_port_mutex_init(ds3_port_mutex *m) { m->none = 0; return true; }
+DS3_PORT_FN void ds3_port_mutex_free(ds3_port_mutex *m) { (void)m; }
+DS3_PORT_FN void ds3_port_lock(ds3_port_mutex *m) { (void)m; }
+DS3_PORT_FN void ds3_port_unlock(ds3_port_mutex *m) { (void)m; }
 #endif
 
-DS3_FN uint64_t ds3_port_clock(clockid_t clock)
+DS3_PORT_FN uint64_t ds3_port_clock(clockid_t clock)
 {
     struct timespec t;
     (void)clock_gettime(clock, &t);
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-DS3_FN uint64_t ds3_port_wall_ns(void) { return ds3_port_clock(CLOCK_REALTIME); }
-DS3_FN uint64_t ds3_port_ns(void) { return ds3_port_clock(CLOCK_MONOTONIC); }
+DS3_PORT_FN uint64_t ds3_port_wall_ns(void) { return ds3_port_clock(CLOCK_REALTIME); }
+DS3_PORT_FN uint64_t ds3_port_ns(void) { return ds3_port_clock(CLOCK_MONOTONIC); }
 
-DS3_FN void ds3_port_sleep_ms(uint32_t ms)
+DS3_PORT_FN void ds3_port_sleep_ms(uint32_t ms)
 {
     struct timespec t;
     t.tv_sec = (time_t)(ms / 1000);
@@ -242,7 +242,7 @@ DS3_FN void ds3_port_sleep_ms(uint32_t ms)
 }
 
 #if !defined(DREAMDB_NO_LIBC_ALLOC)
-DS3_FN void *ds3_port_libc(void *user, void *old, size_t old_size, size_t new_size)
+DS3_PORT_FN void *ds3_port_libc(void *user, void *old, size_t old_size, size_t new_size)
 {
     (void)user;
     (void)old_size;
@@ -255,7 +255,7 @@ DS3_FN void *ds3_port_libc(void *user, void *old, size_t old_size, size_t new_si
 #endif
 
 /* size zeroed bytes, or NULL. */
-DS3_FN void *ds3_port_new(const dreamdb_allocator *allocator, size_t size)
+DS3_PORT_FN void *ds3_port_new(const dreamdb_allocator *allocator, size_t size)
 {
     void *out = allocator->resize(allocator->user, NULL, 0, size);
     if (out) {
@@ -264,7 +264,7 @@ DS3_FN void *ds3_port_new(const dreamdb_allocator *allocator, size_t size)
     return out;
 }
 
-DS3_FN void ds3_port_drop(const dreamdb_allocator *allocator, void *data, size_t size)
+DS3_PORT_FN void ds3_port_drop(const dreamdb_allocator *allocator, void *data, size_t size)
 {
     if (data) {
         (void)allocator->resize(allocator->user, data, size, 0);
@@ -272,7 +272,7 @@ DS3_FN void ds3_port_drop(const dreamdb_allocator *allocator, void *data, size_t
 }
 
 /* Clears what was secret; the compiler may not leave it out. */
-DS3_FN void ds3_port_wipe(void *data, size_t size)
+DS3_PORT_FN void ds3_port_wipe(void *data, size_t size)
 {
     volatile unsigned char *at = (volatile unsigned char *)data;
     while (size-- > 0) {
@@ -283,20 +283,20 @@ DS3_FN void ds3_port_wipe(void *data, size_t size)
 /* ==== ROOM 02 text | prefix ds3_text_ | uses port ==== */
 /* A growing buffer with a sticky failure, hex, base64, percent escapes, dates.  Must never allocate but through the buffer's allocator. */
 
-typedef struct ds3_text {
+typedef struct ds3_text_buf {
     dreamdb_allocator allocator;
     char  *data;                               /* NUL-terminated once something was added */
     size_t size, cap;
     bool   failed;
-} ds3_text;
+} ds3_text_buf;
 
-DS3_FN void ds3_text_init(ds3_text *text, const dreamdb_allocator *allocator)
+DS3_PORT_FN void ds3_text_init(ds3_text_buf *text, const dreamdb_allocator *allocator)
 {
     memset(text, 0, sizeof *text);
     text->allocator = *allocator;
 }
 
-DS3_FN void ds3_text_free(ds3_text *text)
+DS3_PORT_FN void ds3_text_free(ds3_text_buf *text)
 {
     ds3_port_drop(&text->allocator, text->data, text->cap);
     text->data = NULL;
@@ -304,7 +304,7 @@ DS3_FN void ds3_text_free(ds3_text *text)
     text->failed = false;
 }
 
-DS3_FN void ds3_text_add(ds3_text *text, const void *data, size_t size)
+DS3_PORT_FN void ds3_text_add(ds3_text_buf *text, const void *data, size_t size)
 {
     if (!text->failed && text->cap - text->size <= size) {
         size_t cap = text->cap < 256 ? 256 : text->cap;
@@ -315,6 +315,7 @@ DS3_FN void ds3_text_add(ds3_text *text, const void *data, size_t size)
         text->failed = !grown;
         text->data = grown ? grown : text->data;
         text->cap = grown ? cap : text->cap;
+        text->size = grown ? text->size : 0;   /* a failed text is an empty one */
     }
     if (!text->failed) {
         if (size > 0) {
@@ -325,9 +326,9 @@ DS3_FN void ds3_text_add(ds3_text *text, const void *data, size_t size)
     }
 }
 
-DS3_FN void ds3_text_put(ds3_text *text, const char *s) { ds3_text_add(text, s, strlen(s)); }
+DS3_PORT_FN void ds3_text_put(ds3_text_buf *text, const char *s) { ds3_text_add(text, s, strlen(s)); }
 
-DS3_FN void ds3_text_u64(ds3_text *text, uint64_t n)
+DS3_PORT_FN void ds3_text_u64(ds3_text_buf *text, uint64_t n)
 {
     char digits[24];
     (void)snprintf(digits, sizeof digits, "%llu", (unsigned long long)n);
@@ -335,10 +336,10 @@ DS3_FN void ds3_text_u64(ds3_text *text, uint64_t n)
 }
 
 /* The text, never NULL. */
-DS3_FN const char *ds3_text_get(const ds3_text *text) { return text->data && !text->failed ? text->data : ""; }
+DS3_PORT_FN const char *ds3_text_get(const ds3_text_buf *text) { return text->data && !text->failed ? text->data : ""; }
 
 /* Copies at most cap - 1 bytes; what cannot be printed becomes '?'. */
-DS3_FN void ds3_text_copy(char *out, size_t cap, const char *from, size_t size)
+DS3_PORT_FN void ds3_text_copy(char *out, size_t cap, const char *from, size_t size)
 {
     size_t n = size < cap - 1 ? size : cap - 1;
     for (size_t i = 0; i < n; i++) {
@@ -347,9 +348,9 @@ DS3_FN void ds3_text_copy(char *out, size_t cap, const char *from, size_t size)
     out[n] = 0;
 }
 
-DS3_FN char ds3_text_lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c; }
+DS3_PORT_FN char ds3_text_lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c; }
 
-DS3_FN bool ds3_text_same(const char *a, size_t a_size, const char *b)
+DS3_PORT_FN bool ds3_text_same(const char *a, size_t a_size, const char *b)
 {
     size_t i = 0;
     while (i < a_size && b[i] && ds3_text_lower(a[i]) == ds3_text_lower(b[i])) {
@@ -359,7 +360,7 @@ DS3_FN bool ds3_text_same(const char *a, size_t a_size, const char *b)
 }
 
 /* Decimal digits only; false if there are none or too many. */
-DS3_FN bool ds3_text_number(const char *at, size_t size, uint64_t *out)
+DS3_PORT_FN bool ds3_text_number(const char *at, size_t size, uint64_t *out)
 {
     uint64_t n = 0;
     for (size_t i = 0; i < size; i++) {
@@ -373,7 +374,7 @@ DS3_FN bool ds3_text_number(const char *at, size_t size, uint64_t *out)
     return size > 0;
 }
 
-DS3_FN void ds3_text_hex(char *out, const uint8_t *data, size_t size)
+DS3_PORT_FN void ds3_text_hex(char *out, const uint8_t *data, size_t size)
 {
     for (size_t i = 0; i < size; i++) {
         out[2 * i] = "0123456789abcdef"[data[i] >> 4];
@@ -382,13 +383,13 @@ DS3_FN void ds3_text_hex(char *out, const uint8_t *data, size_t size)
     out[2 * size] = 0;
 }
 
-DS3_FN int ds3_text_digit(char c)
+DS3_PORT_FN int ds3_text_digit(char c)
 {
     return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
 /* out: 4 characters for each 3 bytes or part of them, and the terminator. */
-DS3_FN void ds3_text_base64(char *out, const uint8_t *data, size_t size)
+DS3_PORT_FN void ds3_text_base64(char *out, const uint8_t *data, size_t size)
 {
     static const char set[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     for (size_t i = 0; i < size; i += 3, out += 4) {
@@ -402,7 +403,7 @@ DS3_FN void ds3_text_base64(char *out, const uint8_t *data, size_t size)
 }
 
 /* S3's one encoding: every byte but letters, digits and -._~ (and '/' in a path). */
-DS3_FN void ds3_text_escape(ds3_text *text, const char *raw, bool is_path)
+DS3_PORT_FN void ds3_text_escape(ds3_text_buf *text, const char *raw, bool is_path)
 {
     for (; *raw; raw++) {
         unsigned char c = (unsigned char)*raw;
@@ -414,7 +415,7 @@ DS3_FN void ds3_text_escape(ds3_text *text, const char *raw, bool is_path)
 }
 
 /* Undoes percent escapes, and '+' for a space if the answer is a form's; what is no escape stays.  In place; the new size. */
-DS3_FN size_t ds3_text_unescape(char *text, size_t size, bool plus)
+DS3_PORT_FN size_t ds3_text_unescape(char *text, size_t size, bool plus)
 {
     size_t to = 0;
     for (size_t at = 0; at < size; at++) {
@@ -427,7 +428,7 @@ DS3_FN size_t ds3_text_unescape(char *text, size_t size, bool plus)
 }
 
 /* Days since 1970-01-01 of a date of the Gregorian calendar. */
-DS3_FN int64_t ds3_text_days(int64_t year, unsigned month, unsigned day)
+DS3_PORT_FN int64_t ds3_text_days(int64_t year, unsigned month, unsigned day)
 {
     year -= month <= 2;
     int64_t era = (year >= 0 ? year : year - 399) / 400;
@@ -436,7 +437,7 @@ DS3_FN int64_t ds3_text_days(int64_t year, unsigned month, unsigned day)
 }
 
 /* "20130524T000000Z" of seconds since 1970. */
-DS3_FN void ds3_text_stamp(uint64_t seconds, char out[17])
+DS3_PORT_FN void ds3_text_stamp(uint64_t seconds, char out[17])
 {
     int64_t days = (int64_t)(seconds / 86400) + 719468, era = days / 146097, of_era = days - era * 146097;
     int64_t year_of = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
@@ -449,7 +450,7 @@ DS3_FN void ds3_text_stamp(uint64_t seconds, char out[17])
     out[16] = 0;
 }
 
-DS3_FN uint64_t ds3_text_moment(uint64_t year, unsigned month, uint64_t day, uint64_t hour, uint64_t minute, uint64_t second)
+DS3_PORT_FN uint64_t ds3_text_moment(uint64_t year, unsigned month, uint64_t day, uint64_t hour, uint64_t minute, uint64_t second)
 {
     bool good = year >= 1970 && year < 2500 && month >= 1 && month <= 12 && day >= 1 && day <= 31 && hour < 24 && minute < 60
         && second <= 60;
@@ -458,7 +459,7 @@ DS3_FN uint64_t ds3_text_moment(uint64_t year, unsigned month, uint64_t day, uin
 }
 
 /* "Fri, 24 May 2013 00:00:00 GMT" to nanoseconds since 1970; 0 if it is no such date. */
-DS3_FN uint64_t ds3_text_http_date(const char *at, size_t size)
+DS3_PORT_FN uint64_t ds3_text_http_date(const char *at, size_t size)
 {
     static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
     uint64_t day, year, hour, minute, second;
@@ -474,7 +475,7 @@ DS3_FN uint64_t ds3_text_http_date(const char *at, size_t size)
 }
 
 /* "2026-01-02T03:04:05.678Z" likewise, to the second. */
-DS3_FN uint64_t ds3_text_iso_date(const char *at, size_t size)
+DS3_PORT_FN uint64_t ds3_text_iso_date(const char *at, size_t size)
 {
     uint64_t part[6];
     static const uint8_t from[6] = {0, 5, 8, 11, 14, 17};
@@ -489,7 +490,7 @@ DS3_FN uint64_t ds3_text_iso_date(const char *at, size_t size)
 /* ==== ROOM 03 sha | prefix ds3_sha_ | uses port ==== */
 /* SHA-256 (FIPS 180-4) and HMAC (RFC 2104), with the processor's SHA instructions where it has them. */
 
-typedef struct ds3_sha { uint32_t state[8]; uint64_t size; uint8_t block[64]; } ds3_sha;
+typedef struct ds3_sha_run { uint32_t state[8]; uint64_t size; uint8_t block[64]; } ds3_sha_run;
 
 static const uint32_t ds3_sha_k[64] = {
     0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5, 0xd807aa98, 0x12835b01, 0x243185be,
@@ -499,9 +500,9 @@ static const uint32_t ds3_sha_k[64] = {
     0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070, 0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f,
     0x682e6ff3, 0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
 
-DS3_FN uint32_t ds3_sha_turn(uint32_t x, unsigned n) { return x >> n | x << (32 - n); }
+DS3_PORT_FN uint32_t ds3_sha_turn(uint32_t x, unsigned n) { return x >> n | x << (32 - n); }
 
-DS3_FN void ds3_sha_blocks_portable(uint32_t state[8], const uint8_t *data, size_t count)
+DS3_PORT_FN void ds3_sha_blocks_portable(uint32_t state[8], const uint8_t *data, size_t count)
 {
     for (; count > 0; count--, data += 64) {
         uint32_t w[64], s[8];
@@ -531,7 +532,7 @@ DS3_FN void ds3_sha_blocks_portable(uint32_t state[8], const uint8_t *data, size
 
 #if defined(DS3_PORT_X86)
 __attribute__((target("sha,sse4.1,ssse3")))
-DS3_FN void ds3_sha_blocks_x86(uint32_t state[8], const uint8_t *data, size_t count)
+DS3_PORT_FN void ds3_sha_blocks_x86(uint32_t state[8], const uint8_t *data, size_t count)
 {
     const __m128i swap = _mm_set_epi64x((long long)0x0c0d0e0f08090a0bLL, (long long)0x0405060700010203LL);
     __m128i ab = _mm_shuffle_epi32(_mm_loadu_si128((const __m128i *)(const void *)state), 0xb1);
@@ -560,7 +561,7 @@ DS3_FN void ds3_sha_blocks_x86(uint32_t state[8], const uint8_t *data, size_t co
     _mm_storeu_si128((__m128i *)(void *)(state + 4), _mm_alignr_epi8(ef, ab, 8));
 }
 
-DS3_FN bool ds3_sha_has_x86(void)
+DS3_PORT_FN bool ds3_sha_has_x86(void)
 {
     unsigned a = 0, b = 0, c = 0, d = 0;
     bool sse = __get_cpuid(1, &a, &b, &c, &d) && (c & 1u << 19) && (c & 1u << 9);
@@ -569,7 +570,7 @@ DS3_FN bool ds3_sha_has_x86(void)
 #endif
 
 /* fast: the instructions are there. */
-DS3_FN void ds3_sha_blocks(bool fast, uint32_t state[8], const uint8_t *data, size_t count)
+DS3_PORT_FN void ds3_sha_blocks(bool fast, uint32_t state[8], const uint8_t *data, size_t count)
 {
 #if defined(DS3_PORT_X86)
     if (fast) {
@@ -581,7 +582,7 @@ DS3_FN void ds3_sha_blocks(bool fast, uint32_t state[8], const uint8_t *data, si
     ds3_sha_blocks_portable(state, data, count);
 }
 
-DS3_FN bool ds3_sha_fast(void)
+DS3_PORT_FN bool ds3_sha_fast(void)
 {
 #if defined(DS3_PORT_X86)
     return ds3_sha_has_x86();
@@ -590,14 +591,14 @@ DS3_FN bool ds3_sha_fast(void)
 #endif
 }
 
-DS3_FN void ds3_sha_open(ds3_sha *sha)
+DS3_PORT_FN void ds3_sha_open(ds3_sha_run *sha)
 {
     static const uint32_t start[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
     memcpy(sha->state, start, sizeof start);
     sha->size = 0;
 }
 
-DS3_FN void ds3_sha_add(ds3_sha *sha, bool fast, const void *data, size_t size)
+DS3_PORT_FN void ds3_sha_add(ds3_sha_run *sha, bool fast, const void *data, size_t size)
 {
     const uint8_t *at = (const uint8_t *)data;
     size_t held = (size_t)(sha->size % 64);
@@ -620,7 +621,7 @@ DS3_FN void ds3_sha_add(ds3_sha *sha, bool fast, const void *data, size_t size)
     }
 }
 
-DS3_FN void ds3_sha_end(ds3_sha *sha, bool fast, uint8_t out[32])
+DS3_PORT_FN void ds3_sha_end(ds3_sha_run *sha, bool fast, uint8_t out[32])
 {
     static const uint8_t pad[64] = {0x80};
     uint64_t bits = sha->size * 8;
@@ -635,18 +636,18 @@ DS3_FN void ds3_sha_end(ds3_sha *sha, bool fast, uint8_t out[32])
     }
 }
 
-DS3_FN void ds3_sha_of(bool fast, const void *data, size_t size, uint8_t out[32])
+DS3_PORT_FN void ds3_sha_of(bool fast, const void *data, size_t size, uint8_t out[32])
 {
-    ds3_sha sha;
+    ds3_sha_run sha;
     ds3_sha_open(&sha);
     ds3_sha_add(&sha, fast, data, size);
     ds3_sha_end(&sha, fast, out);
 }
 
-DS3_FN void ds3_sha_hmac(bool fast, const void *key, size_t key_size, const void *data, size_t size, uint8_t out[32])
+DS3_PORT_FN void ds3_sha_hmac(bool fast, const void *key, size_t key_size, const void *data, size_t size, uint8_t out[32])
 {
     uint8_t pad[64];
-    ds3_sha sha;
+    ds3_sha_run sha;
     memset(pad, 0, sizeof pad);
     if (key_size > 64) {
         ds3_sha_of(fast, key, key_size, pad);
@@ -676,13 +677,13 @@ DS3_FN void ds3_sha_hmac(bool fast, const void *key, size_t key_size, const void
 
 enum { DS3_URL_KEY_MAX = 1024 };               /* bytes of a key: the limit of S3 */
 
-typedef struct ds3_url {
+typedef struct ds3_url_place {
     bool is_s3, tls, virtual_host, amazon;     /* amazon: the host follows the region */
     char scheme[8], host[264], bucket[128];    /* host: with the port unless it is the scheme's own */
     char prefix[768];                          /* raw; "" or without slashes at its ends */
-} ds3_url;
+} ds3_url_place;
 
-DS3_FN bool ds3_url_host_valid(const char *host, size_t size)
+DS3_PORT_FN bool ds3_url_host_valid(const char *host, size_t size)
 {
     for (size_t i = 0; i < size; i++) {
         char c = host[i];
@@ -696,7 +697,7 @@ DS3_FN bool ds3_url_host_valid(const char *host, size_t size)
     return size > 0;
 }
 
-DS3_FN bool ds3_url_bucket_valid(const char *name, size_t size)
+DS3_PORT_FN bool ds3_url_bucket_valid(const char *name, size_t size)
 {
     for (size_t i = 0; i < size; i++) {
         char c = name[i];
@@ -708,7 +709,7 @@ DS3_FN bool ds3_url_bucket_valid(const char *name, size_t size)
 }
 
 /* "http://host:port" and what follows in *rest; NULL, or what is wrong. */
-DS3_FN const char *ds3_url_origin(const char *text, ds3_url *out, const char **rest)
+DS3_PORT_FN const char *ds3_url_origin(const char *text, ds3_url_place *out, const char **rest)
 {
     size_t scheme = strncmp(text, "https://", 8) == 0 ? 8 : strncmp(text, "http://", 7) == 0 ? 7 : 0;
     const char *host = text + scheme;
@@ -736,7 +737,7 @@ DS3_FN const char *ds3_url_origin(const char *text, ds3_url *out, const char **r
 }
 
 /* The prefix without slashes at its ends; escapes of an http URL undone. */
-DS3_FN const char *ds3_url_prefix(const char *text, bool escaped, ds3_url *out)
+DS3_PORT_FN const char *ds3_url_prefix(const char *text, bool escaped, ds3_url_place *out)
 {
     size_t size = strlen(text);
     while (size > 0 && text[0] == '/') {
@@ -761,13 +762,13 @@ DS3_FN const char *ds3_url_prefix(const char *text, bool escaped, ds3_url *out)
 }
 
 /* The host of AWS itself in a region. */
-DS3_FN void ds3_url_amazon(ds3_url *out, const char *region)
+DS3_PORT_FN void ds3_url_amazon(ds3_url_place *out, const char *region)
 {
     (void)snprintf(out->host, sizeof out->host, "s3.%.40s.amazonaws.com", region);
 }
 
 /* Takes options.url and the endpoint for s3:// (NULL = AWS in region).  NULL, or what is wrong. */
-DS3_FN const char *ds3_url_parse(const char *text, const char *endpoint, const char *region, int virtual_host, ds3_url *out)
+DS3_PORT_FN const char *ds3_url_parse(const char *text, const char *endpoint, const char *region, int virtual_host, ds3_url_place *out)
 {
     const char *rest = text, *wrong = NULL;
     memset(out, 0, sizeof *out);
@@ -803,7 +804,7 @@ DS3_FN const char *ds3_url_parse(const char *text, const char *endpoint, const c
 }
 
 /* The value of the Host header. */
-DS3_FN void ds3_url_host(const ds3_url *url, ds3_text *out)
+DS3_PORT_FN void ds3_url_host(const ds3_url_place *url, ds3_text_buf *out)
 {
     if (url->virtual_host) {
         ds3_text_put(out, url->bucket);
@@ -813,7 +814,7 @@ DS3_FN void ds3_url_host(const ds3_url *url, ds3_text *out)
 }
 
 /* The escaped path of a key below the prefix; key NULL: of the bucket itself. */
-DS3_FN void ds3_url_path(const ds3_url *url, const char *key, ds3_text *out)
+DS3_PORT_FN void ds3_url_path(const ds3_url_place *url, const char *key, ds3_text_buf *out)
 {
     ds3_text_put(out, "/");
     if (!url->virtual_host && url->bucket[0]) {
@@ -830,7 +831,7 @@ DS3_FN void ds3_url_path(const ds3_url *url, const char *key, ds3_text *out)
 }
 
 /* Segments of printable ASCII, none empty, "." or "..": what every server and proxy leaves alone. */
-DS3_FN bool ds3_url_key_valid(const ds3_url *url, const char *key)
+DS3_PORT_FN bool ds3_url_key_valid(const ds3_url_place *url, const char *key)
 {
     size_t size = key ? strlen(key) : 0, start = 0;
     if (size == 0 || size + strlen(url->prefix) + 1 > (size_t)DS3_URL_KEY_MAX) {
@@ -852,7 +853,7 @@ DS3_FN bool ds3_url_key_valid(const ds3_url *url, const char *key)
     return true;
 }
 
-/* ==== ROOM 05 sign | prefix ds3_sign_ | uses port text sha url ==== */
+/* ==== ROOM 05 sign | prefix ds3_sign_ | uses port text sha ==== */
 /* AWS Signature Version 4 for S3, header form, one chunk: the path is escaped once and never normalised.
    Must never keep a secret beyond the derived key that its caller holds. */
 
@@ -866,7 +867,7 @@ typedef struct ds3_sign_request {              /* names lower case, values witho
     size_t count;
 } ds3_sign_request;
 
-DS3_FN void ds3_sign_add(ds3_sign_request *request, const char *name, const char *value)
+DS3_PORT_FN void ds3_sign_add(ds3_sign_request *request, const char *name, const char *value)
 {
     size_t at = request->count;
     if (!value || at == (size_t)DS3_SIGN_HEADERS) {
@@ -881,7 +882,7 @@ DS3_FN void ds3_sign_add(ds3_sign_request *request, const char *name, const char
 }
 
 /* The key of a day and a region. */
-DS3_FN void ds3_sign_key(bool fast, const char *secret, const char *date8, const char *region, uint8_t out[32])
+DS3_PORT_FN void ds3_sign_key(bool fast, const char *secret, const char *date8, const char *region, uint8_t out[32])
 {
     uint8_t first[4 + 160];
     size_t size = strlen(secret) < 160 ? strlen(secret) : 160;
@@ -894,7 +895,7 @@ DS3_FN void ds3_sign_key(bool fast, const char *secret, const char *date8, const
     ds3_port_wipe(first, sizeof first);
 }
 
-DS3_FN void ds3_sign_canonical(const ds3_sign_request *request, const char *payload, ds3_text *out)
+DS3_PORT_FN void ds3_sign_canonical(const ds3_sign_request *request, const char *payload, ds3_text_buf *out)
 {
     ds3_text_put(out, request->method);
     ds3_text_put(out, "\n");
@@ -917,12 +918,12 @@ DS3_FN void ds3_sign_canonical(const ds3_sign_request *request, const char *payl
 }
 
 /* Appends the value of the Authorization header.  stamp: "20130524T000000Z"; payload: the hash in hex, or UNSIGNED-PAYLOAD. */
-DS3_FN void ds3_sign_authorize(bool fast, const ds3_sign_request *request, const uint8_t key[32], const char *access_key,
-                               const char *region, const char *stamp, const char *payload, ds3_text *out)
+DS3_PORT_FN void ds3_sign_authorize(bool fast, const ds3_sign_request *request, const uint8_t key[32], const char *access_key,
+                               const char *region, const char *stamp, const char *payload, ds3_text_buf *out)
 {
     char scope[80], hex[65];
     uint8_t hash[32];
-    ds3_text text;
+    ds3_text_buf text;
     ds3_text_init(&text, &out->allocator);
     ds3_sign_canonical(request, payload, &text);
     ds3_sha_of(fast, ds3_text_get(&text), text.size, hash);
@@ -960,15 +961,15 @@ DS3_FN void ds3_sign_authorize(bool fast, const ds3_sign_request *request, const
 enum { DS3_XML_DEPTH = 16, DS3_XML_NAME = 48 };
 typedef enum ds3_xml_event { DS3_XML_END = 0, DS3_XML_OPEN, DS3_XML_CLOSE, DS3_XML_BAD } ds3_xml_event;
 
-typedef struct ds3_xml {
+typedef struct ds3_xml_in {
     const char *at, *end;
     char names[DS3_XML_DEPTH][DS3_XML_NAME];   /* of the elements that are open, without a name space */
     size_t depth;
     bool empty, had_root;                      /* empty: <a/> gave OPEN, CLOSE comes next */
-    ds3_text text;                             /* decoded; of the element just closed */
-} ds3_xml;
+    ds3_text_buf text;                             /* decoded; of the element just closed */
+} ds3_xml_in;
 
-DS3_FN void ds3_xml_start(ds3_xml *xml, const dreamdb_allocator *allocator, const char *data, size_t size)
+DS3_PORT_FN void ds3_xml_start(ds3_xml_in *xml, const dreamdb_allocator *allocator, const char *data, size_t size)
 {
     memset(xml, 0, sizeof *xml);
     ds3_text_init(&xml->text, allocator);
@@ -976,13 +977,13 @@ DS3_FN void ds3_xml_start(ds3_xml *xml, const dreamdb_allocator *allocator, cons
     xml->end = xml->at + size;
 }
 
-DS3_FN void ds3_xml_stop(ds3_xml *xml) { ds3_text_free(&xml->text); }
+DS3_PORT_FN void ds3_xml_stop(ds3_xml_in *xml) { ds3_text_free(&xml->text); }
 
 /* The name of the element n levels above the one just closed or opened; "" above the root. */
-DS3_FN const char *ds3_xml_name(const ds3_xml *xml, size_t n) { return n < xml->depth ? xml->names[xml->depth - 1 - n] : ""; }
+DS3_PORT_FN const char *ds3_xml_name(const ds3_xml_in *xml, size_t n) { return n < xml->depth ? xml->names[xml->depth - 1 - n] : ""; }
 
 /* Finds a text from at on; NULL if it is not there. */
-DS3_FN const char *ds3_xml_find(const ds3_xml *xml, const char *at, const char *what)
+DS3_PORT_FN const char *ds3_xml_find(const ds3_xml_in *xml, const char *at, const char *what)
 {
     size_t size = strlen(what);
     for (; at < xml->end && (size_t)(xml->end - at) >= size; at++) {
@@ -993,7 +994,7 @@ DS3_FN const char *ds3_xml_find(const ds3_xml *xml, const char *at, const char *
     return NULL;
 }
 
-DS3_FN void ds3_xml_utf8(ds3_text *out, uint32_t c)
+DS3_PORT_FN void ds3_xml_utf8(ds3_text_buf *out, uint32_t c)
 {
     unsigned char b[4];
     size_t n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
@@ -1006,7 +1007,7 @@ DS3_FN void ds3_xml_utf8(ds3_text *out, uint32_t c)
 }
 
 /* One entity, at the '&'. */
-DS3_FN bool ds3_xml_entity(ds3_xml *xml)
+DS3_PORT_FN bool ds3_xml_entity(ds3_xml_in *xml)
 {
     static const struct { const char *name; char c; } known[] = {{"amp;", '&'}, {"lt;", '<'}, {"gt;", '>'}, {"quot;", '"'},
         {"apos;", '\''}};
@@ -1042,7 +1043,7 @@ DS3_FN bool ds3_xml_entity(ds3_xml *xml)
 }
 
 /* Text up to the next '<'. */
-DS3_FN bool ds3_xml_chars(ds3_xml *xml)
+DS3_PORT_FN bool ds3_xml_chars(ds3_xml_in *xml)
 {
     while (xml->at < xml->end && *xml->at != '<') {
         const char *from = xml->at;
@@ -1058,7 +1059,7 @@ DS3_FN bool ds3_xml_chars(ds3_xml *xml)
 }
 
 /* A tag's name from at on, without its name space: its size, and the end in *after; 0 = none, or too long. */
-DS3_FN size_t ds3_xml_tag(const ds3_xml *xml, const char *at, const char **name, const char **after)
+DS3_PORT_FN size_t ds3_xml_tag(const ds3_xml_in *xml, const char *at, const char **name, const char **after)
 {
     const char *start = at;
     for (; at < xml->end && !strchr(" \t\r\n/><=\"'&", *at) && *at; at++) {
@@ -1069,7 +1070,7 @@ DS3_FN size_t ds3_xml_tag(const ds3_xml *xml, const char *at, const char **name,
     return (size_t)(at - start) < (size_t)DS3_XML_NAME ? (size_t)(at - start) : 0;
 }
 
-DS3_FN ds3_xml_event ds3_xml_open(ds3_xml *xml)
+DS3_PORT_FN ds3_xml_event ds3_xml_open(ds3_xml_in *xml)
 {
     const char *name, *at;
     size_t size = ds3_xml_tag(xml, xml->at + 1, &name, &at);
@@ -1092,7 +1093,7 @@ DS3_FN ds3_xml_event ds3_xml_open(ds3_xml *xml)
     return DS3_XML_OPEN;
 }
 
-DS3_FN ds3_xml_event ds3_xml_close(ds3_xml *xml)
+DS3_PORT_FN ds3_xml_event ds3_xml_close(ds3_xml_in *xml)
 {
     const char *name, *at;
     size_t size = ds3_xml_tag(xml, xml->at + 2, &name, &at);
@@ -1108,7 +1109,7 @@ DS3_FN ds3_xml_event ds3_xml_close(ds3_xml *xml)
 }
 
 /* The next event.  After CLOSE, text holds what stood directly in the element since its last child. */
-DS3_FN ds3_xml_event ds3_xml_next(ds3_xml *xml, bool *closed)
+DS3_PORT_FN ds3_xml_event ds3_xml_next(ds3_xml_in *xml, bool *closed)
 {
     if (*closed && xml->depth > 0) {
         xml->depth--;
@@ -1154,10 +1155,11 @@ DS3_FN ds3_xml_event ds3_xml_next(ds3_xml *xml, bool *closed)
 }
 
 /* The text of the first element of this name below the root ("Error/Code" and the like); false if it is not there or the XML is bad. */
-DS3_FN bool ds3_xml_value(const dreamdb_allocator *allocator, const char *data, size_t size, const char *root, const char *name, char *out,
+DS3_PORT_FN bool ds3_xml_value(const dreamdb_allocator *allocator, const char *data, size_t size, const char *root, const char *name,
+                               char *out,
                           size_t cap)
 {
-    ds3_xml xml;
+    ds3_xml_in xml;
     bool closed = false, found = false;
     ds3_xml_event event;
     out[0] = 0;
@@ -1192,7 +1194,7 @@ DREAMDB_API void dreamdb_s3_take_status(dreamdb_s3_exchange *exchange, int http_
 }
 
 /* "bytes 5-9/20" */
-DS3_FN uint64_t ds3_http_range(const char *value, size_t size)
+DS3_PORT_FN uint64_t ds3_http_range(const char *value, size_t size)
 {
     uint64_t first = UINT64_MAX;
     if (size > 6 && ds3_text_same(value, 6, "bytes ")) {
@@ -1232,7 +1234,7 @@ DREAMDB_API void dreamdb_s3_take_header(dreamdb_s3_exchange *exchange, const cha
 }
 
 /* Room for size bytes of body in all.  What a length promises is taken ahead only up to 32 MiB. */
-DS3_FN bool ds3_http_room(dreamdb_s3_exchange *exchange, uint64_t size)
+DS3_PORT_FN bool ds3_http_room(dreamdb_s3_exchange *exchange, uint64_t size)
 {
     uint64_t promised = exchange->content_length != UINT64_MAX && exchange->content_length <= exchange->most ? exchange->content_length : 0;
     uint64_t cap = exchange->cap * 2 < 4096 ? 4096 : exchange->cap * 2;
@@ -1258,7 +1260,7 @@ DS3_FN bool ds3_http_room(dreamdb_s3_exchange *exchange, uint64_t size)
 }
 
 /* Frees a body by what stands in front of it: the release of blobs. */
-DS3_FN void ds3_http_release(void *user, const void *data, uint64_t size)
+DS3_PORT_FN void ds3_http_release(void *user, const void *data, uint64_t size)
 {
     char *block = (char *)user - DS3_HTTP_BLOCK;
     dreamdb_allocator allocator;
@@ -1270,7 +1272,7 @@ DS3_FN void ds3_http_release(void *user, const void *data, uint64_t size)
     ds3_port_drop(&allocator, block, (size_t)cap + DS3_HTTP_BLOCK);
 }
 
-DS3_FN void ds3_http_drop(dreamdb_s3_exchange *exchange)
+DS3_PORT_FN void ds3_http_drop(dreamdb_s3_exchange *exchange)
 {
     if (exchange->data) {
         ds3_http_release(exchange->data, NULL, 0);
@@ -1312,24 +1314,25 @@ DREAMDB_API int dreamdb_s3_take_body(dreamdb_s3_exchange *exchange, const void *
 typedef enum ds3_http_stage { DS3_HTTP_HEAD = 0, DS3_HTTP_LENGTH, DS3_HTTP_TO_END, DS3_HTTP_CHUNK_SIZE, DS3_HTTP_CHUNK, DS3_HTTP_CHUNK_END,
                               DS3_HTTP_TRAILER, DS3_HTTP_WHOLE } ds3_http_stage;
 
-typedef struct ds3_http {
-    ds3_text head;                             /* the head, later a line between chunks */
+typedef struct ds3_http_in {
+    ds3_text_buf head;                             /* the head, later a line between chunks */
     ds3_http_stage stage;
     uint64_t left;                             /* of the body, or the chunk */
     bool     close;                            /* the connection ends with this answer */
     unsigned interim, trailers;
-} ds3_http;
+} ds3_http_in;
 
-DS3_FN void ds3_http_start(ds3_http *http, const dreamdb_allocator *allocator)
+DS3_PORT_FN void ds3_http_start(ds3_http_in *http, const dreamdb_allocator *allocator)
 {
     memset(http, 0, sizeof *http);
     ds3_text_init(&http->head, allocator);
 }
 
-DS3_FN void ds3_http_stop(ds3_http *http) { ds3_text_free(&http->head); }
+DS3_PORT_FN void ds3_http_stop(ds3_http_in *http) { ds3_text_free(&http->head); }
 
 /* One header line without its end. */
-DS3_FN bool ds3_http_header(ds3_http *http, dreamdb_s3_exchange *exchange, const char *line, size_t size, bool *chunked, bool *sized)
+DS3_PORT_FN bool ds3_http_header(ds3_http_in *http, dreamdb_s3_exchange *exchange, const char *line, size_t size, bool *chunked,
+                                 bool *sized)
 {
     const char *colon = (const char *)memchr(line, ':', size);
     size_t name = colon ? (size_t)(colon - line) : 0, at = name + 1;
@@ -1363,7 +1366,7 @@ DS3_FN bool ds3_http_header(ds3_http *http, dreamdb_s3_exchange *exchange, const
 }
 
 /* The head is there: where the body goes.  0, or a result. */
-DS3_FN int ds3_http_headers(ds3_http *http, dreamdb_s3_exchange *exchange)
+DS3_PORT_FN int ds3_http_headers(ds3_http_in *http, dreamdb_s3_exchange *exchange)
 {
     const char *at = http->head.data, *end = at + http->head.size - 2;     /* before the empty line */
     uint64_t status = 0;
@@ -1397,7 +1400,7 @@ DS3_FN int ds3_http_headers(ds3_http *http, dreamdb_s3_exchange *exchange)
 }
 
 /* Takes bytes up to and with a line's end, or the empty line after the head; true if it is there.  *result if it never will be. */
-DS3_FN bool ds3_http_gather(ds3_http *http, const char *data, size_t size, size_t *used, int *result)
+DS3_PORT_FN bool ds3_http_gather(ds3_http_in *http, const char *data, size_t size, size_t *used, int *result)
 {
     bool head = http->stage == DS3_HTTP_HEAD;
     size_t most = head ? (size_t)DS3_HTTP_HEAD_MAX : (size_t)DS3_HTTP_LINE_MAX;
@@ -1429,7 +1432,7 @@ DS3_FN bool ds3_http_gather(ds3_http *http, const char *data, size_t size, size_
 }
 
 /* A line between chunks. */
-DS3_FN int ds3_http_chunk_line(ds3_http *http)
+DS3_PORT_FN int ds3_http_chunk_line(ds3_http_in *http)
 {
     const char *text = http->head.data;
     size_t size = http->head.size - 2, digits = 0;
@@ -1453,7 +1456,7 @@ DS3_FN int ds3_http_chunk_line(ds3_http *http)
 }
 
 /* Feeds what came.  DONE: look at stage (WHOLE = the answer is there) and at *used; else how the exchange failed. */
-DS3_FN int ds3_http_feed(ds3_http *http, dreamdb_s3_exchange *exchange, const char *data, size_t size, size_t *used)
+DS3_PORT_FN int ds3_http_feed(ds3_http_in *http, dreamdb_s3_exchange *exchange, const char *data, size_t size, size_t *used)
 {
     int result = DREAMDB_S3_DONE;
     *used = 0;
@@ -1482,14 +1485,14 @@ DS3_FN int ds3_http_feed(ds3_http *http, dreamdb_s3_exchange *exchange, const ch
 }
 
 /* The connection ended: is the answer whole? */
-DS3_FN int ds3_http_end(ds3_http *http)
+DS3_PORT_FN int ds3_http_end(ds3_http_in *http)
 {
     bool whole = http->stage == DS3_HTTP_WHOLE || http->stage == DS3_HTTP_TO_END;
     http->stage = whole ? DS3_HTTP_WHOLE : http->stage;
     return whole ? DREAMDB_S3_DONE : DREAMDB_S3_BROKEN;
 }
 
-/* ==== ROOM 08 tcp | prefix ds3_tcp_ | uses port text http ==== */
+/* ==== ROOM 08 tcp | prefix ds3_tcp_ | uses port http ==== */
 /* The built-in transport: plain HTTP/1.1 over sockets that never block, one request a connection at a time, kept open between requests.
    Names are looked up by getaddrinfo, which blocks; what it said holds for a minute.  Must never know of S3. */
 #if !defined(DREAMDB_S3_NO_SOCKETS)
@@ -1502,8 +1505,10 @@ DS3_FN int ds3_http_end(ds3_http *http)
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
-#if !defined(MSG_NOSIGNAL)
-  #define MSG_NOSIGNAL 0
+#if defined(MSG_NOSIGNAL)
+  #define DS3_TCP_QUIET MSG_NOSIGNAL
+#else
+  #define DS3_TCP_QUIET 0
 #endif
 
 enum { DS3_TCP_BUFFER = 256 << 10, DS3_TCP_KEEP_MS = 10000, DS3_TCP_NAMES_MS = 60000, DS3_TCP_RETIRED = 8 };
@@ -1517,10 +1522,10 @@ typedef struct ds3_tcp_conn {
     struct addrinfo *address;                  /* while connecting */
     uint64_t sent, began_ms, moved_ms;         /* moved: when a byte last went either way */
     bool     connecting, kept, heard;          /* kept: from an earlier request; heard: a byte of the answer came */
-    ds3_http http;
+    ds3_http_in http;
 } ds3_tcp_conn;
 
-typedef struct ds3_tcp {
+typedef struct ds3_tcp_net {
     ds3_tcp_options  options;
     char             origin[300];              /* the server of the connections and addresses below */
     struct addrinfo *addresses, *retired[DS3_TCP_RETIRED];     /* retired: connections under way may still point into them */
@@ -1530,16 +1535,16 @@ typedef struct ds3_tcp {
     dreamdb_s3_exchange *done, **done_end;
     struct pollfd   *polls;
     char            *buffer;
-} ds3_tcp;
+} ds3_tcp_net;
 
-DS3_FN uint64_t ds3_tcp_ms(void) { return ds3_port_ns() / 1000000; }
+DS3_PORT_FN uint64_t ds3_tcp_ms(void) { return ds3_port_ns() / 1000000; }
 
-DS3_FN void ds3_tcp_why(dreamdb_s3_exchange *exchange, const char *what, const char *more)
+DS3_PORT_FN void ds3_tcp_why(dreamdb_s3_exchange *exchange, const char *what, const char *more)
 {
     (void)snprintf(exchange->why, sizeof exchange->why, "%s%s%s", what, more[0] ? ": " : "", more);
 }
 
-DS3_FN void ds3_tcp_hand_back(ds3_tcp *tcp, dreamdb_s3_exchange *exchange, int result)
+DS3_PORT_FN void ds3_tcp_hand_back(ds3_tcp_net *tcp, dreamdb_s3_exchange *exchange, int result)
 {
     exchange->result = result;
     exchange->next = NULL;
@@ -1547,7 +1552,7 @@ DS3_FN void ds3_tcp_hand_back(ds3_tcp *tcp, dreamdb_s3_exchange *exchange, int r
     tcp->done_end = &exchange->next;
 }
 
-DS3_FN void ds3_tcp_hang_up(ds3_tcp *tcp, ds3_tcp_conn *conn)
+DS3_PORT_FN void ds3_tcp_hang_up(ds3_tcp_net *tcp, ds3_tcp_conn *conn)
 {
     if (conn->fd >= 0) {
         (void)close(conn->fd);
@@ -1556,7 +1561,7 @@ DS3_FN void ds3_tcp_hang_up(ds3_tcp *tcp, ds3_tcp_conn *conn)
     ds3_port_drop(&tcp->options.allocator, conn, sizeof *conn);
 }
 
-DS3_FN void ds3_tcp_forget_idle(ds3_tcp *tcp)
+DS3_PORT_FN void ds3_tcp_forget_idle(ds3_tcp_net *tcp)
 {
     while (tcp->idle) {
         ds3_tcp_conn *conn = tcp->idle;
@@ -1566,7 +1571,7 @@ DS3_FN void ds3_tcp_forget_idle(ds3_tcp *tcp)
 }
 
 /* Ends the exchange of a connection; keeps the connection if it is clean. */
-DS3_FN void ds3_tcp_finish(ds3_tcp *tcp, ds3_tcp_conn *conn, int result, bool clean)
+DS3_PORT_FN void ds3_tcp_finish(ds3_tcp_net *tcp, ds3_tcp_conn *conn, int result, bool clean)
 {
     dreamdb_s3_exchange *exchange = conn->exchange;
     ds3_tcp_conn **at = &tcp->busy;
@@ -1591,7 +1596,7 @@ DS3_FN void ds3_tcp_finish(ds3_tcp *tcp, ds3_tcp_conn *conn, int result, bool cl
 }
 
 /* The connection failed: what that means depends on how far the exchange was. */
-DS3_FN void ds3_tcp_broke(ds3_tcp *tcp, ds3_tcp_conn *conn, const char *what, int code)
+DS3_PORT_FN void ds3_tcp_broke(ds3_tcp_net *tcp, ds3_tcp_conn *conn, const char *what, int code)
 {
     int result = conn->connecting ? DREAMDB_S3_NO_CONNECTION : conn->kept && !conn->heard ? DREAMDB_S3_STALE : DREAMDB_S3_BROKEN;
     ds3_tcp_why(conn->exchange, what, code ? strerror(code) : "");
@@ -1599,7 +1604,7 @@ DS3_FN void ds3_tcp_broke(ds3_tcp *tcp, ds3_tcp_conn *conn, const char *what, in
 }
 
 /* Lets go of the addresses; those that connections under way point into are freed when none is left. */
-DS3_FN void ds3_tcp_retire(ds3_tcp *tcp)
+DS3_PORT_FN void ds3_tcp_retire(ds3_tcp_net *tcp)
 {
     if (tcp->addresses && tcp->retired_count < (size_t)DS3_TCP_RETIRED) {
         tcp->retired[tcp->retired_count++] = tcp->addresses;
@@ -1611,7 +1616,7 @@ DS3_FN void ds3_tcp_retire(ds3_tcp *tcp)
 }
 
 /* "host:port" of the url; looked up again after a minute or a failure. */
-DS3_FN const char *ds3_tcp_look_up(ds3_tcp *tcp, const char *url)
+DS3_PORT_FN const char *ds3_tcp_look_up(ds3_tcp_net *tcp, const char *url)
 {
     const char *host = strncmp(url, "http://", 7) == 0 ? url + 7 : NULL;
     size_t size = host ? strcspn(host, "/?") : 0;
@@ -1652,7 +1657,7 @@ DS3_FN const char *ds3_tcp_look_up(ds3_tcp *tcp, const char *url)
 }
 
 /* Begins to connect to conn->address or one after it; false if none is left. */
-DS3_FN bool ds3_tcp_dial(ds3_tcp_conn *conn, int *code)
+DS3_PORT_FN bool ds3_tcp_dial(ds3_tcp_conn *conn, int *code)
 {
     for (; conn->address; conn->address = conn->address->ai_next) {
         int one = 1;
@@ -1680,7 +1685,7 @@ DS3_FN bool ds3_tcp_dial(ds3_tcp_conn *conn, int *code)
 }
 
 /* Sends what can be sent now; false if the connection broke (and the exchange is over). */
-DS3_FN bool ds3_tcp_send(ds3_tcp *tcp, ds3_tcp_conn *conn)
+DS3_PORT_FN bool ds3_tcp_send(ds3_tcp_net *tcp, ds3_tcp_conn *conn)
 {
     dreamdb_s3_exchange *exchange = conn->exchange;
     uint64_t total = exchange->head_size + exchange->body_size;
@@ -1700,7 +1705,7 @@ DS3_FN bool ds3_tcp_send(ds3_tcp *tcp, ds3_tcp_conn *conn)
         memset(&message, 0, sizeof message);
         message.msg_iov = parts;
         message.msg_iovlen = count;
-        ssize_t n = sendmsg(conn->fd, &message, MSG_NOSIGNAL);
+        ssize_t n = sendmsg(conn->fd, &message, DS3_TCP_QUIET);
         if (n < 0 && errno == EINTR) {
             continue;
         }
@@ -1723,7 +1728,7 @@ DS3_FN bool ds3_tcp_send(ds3_tcp *tcp, ds3_tcp_conn *conn)
 }
 
 /* Takes what came. */
-DS3_FN void ds3_tcp_receive(ds3_tcp *tcp, ds3_tcp_conn *conn)
+DS3_PORT_FN void ds3_tcp_receive(ds3_tcp_net *tcp, ds3_tcp_conn *conn)
 {
     for (;;) {
         size_t used = 0;
@@ -1764,7 +1769,7 @@ DS3_FN void ds3_tcp_receive(ds3_tcp *tcp, ds3_tcp_conn *conn)
 }
 
 /* A connection that the server has not closed meanwhile, or NULL. */
-DS3_FN ds3_tcp_conn *ds3_tcp_reuse(ds3_tcp *tcp)
+DS3_PORT_FN ds3_tcp_conn *ds3_tcp_reuse(ds3_tcp_net *tcp)
 {
     while (tcp->idle) {
         ds3_tcp_conn *conn = tcp->idle;
@@ -1780,9 +1785,9 @@ DS3_FN ds3_tcp_conn *ds3_tcp_reuse(ds3_tcp *tcp)
     return NULL;
 }
 
-DS3_FN void ds3_tcp_start(void *session, dreamdb_s3_exchange *exchange)
+DS3_PORT_FN void ds3_tcp_start(void *session, dreamdb_s3_exchange *exchange)
 {
-    ds3_tcp *tcp = (ds3_tcp *)session;
+    ds3_tcp_net *tcp = (ds3_tcp_net *)session;
     const char *wrong = ds3_tcp_look_up(tcp, exchange->url);
     int code = 0;
     ds3_tcp_conn *conn = wrong ? NULL : ds3_tcp_reuse(tcp);
@@ -1819,7 +1824,7 @@ DS3_FN void ds3_tcp_start(void *session, dreamdb_s3_exchange *exchange)
 }
 
 /* When this connection runs out of time if nothing more happens. */
-DS3_FN uint64_t ds3_tcp_limit(const ds3_tcp *tcp, const ds3_tcp_conn *conn, const char **what)
+DS3_PORT_FN uint64_t ds3_tcp_limit(const ds3_tcp_net *tcp, const ds3_tcp_conn *conn, const char **what)
 {
     const dreamdb_s3_exchange *exchange = conn->exchange;
     bool waits = conn->sent == exchange->head_size + exchange->body_size && !conn->heard;
@@ -1833,7 +1838,7 @@ DS3_FN uint64_t ds3_tcp_limit(const ds3_tcp *tcp, const ds3_tcp_conn *conn, cons
     return limit;
 }
 
-DS3_FN void ds3_tcp_connected(ds3_tcp *tcp, ds3_tcp_conn *conn)
+DS3_PORT_FN void ds3_tcp_connected(ds3_tcp_net *tcp, ds3_tcp_conn *conn)
 {
     int code = 0;
     socklen_t size = sizeof code;
@@ -1855,7 +1860,7 @@ DS3_FN void ds3_tcp_connected(ds3_tcp *tcp, ds3_tcp_conn *conn)
 }
 
 /* What poll said of one connection. */
-DS3_FN void ds3_tcp_step(ds3_tcp *tcp, ds3_tcp_conn *conn, short events)
+DS3_PORT_FN void ds3_tcp_step(ds3_tcp_net *tcp, ds3_tcp_conn *conn, short events)
 {
     const char *what;
     if (events != 0) {
@@ -1876,7 +1881,7 @@ DS3_FN void ds3_tcp_step(ds3_tcp *tcp, ds3_tcp_conn *conn, short events)
 }
 
 /* One round of poll over all that is in flight; at most so long. */
-DS3_FN void ds3_tcp_round(ds3_tcp *tcp, uint64_t until)
+DS3_PORT_FN void ds3_tcp_round(ds3_tcp_net *tcp, uint64_t until)
 {
     nfds_t count = 0;
     const char *what;
@@ -1902,9 +1907,9 @@ DS3_FN void ds3_tcp_round(ds3_tcp *tcp, uint64_t until)
     }
 }
 
-DS3_FN void ds3_tcp_wait(void *session, uint32_t timeout_ms, dreamdb_s3_exchange **done)
+DS3_PORT_FN void ds3_tcp_wait(void *session, uint32_t timeout_ms, dreamdb_s3_exchange **done)
 {
-    ds3_tcp *tcp = (ds3_tcp *)session;
+    ds3_tcp_net *tcp = (ds3_tcp_net *)session;
     uint64_t until = ds3_tcp_ms() + timeout_ms;
     *done = NULL;
     do {
@@ -1919,9 +1924,9 @@ DS3_FN void ds3_tcp_wait(void *session, uint32_t timeout_ms, dreamdb_s3_exchange
     } while (!*done && ds3_tcp_ms() < until);
 }
 
-DS3_FN void ds3_tcp_close(void *session)
+DS3_PORT_FN void ds3_tcp_close(void *session)
 {
-    ds3_tcp *tcp = (ds3_tcp *)session;
+    ds3_tcp_net *tcp = (ds3_tcp_net *)session;
     ds3_tcp_options options = tcp->options;
     ds3_tcp_forget_idle(tcp);
     ds3_tcp_retire(tcp);
@@ -1931,10 +1936,10 @@ DS3_FN void ds3_tcp_close(void *session)
 }
 
 /* user: ds3_tcp_options. */
-DS3_FN int ds3_tcp_open(void *user, void **session)
+DS3_PORT_FN int ds3_tcp_open(void *user, void **session)
 {
     const ds3_tcp_options *options = (const ds3_tcp_options *)user;
-    ds3_tcp *tcp = (ds3_tcp *)ds3_port_new(&options->allocator, sizeof *tcp);
+    ds3_tcp_net *tcp = (ds3_tcp_net *)ds3_port_new(&options->allocator, sizeof *tcp);
     if (!tcp) {
         return DREAMDB_ERR_MEMORY;
     }
@@ -1962,14 +1967,14 @@ typedef struct ds3_curl_options { dreamdb_allocator allocator; uint32_t connecti
 typedef struct ds3_curl_easy { struct ds3_curl_easy *next; CURL *handle; struct curl_slist *headers; int result; uint64_t sent;
     } ds3_curl_easy;
 
-typedef struct ds3_curl {
+typedef struct ds3_curl_net {
     ds3_curl_options options;
     CURLM           *multi;
     ds3_curl_easy   *idle;
     dreamdb_s3_exchange *failed;               /* that could not be started */
-} ds3_curl;
+} ds3_curl_net;
 
-DS3_FN size_t ds3_curl_on_header(char *data, size_t one, size_t count, void *user)
+DS3_PORT_FN size_t ds3_curl_on_header(char *data, size_t one, size_t count, void *user)
 {
     dreamdb_s3_exchange *exchange = (dreamdb_s3_exchange *)user;
     size_t size = one * count;
@@ -1990,7 +1995,7 @@ DS3_FN size_t ds3_curl_on_header(char *data, size_t one, size_t count, void *use
     return size;
 }
 
-DS3_FN size_t ds3_curl_on_body(char *data, size_t one, size_t count, void *user)
+DS3_PORT_FN size_t ds3_curl_on_body(char *data, size_t one, size_t count, void *user)
 {
     dreamdb_s3_exchange *exchange = (dreamdb_s3_exchange *)user;
     ds3_curl_easy *easy = (ds3_curl_easy *)exchange->slot;
@@ -1998,7 +2003,7 @@ DS3_FN size_t ds3_curl_on_body(char *data, size_t one, size_t count, void *user)
     return easy->result == DREAMDB_S3_DONE && !exchange->enough ? one * count : 0;
 }
 
-DS3_FN size_t ds3_curl_on_send(char *out, size_t one, size_t count, void *user)
+DS3_PORT_FN size_t ds3_curl_on_send(char *out, size_t one, size_t count, void *user)
 {
     dreamdb_s3_exchange *exchange = (dreamdb_s3_exchange *)user;
     ds3_curl_easy *easy = (ds3_curl_easy *)exchange->slot;
@@ -2012,7 +2017,7 @@ DS3_FN size_t ds3_curl_on_send(char *out, size_t one, size_t count, void *user)
 }
 
 /* curl rewinds when a kept connection broke before it took anything. */
-DS3_FN int ds3_curl_on_seek(void *user, curl_off_t offset, int origin)
+DS3_PORT_FN int ds3_curl_on_seek(void *user, curl_off_t offset, int origin)
 {
     dreamdb_s3_exchange *exchange = (dreamdb_s3_exchange *)user;
     ds3_curl_easy *easy = (ds3_curl_easy *)exchange->slot;
@@ -2022,10 +2027,10 @@ DS3_FN int ds3_curl_on_seek(void *user, curl_off_t offset, int origin)
 }
 
 /* The header lines of the head, but those that curl writes itself. */
-DS3_FN bool ds3_curl_headers(ds3_curl *curl, ds3_curl_easy *easy, const dreamdb_s3_exchange *exchange)
+DS3_PORT_FN bool ds3_curl_headers(ds3_curl_net *curl, ds3_curl_easy *easy, const dreamdb_s3_exchange *exchange)
 {
     const char *end = exchange->head + exchange->head_size;
-    ds3_text line;
+    ds3_text_buf line;
     bool good = true;
     ds3_text_init(&line, &curl->options.allocator);
     const char *at = strstr(exchange->head, "\r\n");
@@ -2047,7 +2052,7 @@ DS3_FN bool ds3_curl_headers(ds3_curl *curl, ds3_curl_easy *easy, const dreamdb_
     return good && grown;
 }
 
-DS3_FN bool ds3_curl_method(ds3_curl_easy *easy, dreamdb_s3_exchange *exchange)
+DS3_PORT_FN bool ds3_curl_method(ds3_curl_easy *easy, dreamdb_s3_exchange *exchange)
 {
     char method[8];
     size_t size = strcspn(exchange->head, " ");
@@ -2068,7 +2073,7 @@ DS3_FN bool ds3_curl_method(ds3_curl_easy *easy, dreamdb_s3_exchange *exchange)
     return !code && curl_easy_setopt(h, CURLOPT_CUSTOMREQUEST, method) == CURLE_OK;
 }
 
-DS3_FN bool ds3_curl_setup(ds3_curl *curl, ds3_curl_easy *easy, dreamdb_s3_exchange *exchange)
+DS3_PORT_FN bool ds3_curl_setup(ds3_curl_net *curl, ds3_curl_easy *easy, dreamdb_s3_exchange *exchange)
 {
     const ds3_curl_options *o = &curl->options;
     CURL *h = easy->handle;
@@ -2097,7 +2102,7 @@ DS3_FN bool ds3_curl_setup(ds3_curl *curl, ds3_curl_easy *easy, dreamdb_s3_excha
     return o->ca_file[0] == 0 || curl_easy_setopt(h, CURLOPT_CAINFO, o->ca_file) == CURLE_OK;
 }
 
-DS3_FN void ds3_curl_put_away(ds3_curl *curl, ds3_curl_easy *easy)
+DS3_PORT_FN void ds3_curl_put_away(ds3_curl_net *curl, ds3_curl_easy *easy)
 {
     curl_slist_free_all(easy->headers);
     easy->headers = NULL;
@@ -2105,9 +2110,9 @@ DS3_FN void ds3_curl_put_away(ds3_curl *curl, ds3_curl_easy *easy)
     curl->idle = easy;
 }
 
-DS3_FN void ds3_curl_start(void *session, dreamdb_s3_exchange *exchange)
+DS3_PORT_FN void ds3_curl_start(void *session, dreamdb_s3_exchange *exchange)
 {
-    ds3_curl *curl = (ds3_curl *)session;
+    ds3_curl_net *curl = (ds3_curl_net *)session;
     ds3_curl_easy *easy = curl->idle;
     exchange->why[0] = 0;
     if (easy) {
@@ -2133,7 +2138,7 @@ DS3_FN void ds3_curl_start(void *session, dreamdb_s3_exchange *exchange)
     curl->failed = exchange;
 }
 
-DS3_FN int ds3_curl_result(const dreamdb_s3_exchange *exchange, const ds3_curl_easy *easy, CURLcode code)
+DS3_PORT_FN int ds3_curl_result(const dreamdb_s3_exchange *exchange, const ds3_curl_easy *easy, CURLcode code)
 {
     long sent = 0;
     (void)curl_easy_getinfo(easy->handle, CURLINFO_REQUEST_SIZE, &sent);
@@ -2150,7 +2155,7 @@ DS3_FN int ds3_curl_result(const dreamdb_s3_exchange *exchange, const ds3_curl_e
     }
 }
 
-DS3_FN dreamdb_s3_exchange *ds3_curl_take(ds3_curl *curl)
+DS3_PORT_FN dreamdb_s3_exchange *ds3_curl_take(ds3_curl_net *curl)
 {
     int left = 0;
     CURLMsg *message;
@@ -2176,9 +2181,9 @@ DS3_FN dreamdb_s3_exchange *ds3_curl_take(ds3_curl *curl)
     return NULL;
 }
 
-DS3_FN void ds3_curl_wait(void *session, uint32_t timeout_ms, dreamdb_s3_exchange **done)
+DS3_PORT_FN void ds3_curl_wait(void *session, uint32_t timeout_ms, dreamdb_s3_exchange **done)
 {
-    ds3_curl *curl = (ds3_curl *)session;
+    ds3_curl_net *curl = (ds3_curl_net *)session;
     uint64_t until = ds3_port_ns() / 1000000 + timeout_ms;
     for (;;) {
         int running = 0;
@@ -2195,9 +2200,9 @@ DS3_FN void ds3_curl_wait(void *session, uint32_t timeout_ms, dreamdb_s3_exchang
     }
 }
 
-DS3_FN void ds3_curl_close(void *session)
+DS3_PORT_FN void ds3_curl_close(void *session)
 {
-    ds3_curl *curl = (ds3_curl *)session;
+    ds3_curl_net *curl = (ds3_curl_net *)session;
     dreamdb_allocator allocator = curl->options.allocator;
     while (curl->idle) {
         ds3_curl_easy *easy = curl->idle;
@@ -2212,10 +2217,10 @@ DS3_FN void ds3_curl_close(void *session)
 }
 
 /* user: ds3_curl_options. */
-DS3_FN int ds3_curl_open(void *user, void **session)
+DS3_PORT_FN int ds3_curl_open(void *user, void **session)
 {
     const ds3_curl_options *options = (const ds3_curl_options *)user;
-    ds3_curl *curl = (ds3_curl *)ds3_port_new(&options->allocator, sizeof *curl);
+    ds3_curl_net *curl = (ds3_curl_net *)ds3_port_new(&options->allocator, sizeof *curl);
     if (!curl) {
         return DREAMDB_ERR_MEMORY;
     }
@@ -2247,10 +2252,10 @@ typedef enum ds3_retry_action {
     DS3_RETRY_AGAIN, DS3_RETRY_SLOWER, DS3_RETRY_RESOLVE, DS3_RETRY_CLOCK, DS3_RETRY_TOKEN, DS3_RETRY_REGION, DS3_RETRY_FAIL
 } ds3_retry_action;
 
-DS3_FN bool ds3_retry_is(const char *code, const char *what) { return strcmp(code, what) == 0; }
+DS3_PORT_FN bool ds3_retry_is(const char *code, const char *what) { return strcmp(code, what) == 0; }
 
 /* No answer came. */
-DS3_FN ds3_retry_action ds3_retry_lost(ds3_retry_verb verb, int result)
+DS3_PORT_FN ds3_retry_action ds3_retry_lost(ds3_retry_verb verb, int result)
 {
     if (result == DREAMDB_S3_NO_CONNECTION) {
         return DS3_RETRY_AGAIN;
@@ -2262,7 +2267,7 @@ DS3_FN ds3_retry_action ds3_retry_lost(ds3_retry_verb verb, int result)
     return lost ? DS3_RETRY_AGAIN : DS3_RETRY_FAIL;
 }
 
-DS3_FN ds3_retry_action ds3_retry_missing(ds3_retry_verb verb, bool if_tag, const char *code)
+DS3_PORT_FN ds3_retry_action ds3_retry_missing(ds3_retry_verb verb, bool if_tag, const char *code)
 {
     bool plain = code[0] == 0 || ds3_retry_is(code, "NoSuchKey");
     if (!plain) {
@@ -2275,7 +2280,7 @@ DS3_FN ds3_retry_action ds3_retry_missing(ds3_retry_verb verb, bool if_tag, cons
 }
 
 /* if_tag: a put with If-Match.  code: of the error body, "" if there is none. */
-DS3_FN ds3_retry_action ds3_retry_decide(ds3_retry_verb verb, bool if_tag, int result, int status, const char *code)
+DS3_PORT_FN ds3_retry_action ds3_retry_decide(ds3_retry_verb verb, bool if_tag, int result, int status, const char *code)
 {
     bool is_put = verb == DS3_RETRY_PUT || verb == DS3_RETRY_SWAP;
     if (result != DREAMDB_S3_DONE) {
@@ -2312,7 +2317,7 @@ DS3_FN ds3_retry_action ds3_retry_decide(ds3_retry_verb verb, bool if_tag, int r
 }
 
 /* Full jitter: anywhere from nothing to base * 2^(tries - 1), at most cap; never sooner than the server asked (at most 20 s). */
-DS3_FN uint32_t ds3_retry_delay_ms(uint32_t base, uint32_t cap, uint32_t tries, uint32_t after_s, uint64_t random)
+DS3_PORT_FN uint32_t ds3_retry_delay_ms(uint32_t base, uint32_t cap, uint32_t tries, uint32_t after_s, uint64_t random)
 {
     uint64_t most = base;
     for (uint32_t i = 1; i < tries && most < cap; i++) {
@@ -2324,7 +2329,7 @@ DS3_FN uint32_t ds3_retry_delay_ms(uint32_t base, uint32_t cap, uint32_t tries, 
 }
 
 /* What the user may do about it; "" if the code says it all. */
-DS3_FN const char *ds3_retry_advice(int status, const char *code, bool has_keys)
+DS3_PORT_FN const char *ds3_retry_advice(int status, const char *code, bool has_keys)
 {
     static const struct { const char *code, *advice; } known[] = {
         {"NoSuchBucket", "there is no such bucket: make it first, or mend the URL"},
@@ -2348,7 +2353,7 @@ DS3_FN const char *ds3_retry_advice(int status, const char *code, bool has_keys)
     return status == 301 || status == 307 || status == 308 ? "the server sends us elsewhere: name the right endpoint and region" : "";
 }
 
-/* ==== ROOM 11 core | prefix ds3_core_ | uses port text sha url sign xml http retry ==== */
+/* ==== ROOM 11 core | prefix ds3_core_ | uses port text sha url sign xml http tcp curl retry ==== */
 /* The store's state, and the engine: it carries any number of requests at once, signs each when it leaves, looks at each answer, and
    tries again what may be tried again.  Invariant: of a put that must not happen twice, an answer that did not come is settled by
    reading.  Must never put a secret into a text that leaves this room. */
@@ -2357,10 +2362,10 @@ enum { DS3_CORE_REASON = 256, DS3_CORE_STALE = 3, DS3_CORE_PAGE_MAX = 16 << 20 }
 
 typedef struct ds3_core_session { struct ds3_core_session *next; void *handle; } ds3_core_session;
 
-typedef struct ds3_core {
+typedef struct ds3_core_state {
     dreamdb_allocator allocator;
     ds3_port_mutex lock;                       /* from here on */
-    ds3_url   url;
+    ds3_url_place   url;
     char      region[48];
     bool      sign, fast, hash_payload, many_refused;
     dreamdb_s3_credentials keys;
@@ -2382,7 +2387,7 @@ typedef struct ds3_core {
         ds3_curl_options curl;
 #endif
     } carrier;
-} ds3_core;
+} ds3_core_state;
 
 /* One request.  What the caller sets: verb to type; what it reads: status, exchange. */
 typedef struct ds3_core_task {
@@ -2397,15 +2402,15 @@ typedef struct ds3_core_task {
     bool sum;                                  /* x-amz-checksum-sha256, which DeleteObjects wants */
     int  status;                               /* a dreamdb_status */
     char code[64];                             /* of the error body */
-    ds3_text url, head;
+    ds3_text_buf url, head;
     uint64_t due_ms, first_ms, sent_ns;
     uint32_t tries, stale;
     bool resolving, doubtful, clock_mended, token_mended, region_mended;
 } ds3_core_task;
 
-DS3_FN uint64_t ds3_core_ms(void) { return ds3_port_ns() / 1000000; }
+DS3_PORT_FN uint64_t ds3_core_ms(void) { return ds3_port_ns() / 1000000; }
 
-DS3_FN void ds3_core_task_init(ds3_core_task *task, ds3_retry_verb verb, const char *method, const char *path)
+DS3_PORT_FN void ds3_core_task_init(ds3_core_task *task, ds3_retry_verb verb, const char *method, const char *path)
 {
     memset(task, 0, sizeof *task);
     task->verb = verb;
@@ -2415,7 +2420,7 @@ DS3_FN void ds3_core_task_init(ds3_core_task *task, ds3_retry_verb verb, const c
     task->status = DREAMDB_ERR_STORE;
 }
 
-DS3_FN void ds3_core_task_free(ds3_core_task *task)
+DS3_PORT_FN void ds3_core_task_free(ds3_core_task *task)
 {
     ds3_http_drop(&task->exchange);
     ds3_text_free(&task->url);
@@ -2423,7 +2428,7 @@ DS3_FN void ds3_core_task_free(ds3_core_task *task)
 }
 
 /* Sets what reason will say. */
-DS3_FN void ds3_core_tell(ds3_core *core, const char *text)
+DS3_PORT_FN void ds3_core_tell(ds3_core_state *core, const char *text)
 {
     ds3_port_lock(&core->lock);
     ds3_text_copy(core->reason, sizeof core->reason, text, strlen(text));
@@ -2431,7 +2436,7 @@ DS3_FN void ds3_core_tell(ds3_core *core, const char *text)
 }
 
 /* Where, what, how it ended, what to do: without keys and signatures, whatever the server's text holds. */
-DS3_FN void ds3_core_tell_task(ds3_core *core, ds3_core_task *task)
+DS3_PORT_FN void ds3_core_tell_task(ds3_core_state *core, ds3_core_task *task)
 {
     const dreamdb_s3_exchange *x = &task->exchange;
     char text[640], plain[64], host[160];                       /* cut to DS3_CORE_REASON at the end */
@@ -2462,7 +2467,7 @@ DS3_FN void ds3_core_tell_task(ds3_core *core, ds3_core_task *task)
 /* ---- Building a request ---- */
 
 /* Keys from the callback, when they are not known yet or refused.  The lock is held. */
-DS3_FN bool ds3_core_keys(ds3_core *core, bool again)
+DS3_PORT_FN bool ds3_core_keys(ds3_core_state *core, bool again)
 {
     if (core->options.credentials && (again || !core->keys_known)) {
         memset(&core->keys, 0, sizeof core->keys);
@@ -2477,7 +2482,7 @@ DS3_FN bool ds3_core_keys(ds3_core *core, bool again)
 }
 
 /* The key of the day, derived when the day or the region changed.  The lock is held. */
-DS3_FN const uint8_t *ds3_core_day_key(ds3_core *core, const char *stamp)
+DS3_PORT_FN const uint8_t *ds3_core_day_key(ds3_core_state *core, const char *stamp)
 {
     if (memcmp(core->key_date, stamp, 8) != 0 || strcmp(core->key_region, core->region) != 0) {
         ds3_sign_key(core->fast, core->keys.secret_key, stamp, core->region, core->day_key);
@@ -2487,10 +2492,10 @@ DS3_FN const uint8_t *ds3_core_day_key(ds3_core *core, const char *stamp)
     return core->day_key;
 }
 
-typedef struct ds3_core_lines { char stamp[17], payload[80], sum[48], range[64]; ds3_text host, path, authorization; } ds3_core_lines;
+typedef struct ds3_core_lines { char stamp[17], payload[80], sum[48], range[64]; ds3_text_buf host, path, authorization; } ds3_core_lines;
 
 /* The headers of a request, in a table sorted by name. */
-DS3_FN void ds3_core_headers(ds3_core *core, const ds3_core_task *task, ds3_core_lines *lines, ds3_sign_request *request)
+DS3_PORT_FN void ds3_core_headers(ds3_core_state *core, const ds3_core_task *task, ds3_core_lines *lines, ds3_sign_request *request)
 {
     bool conditional = !task->resolving && (task->verb == DS3_RETRY_PUT || task->verb == DS3_RETRY_SWAP
                                             || task->condition.kind != DREAMDB_PUT_ALWAYS);
@@ -2518,7 +2523,7 @@ DS3_FN void ds3_core_headers(ds3_core *core, const ds3_core_task *task, ds3_core
 }
 
 /* Hash of the body, for the signature and for the server's own check. */
-DS3_FN void ds3_core_payload(const ds3_core *core, const ds3_core_task *task, ds3_core_lines *lines)
+DS3_PORT_FN void ds3_core_payload(const ds3_core_state *core, const ds3_core_task *task, ds3_core_lines *lines)
 {
     uint8_t hash[32];
     uint64_t size = task->resolving ? 0 : task->body_size;
@@ -2535,9 +2540,9 @@ DS3_FN void ds3_core_payload(const ds3_core *core, const ds3_core_task *task, ds
     }
 }
 
-DS3_FN void ds3_core_write_head(ds3_core_task *task, const ds3_core_lines *lines, const ds3_sign_request *request)
+DS3_PORT_FN void ds3_core_write_head(ds3_core_task *task, const ds3_core_lines *lines, const ds3_sign_request *request)
 {
-    ds3_text *head = &task->head;
+    ds3_text_buf *head = &task->head;
     uint64_t size = task->resolving ? 0 : task->body_size;
     ds3_text_put(head, request->method);
     ds3_text_put(head, " ");
@@ -2565,7 +2570,7 @@ DS3_FN void ds3_core_write_head(ds3_core_task *task, const ds3_core_lines *lines
 }
 
 /* Fills in what the transport reads of an exchange. */
-DS3_FN void ds3_core_fill(const ds3_core *core, ds3_core_task *task)
+DS3_PORT_FN void ds3_core_fill(const ds3_core_state *core, ds3_core_task *task)
 {
     dreamdb_s3_exchange *x = &task->exchange;
     bool ranged = task->verb == DS3_RETRY_GET && !task->resolving;
@@ -2588,7 +2593,7 @@ DS3_FN void ds3_core_fill(const ds3_core *core, ds3_core_task *task)
 }
 
 /* Builds and signs the request as it is to leave now. */
-DS3_FN bool ds3_core_build(ds3_core *core, ds3_core_task *task)
+DS3_PORT_FN bool ds3_core_build(ds3_core_state *core, ds3_core_task *task)
 {
     ds3_core_lines lines;
     ds3_sign_request request;
@@ -2638,7 +2643,7 @@ DS3_FN bool ds3_core_build(ds3_core *core, ds3_core_task *task)
 
 /* ---- Counting ---- */
 
-DS3_FN void ds3_core_count_start(ds3_core *core, const ds3_core_task *task)
+DS3_PORT_FN void ds3_core_count_start(ds3_core_state *core, const ds3_core_task *task)
 {
     dreamdb_s3_stats *stats = &core->stats;
     const char *method = task->resolving ? "GET" : task->method;
@@ -2656,7 +2661,7 @@ DS3_FN void ds3_core_count_start(ds3_core *core, const ds3_core_task *task)
     ds3_port_unlock(&core->lock);
 }
 
-DS3_FN void ds3_core_count_end(ds3_core *core, const ds3_core_task *task)
+DS3_PORT_FN void ds3_core_count_end(ds3_core_state *core, const ds3_core_task *task)
 {
     dreamdb_s3_stats *stats = &core->stats;
     const dreamdb_s3_exchange *x = &task->exchange;
@@ -2676,10 +2681,10 @@ DS3_FN void ds3_core_count_end(ds3_core *core, const ds3_core_task *task)
 
 /* ---- The engine ---- */
 
-typedef struct ds3_core_run { ds3_core *core; void *session; ds3_core_task *tasks, *waiting; size_t count, next, flying, over, window;
+typedef struct ds3_core_run { ds3_core_state *core; void *session; ds3_core_task *tasks, *waiting; size_t count, next, flying, over, window;
     } ds3_core_run;
 
-DS3_FN void ds3_core_over(ds3_core_run *run, ds3_core_task *task, int status)
+DS3_PORT_FN void ds3_core_over(ds3_core_run *run, ds3_core_task *task, int status)
 {
     task->status = status;
     ds3_text_free(&task->url);
@@ -2687,7 +2692,7 @@ DS3_FN void ds3_core_over(ds3_core_run *run, ds3_core_task *task, int status)
     run->over++;
 }
 
-DS3_FN uint64_t ds3_core_random(ds3_core *core)
+DS3_PORT_FN uint64_t ds3_core_random(ds3_core_state *core)
 {
     ds3_port_lock(&core->lock);
     core->random ^= core->random << 13;
@@ -2699,7 +2704,7 @@ DS3_FN uint64_t ds3_core_random(ds3_core *core)
 }
 
 /* Puts a task among those that wait for their time; ends it if its tries or its time are used up. */
-DS3_FN void ds3_core_again(ds3_core_run *run, ds3_core_task *task, uint32_t base_ms, bool at_once)
+DS3_PORT_FN void ds3_core_again(ds3_core_run *run, ds3_core_task *task, uint32_t base_ms, bool at_once)
 {
     const dreamdb_s3_options *o = &run->core->options;
     uint32_t delay = at_once ? 0 : ds3_retry_delay_ms(base_ms, o->backoff_max_ms, task->tries, task->exchange.retry_after_s,
@@ -2716,7 +2721,7 @@ DS3_FN void ds3_core_again(ds3_core_run *run, ds3_core_task *task, uint32_t base
 }
 
 /* An error's code; the region that the server names comes too. */
-DS3_FN void ds3_core_read_error(ds3_core *core, ds3_core_task *task)
+DS3_PORT_FN void ds3_core_read_error(ds3_core_state *core, ds3_core_task *task)
 {
     dreamdb_s3_exchange *x = &task->exchange;
     task->code[0] = 0;
@@ -2732,7 +2737,7 @@ DS3_FN void ds3_core_read_error(ds3_core *core, ds3_core_task *task)
 }
 
 /* Takes over what the server told about clock, keys or region; false if that does not help. */
-DS3_FN bool ds3_core_mend(ds3_core *core, ds3_core_task *task, ds3_retry_action action)
+DS3_PORT_FN bool ds3_core_mend(ds3_core_state *core, ds3_core_task *task, ds3_retry_action action)
 {
     const dreamdb_s3_exchange *x = &task->exchange;
     bool *once = action == DS3_RETRY_CLOCK ? &task->clock_mended : action == DS3_RETRY_TOKEN ? &task->token_mended : &task->region_mended;
@@ -2760,7 +2765,7 @@ DS3_FN bool ds3_core_mend(ds3_core *core, ds3_core_task *task, ds3_retry_action 
 }
 
 /* The read that settles a put whose answer was lost or is in doubt. */
-DS3_FN void ds3_core_resolved(ds3_core_run *run, ds3_core_task *task)
+DS3_PORT_FN void ds3_core_resolved(ds3_core_run *run, ds3_core_task *task)
 {
     dreamdb_s3_exchange *x = &task->exchange;
     bool if_tag = task->condition.kind == DREAMDB_PUT_IF_TAG;
@@ -2787,7 +2792,7 @@ DS3_FN void ds3_core_resolved(ds3_core_run *run, ds3_core_task *task)
 }
 
 /* An action other than the plain ends. */
-DS3_FN void ds3_core_act(ds3_core_run *run, ds3_core_task *task, ds3_retry_action action)
+DS3_PORT_FN void ds3_core_act(ds3_core_run *run, ds3_core_task *task, ds3_retry_action action)
 {
     const dreamdb_s3_options *o = &run->core->options;
     bool stale = task->exchange.result == DREAMDB_S3_STALE && task->stale < (uint32_t)DS3_CORE_STALE;
@@ -2823,7 +2828,7 @@ DS3_FN void ds3_core_act(ds3_core_run *run, ds3_core_task *task, ds3_retry_actio
 }
 
 /* An exchange came back. */
-DS3_FN void ds3_core_landed(ds3_core_run *run, ds3_core_task *task)
+DS3_PORT_FN void ds3_core_landed(ds3_core_run *run, ds3_core_task *task)
 {
     const dreamdb_s3_exchange *x = &task->exchange;
     bool if_tag = task->condition.kind == DREAMDB_PUT_IF_TAG;
@@ -2854,7 +2859,7 @@ DS3_FN void ds3_core_landed(ds3_core_run *run, ds3_core_task *task)
     }
 }
 
-DS3_FN void ds3_core_launch(ds3_core_run *run, ds3_core_task *task)
+DS3_PORT_FN void ds3_core_launch(ds3_core_run *run, ds3_core_task *task)
 {
     if (task->first_ms == 0) {
         task->first_ms = ds3_core_ms();
@@ -2872,7 +2877,7 @@ DS3_FN void ds3_core_launch(ds3_core_run *run, ds3_core_task *task)
 }
 
 /* The waiting task that is due, out of the list; else NULL, and when the first will be. */
-DS3_FN ds3_core_task *ds3_core_due(ds3_core_run *run, uint64_t *first_ms)
+DS3_PORT_FN ds3_core_task *ds3_core_due(ds3_core_run *run, uint64_t *first_ms)
 {
     uint64_t now = ds3_core_ms();
     *first_ms = UINT64_MAX;
@@ -2887,7 +2892,7 @@ DS3_FN ds3_core_task *ds3_core_due(ds3_core_run *run, uint64_t *first_ms)
     return NULL;
 }
 
-DS3_FN void ds3_core_turn(ds3_core_run *run)
+DS3_PORT_FN void ds3_core_turn(ds3_core_run *run)
 {
     uint64_t first_ms = UINT64_MAX;
     ds3_core_task *task = NULL;
@@ -2912,7 +2917,7 @@ DS3_FN void ds3_core_turn(ds3_core_run *run)
 }
 
 /* A session of the transport that no other call uses. */
-DS3_FN ds3_core_session *ds3_core_take_session(ds3_core *core)
+DS3_PORT_FN ds3_core_session *ds3_core_take_session(ds3_core_state *core)
 {
     ds3_port_lock(&core->lock);
     ds3_core_session *session = core->sessions;
@@ -2929,7 +2934,7 @@ DS3_FN ds3_core_session *ds3_core_take_session(ds3_core *core)
 }
 
 /* Carries all tasks to their end, one wave; each has its status.  Fails only if nothing could be tried. */
-DS3_FN int ds3_core_carry(ds3_core *core, ds3_core_task *tasks, size_t count)
+DS3_PORT_FN int ds3_core_carry(ds3_core_state *core, ds3_core_task *tasks, size_t count)
 {
     ds3_core_run run;
     if (count == 0) {
@@ -2957,7 +2962,7 @@ DS3_FN int ds3_core_carry(ds3_core *core, ds3_core_task *tasks, size_t count)
     return DREAMDB_OK;
 }
 
-DS3_FN void ds3_core_close(ds3_core *core)
+DS3_PORT_FN void ds3_core_close(ds3_core_state *core)
 {
     dreamdb_allocator allocator = core->allocator;
     while (core->sessions) {
@@ -2978,10 +2983,10 @@ DS3_FN void ds3_core_close(ds3_core *core)
 
 enum { DS3_VERBS_MANY = 1000, DS3_VERBS_PARTS = 10000, DS3_VERBS_TOKEN = 4096 };
 
-DS3_FN bool ds3_verbs_mutable(const char *path) { return strncmp(path, "refs/", 5) == 0 || path[0] == '_' || path[0] == '.'; }
+DS3_PORT_FN bool ds3_verbs_mutable(const char *path) { return strncmp(path, "refs/", 5) == 0 || path[0] == '_' || path[0] == '.'; }
 
 /* The request of one operation. */
-DS3_FN void ds3_verbs_task(ds3_core_task *task, const dreamdb_io *op)
+DS3_PORT_FN void ds3_verbs_task(ds3_core_task *task, const dreamdb_io *op)
 {
     switch ((int)op->kind) {
     case DREAMDB_IO_GET:
@@ -3004,7 +3009,7 @@ DS3_FN void ds3_verbs_task(ds3_core_task *task, const dreamdb_io *op)
 }
 
 /* What came, into the operation. */
-DS3_FN void ds3_verbs_settle(ds3_core *core, ds3_core_task *task, dreamdb_io *op)
+DS3_PORT_FN void ds3_verbs_settle(ds3_core_state *core, ds3_core_task *task, dreamdb_io *op)
 {
     dreamdb_s3_exchange *x = &task->exchange;
     op->status = task->status;
@@ -3041,7 +3046,7 @@ DS3_FN void ds3_verbs_settle(ds3_core *core, ds3_core_task *task, dreamdb_io *op
 
 /* ---- Many deletes in one request ---- */
 
-DS3_FN void ds3_verbs_escape(ds3_text *out, const char *key)
+DS3_PORT_FN void ds3_verbs_escape(ds3_text_buf *out, const char *key)
 {
     for (; *key; key++) {
         const char *entity = *key == '&' ? "&amp;" : *key == '<' ? "&lt;" : *key == '>' ? "&gt;" : *key == '"' ? "&quot;" : NULL;
@@ -3053,7 +3058,7 @@ DS3_FN void ds3_verbs_escape(ds3_text *out, const char *key)
     }
 }
 
-DS3_FN void ds3_verbs_many_body(const ds3_core *core, dreamdb_io **ops, size_t count, ds3_text *out)
+DS3_PORT_FN void ds3_verbs_many_body(const ds3_core_state *core, dreamdb_io **ops, size_t count, ds3_text_buf *out)
 {
     ds3_text_put(out, "<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
     for (size_t i = 0; i < count; i++) {
@@ -3067,7 +3072,7 @@ DS3_FN void ds3_verbs_many_body(const ds3_core *core, dreamdb_io **ops, size_t c
 }
 
 /* Marks the operation whose key the server could not remove. */
-DS3_FN void ds3_verbs_many_error(const ds3_core *core, dreamdb_io **ops, size_t count, const char *key)
+DS3_PORT_FN void ds3_verbs_many_error(const ds3_core_state *core, dreamdb_io **ops, size_t count, const char *key)
 {
     size_t skip = strlen(core->url.prefix);
     if (skip > 0 && (strncmp(key, core->url.prefix, skip) != 0 || key[skip++] != '/')) {
@@ -3081,9 +3086,9 @@ DS3_FN void ds3_verbs_many_error(const ds3_core *core, dreamdb_io **ops, size_t 
 }
 
 /* Reads DeleteResult: all are gone but those with an Error.  false if it is no such answer. */
-DS3_FN bool ds3_verbs_many_read(ds3_core *core, const ds3_core_task *task, dreamdb_io **ops, size_t count)
+DS3_PORT_FN bool ds3_verbs_many_read(ds3_core_state *core, const ds3_core_task *task, dreamdb_io **ops, size_t count)
 {
-    ds3_xml xml;
+    ds3_xml_in xml;
     bool closed = false, right = false, refused = false;
     char key[DS3_URL_KEY_MAX + 8], code[64], text[DS3_CORE_REASON];
     ds3_xml_event event;
@@ -3115,13 +3120,13 @@ DS3_FN bool ds3_verbs_many_read(ds3_core *core, const ds3_core_task *task, dream
 /* ---- Uploads in parts ---- */
 
 /* One request of its own. */
-DS3_FN int ds3_verbs_one(ds3_core *core, ds3_core_task *task)
+DS3_PORT_FN int ds3_verbs_one(ds3_core_state *core, ds3_core_task *task)
 {
     int status = ds3_core_carry(core, task, 1);
     return status < 0 ? status : task->status;
 }
 
-DS3_FN int ds3_verbs_upload_begin(ds3_core *core, const dreamdb_io *op, ds3_text *id)
+DS3_PORT_FN int ds3_verbs_upload_begin(ds3_core_state *core, const dreamdb_io *op, ds3_text_buf *id)
 {
     ds3_core_task task;
     char raw[1024];
@@ -3145,7 +3150,7 @@ DS3_FN int ds3_verbs_upload_begin(ds3_core *core, const dreamdb_io *op, ds3_text
 }
 
 /* Sends all parts at once (as many as there are connections), and writes the list of their tags. */
-DS3_FN int ds3_verbs_upload_parts(ds3_core *core, const dreamdb_io *op, const char *id, ds3_text *list)
+DS3_PORT_FN int ds3_verbs_upload_parts(ds3_core_state *core, const dreamdb_io *op, const char *id, ds3_text_buf *list)
 {
     uint64_t part = core->options.part_bytes;
     part = op->size / DS3_VERBS_PARTS >= part ? op->size / DS3_VERBS_PARTS + 1 : part;
@@ -3179,7 +3184,7 @@ DS3_FN int ds3_verbs_upload_parts(ds3_core *core, const dreamdb_io *op, const ch
     return status == DREAMDB_OK && list->failed ? (int)DREAMDB_ERR_MEMORY : status;
 }
 
-DS3_FN int ds3_verbs_upload_end(ds3_core *core, dreamdb_io *op, const char *id, const ds3_text *list)
+DS3_PORT_FN int ds3_verbs_upload_end(ds3_core_state *core, dreamdb_io *op, const char *id, const ds3_text_buf *list)
 {
     ds3_core_task task;
     char code[64];
@@ -3201,9 +3206,9 @@ DS3_FN int ds3_verbs_upload_end(ds3_core *core, dreamdb_io *op, const char *id, 
 }
 
 /* A put that is too large for one request.  If anything fails, the parts are given back. */
-DS3_FN void ds3_verbs_upload(ds3_core *core, dreamdb_io *op)
+DS3_PORT_FN void ds3_verbs_upload(ds3_core_state *core, dreamdb_io *op)
 {
-    ds3_text id, list;
+    ds3_text_buf id, list;
     ds3_text_init(&id, &core->allocator);
     ds3_text_init(&list, &core->allocator);
     op->status = ds3_verbs_upload_begin(core, op, &id);
@@ -3228,16 +3233,16 @@ DS3_FN void ds3_verbs_upload(ds3_core *core, dreamdb_io *op)
 
 /* One batch on its way: tasks of single operations first, then those that remove up to 1,000 each. */
 typedef struct ds3_verbs_batch_run {
-    ds3_core      *core;
+    ds3_core_state      *core;
     dreamdb_io    *ops;
     size_t         count, singles, removals, groups;
     ds3_core_task *tasks;                      /* [count + groups] */
     dreamdb_io   **of;                         /* [count] the operation of a single task, or the removals in a row at the end */
-    ds3_text      *bodies;                     /* [groups] */
+    ds3_text_buf      *bodies;                     /* [groups] */
 } ds3_verbs_batch_run;
 
 /* Refuses what cannot be tried; true if the operation takes part. */
-DS3_FN bool ds3_verbs_admit(ds3_core *core, dreamdb_io *op)
+DS3_PORT_FN bool ds3_verbs_admit(ds3_core_state *core, dreamdb_io *op)
 {
     bool writes = op->kind == DREAMDB_IO_PUT || op->kind == DREAMDB_IO_REMOVE;
     bool known = writes || op->kind == DREAMDB_IO_GET || op->kind == DREAMDB_IO_STAT;
@@ -3255,16 +3260,16 @@ DS3_FN bool ds3_verbs_admit(ds3_core *core, dreamdb_io *op)
     return true;
 }
 
-DS3_FN bool ds3_verbs_is_large(const ds3_core *core, const dreamdb_io *op)
+DS3_PORT_FN bool ds3_verbs_is_large(const ds3_core_state *core, const dreamdb_io *op)
 {
     return op->kind == DREAMDB_IO_PUT && op->size > core->options.part_bytes && core->url.bucket[0] && core->sign
         && !(op->condition.kind != DREAMDB_PUT_ALWAYS && ds3_verbs_mutable(op->path));
 }
 
 /* Sorts the operations into tasks. */
-DS3_FN bool ds3_verbs_plan(ds3_verbs_batch_run *run)
+DS3_PORT_FN bool ds3_verbs_plan(ds3_verbs_batch_run *run)
 {
-    ds3_core *core = run->core;
+    ds3_core_state *core = run->core;
     for (size_t i = 0; i < run->count; i++) {
         dreamdb_io *op = run->ops + i;
         if (!ds3_verbs_admit(core, op) || ds3_verbs_is_large(core, op)) {
@@ -3301,9 +3306,9 @@ DS3_FN bool ds3_verbs_plan(ds3_verbs_batch_run *run)
 }
 
 /* The answers of the groups; operations of one that the server does not know are done one by one. */
-DS3_FN int ds3_verbs_groups(ds3_verbs_batch_run *run)
+DS3_PORT_FN int ds3_verbs_groups(ds3_verbs_batch_run *run)
 {
-    ds3_core *core = run->core;
+    ds3_core_state *core = run->core;
     int status = DREAMDB_OK;
     for (size_t g = 0; g < run->groups && status == DREAMDB_OK; g++) {
         size_t from = g * DS3_VERBS_MANY, n = run->removals - from < (size_t)DS3_VERBS_MANY ? run->removals - from : (size_t)DS3_VERBS_MANY;
@@ -3335,9 +3340,9 @@ DS3_FN int ds3_verbs_groups(ds3_verbs_batch_run *run)
     return status;
 }
 
-DS3_FN int ds3_verbs_batch(void *user, dreamdb_io *ops, size_t count)
+DS3_PORT_FN int ds3_verbs_batch(void *user, dreamdb_io *ops, size_t count)
 {
-    ds3_core *core = (ds3_core *)user;
+    ds3_core_state *core = (ds3_core_state *)user;
     ds3_verbs_batch_run run;
     size_t most = count / DS3_VERBS_MANY + 1;
     if (count == 0) {
@@ -3352,7 +3357,7 @@ DS3_FN int ds3_verbs_batch(void *user, dreamdb_io *ops, size_t count)
     }
     run.tasks = (ds3_core_task *)ds3_port_new(&core->allocator, (count + most) * sizeof *run.tasks);
     run.of = (dreamdb_io **)ds3_port_new(&core->allocator, count * sizeof *run.of);
-    run.bodies = (ds3_text *)ds3_port_new(&core->allocator, most * sizeof *run.bodies);
+    run.bodies = (ds3_text_buf *)ds3_port_new(&core->allocator, most * sizeof *run.bodies);
     bool good = run.tasks && run.of && run.bodies && ds3_verbs_plan(&run);
     int status = good ? ds3_core_carry(core, run.tasks, run.singles + run.groups) : (int)DREAMDB_ERR_MEMORY;
     for (size_t i = 0; i < run.singles; i++) {
@@ -3379,13 +3384,13 @@ DS3_FN int ds3_verbs_batch(void *user, dreamdb_io *ops, size_t count)
 
 /* ---- The single callbacks: batches of one ---- */
 
-DS3_FN int ds3_verbs_single(ds3_core *core, dreamdb_io *op)
+DS3_PORT_FN int ds3_verbs_single(ds3_core_state *core, dreamdb_io *op)
 {
     int status = ds3_verbs_batch(core, op, 1);
     return status < 0 ? status : op->status;
 }
 
-DS3_FN int ds3_verbs_get(void *user, const char *path, uint64_t offset, uint64_t size, dreamdb_blob *out)
+DS3_PORT_FN int ds3_verbs_get(void *user, const char *path, uint64_t offset, uint64_t size, dreamdb_blob *out)
 {
     dreamdb_io op;
     memset(&op, 0, sizeof op);
@@ -3393,12 +3398,12 @@ DS3_FN int ds3_verbs_get(void *user, const char *path, uint64_t offset, uint64_t
     op.path = path;
     op.offset = offset;
     op.size = size;
-    int status = ds3_verbs_single((ds3_core *)user, &op);
+    int status = ds3_verbs_single((ds3_core_state *)user, &op);
     *out = op.blob;
     return status;
 }
 
-DS3_FN int ds3_verbs_put(void *user, const char *path, const void *data, uint64_t size, const dreamdb_condition *condition)
+DS3_PORT_FN int ds3_verbs_put(void *user, const char *path, const void *data, uint64_t size, const dreamdb_condition *condition)
 {
     dreamdb_io op;
     memset(&op, 0, sizeof op);
@@ -3409,33 +3414,33 @@ DS3_FN int ds3_verbs_put(void *user, const char *path, const void *data, uint64_
     if (condition) {
         op.condition = *condition;
     }
-    return ds3_verbs_single((ds3_core *)user, &op);
+    return ds3_verbs_single((ds3_core_state *)user, &op);
 }
 
-DS3_FN int ds3_verbs_stat(void *user, const char *path, dreamdb_stat *out)
+DS3_PORT_FN int ds3_verbs_stat(void *user, const char *path, dreamdb_stat *out)
 {
     dreamdb_io op;
     memset(&op, 0, sizeof op);
     op.kind = DREAMDB_IO_STAT;
     op.path = path;
-    int status = ds3_verbs_single((ds3_core *)user, &op);
+    int status = ds3_verbs_single((ds3_core_state *)user, &op);
     *out = op.stat;
     return status;
 }
 
-DS3_FN int ds3_verbs_remove(void *user, const char *path)
+DS3_PORT_FN int ds3_verbs_remove(void *user, const char *path)
 {
     dreamdb_io op;
     memset(&op, 0, sizeof op);
     op.kind = DREAMDB_IO_REMOVE;
     op.path = path;
-    return ds3_verbs_single((ds3_core *)user, &op);
+    return ds3_verbs_single((ds3_core_state *)user, &op);
 }
 
 /* ---- Listing ---- */
 
 typedef struct ds3_verbs_listing {
-    ds3_core       *core;
+    ds3_core_state       *core;
     dreamdb_list_fn each;
     void           *each_user;
     bool            escaped, truncated, right;
@@ -3446,9 +3451,9 @@ typedef struct ds3_verbs_listing {
 } ds3_verbs_listing;
 
 /* A key of the page, to the caller as a path.  Keys that no path of ours has (folders, other users' objects) are passed over. */
-DS3_FN int ds3_verbs_list_key(ds3_verbs_listing *listing)
+DS3_PORT_FN int ds3_verbs_list_key(ds3_verbs_listing *listing)
 {
-    const ds3_url *url = &listing->core->url;
+    const ds3_url_place *url = &listing->core->url;
     size_t size = strlen(listing->key), skip = strlen(url->prefix);
     if (listing->escaped) {
         listing->key[ds3_text_unescape(listing->key, size, true)] = 0;
@@ -3460,7 +3465,7 @@ DS3_FN int ds3_verbs_list_key(ds3_verbs_listing *listing)
 }
 
 /* An element of a page ended. */
-DS3_FN int ds3_verbs_list_element(ds3_verbs_listing *listing, const ds3_xml *xml)
+DS3_PORT_FN int ds3_verbs_list_element(ds3_verbs_listing *listing, const ds3_xml_in *xml)
 {
     const char *name = ds3_xml_name(xml, 0), *above = ds3_xml_name(xml, 1), *text = ds3_text_get(&xml->text);
     size_t size = xml->text.size;
@@ -3489,9 +3494,9 @@ DS3_FN int ds3_verbs_list_element(ds3_verbs_listing *listing, const ds3_xml *xml
 }
 
 /* Goes through a page; false if it is no whole list. */
-DS3_FN bool ds3_verbs_list_page(ds3_verbs_listing *listing, const char *data, size_t size)
+DS3_PORT_FN bool ds3_verbs_list_page(ds3_verbs_listing *listing, const char *data, size_t size)
 {
-    ds3_xml xml;
+    ds3_xml_in xml;
     bool closed = false;
     char coding[8];
     ds3_xml_event event = DS3_XML_END;
@@ -3511,7 +3516,7 @@ DS3_FN bool ds3_verbs_list_page(ds3_verbs_listing *listing, const char *data, si
     return event != DS3_XML_BAD && listing->right;
 }
 
-DS3_FN void ds3_verbs_list_query(const ds3_core *core, const char *prefix, const char *token, ds3_text *out)
+DS3_PORT_FN void ds3_verbs_list_query(const ds3_core_state *core, const char *prefix, const char *token, ds3_text_buf *out)
 {
     out->size = 0;
     if (token[0]) {
@@ -3527,11 +3532,11 @@ DS3_FN void ds3_verbs_list_query(const ds3_core *core, const char *prefix, const
     ds3_text_escape(out, prefix, false);
 }
 
-DS3_FN int ds3_verbs_list(void *user, const char *prefix, dreamdb_list_fn each, void *each_user)
+DS3_PORT_FN int ds3_verbs_list(void *user, const char *prefix, dreamdb_list_fn each, void *each_user)
 {
-    ds3_core *core = (ds3_core *)user;
+    ds3_core_state *core = (ds3_core_state *)user;
     char before[DS3_VERBS_TOKEN];
-    ds3_text query;
+    ds3_text_buf query;
     int status = DREAMDB_OK;
     ds3_verbs_listing *listing = (ds3_verbs_listing *)ds3_port_new(&core->allocator, sizeof *listing);
     if (!listing) {
@@ -3566,20 +3571,20 @@ DS3_FN int ds3_verbs_list(void *user, const char *prefix, dreamdb_list_fn each, 
     return status;
 }
 
-DS3_FN void ds3_verbs_reason(void *user, char *out, size_t size)
+DS3_PORT_FN void ds3_verbs_reason(void *user, char *out, size_t size)
 {
-    ds3_core *core = (ds3_core *)user;
+    ds3_core_state *core = (ds3_core_state *)user;
     ds3_port_lock(&core->lock);
     (void)snprintf(out, size, "%s", core->reason);
     ds3_port_unlock(&core->lock);
 }
 
-DS3_FN void ds3_verbs_close(void *user) { ds3_core_close((ds3_core *)user); }
+DS3_PORT_FN void ds3_verbs_close(void *user) { ds3_core_close((ds3_core_state *)user); }
 
-/* ==== ROOM 13 api | prefix ds3_api_ | uses port text sha url http tcp curl core verbs ==== */
+/* ==== ROOM 13 api | prefix ds3_api_ | uses port sha url tcp curl core verbs ==== */
 /* The public functions: arguments, environment, defaults. */
 
-DS3_FN dreamdb_status ds3_api_fail(dreamdb_error *error, dreamdb_status status, const char *what, const char *more)
+DS3_PORT_FN dreamdb_status ds3_api_fail(dreamdb_error *error, dreamdb_status status, const char *what, const char *more)
 {
     if (error) {
         memset(error, 0, sizeof *error);
@@ -3589,16 +3594,16 @@ DS3_FN dreamdb_status ds3_api_fail(dreamdb_error *error, dreamdb_status status, 
     return status;
 }
 
-DS3_FN const char *ds3_api_environment(const dreamdb_s3_options *options, const char *name)
+DS3_PORT_FN const char *ds3_api_environment(const dreamdb_s3_options *options, const char *name)
 {
     const char *value = options->no_environment ? NULL : getenv(name);
     return value && value[0] ? value : NULL;
 }
 
-DS3_FN const char *ds3_api_first(const char *a, const char *b) { return a ? a : b; }
+DS3_PORT_FN const char *ds3_api_first(const char *a, const char *b) { return a ? a : b; }
 
 /* Keys: options, callback, environment; none = unsigned.  NULL, or what is wrong. */
-DS3_FN const char *ds3_api_keys(ds3_core *core, const dreamdb_s3_options *o)
+DS3_PORT_FN const char *ds3_api_keys(ds3_core_state *core, const dreamdb_s3_options *o)
 {
     bool given = o->access_key && o->secret_key;
     const char *access = given ? o->access_key : ds3_api_environment(o, "AWS_ACCESS_KEY_ID");
@@ -3628,7 +3633,7 @@ DS3_FN const char *ds3_api_keys(ds3_core *core, const dreamdb_s3_options *o)
     return NULL;
 }
 
-DS3_FN const char *ds3_api_place(ds3_core *core, const dreamdb_s3_options *o)
+DS3_PORT_FN const char *ds3_api_place(ds3_core_state *core, const dreamdb_s3_options *o)
 {
     const char *region = ds3_api_first(ds3_api_first(o->region, ds3_api_environment(o, "AWS_REGION")),
                                        ds3_api_environment(o, "AWS_DEFAULT_REGION"));
@@ -3642,7 +3647,7 @@ DS3_FN const char *ds3_api_place(ds3_core *core, const dreamdb_s3_options *o)
     return ds3_url_parse(o->url, endpoint, region, o->virtual_host, &core->url);
 }
 
-DS3_FN void ds3_api_defaults(ds3_core *core)
+DS3_PORT_FN void ds3_api_defaults(ds3_core_state *core)
 {
     dreamdb_s3_options *o = &core->options;
     o->connections = o->connections == 0 ? 64 : o->connections > 1024 ? 1024 : o->connections;
@@ -3659,7 +3664,7 @@ DS3_FN void ds3_api_defaults(ds3_core *core)
 }
 
 /* The transport: the caller's, libcurl for https, sockets for http. */
-DS3_FN dreamdb_status ds3_api_transport(ds3_core *core, const dreamdb_s3_options *o, dreamdb_error *error)
+DS3_PORT_FN dreamdb_status ds3_api_transport(ds3_core_state *core, const dreamdb_s3_options *o, dreamdb_error *error)
 {
     if (o->transport) {
         core->transport = *o->transport;
@@ -3688,8 +3693,8 @@ DS3_FN dreamdb_status ds3_api_transport(ds3_core *core, const dreamdb_s3_options
     }
 #endif
     if (core->url.tls) {
-        return ds3_api_fail(error, DREAMDB_ERR_UNSUPPORTED, "https needs TLS: build with -DDREAMDB_S3_CURL and -lcurl (make finds libcurl by itself), "
-                            "or give options.transport", "");
+        return ds3_api_fail(error, DREAMDB_ERR_UNSUPPORTED, "https needs TLS: build with -DDREAMDB_S3_CURL and -lcurl (make finds libcurl "
+                            "by itself), or give options.transport", "");
     }
 #if !defined(DREAMDB_S3_NO_SOCKETS)
     core->carrier.tcp.allocator = core->allocator;
@@ -3708,7 +3713,7 @@ DS3_FN dreamdb_status ds3_api_transport(ds3_core *core, const dreamdb_s3_options
 #endif
 }
 
-DS3_FN void ds3_api_export(ds3_core *core, dreamdb_store *out)
+DS3_PORT_FN void ds3_api_export(ds3_core_state *core, dreamdb_store *out)
 {
     out->user = core;
     out->get = ds3_verbs_get;
@@ -3740,7 +3745,7 @@ DREAMDB_API dreamdb_status dreamdb_store_s3(const dreamdb_s3_options *options, d
 #if !defined(DREAMDB_NO_LIBC_ALLOC)
     allocator.resize = allocator.resize ? allocator.resize : ds3_port_libc;
 #endif
-    ds3_core *core = allocator.resize ? (ds3_core *)ds3_port_new(&allocator, sizeof *core) : NULL;
+    ds3_core_state *core = allocator.resize ? (ds3_core_state *)ds3_port_new(&allocator, sizeof *core) : NULL;
     if (!core || !ds3_port_mutex_init(&core->lock)) {
         ds3_port_drop(&allocator, core, sizeof *core);
         return ds3_api_fail(error, DREAMDB_ERR_MEMORY, "no memory for a store", "");
@@ -3770,7 +3775,7 @@ DREAMDB_API dreamdb_status dreamdb_s3_stats_of(const dreamdb_store *store, dream
     if (!store || store->batch != ds3_verbs_batch) {
         return DREAMDB_ERR_ARGUMENT;
     }
-    ds3_core *core = (ds3_core *)store->user;
+    ds3_core_state *core = (ds3_core_state *)store->user;
     ds3_port_lock(&core->lock);
     *out = core->stats;
     ds3_port_unlock(&core->lock);
@@ -3778,7 +3783,7 @@ DREAMDB_API dreamdb_status dreamdb_s3_stats_of(const dreamdb_store *store, dream
 }
 
 /* The five puts of the probe; NULL if all went as they must. */
-DS3_FN const char *ds3_api_probe_puts(const dreamdb_store *store, const char *path, int *status)
+DS3_PORT_FN const char *ds3_api_probe_puts(const dreamdb_store *store, const char *path, int *status)
 {
     dreamdb_condition absent = {DREAMDB_PUT_IF_ABSENT, NULL}, match = {DREAMDB_PUT_IF_TAG, NULL};
     dreamdb_blob blob;
@@ -3815,7 +3820,7 @@ DREAMDB_API dreamdb_status dreamdb_s3_probe(const dreamdb_store *store, dreamdb_
     if (!store || store->batch != ds3_verbs_batch) {
         return ds3_api_fail(error, DREAMDB_ERR_ARGUMENT, "dreamdb_s3_probe: this is no store of dreamdb_store_s3", "");
     }
-    (void)snprintf(path, sizeof path, "_probe/%016llx", (unsigned long long)ds3_core_random((ds3_core *)store->user));
+    (void)snprintf(path, sizeof path, "_probe/%016llx", (unsigned long long)ds3_core_random((ds3_core_state *)store->user));
     const char *wrong = ds3_api_probe_puts(store, path, &status);
     ds3_verbs_reason(store->user, reason, sizeof reason);
     (void)store->remove(store->user, path);
