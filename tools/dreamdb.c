@@ -684,7 +684,7 @@ typedef struct option_row { const char *name; int id; const char *value; const c
 
 /* value NULL: a switch; "[X]": may follow after '=' only.  verbs NULL: every verb. */
 static const option_row options[] = {
-    {"--store", OPT_STORE, "URL", NULL, "a directory, file://PATH, s3://BUCKET/PREFIX, http(s)://HOST/BASE or memory: (else $DREAMDB_STORE)"},
+    {"--store", OPT_STORE, "URL", NULL, "a directory, s3://BUCKET/PREFIX, http(s)://HOST/BASE, file:, memory: (else $DREAMDB_STORE)"},
     {"--endpoint", OPT_ENDPOINT, "URL", NULL, "of s3://: http(s)://HOST[:PORT] (default: AWS_ENDPOINT_URL, then AWS itself)"},
     {"--region", OPT_REGION, "NAME", NULL, "of s3:// and signed http: (default: AWS_REGION, AWS_DEFAULT_REGION, then us-east-1)"},
     {"--json", OPT_JSON, NULL, NULL, "one JSON object, or one a line, instead of tables; errors too (on stderr)"},
@@ -1287,6 +1287,9 @@ static int open_store(app *a, int mode)
         directory.create = mode == CREATE;
         status = dreamdb_store_directory(&directory, &a->store, &a->error);
         free(path);
+    }
+    if (status == DREAMDB_ERR_ARGUMENT && url_is_remote(url)) {
+        return fail(EXIT_USAGE, "%s", a->error.message);
     }
     if (status) {
         return fail_status(status, &a->error);
