@@ -208,7 +208,7 @@ static dreamdb_status phase_append(dreamdb *db, uint64_t first, size_t count)
         (void)snprintf(images[i], sizeof images[i], "img%06llu", (unsigned long long)(first + i));
         anchors[i] = first + i;
         media[i].data = images[i]; media[i].size = sizeof images[i];
-        labels[i].data = "cat\0dog\0eel" + 4 * (i % 3); labels[i].size = 3;
+        labels[i].data = &"cat\0dog\0eel"[4 * (i % 3)]; labels[i].size = 3;
     }
     columns[0].field = "emb"; columns[0].data = phase_vectors;
     columns[1].field = "image"; columns[1].values = media;
