@@ -3218,7 +3218,9 @@ DS3_PORT_FN void ds3_verbs_upload(ds3_core_state *core, dreamdb_io *op)
     if (begun && op->status != DREAMDB_OK) {
         char kept[DS3_CORE_REASON];
         ds3_core_task task;
+        ds3_port_lock(&core->lock);
         memcpy(kept, core->reason, sizeof kept);
+        ds3_port_unlock(&core->lock);
         ds3_core_task_init(&task, DS3_RETRY_REMOVE, "DELETE", op->path);
         task.query = ds3_text_get(&id);
         (void)ds3_verbs_one(core, &task);
@@ -3270,12 +3272,15 @@ DS3_PORT_FN bool ds3_verbs_is_large(const ds3_core_state *core, const dreamdb_io
 DS3_PORT_FN bool ds3_verbs_plan(ds3_verbs_batch_run *run)
 {
     ds3_core_state *core = run->core;
+    ds3_port_lock(&core->lock);
+    bool one_by_one = core->many_refused || !core->sign || !core->url.bucket[0];
+    ds3_port_unlock(&core->lock);
     for (size_t i = 0; i < run->count; i++) {
         dreamdb_io *op = run->ops + i;
         if (!ds3_verbs_admit(core, op) || ds3_verbs_is_large(core, op)) {
             continue;
         }
-        if (op->kind == DREAMDB_IO_REMOVE && !core->many_refused && core->sign && core->url.bucket[0]) {
+        if (op->kind == DREAMDB_IO_REMOVE && !one_by_one) {
             run->of[run->count - ++run->removals] = op;
         } else {
             ds3_verbs_task(run->tasks + run->singles, op);
@@ -3325,7 +3330,9 @@ DS3_PORT_FN int ds3_verbs_groups(ds3_verbs_batch_run *run)
         }
         if (unknown) {
             ds3_core_task *singles = (ds3_core_task *)ds3_port_new(&core->allocator, n * sizeof *singles);
+            ds3_port_lock(&core->lock);
             core->many_refused = true;
+            ds3_port_unlock(&core->lock);
             for (size_t i = 0; i < n && singles; i++) {
                 ds3_verbs_task(singles + i, ops[i]);
             }
