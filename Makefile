@@ -17,6 +17,12 @@ TESTS    := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/test_*
 EXAMPLES := $(addprefix $(BUILD)/examples/,smallest store_table embedded game)
 HAVE_CXX := $(shell command -v $(CXX) >/dev/null 2>&1 && echo yes)
 HAVE_SQL := $(shell printf '\043include <sqlite3.h>\nint main(void){return sqlite3_libversion()==0;}' | $(CC) -x c - -lsqlite3 -o /dev/null >/dev/null 2>&1 && echo yes)
+# libcurl carries https; without it the command speaks http only and says so.
+HAVE_CURL ?= $(shell printf '\043include <curl/curl.h>\nint main(void){return curl_version()==0;}' | $(CC) -x c - -lcurl -o /dev/null >/dev/null 2>&1 && echo yes)
+ifeq ($(HAVE_CURL),yes)
+S3_FLAGS := -DDREAMDB_S3_CURL
+S3_LINK  := -lcurl
+endif
 ifeq ($(HAVE_CXX),yes)
 EXAMPLES += $(BUILD)/examples/hello
 endif
@@ -24,6 +30,7 @@ ifeq ($(HAVE_SQL),yes)
 EXAMPLES += $(BUILD)/examples/store_sqlite
 endif
 
+.PHONY: s3-test check-s3 bench-s3
 .PHONY: all demo test programs check-all interop bench fuzz clean figures \
         check-layers check-warnings check-configs check-hygiene check-asan check-tsan check-clang check-floats check-musl \
         check-cross check-examples check-fault check-fuzz check-interop check-year check-soak year soak
@@ -39,9 +46,13 @@ $(BUILD)/dreamdb.o: examples/dreamdb.c dreamdb.h
 	@mkdir -p $(BUILD)
 	@$(PYTHON) tools/timed.py $(BUILD)/dreamdb.o.seconds $(CC) $(STD) $(OPT) $(WARN) $(EXTRA) -c examples/dreamdb.c -o $@
 
-$(BUILD)/dreamdb: tools/dreamdb.c $(BUILD)/dreamdb.o dreamdb.h
+$(BUILD)/dreamdb_s3.o: examples/dreamdb_s3.c dreamdb_s3.h dreamdb.h
 	@mkdir -p $(BUILD)
-	$(CC) $(STD) $(OPT) $(WARN) $(EXTRA) tools/dreamdb.c $(BUILD)/dreamdb.o $(LINK) -o $@
+	$(CC) $(STD) $(OPT) $(WARN) $(EXTRA) $(S3_FLAGS) -c examples/dreamdb_s3.c -o $@
+
+$(BUILD)/dreamdb: tools/dreamdb.c $(BUILD)/dreamdb.o $(BUILD)/dreamdb_s3.o dreamdb.h dreamdb_s3.h
+	@mkdir -p $(BUILD)
+	$(CC) $(STD) $(OPT) $(WARN) $(EXTRA) tools/dreamdb.c $(BUILD)/dreamdb.o $(BUILD)/dreamdb_s3.o $(S3_LINK) $(LINK) -o $@
 
 $(BUILD)/driver: tests/interop/driver.c $(BUILD)/dreamdb.o dreamdb.h
 	$(CC) $(STD) $(OPT) $(WARN) $(EXTRA) tests/interop/driver.c $(BUILD)/dreamdb.o $(LINK) -o $@
@@ -80,6 +91,12 @@ $(BUILD)/examples/hello: examples/hello.cpp $(BUILD)/dreamdb.o dreamdb.h
 	@mkdir -p $(BUILD)/examples
 	$(CXX) -std=c++17 $(OPT) $(WARN) $(EXTRA) $< $(BUILD)/dreamdb.o $(LINK) -o $@
 
+$(BUILD)/s3_race: tests/s3/race.c $(BUILD)/dreamdb.o $(BUILD)/dreamdb_s3.o dreamdb.h dreamdb_s3.h
+	@mkdir -p $(BUILD)
+	$(CC) $(STD) $(TESTOPT) $(WARN) $(EXTRA) tests/s3/race.c $(BUILD)/dreamdb.o $(BUILD)/dreamdb_s3.o $(S3_LINK) $(LINK) -o $@
+
+$(BUILD)/tests/test_s3: tests/fake_s3.h dreamdb_s3.h
+$(BUILD)/fuzz_replay: dreamdb_s3.h
 $(BUILD)/fuzz_replay: $(wildcard tests/fuzz/*.[ch]) dreamdb.h
 	@mkdir -p $(BUILD)
 	$(CC) $(STD) $(TESTOPT) $(WARN) $(EXTRA) tests/fuzz/all.c tests/fuzz/replay.c $(LINK) -o $@
@@ -137,6 +154,12 @@ suite-programs suite-threads:
 # Peers (faiss-cpu, the reference, BLAKE3's C library) come by tools/bench/peers.sh; a part whose peer is missing says so.
 bench: $(BUILD)/dreamdb
 	@$(PYTHON) tools/bench/bench.py $(BENCH)
+
+# The store of dreamdb_s3.h against real servers: those that are installed, and with S3_INSTALL=1 those that go install can build.
+s3-test check-s3: $(BUILD)/dreamdb $(BUILD)/s3_race
+	@$(PYTHON) tests/s3/s3_test.py $(S3_TEST)
+bench-s3: $(BUILD)/dreamdb $(BUILD)/s3_race
+	@$(PYTHON) tests/s3/s3_bench.py $(S3_BENCH)
 
 # Runs each target for FUZZ_SECONDS with libFuzzer; without clang the corpus is replayed with more mutations.
 FUZZ_SECONDS ?= 60

@@ -131,7 +131,8 @@ def golden(*more):
 
 def suite_test():
     build('programs')
-    steps = [Step('layers', [PYTHON, 'tools/layers.py', '--max-function', '70', 'dreamdb.h']), Step('layers mutation', [PYTHON, 'tests/layers_mutation.py'])]
+    steps = [Step('layers', [PYTHON, 'tools/layers.py', '--max-function', '70', 'dreamdb.h']), Step('layers s3', [PYTHON, 'tools/layers.py', '--max-function', '70', 'dreamdb_s3.h']),
+             Step('layers mutation', [PYTHON, 'tests/layers_mutation.py'])]
     steps += white_box() + [golden(), program(BUILD + '/tests/fault', 'fault sweep', 900)] + example_steps() + replay_steps(20)
     if os.path.exists('tests/test_cli.py'):
         steps.append(Step('command line', [PYTHON, 'tests/test_cli.py'], 600, BUILD + '/dreamdb'))
@@ -193,7 +194,7 @@ def suite_check_all():
     else:
         print('skip check-clang: no clang')
         total[2] += 1
-    targets += ['check-asan', 'check-cross', 'check-interop', 'check-year', 'check-soak']
+    targets += ['check-asan', 'check-cross', 'check-interop', 'check-year', 'check-soak', 'check-s3']
     for step in [make(t) for t in targets]:            # each of these uses both cores itself
         step.run()
         step.tell()

@@ -176,8 +176,8 @@ def test_usage():
     bad(2, 'dreamdb query REF FIELD', 'query', 'main')
     bad(2, 'one word too many', 'log', 'main', 'again')
     bad(2, 'DREAMDB_STORE', 'scan', 'main', store=None)
-    for url in ('s3://bucket/x', 'http://h/x', 'https://h/x'):
-        bad(2, 'not in this version', 'scan', 'main', store=url)
+    for url in ('s3://', 's3://bu cket/x', 'http://', 'http://u:p@h/x', 'https://h:0/x'):
+        bad(2, 'store URL', 'scan', 'main', store=url)
     for option, value in (('--threads', '0'), ('--seed', 'x'), ('--now-ns', '-1'), ('--nonce', 'ab'), ('--cache-bytes', '1q'), ('--progress', None),
                           ('--durability', 'some')):
         args = ['scan', 'main', '%s=%s' % (option, value or 'often')]

@@ -8,6 +8,7 @@
 #define _FILE_OFFSET_BITS 64
 
 #include "../dreamdb.h"
+#include "../dreamdb_s3.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -678,15 +679,17 @@ enum {
     OPT_FIELDS, OPT_EXACT, OPT_EXPLAIN, OPT_START, OPT_END, OPT_LIMIT, OPT_ORDER,
     OPT_ESTIMATE, OPT_HISTORY, OPT_REASON, OPT_STRATEGY, OPT_DRY_RUN, OPT_DEEP, OPT_K_MAX, OPT_HOT, OPT_HOT_ITEMS, OPT_HOT_SECONDS,
     OPT_HOT_BYTES, OPT_THRESHOLD, OPT_MAX_CELLS, OPT_KEEP_BYTES, OPT_MAX_READ, OPT_NEIGHBOURS, OPT_RELINEAGE, OPT_ALLOW_LOSSY,
-    OPT_RETRY, OPT_TOKEN,
-    OPT_RESUME, OPT_GRAPH, OPT_KEEP_MANIFESTS, OPT_KEEP_SINCE, OPT_WRITERS_PAUSED, OPT_LIST
+    OPT_RETRY, OPT_TOKEN, OPT_RESUME, OPT_GRAPH, OPT_KEEP_MANIFESTS, OPT_KEEP_SINCE, OPT_WRITERS_PAUSED, OPT_LIST,
+    OPT_ENDPOINT, OPT_REGION
 };
 
 typedef struct option_row { const char *name; int id; const char *value; const char *verbs; const char *help; } option_row;
 
 /* value NULL: a switch; "[X]": may follow after '=' only.  verbs NULL: every verb. */
 static const option_row options[] = {
-    {"--store", OPT_STORE, "URL", NULL, "a directory path, file://PATH, or memory: (default: the environment's DREAMDB_STORE)"},
+    {"--store", OPT_STORE, "URL", NULL, "a directory, s3://BUCKET/PREFIX, http(s)://HOST/BASE, file:, memory: (else $DREAMDB_STORE)"},
+    {"--endpoint", OPT_ENDPOINT, "URL", NULL, "of s3://: http(s)://HOST[:PORT] (default: AWS_ENDPOINT_URL, then AWS itself)"},
+    {"--region", OPT_REGION, "NAME", NULL, "of s3:// and signed http: (default: AWS_REGION, AWS_DEFAULT_REGION, then us-east-1)"},
     {"--json", OPT_JSON, NULL, NULL, "one JSON object, or one a line, instead of tables; errors too (on stderr)"},
     {"--progress", OPT_PROGRESS, "[always|never|auto]", NULL, "the progress line on stderr (auto: when it is a terminal)"},
     {"--seed", OPT_SEED, "N", NULL, "seed of the training and of what else is drawn at random"},
@@ -779,7 +782,7 @@ static const option_row options[] = {
 static const char *const later_verbs[] = {
     "rebuild-ivf", "recommendations", "watch"};
 static const char *const later_options[] = {
-    "--pack", "--recommend", "--shard", "--of", "--job-id", "--orchestrate", "--finish", "--endpoint"};
+    "--pack", "--recommend", "--shard", "--of", "--job-id", "--orchestrate", "--finish"};
 
 typedef struct verb_row {
     const char *name;
@@ -1295,6 +1298,23 @@ static int parse_durability(const char *text, dreamdb_durability *durability)
 
 enum { READ, BRANCH, WRITE, CREATE };         /* what a verb does with the store; BRANCH writes, but not to its own REF */
 
+static int url_is_remote(const char *url)
+{
+    return strncmp(url, "s3:", 3) == 0 || strncmp(url, "http:", 5) == 0 || strncmp(url, "https:", 6) == 0;
+}
+
+/* A bucket, or a plain HTTP server; keys, region and endpoint from the AWS_ environment where no option tells them. */
+static dreamdb_status open_remote(app *a, const char *url, int mode)
+{
+    dreamdb_s3_options s3;
+    memset(&s3, 0, sizeof s3);
+    s3.url = url;
+    s3.endpoint = option_value(a, OPT_ENDPOINT);
+    s3.region = option_value(a, OPT_REGION);
+    s3.read_only = mode == READ;
+    return dreamdb_store_s3(&s3, &a->store, &a->error);
+}
+
 static int open_store(app *a, int mode)
 {
     const char *url = option_value(a, OPT_STORE) ? option_value(a, OPT_STORE) : getenv("DREAMDB_STORE");
@@ -1304,14 +1324,13 @@ static int open_store(app *a, int mode)
     if (!url || !url[0]) {
         return fail(EXIT_USAGE, "no store is named: give --store DIRECTORY, or set DREAMDB_STORE");
     }
-    if (strncmp(url, "s3:", 3) == 0 || strncmp(url, "http:", 5) == 0 || strncmp(url, "https:", 6) == 0) {
-        return fail(EXIT_USAGE, "store %s: not in this version: give a directory", url);
-    }
     if (parse_durability(option_value(a, OPT_DURABILITY), &directory.durability)) {
         return EXIT_USAGE;
     }
     if (strcmp(url, "memory:") == 0) {
         status = dreamdb_store_memory(NULL, &a->store, &a->error);
+    } else if (url_is_remote(url)) {
+        status = open_remote(a, url, mode);
     } else {
         char *path = url_path(url);
         directory.path = path;
@@ -1319,6 +1338,9 @@ static int open_store(app *a, int mode)
         directory.create = mode == CREATE;
         status = dreamdb_store_directory(&directory, &a->store, &a->error);
         free(path);
+    }
+    if (status == DREAMDB_ERR_ARGUMENT && url_is_remote(url)) {
+        return fail(EXIT_USAGE, "%s", a->error.message);
     }
     if (status) {
         return fail_status(status, &a->error);

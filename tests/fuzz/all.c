@@ -11,6 +11,7 @@
 #include "fuzz_outboard.c"
 #include "fuzz_page.c"
 #include "fuzz_roaring.c"
+#include "fuzz_s3.c"
 #include "fuzz_track.c"
 
 const fuzz_target fuzz_targets[] = {
@@ -24,6 +25,7 @@ const fuzz_target fuzz_targets[] = {
     { "outboard", fuzz_outboard },
     { "page", fuzz_page },
     { "roaring", fuzz_roaring },
+    { "s3", fuzz_s3 },
     { "track", fuzz_track },
     { NULL, NULL }
 };

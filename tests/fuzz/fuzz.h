@@ -6,6 +6,8 @@
 #define DREAMDB_STATIC
 #define DREAMDB_TEST
 #include "../../dreamdb.h"
+#define DREAMDB_S3_IMPLEMENTATION
+#include "../../dreamdb_s3.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,0 +1,2 @@
+#define DREAMDB_S3_IMPLEMENTATION
+#include "../dreamdb_s3.h"
