@@ -1043,7 +1043,7 @@ typedef struct dreamdb_ada_step_report {
  *         allow_lossy); CONFLICT (somebody moved the Ref: nothing is changed); STORE, MEMORY, LIMIT, CORRUPT, CANCELLED.
  * Threads as dreamdb_append: one writer at a time on a handle.
  * Costs   reads the Track and, of buckets, the touched cells alone; writes those, an index, a lineage table, the pages that hold a touched
- *         row and their ancestors.  Memory: the touched cells up to max_read_bytes and 64 MiB of others, 40 bytes a cell.
+ *         row and their ancestors.  Memory: the split and merged cells up to max_read_bytes and 256 MiB of others, 40 bytes a cell.
  * Format  FORMAT.md "Ada-IVF and the lineage table". */
 DREAMDB_API dreamdb_status dreamdb_ada_step(dreamdb *db, const dreamdb_ada_step_desc *desc, dreamdb_ada_step_report *report,
                                             dreamdb_error *error);
