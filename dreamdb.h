@@ -32991,7 +32991,7 @@ DDB_FN dreamdb_status ddb_compact_run(ddb_ctx *ctx, struct dreamdb *db, const dr
     if (desc->relineage) {
         return ddb_mem_fail(ctx, DREAMDB_ERR_UNSUPPORTED, "compact: relineage is not in this version");
     }
-    job.threshold = desc->threshold > 0 ? desc->threshold : DDB_COMPACT_THRESHOLD;
+    job.threshold = desc->threshold > 0 ? desc->threshold : (uint32_t)DDB_COMPACT_THRESHOLD;
     job.left = desc->max_cells > 0 ? desc->max_cells : DDB_COMPACT_ALL;
     job.identical = db->env->identical;
     job.keep_bytes = job.identical ? 0 : desc->keep_bytes;

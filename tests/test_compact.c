@@ -224,7 +224,6 @@ static void one_history(dreamdb_index_kind index, uint32_t cells, size_t rows, u
     }
     keep_bytes = 0;
     uint8_t tip[DREAMDB_ADDRESS_SIZE] = { 0 };
-    uint8_t tip[DREAMDB_ADDRESS_SIZE] = { 0 };
     for (int turn = 0; turn < 2 && test_ok; turn++) {           /* the second time there is nothing to do */
         story before = tell(db, rows), after;
         CHECK(compact(db, NULL, 1, 0, &r) == DREAMDB_OK);
