@@ -16,15 +16,15 @@ static const char *const names[FIELDS] = { "emb", "label", "name", "day", "ok", 
 typedef struct row { uint64_t anchor; float v[DIM]; char label[12], name[16], pic[400]; size_t pic_size; int64_t day; double score; uint8_t ok; } row;
 /* One state of the model: bit i of added, gone = row i. */
 typedef struct state { uint8_t *added, *gone; } state;
-typedef struct kept { char label[24]; state rows; } kept;
+typedef struct kept { char label[24]; state rows; uint64_t meta; } kept;   /* meta: bytes of Tracks, pages, tombstones of a fresh copy */
 typedef struct branch { char name[8]; dreamdb *db; state rows; } branch;
 typedef struct month { double gets, puts, read, written; uint64_t live; } month;
 
 static struct {
     uint64_t days, rows, steady, keep, seed, commits, big;
-    int growth, quiet, no_step;
+    int growth, quiet, no_step, verbs;
     const char *store, *dump;
-} option = { 365, 50, 60, 10, 1, 0, 16384, 0, 0, 0, NULL, NULL };
+} option = { 365, 50, 60, 10, 1, 0, 16384, 0, 0, 0, 0, NULL, NULL };
 
 static branch branches[BRANCHES];                /* the trunk first */
 static kept snapshots[MOST_KEPT];
@@ -420,27 +420,61 @@ static void check_state(dreamdb *db, const char *name, const state *model, int v
 static int add_size(void *user, const char *path, const dreamdb_stat *stat) { (void)path; ((uint64_t *)user)[0] += stat->size; ((uint64_t *)user)[1]++; return 0; }
 static void measure(const dreamdb_store *on, uint64_t size[2]) { size[0] = size[1] = 0; (void)on->list(on->user, "", add_size, size); }
 
-/* Bytes and objects of a new dataset that holds what the year's must: rows of all branches and snapshots in one append, and all deletions. */
-static void fresh_copy(uint64_t size[2])
+/* [0]: bytes of rows (buckets, payloads, postings), [1]: of what a state needs to name them. */
+static int add_kind(void *user, const char *path, const dreamdb_stat *stat)
+{
+    int meta = strncmp(path, "tombstones/", 11) == 0 || strncmp(path, "manifests/", 10) == 0 || strstr(path, "/track/") || strstr(path, "/index/");
+    ((uint64_t *)user)[meta] += stat->size;
+    return 0;
+}
+
+/* A new dataset with the rows in one append, and the deletions. */
+static void fresh_of(const uint8_t *rows, const uint8_t *gone, uint64_t kinds[2])
 {
     dreamdb_store inside;
     must(dreamdb_store_memory(NULL, &inside, &error), "memory store");
     dreamdb *db = create(&inside);
-    uint64_t *ids = (uint64_t *)memory((size_t)next_id, 8), *gone = (uint64_t *)memory((size_t)next_id, 8);
+    uint64_t *ids = (uint64_t *)memory((size_t)next_id, 8), *dead = (uint64_t *)memory((size_t)next_id, 8);
     size_t n = 0, m = 0;
     for (uint64_t i = 0; i < next_id; i++) {
-        int held = 0, dead = 0;
-        for (size_t b = 0; b < BRANCHES; b++) { held |= is_live(&branches[b].rows, i); dead |= bit(branches[b].rows.gone, i); }
-        for (size_t k = 0; k < kept_count; k++) { held |= is_live(&snapshots[k].rows, i); }
-        if (held) { ids[n++] = i; }
-        if (dead) { gone[m++] = i; }
+        if (bit(rows, i) && !bit(gone, i)) { ids[n++] = i; }
+        if (bit(gone, i)) { dead[m++] = i; }
     }
     append_ids(db, ids, n);
-    delete_ids(db, gone, m);
-    measure(&inside, size);
+    delete_ids(db, dead, m);
+    kinds[0] = kinds[1] = 0;
+    (void)inside.list(inside.user, "", add_kind, kinds);
     dreamdb_close(db);
     dreamdb_store_close(&inside);
-    free(ids); free(gone);
+    free(ids); free(dead);
+}
+static uint64_t meta_of(const state *s) { uint64_t kinds[2]; fresh_of(s->added, s->gone, kinds); return kinds[1]; }
+
+/* Bytes of a fresh copy of what must be kept: every row of a branch or snapshot once, and for each of these states the Tracks, pages and
+   tombstones of its own that it has when it is written anew.  rows: the first of the two alone. */
+static uint64_t fresh_copy(uint64_t *rows)
+{
+    state held = state_new();
+    uint64_t kinds[2], total;
+    for (uint64_t i = 0; i < next_id; i++) {
+        int is = 0;
+        for (size_t b = 0; b < BRANCHES; b++) { is |= is_live(&branches[b].rows, i); }
+        for (size_t k = 0; k < kept_count; k++) { is |= is_live(&snapshots[k].rows, i); }
+        if (is) { set(held.added, i); }
+    }
+    fresh_of(held.added, held.gone, kinds);
+    free(held.added); free(held.gone);
+    *rows = total = kinds[0];
+    for (size_t k = 0; k < kept_count; k++) {
+        snapshots[k].meta = snapshots[k].meta ? snapshots[k].meta : meta_of(&snapshots[k].rows);
+        total += snapshots[k].meta;
+    }
+    for (size_t b = 0; b < BRANCHES; b++) {
+        int same = b > 0 && memcmp(branches[b].rows.added, branches[0].rows.added, (size_t)most / 8 + 1) == 0
+            && memcmp(branches[b].rows.gone, branches[0].rows.gone, (size_t)most / 8 + 1) == 0;
+        total += same ? 0 : meta_of(&branches[b].rows);
+    }
+    return total;
 }
 
 static void unused(void)                         /* what one of the two programs does not call */
