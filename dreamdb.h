@@ -32975,7 +32975,8 @@ DDB_FN dreamdb_status ddb_compact_open(ddb_ctx *ctx, ddb_compact *job, const dre
     status = status < 0 ? status : ddb_view_need(ctx, job->write.view, fields, count, DDB_VIEW_TRACK | DDB_VIEW_LINEAGE);
     status = status < 0 || job->identical ? status : ddb_view_tomb(ctx, job->write.view, &job->tomb);
     for (size_t i = 0; i < count && status == DREAMDB_OK && !job->report.more; i++) {
-        status = ddb_compact_field(ctx, job, fields[i]);
+        status = ddb_view_no_hot(ctx, job->write.view, fields[i]);
+        status = status < 0 ? status : ddb_compact_field(ctx, job, fields[i]);
         status = status < 0 ? status : ddb_object_progress(ctx, job->write.env, "compact", i + 1, count, "fields");
     }
     return status < 0 || !job->changed ? status : ddb_write_publish(ctx, &job->write, "compact");
@@ -33254,7 +33255,7 @@ DDB_FN ddb_slice ddb_diff_entry(const dreamdb_snapshot *view, const ddb_view_fie
 DDB_FN bool ddb_diff_readable(const ddb_view_field *field)
 {
     return !field || (field->cls != DDB_TRACK_OTHER
-                      && (!field->has_registry || (!field->registry.has_hot && field->registry.index_count == 1)));
+                      && (!field->has_registry || field->registry.index_count == 1));
 }
 
 /* What can be said of a field before its rows are read. */
@@ -33265,7 +33266,8 @@ DDB_FN void ddb_diff_judge(ddb_diff *diff, ddb_diff_pair *pair)
     told->kind = b ? b->schema->kind : a->schema->kind;
     told->exact = told->rows_known = 1;
     told->change = !a ? DREAMDB_DIFF_ADDED : !b ? DREAMDB_DIFF_REMOVED : DREAMDB_DIFF_SAME;
-    bool moved = !a || !b || !ddb_addr_equal(&a->binding->address, &b->binding->address);
+    bool moved = !a || !b || !ddb_addr_equal(&a->binding->address, &b->binding->address)
+        || a->has_hot != b->has_hot || (a->has_hot && !ddb_addr_equal(&a->hot_addr, &b->hot_addr));
     if (a && b) {
         bool same = ddb_bytes_equal(a->schema->raw, b->schema->raw) && ddb_bytes_equal(a->binding->modality, b->binding->modality)
             && ddb_bytes_equal(ddb_diff_entry(diff->views[0], a), ddb_diff_entry(diff->views[1], b));
@@ -34076,7 +34078,8 @@ DDB_FN dreamdb_status ddb_ada_refuse(ddb_ctx *ctx, ddb_ada *a)
     ddb_view_field *field = a->field;
     const char *name = (const char *)field->schema->name.data;
     int size = (int)field->schema->name.size;
-    dreamdb_status status = ddb_view_need(ctx, a->write.view, &field, 1, (unsigned)DDB_VIEW_TRACK | (unsigned)DDB_VIEW_INDEX
+    dreamdb_status status = ddb_view_no_hot(ctx, a->write.view, field);
+    status = status < 0 ? status : ddb_view_need(ctx, a->write.view, &field, 1, (unsigned)DDB_VIEW_TRACK | (unsigned)DDB_VIEW_INDEX
                                           | (unsigned)DDB_VIEW_CODEC);
     if (status < 0) {
         return status;
@@ -35604,11 +35607,13 @@ DDB_FN dreamdb_status ddb_query_slab_take(ddb_ctx *ctx, ddb_query_run *run, size
         if (want < size + page || all->bytes + loading + want > run->view->db->cells_cap / 2) {
             return DREAMDB_OK;
         }
-        slab = ddb_mem_new(ctx, ddb_query_slab, 1);
-        uint8_t *memory = slab ? (uint8_t *)ddb_mem_alloc(ctx, (size_t)want) : NULL;
+        dreamdb_error quiet;                                 /* without memory for many cells there may be some for one */
+        ddb_ctx own = ddb_mem_fork(ctx, &quiet);
+        slab = ddb_mem_new(&own, ddb_query_slab, 1);
+        uint8_t *memory = slab ? (uint8_t *)ddb_mem_alloc(&own, (size_t)want) : NULL;
         if (!memory) {
             ddb_mem_drop(ctx, slab, ddb_query_slab, 1);
-            return DREAMDB_ERR_MEMORY;
+            return DREAMDB_OK;
         }
         slab->memory = memory;
         slab->bytes = (size_t)want;

@@ -2016,12 +2016,13 @@ DS3_PORT_FN size_t ds3_curl_on_send(char *out, size_t one, size_t count, void *u
     return n;
 }
 
-/* curl rewinds when a kept connection broke before it took anything. */
+/* curl rewinds when a kept connection broke.  Only before it took anything: else a conditional put might be made twice behind our back, and
+   be told as lost to itself; the room that retries knows how to look. */
 DS3_PORT_FN int ds3_curl_on_seek(void *user, curl_off_t offset, int origin)
 {
     dreamdb_s3_exchange *exchange = (dreamdb_s3_exchange *)user;
     ds3_curl_easy *easy = (ds3_curl_easy *)exchange->slot;
-    bool good = origin == SEEK_SET && offset >= 0 && (uint64_t)offset <= exchange->body_size;
+    bool good = origin == SEEK_SET && easy->sent == 0 && offset >= 0 && (uint64_t)offset <= exchange->body_size;
     easy->sent = good ? (uint64_t)offset : easy->sent;
     return good ? CURL_SEEKFUNC_OK : CURL_SEEKFUNC_FAIL;
 }
@@ -2145,9 +2146,10 @@ DS3_PORT_FN int ds3_curl_result(const dreamdb_s3_exchange *exchange, const ds3_c
     switch ((int)code) {
     case CURLE_OK: return DREAMDB_S3_DONE;
     case CURLE_WRITE_ERROR: return exchange->enough ? (int)DREAMDB_S3_DONE : easy->result ? easy->result : (int)DREAMDB_S3_BROKEN;
-    case CURLE_COULDNT_RESOLVE_HOST: case CURLE_COULDNT_RESOLVE_PROXY: case CURLE_COULDNT_CONNECT: return DREAMDB_S3_NO_CONNECTION;
+    case CURLE_COULDNT_RESOLVE_HOST: case CURLE_COULDNT_RESOLVE_PROXY: case CURLE_COULDNT_CONNECT:
+    case CURLE_SSL_CONNECT_ERROR: return DREAMDB_S3_NO_CONNECTION;             /* a reset while hands are shaken, too */
     case CURLE_OPERATION_TIMEDOUT: return sent == 0 ? DREAMDB_S3_NO_CONNECTION : DREAMDB_S3_TIMEOUT;
-    case CURLE_PEER_FAILED_VERIFICATION: case CURLE_SSL_CONNECT_ERROR: case CURLE_SSL_CERTPROBLEM: case CURLE_SSL_CIPHER:
+    case CURLE_PEER_FAILED_VERIFICATION: case CURLE_SSL_CERTPROBLEM: case CURLE_SSL_CIPHER:
     case CURLE_SSL_CACERT_BADFILE: case CURLE_USE_SSL_FAILED: return DREAMDB_S3_TLS;
     case CURLE_OUT_OF_MEMORY: return DREAMDB_S3_MEMORY;
     case CURLE_WEIRD_SERVER_REPLY: case CURLE_UNSUPPORTED_PROTOCOL: case CURLE_BAD_CONTENT_ENCODING: return DREAMDB_S3_MALFORMED;
@@ -2476,6 +2478,8 @@ DS3_PORT_FN bool ds3_core_keys(ds3_core_state *core, bool again)
         core->keys.access_key[sizeof core->keys.access_key - 1] = 0;
         core->keys.secret_key[sizeof core->keys.secret_key - 1] = 0;
         core->keys.session_token[sizeof core->keys.session_token - 1] = 0;
+        core->keys_known = core->keys_known && core->keys.access_key[0] && !strpbrk(core->keys.access_key, "\r\n ,")
+            && !strpbrk(core->keys.session_token, "\r\n");                     /* they become header lines */
         return core->keys_known;
     }
     return core->keys_known && !again;
@@ -3200,6 +3204,10 @@ DS3_PORT_FN int ds3_verbs_upload_end(ds3_core_state *core, dreamdb_io *op, const
         status = strcmp(code, "PreconditionFailed") == 0
                ? (op->condition.kind == DREAMDB_PUT_IF_TAG ? (int)DREAMDB_ERR_CONFLICT : (int)DREAMDB_ERR_EXISTS) : (int)DREAMDB_ERR_STORE;
         ds3_core_tell(core, code);
+    } else if (status == DREAMDB_OK && !ds3_xml_value(&core->allocator, task.exchange.data, (size_t)task.exchange.size,
+                                                      "CompleteMultipartUploadResult", "ETag", code, sizeof code)) {
+        ds3_core_tell(core, "the server did not say that the upload is whole");
+        status = DREAMDB_ERR_STORE;
     }
     ds3_core_task_free(&task);
     return status;
@@ -3684,6 +3692,9 @@ DS3_PORT_FN dreamdb_status ds3_api_transport(ds3_core_state *core, const dreamdb
     bool by_curl = core->url.tls;
   #endif
     if (by_curl) {
+        if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {        /* counted by libcurl; sessions then open on any thread */
+            return ds3_api_fail(error, DREAMDB_ERR_STORE, "libcurl cannot be started", "");
+        }
         const char *ca = ds3_api_first(o->ca_file, ds3_api_environment(o, "AWS_CA_BUNDLE"));
         core->carrier.curl.allocator = core->allocator;
         core->carrier.curl.connections = core->options.connections;
