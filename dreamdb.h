@@ -918,7 +918,8 @@ typedef struct dreamdb_gc_report {             /* filled in on failure too, as f
  *         go; or a ref names a Manifest that is not there); CORRUPT, FORMAT, UNSUPPORTED (a ref or an object that cannot be read, or is of
  *         a kind not known here: named, and nothing was removed); STORE, MEMORY, LIMIT, CANCELLED.
  *         What was removed before a failure in the sweep stays removed: run it again.
- * Threads beside readers of kept states and writers of this library (also in other processes); writers of the Python package must pause.
+ * Threads beside readers of kept states and writers of this library (also in other processes) whose single write takes less than
+ *         keep_since_ns from its first object to its Ref; writers of the Python package must pause.  CONFLICT while another gc runs.
  * Costs   reads each kept Manifest, Track and page once, no bucket and no payload; one listing of the store; a removal each.  Memory:
  *         two to four bytes an object that is kept, about 100 for each Manifest, Track and page.
  * Format  FORMAT.md, "Collecting garbage". */
@@ -38585,7 +38586,7 @@ DDB_FN dreamdb_status ddb_check_stats(ddb_ctx *ctx, dreamdb_snapshot *view, cons
    was stopped leaves no Manifest with holes. */
 
 enum { DDB_GC_MANIFEST = 1, DDB_GC_TRACK = 2, DDB_GC_PAGE = 4, DDB_GC_TOMB = 8,
-       DDB_GC_OUTLINE = 16,                    /* only Track and pages were walked, not what their rows name */
+       DDB_GC_OUTLINE = 16,                    /* Track and pages were walked, and what the rows of embeddings name */
        DDB_GC_LINK = 32,                       /* a Manifest alone */
        DDB_GC_WAVE = 8,                        /* Manifests or Tracks read together: 8 MiB, as inline Tracks and lineages end at one */
        DDB_GC_CHUNKED = 64,                    /* ItemManifests read together */
@@ -38826,6 +38827,9 @@ DDB_FN int ddb_gc_note_flag(void *user, const char *path, const dreamdb_stat *st
         gc->ops[gc->count].path = ddb_mem_arena_copy(gc->ctx, &gc->paths, path, strlen(path));
         gc->status = gc->ops[gc->count].path ? gc->status : DREAMDB_ERR_MEMORY;
         gc->count += gc->status == DREAMDB_OK;
+    } else if (strcmp(path, gc->flags[gc->raised & 1]) != 0 && !gc->desc.writers_paused) {     /* two would forget each other's outlines */
+        gc->status = ddb_mem_fail_at(gc->ctx, DREAMDB_ERR_CONFLICT, path, "gc: another run is at work, or was stopped less than 5 minutes "
+                                     "ago: nothing was removed; try again later");
     }
     return gc->status;
 }
@@ -38950,7 +38954,8 @@ DDB_FN dreamdb_status ddb_gc_item(ddb_ctx *ctx, ddb_gc_items *items, const ddb_r
 DDB_FN dreamdb_status ddb_gc_rows(ddb_ctx *ctx, ddb_gc_items *items, const ddb_row *rows, size_t count)
 {
     dreamdb_status status = DREAMDB_OK;
-    for (size_t i = 0; i < count && status == DREAMDB_OK && !items->gc->outline; i++) {
+    bool needed = !items->gc->outline || items->track->cls == DDB_TRACK_SPATIAL;
+    for (size_t i = 0; i < count && status == DREAMDB_OK && needed; i++) {
         status = ddb_gc_leaf(ctx, items->gc, &rows[i].addr);
         if (status == DREAMDB_OK && (rows[i].flags & DDB_ROW_SIDECAR)) {
             status = ddb_gc_leaf(ctx, items->gc, &rows[i].sidecar);
@@ -39239,7 +39244,7 @@ DDB_FN dreamdb_status ddb_gc_entry(ddb_ctx *ctx, ddb_gc *gc, const char *path, c
     return status;
 }
 
-/* Everything that one state reaches but its parents; outlined: Tracks and pages only. */
+/* Everything that one state reaches but its parents; outlined: without payloads, postings, tombstones. */
 DDB_FN dreamdb_status ddb_gc_manifest(ddb_ctx *ctx, ddb_gc *gc, const ddb_manifest *m, const char *path)
 {
     ddb_buf list;
@@ -39247,8 +39252,9 @@ DDB_FN dreamdb_status ddb_gc_manifest(ddb_ctx *ctx, ddb_gc *gc, const ddb_manife
     for (size_t i = 0; i < m->timeline_count && status == DREAMDB_OK; i++) {
         status = ddb_gc_leaf(ctx, gc, m->timelines + i);
     }
-    for (size_t i = 0; i < m->registry_count && status == DREAMDB_OK && !gc->outline; i++) {
-        status = ddb_gc_entry(ctx, gc, path, m, m->registry + i);
+    for (size_t i = 0; i < m->registry_count && status == DREAMDB_OK; i++) {
+        bool needed = !gc->outline || !ddb_bytes_is(m->registry[i].key, DDB_MANIFEST_TOMBSTONES);
+        status = needed ? ddb_gc_entry(ctx, gc, path, m, m->registry + i) : DREAMDB_OK;
     }
     for (size_t i = 0; i < m->extra_count && status == DREAMDB_OK && !gc->outline; i++) {
         status = ddb_gc_named(ctx, gc, path, m->extra[i].key, ddb_bytes_text(""), m->extra[i].value);
@@ -39459,7 +39465,8 @@ DDB_FN dreamdb_status ddb_gc_links(ddb_ctx *ctx, ddb_gc *gc)
     return status;
 }
 
-/* The bases that no kept state is: of these a merge reads Manifest, Tracks and pages. */
+/* The bases that no kept state is: of these a merge reads Manifest, Tracks and pages, and where an index has moved or both sides compacted
+   a cell the buckets too, by the index and compressor of the registry. */
 DDB_FN dreamdb_status ddb_gc_outlines(ddb_ctx *ctx, ddb_gc *gc)
 {
     dreamdb_status status = DREAMDB_OK;
@@ -40283,7 +40290,7 @@ DDB_FN dreamdb_status ddb_trace_run(ddb_ctx *ctx, struct dreamdb *db, const drea
     return status;
 }
 
-/* ==== ROOM 49 api | prefix ddb_api_ | uses port mem bytes cpu hash addr object ref view write fold scan erase merge compact diff ada query check gc trace ==== */
+/* ==== ROOM 49 api | prefix ddb_api_ | uses port mem bytes coll cpu hash addr object ref view write fold scan erase merge compact diff ada query check gc trace ==== */
 /* The public functions: check the arguments, call one room.  Nothing else lives here. */
 
 /* The allocator of a config, or libc. */
@@ -40537,7 +40544,17 @@ DREAMDB_API dreamdb_status dreamdb_set_meta(dreamdb *db, const char *key, const 
 DDB_FN dreamdb_status ddb_api_ref_at(ddb_ctx *ctx, dreamdb *db, const char *state, const char *name)
 {
     dreamdb_snapshot *view = NULL;
+    ddb_map outlines;
+    memset(&outlines, 0, sizeof outlines);
     dreamdb_status status = ddb_view_state(ctx, db, state, &view);
+    if (status == DREAMDB_OK && state && state[0]) {
+        status = ddb_ref_outlines(ctx, db->env, &outlines);
+        if (status == DREAMDB_OK && outlines.count > 0 && ddb_coll_map_get(&outlines, view->address.bytes)) {
+            status = ddb_mem_fail_at(ctx, DREAMDB_ERR_NOT_FOUND, view->path, "gc has kept this state for merges only, without all of its "
+                                     "rows");
+        }
+        ddb_coll_map_free(ctx, &outlines);
+    }
     if (status == DREAMDB_OK) {
         status = ddb_ref_create(ctx, db->env, name, &view->address);
     }
