@@ -96,6 +96,7 @@ $(BUILD)/s3_race: tests/s3/race.c $(BUILD)/dreamdb.o $(BUILD)/dreamdb_s3.o dream
 	$(CC) $(STD) $(TESTOPT) $(WARN) $(EXTRA) tests/s3/race.c $(BUILD)/dreamdb.o $(BUILD)/dreamdb_s3.o $(S3_LINK) $(LINK) -o $@
 
 $(BUILD)/tests/test_s3: tests/fake_s3.h dreamdb_s3.h
+$(BUILD)/tests/test_cross: tests/year.h
 $(BUILD)/fuzz_replay: dreamdb_s3.h
 $(BUILD)/fuzz_replay: $(wildcard tests/fuzz/*.[ch]) dreamdb.h
 	@mkdir -p $(BUILD)

@@ -30399,6 +30399,24 @@ DDB_FN bool ddb_merge_recells(const ddb_merge *merge, const ddb_merge_field *fie
     return good;
 }
 
+/* From `at`, the first base row of its cell (or item): does each side still have one that the other has not?  With several bases one may
+   hold what the other folded, and each side would take the other's row for done away with. */
+DDB_FN bool ddb_merge_crossed(const ddb_merge_trio *rows, size_t at)
+{
+    const ddb_row *first = rows->base.sorted[at];
+    bool mine = false, other = false;
+    for (; at < rows->base.count && !(mine && other); at++) {
+        const ddb_row *row = rows->base.sorted[at];
+        if (!ddb_bytes_equal(row->key, first->key) || (row->key.size == 0 && row->t_start != first->t_start)) {
+            break;
+        }
+        bool t = ddb_merge_rows_find(&rows->ours, row) != NULL, r = ddb_merge_rows_find(&rows->theirs, row) != NULL;
+        mine = mine || (t && !r);
+        other = other || (r && !t);
+    }
+    return mine && other;
+}
+
 /* Cells (or items) that both sides wrote anew since the base, differently: each new row holds what the old ones held, so both together
    would hold it twice.  Of cells the records are merged, else it is a conflict. */
 DDB_FN dreamdb_status ddb_merge_twice(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_field *field, const ddb_merge_trio *rows)
@@ -30415,11 +30433,15 @@ DDB_FN dreamdb_status ddb_merge_twice(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_
     status = status < 0 ? status : field->recells ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
     for (size_t i = 0; i < rows->base.count && status == DREAMDB_OK; i++) {
         const ddb_row *row = rows->base.sorted[i];
+        const ddb_row *last = i > 0 ? rows->base.sorted[i - 1] : NULL;
+        bool begins = !last || !ddb_bytes_equal(last->key, row->key) || (row->key.size == 0 && last->t_start != row->t_start);
+        bool crossed = begins && merge->state_count > 3 && ddb_merge_crossed(rows, i);
         if ((told && ddb_bytes_equal(told->key, row->key) && (row->key.size > 0 || told->t_start == row->t_start))
-            || ddb_merge_rows_find(&rows->ours, row) || ddb_merge_rows_find(&rows->theirs, row) || ddb_merge_late_meets(&shared, row)) {
+            || (!crossed && (ddb_merge_rows_find(&rows->ours, row) || ddb_merge_rows_find(&rows->theirs, row)
+                             || (!records && ddb_merge_late_meets(&shared, row))))) {
             continue;
         }
-        const ddb_row *mine = ddb_merge_late_meets(&ours, row), *other = ddb_merge_late_meets(&theirs, row);
+        const ddb_row *mine = crossed ? row : ddb_merge_late_meets(&ours, row), *other = crossed ? row : ddb_merge_late_meets(&theirs, row);
         if (!mine || !other) {
             continue;
         }
@@ -30459,7 +30481,7 @@ DDB_FN dreamdb_status ddb_merge_fuse_rows(ddb_ctx *ctx, ddb_merge *merge, ddb_me
 {
     ddb_arena *arena = &merge->write.arena;
     size_t most = 0, count = 0;
-    if (merge->write.env->identical && field->cls != DDB_TRACK_SPATIAL && field->cls != DDB_TRACK_ITEM) {
+    if ((merge->write.env->identical || merge->state_count > 3) && field->cls != DDB_TRACK_SPATIAL && field->cls != DDB_TRACK_ITEM) {
         rows->base.count = 0;
     }
     dreamdb_status status = ddb_merge_rows_sort(ctx, arena, &rows->ours);
@@ -31305,6 +31327,20 @@ DDB_FN const ddb_merge_field *ddb_merge_placed(const ddb_merge *merge, ddb_slice
     return NULL;
 }
 
+/* The field whose lineage table the key names. */
+DDB_FN const ddb_merge_field *ddb_merge_tabled(const ddb_merge *merge, ddb_slice key)
+{
+    size_t head = sizeof DDB_MANIFEST_LINEAGE - 1;
+    for (size_t i = 0; ddb_bytes_starts(key, DDB_MANIFEST_LINEAGE) && i < merge->field_count; i++) {
+        const ddb_merge_field *field = merge->fields + i;
+        if (field->choice != DDB_MERGE_DROP && field->choice != DDB_MERGE_REFUSED
+            && ddb_bytes_equal(ddb_bytes_slice(key.data + head, key.size - head), field->sides[ddb_merge_from(field)].binding->modality)) {
+            return field;
+        }
+    }
+    return NULL;
+}
+
 /* What becomes of one key; *out NULL: it goes. */
 DDB_FN dreamdb_status ddb_merge_key(ddb_ctx *ctx, ddb_merge *merge, bool registry, ddb_slice key, const ddb_entry **out)
 {
@@ -31321,12 +31357,20 @@ DDB_FN dreamdb_status ddb_merge_key(ddb_ctx *ctx, ddb_merge *merge, bool registr
         *out = placed->winner == 1 ? r : t;
         return DREAMDB_OK;
     }
+    const ddb_merge_field *tabled = registry ? ddb_merge_tabled(merge, key) : NULL;
+    if (tabled && (tabled->placed || tabled->choice != DDB_MERGE_FUSE)) {
+        *out = ddb_merge_from(tabled) == 1 ? r : t;
+        return DREAMDB_OK;
+    }
     bool own_rule = registry && (ddb_bytes_is(key, DDB_MANIFEST_SCHEMA) || ddb_bytes_is(key, DDB_MANIFEST_TOMBSTONES));
     if (own_rule || ddb_merge_entry_same(t, r)) {
         return DREAMDB_OK;
     }
     if (one_base && !keyed && (ddb_merge_entry_same(t, b) || ddb_merge_entry_same(r, b))) {
         *out = ddb_merge_entry_same(t, b) ? r : t;
+        return DREAMDB_OK;
+    }
+    if (tabled && (!t || !r)) {
         return DREAMDB_OK;
     }
     if (registry && ddb_merge_derived(key)) {
@@ -33591,7 +33635,7 @@ DDB_FN uint8_t ddb_ada_mark(uint64_t n)
 
 DDB_FN bool ddb_ada_stuck(const ddb_lineage *lineage, uint32_t cell, uint64_t records)
 {
-    return lineage && lineage->cells[cell].stuck > 0 && lineage->cells[cell].stuck >= ddb_ada_mark(records);
+    return lineage && cell < lineage->k && lineage->cells[cell].stuck > 0 && lineage->cells[cell].stuck >= ddb_ada_mark(records);
 }
 
 typedef struct ddb_ada_rank { uint64_t records; uint32_t id; } ddb_ada_rank;
@@ -34978,6 +35022,10 @@ DDB_FN dreamdb_status ddb_ada_begin(ddb_ctx *ctx, ddb_ada *a)
     a->key_size = ddb_index_key_size(a->index);
     a->payload = a->field->codec ? a->field->codec->code_bytes : (size_t)a->dim * sizeof(float);
     a->report->generations = a->field->lineage ? a->field->lineage->count : 1;
+    if (a->field->lineage && a->field->lineage->k != a->k) {                   /* it may have been loaded before the index was */
+        return ddb_mem_fail(ctx, DREAMDB_ERR_CORRUPT, "the lineage table has %lu cells, its index %lu", (unsigned long)a->field->lineage->k,
+                            (unsigned long)a->k);
+    }
     status = ddb_view_tomb(ctx, a->write.view, &a->tomb);
     status = status < 0 ? status : ddb_ada_measure(ctx, a);
     status = status < 0 ? status : ddb_ada_choose(ctx, a);
