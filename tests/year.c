@@ -3,11 +3,11 @@
    snapshot is kept for ever.  A stupid model, one bit a row and state, stands beside it.
 
    Each month and at the end: every row of every branch and snapshot is read and compared, searches equal a plain loop over the rows,
-   verify is clean, the store is at most 1.5 times a fresh copy of what must be kept (year.h says how that is counted), and a day costs no
-   more than 1.3 times one of the third month.
+   verify is clean, the store is at most --ratio percent of a fresh copy of what must be kept (year.h says how that is counted; 0: only
+   printed), and a day costs no more than 1.3 times one of the third month.
 
      year [--days N] [--rows N] [--steady N] [--store DIR] [--keep N] [--keep-bytes N] [--seed N] [--growth] [--no-step] [--verbs]
-          [--commits N] [--dump FILE] [--quiet]
+          [--ratio PERCENT] [--commits N] [--dump FILE] [--quiet]
    --growth: nothing is deleted, and requests and bytes are judged per live row; --commits N: N commits of one row each instead of days. */
 #include "year.h"
 #include <time.h>
@@ -92,7 +92,8 @@ static void month_end(const dreamdb_fault *before, month *m, double seconds)
         fflush(stdout);
     }
     tell_verbs();
-    check(size[0] <= fresh + fresh / 2, "the store is %.2f of a fresh copy", (double)size[0] / (double)fresh);
+    check(option.ratio == 0 || (double)size[0] * 100 <= (double)fresh * (double)option.ratio, "the store is %.2f of a fresh copy",
+          (double)size[0] / (double)fresh);
 }
 
 static void judge(const month *m, size_t months)
@@ -191,6 +192,7 @@ static void options(int argc, char **argv)
         else if (!strcmp(a, "--commits")) { option.commits = number(argc, argv, &i); }
         else if (!strcmp(a, "--keep-bytes")) { option.big = number(argc, argv, &i); }
         else if (!strcmp(a, "--growth")) { option.growth = 1; }
+        else if (!strcmp(a, "--ratio")) { option.ratio = number(argc, argv, &i); }
         else if (!strcmp(a, "--verbs")) { option.verbs = 1; }
         else if (!strcmp(a, "--no-step")) { option.no_step = 1; }
         else if (!strcmp(a, "--quiet")) { option.quiet = 1; }

@@ -21,10 +21,10 @@ typedef struct branch { char name[8]; dreamdb *db; state rows; } branch;
 typedef struct month { double gets, puts, read, written; uint64_t live; } month;
 
 static struct {
-    uint64_t days, rows, steady, keep, seed, commits, big;
+    uint64_t days, rows, steady, keep, seed, commits, big, ratio;
     int growth, quiet, no_step, verbs;
     const char *store, *dump;
-} option = { 365, 50, 60, 10, 1, 0, 16384, 0, 0, 0, 0, NULL, NULL };
+} option = { 365, 50, 60, 10, 1, 0, 16384, 0, 0, 0, 0, 0, NULL, NULL };
 
 static branch branches[BRANCHES];                /* the trunk first */
 static kept snapshots[MOST_KEPT];

@@ -62,7 +62,7 @@ def main():
     folder = tempfile.mkdtemp(prefix='dreamdb-year-')
     store, dump = os.path.join(folder, 'store'), os.path.join(folder, 'rows')
     try:
-        total = [run('year', '--store', store, '--dump', dump, *(['--days', '61', '--rows', '20', '--steady', '20'] if o.short else []))]
+        total = [run('year', '--store', store, '--dump', dump, *(['--days', '61', '--rows', '20', '--steady', '20'] if o.short else ['--ratio', '150']))]
         total.append(reference(store, dump))
         shutil.rmtree(store, ignore_errors=True)
         if not o.short:
