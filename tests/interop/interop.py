@@ -1084,8 +1084,8 @@ def main():
     if not o.no_big:
         jobs += [(k, 1, how, o) for k in cases.BIG for how in ('identical', 'mixed', 'merge', 'compact')]
     jobs += [(kind, o.first + i, 'merge', o) for kind, n in (('plain', o.cases // 2), ('coded', o.coded // 2)) for i in range(n)]
-    jobs += [(kind, o.first + i, 'compact', o) for kind, n in (('plain', o.cases // 2), ('coded', o.coded // 2)) for i in range(n)]
-    jobs += [(kind, o.first + i, 'hot', o) for kind, n in (('plain', o.cases // 2), ('coded', o.coded // 2)) for i in range(n)]
+    for how in ('compact', 'hot'):
+        jobs += [(kind, o.first + i, how, o) for kind, n in (('plain', o.cases // 4), ('coded', o.coded // 4)) for i in range(n)]
     jobs = [j for j in jobs if not o.only or j[2] == o.only]
     passed = failed = objects = 0
     context = multiprocessing.get_context('fork')
