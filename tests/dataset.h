@@ -83,29 +83,53 @@ static dreamdb_status data_create(const dreamdb_config *config, dreamdb_index_ki
     return dreamdb_create(config, "main", &desc, out, &data_error);
 }
 
-static dreamdb_status data_append(dreamdb *db, size_t first, size_t count, dreamdb_append_report *report)
-{
-    static dreamdb_slice c[DATA_MOST], s[DATA_MOST], m[DATA_MOST];
-    static uint8_t has_c[DATA_MOST], has_s[DATA_MOST];
-    static uint64_t anchors[DATA_MOST];
-    const data_row *row = data_rows + first;
+/* What a batch borrows while it is appended. */
+typedef struct data_batch {
+    dreamdb_slice c[DATA_MOST], s[DATA_MOST], m[DATA_MOST];
+    uint8_t has_c[DATA_MOST], has_s[DATA_MOST];
+    uint64_t anchors[DATA_MOST];
     dreamdb_column columns[DATA_FIELDS];
+} data_batch;
+
+/* Rows [first, first + count), in all fields. */
+static dreamdb_append_desc data_batch_of(data_batch *b, size_t first, size_t count)
+{
+    const data_row *row = data_rows + first;
     dreamdb_append_desc desc;
-    memset(columns, 0, sizeof columns);
+    memset(b->columns, 0, sizeof b->columns);
     memset(&desc, 0, sizeof desc);
     for (size_t i = 0; i < count; i++) {
-        anchors[i] = row[i].anchor;
-        c[i].data = row[i].c; c[i].size = strlen(row[i].c); has_c[i] = row[i].c[0] != 0;
-        s[i].data = row[i].s; s[i].size = strlen(row[i].s); has_s[i] = row[i].s[0] != 0;
-        m[i].data = row[i].m; m[i].size = strlen(row[i].m);
+        b->anchors[i] = row[i].anchor;
+        b->c[i].data = row[i].c; b->c[i].size = strlen(row[i].c); b->has_c[i] = row[i].c[0] != 0;
+        b->s[i].data = row[i].s; b->s[i].size = strlen(row[i].s); b->has_s[i] = row[i].s[0] != 0;
+        b->m[i].data = row[i].m; b->m[i].size = strlen(row[i].m);
     }
-    for (size_t f = 0; f < DATA_FIELDS; f++) { columns[f].field = data_names[f]; columns[f].stride = sizeof *row; }
-    columns[0].data = &row->b; columns[2].data = row->v; columns[3].data = &row->f; columns[5].data = &row->n; columns[7].data = &row->t;
-    columns[1].values = c; columns[1].present = has_c; columns[1].stride = 0;
-    columns[4].values = m; columns[4].stride = 0;
-    columns[6].values = s; columns[6].present = has_s; columns[6].stride = 0;
-    desc.columns = columns; desc.column_count = DATA_FIELDS; desc.count = count; desc.anchors = anchors; desc.page_early = data_page_early;
+    for (size_t f = 0; f < DATA_FIELDS; f++) { b->columns[f].field = data_names[f]; b->columns[f].stride = sizeof *row; }
+    b->columns[0].data = &row->b; b->columns[2].data = row->v; b->columns[3].data = &row->f; b->columns[5].data = &row->n; b->columns[7].data = &row->t;
+    b->columns[1].values = b->c; b->columns[1].present = b->has_c; b->columns[1].stride = 0;
+    b->columns[4].values = b->m; b->columns[4].stride = 0;
+    b->columns[6].values = b->s; b->columns[6].present = b->has_s; b->columns[6].stride = 0;
+    desc.columns = b->columns; desc.column_count = DATA_FIELDS; desc.count = count; desc.anchors = b->anchors; desc.page_early = data_page_early;
+    return desc;
+}
+
+static dreamdb_status data_append(dreamdb *db, size_t first, size_t count, dreamdb_append_report *report)
+{
+    static data_batch batch;
+    dreamdb_append_desc desc = data_batch_of(&batch, first, count);
     return dreamdb_append(db, &desc, report, &data_error);
+}
+
+/* A store's put that lets another writer append rows 50 to 54 just before the Ref moves, once. */
+static dreamdb *data_rival;
+static int data_rival_put(void *user, const char *path, const void *data, uint64_t size, const dreamdb_condition *condition)
+{
+    if (data_rival && strncmp(path, "refs/", 5) == 0) {
+        dreamdb *rival = data_rival;
+        data_rival = NULL;
+        CHECK(data_append(rival, 50, 5, NULL) == DREAMDB_OK);
+    }
+    return data_inner.put(user, path, data, size, condition);
 }
 
 /* A dataset of data_rows[0..count) on a store, in three appends. */
@@ -249,7 +273,7 @@ static void data_put(const char *path, const void *data, size_t size)
 }
 static void data_unused(void)
 {
-    (void)data_make; (void)data_count; (void)data_delete; (void)data_where; (void)data_meets; (void)data_path; (void)data_take; (void)data_put; (void)data_fill;
+    (void)data_make; (void)data_count; (void)data_delete; (void)data_where; (void)data_meets; (void)data_path; (void)data_take; (void)data_put; (void)data_fill; (void)data_append; (void)data_rival_put;
     (void)data_open; (void)data_close; (void)data_unused;
 }
 #endif

@@ -144,6 +144,17 @@ static dreamdb *gc_open(const dreamdb_store *on, const char *ref)
     return db;
 }
 
+/* Rows 300 to 319, which no ref reaches any more. */
+static void gc_garbage(dreamdb *db)
+{
+    dreamdb_config config = data_config(&data_inner);
+    CHECK(dreamdb_branch(db, NULL, "side", NULL) == DREAMDB_OK);
+    dreamdb *side = gc_open(&data_inner, "side");
+    CHECK(data_append(side, 300, 20, NULL) == DREAMDB_OK);
+    dreamdb_close(side);
+    CHECK(dreamdb_ref_delete(&config, "side", NULL) == DREAMDB_OK);
+}
+
 /* One random change to a branch. */
 static void gc_step(size_t which, size_t refs)
 {
@@ -729,13 +740,9 @@ static void writers_at_work(void)
         dreamdb_gc_report report;
         uint8_t tip[DREAMDB_ADDRESS_SIZE];
         gc_start(DREAMDB_INDEX_IVF, 1);
-        dreamdb *db = gc_open(&data_inner, "main"), *side = NULL;
-        CHECK(dreamdb_branch(db, NULL, "side", NULL) == DREAMDB_OK);
-        side = gc_open(&data_inner, "side");
-        CHECK(data_append(side, 300, 20, NULL) == DREAMDB_OK);
-        dreamdb_close(side);
+        dreamdb *db = gc_open(&data_inner, "main");
+        gc_garbage(db);
         dreamdb_config config = data_config(&data_inner);
-        CHECK(dreamdb_ref_delete(&config, "side", NULL) == DREAMDB_OK);
         dreamdb_close(db);
         gc_age(turn == 0 ? 50 * gc_hour : gc_hour / 10);
         memset(&gc_race, 0, sizeof gc_race);
@@ -764,13 +771,8 @@ static void taken_up_again(void)
     dreamdb_gc_report report;
     dreamdb_stat stat;
     gc_start(DREAMDB_INDEX_IVF, 1);
-    dreamdb *db = gc_open(&data_inner, "main"), *side = NULL;
-    CHECK(dreamdb_branch(db, NULL, "side", NULL) == DREAMDB_OK);
-    side = gc_open(&data_inner, "side");
-    CHECK(data_append(side, 300, 20, NULL) == DREAMDB_OK);
-    dreamdb_close(side);
-    dreamdb_config config = data_config(&data_inner);
-    CHECK(dreamdb_ref_delete(&config, "side", NULL) == DREAMDB_OK);
+    dreamdb *db = gc_open(&data_inner, "main");
+    gc_garbage(db);
     data_put("_gc/run-00", "dead", 4);
     gc_age(50 * gc_hour);
     char path[300];

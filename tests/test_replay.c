@@ -88,25 +88,9 @@ static void world_end(dreamdb *db)
 /* Rows [first, first + count) with retry; all of data_names. */
 static dreamdb_status append(dreamdb *db, size_t first, size_t count, uint32_t retry, int drawn, dreamdb_append_report *report)
 {
-    dreamdb_slice c[60], s[60], m[60];
-    uint8_t has_c[60], has_s[60];
-    uint64_t anchors[60];
-    const data_row *row = data_rows + first;
-    dreamdb_column columns[DATA_FIELDS];
-    dreamdb_append_desc desc;
-    memset(columns, 0, sizeof columns); memset(&desc, 0, sizeof desc);
-    for (size_t i = 0; i < count; i++) {
-        anchors[i] = row[i].anchor;
-        c[i].data = row[i].c; c[i].size = strlen(row[i].c); has_c[i] = row[i].c[0] != 0;
-        s[i].data = row[i].s; s[i].size = strlen(row[i].s); has_s[i] = row[i].s[0] != 0;
-        m[i].data = row[i].m; m[i].size = strlen(row[i].m);
-    }
-    for (size_t f = 0; f < DATA_FIELDS; f++) { columns[f].field = data_names[f]; columns[f].stride = sizeof *row; }
-    columns[0].data = &row->b; columns[2].data = row->v; columns[3].data = &row->f; columns[5].data = &row->n; columns[7].data = &row->t;
-    columns[1].values = c; columns[1].present = has_c; columns[1].stride = 0;
-    columns[4].values = m; columns[4].stride = 0;
-    columns[6].values = s; columns[6].present = has_s; columns[6].stride = 0;
-    desc.columns = columns; desc.column_count = DATA_FIELDS; desc.count = count; desc.anchors = drawn ? NULL : anchors;
+    data_batch batch;
+    dreamdb_append_desc desc = data_batch_of(&batch, first, count);
+    if (drawn) { desc.anchors = NULL; }
     desc.retry = retry;
     desc.token = spy.rival == RIVAL_TOKENS ? "job 7/é" : NULL;
     return dreamdb_append(db, &desc, report, &data_error);

@@ -4,31 +4,13 @@
    One thread; the folder is the caller's to delete. */
 #define _POSIX_C_SOURCE 200809L
 #include "../../dreamdb.h"
+#include "bench_alloc.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 enum { BATCH = 50000 };
-static size_t live, peak;
-
-static void *counted(void *user, void *p, size_t old_size, size_t new_size)
-{
-    void *out = NULL;
-    (void)user;
-    if (new_size == 0) {
-        free(p);
-        live -= old_size;
-        return NULL;
-    }
-    out = realloc(p, new_size);
-    if (out) {
-        live += new_size;
-        live -= old_size;
-        peak = live > peak ? live : peak;
-    }
-    return out;
-}
 
 static double now(void)
 {

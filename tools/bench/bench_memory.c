@@ -2,29 +2,10 @@
    index are loaded first, then COUNT queries look at NPROBE cells each, and one at all of them; for each cache_bytes the high-water mark
    beside the bytes of the layouts that a search of everything would keep.  One thread. */
 #include "../../dreamdb.h"
+#include "bench_alloc.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static size_t live, peak;
-
-static void *counted(void *user, void *p, size_t old_size, size_t new_size)
-{
-    void *out = NULL;
-    (void)user;
-    if (new_size == 0) {
-        free(p);
-        live -= old_size;
-        return NULL;
-    }
-    out = realloc(p, new_size);
-    if (out) {
-        live += new_size;
-        live -= old_size;
-        peak = live > peak ? live : peak;
-    }
-    return out;
-}
 
 static int ask(dreamdb_snapshot *view, const float *vector, uint32_t nprobe, int exact)
 {
