@@ -6197,7 +6197,7 @@ DDB_FN DDB_NOINLINE bool ddb_code_fit(float squares, float dot, double code_squa
     *scale = 0;
     *error = ddb_code_norm(squares, dim);
     if (!(squares > 1e-30f) || !(dot > 0)
-        || !(ddb_exact_mul64(ddb_exact_mul64((double)dot, (double)dot), 4) > ddb_exact_mul64((double)squares, code_squares))) {
+        || !(ddb_exact_mul64(ddb_exact_mul64((double)dot, 4), (double)dot) > ddb_exact_mul64((double)squares, code_squares))) {
         return false;
     }
     float share = ddb_exact_div(squares, dot);
@@ -6525,11 +6525,13 @@ DDB_FN const uint8_t *ddb_code_ahead(const ddb_code_set *set, const ddb_code_set
 DDB_FN void ddb_code_take(ddb_code_find *f, const ddb_code_set *set, const ddb_code_slack *slack, const float *x, const uint32_t *factors,
                           size_t first, uint64_t mask, uint64_t ordinal)
 {
+    double weight = (double)slack->weight;       /* not in the product: qemu before 8.0 has MDEB wrong (s390x) */
+    DDB_EXACT_HOLD(weight);
     for (; mask != 0; mask &= mask - 1) {
         uint32_t l = ddb_kern_low_bit(mask);
         size_t row = first + l;
         ddb_code_wait *wait = f->waits + f->wait_count++;
-        double half = ddb_exact_mul64((double)ddb_kern_error(factors[l]), (double)slack->weight) + slack->slack;
+        double half = ddb_exact_mul64((double)ddb_kern_error(factors[l]), weight) + slack->slack;
         wait->row = set->rows + row * set->dim;
         wait->ordinal = ordinal + row;
         wait->estimate = (float)ddb_exact_add64(slack->base, ddb_exact_mul64(slack->scale, (double)x[l]));

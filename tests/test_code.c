@@ -146,7 +146,7 @@ static size_t find_all(ddb_ctx *ctx, const ddb_code_turn *turn, const float *row
     for (int s = 0; s < 3; s++) {
         size_t from = cuts[order[s]], to = cuts[order[s] + 1];
         ddb_code_keep mine = *keep;
-        mine.anchors = keep->anchors + from;
+        mine.anchors = keep->anchors ? keep->anchors + from : NULL;
         sets[s] = make_set(ctx, turn, rows + from * dim, to - from, dim, s != 1);
         CHECK(sets[s] && ddb_code_scan(ctx, find, sets[s], 1000 + from, keep->count > 0 ? &mine : NULL) == DREAMDB_OK);
         if (s == 1) { CHECK(ddb_code_settle(ctx, find) == DREAMDB_OK); }
