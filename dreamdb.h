@@ -587,7 +587,6 @@ typedef struct dreamdb_compact_desc {          /* all zero: every field, whereve
     uint64_t keep_bytes;                       /* buckets of so many bytes or more stay as they are while at most a half of their records is
                                                   deleted: older states and snapshots go on sharing them, and a row is not written anew with
                                                   each call.  0 = every fragment of a cell is folded; config.identical knows no other */
-    int relineage;                             /* reserved: UNSUPPORTED */
 } dreamdb_compact_desc;
 
 typedef struct dreamdb_compact_report {
@@ -2225,7 +2224,7 @@ DDB_FN uint32_t ddb_cpu_detect(void)
    place; NaN, infinity and zero are told by their bits.  Every batch stands between ddb_exact_enter and ddb_exact_leave, on worker
    threads too. Must never use x87: its sums are wider than 32 bits. */
 #if defined(__FLT_EVAL_METHOD__) && (__FLT_EVAL_METHOD__ == 1 || __FLT_EVAL_METHOD__ == 2)
-  #error "dreamdb.h needs floats that are computed as floats: build for SSE2 (-msse2 -mfpmath=sse), not for x87"
+  #error "dreamdb.h needs floats that are computed as floats: on x86 -msse2 -mfpmath=sse, on s390x -fexcess-precision=fast"
 #endif
 
 #if defined(__x86_64__) || defined(__SSE2_MATH__)
@@ -33035,9 +33034,6 @@ DDB_FN dreamdb_status ddb_compact_run(ddb_ctx *ctx, struct dreamdb *db, const dr
     memset(&job, 0, sizeof job);
     if (report) {
         memset(report, 0, sizeof *report);
-    }
-    if (desc->relineage) {
-        return ddb_mem_fail(ctx, DREAMDB_ERR_UNSUPPORTED, "compact: relineage is not in this version");
     }
     job.threshold = desc->threshold > 0 ? desc->threshold : (uint32_t)DDB_COMPACT_THRESHOLD;
     job.left = desc->max_cells > 0 ? desc->max_cells : DDB_COMPACT_ALL;
