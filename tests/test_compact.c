@@ -640,8 +640,6 @@ static void bad_calls(void)
     dreamdb *as_it = NULL;
     CHECK(dreamdb_open(&config, "main", &as_it, &data_error) == DREAMDB_OK && compact(as_it, "m", 0, 0, NULL) == DREAMDB_ERR_ARGUMENT);
     dreamdb_close(as_it);
-    desc.relineage = 1;
-    CHECK(dreamdb_compact(db, &desc, NULL, &data_error) == DREAMDB_ERR_UNSUPPORTED);
     dreamdb_close(db);
     data_close();
 }
