@@ -41,6 +41,25 @@ static void data_close(void)
     CHECK_EQ_U64(test_live_bytes(), 0);
 }
 
+/* Lets one verb fail.  way 0: allocation n fails; 1: storage operation n fails; 2: it is done and its answer lost; 3: it and all later ones fail. */
+DDB_FN void data_arm(int way, long n)
+{
+    data_plan.operations = 0;
+    data_plan.fail_at = way > 0 ? (uint64_t)n : 0;
+    data_plan.fail_after = way == 2;
+    data_plan.fail_forever = way == 3;
+    test_fail_alloc_at(way == 0 ? n : 0);
+}
+
+/* No more faults; the verb said what it ran into. */
+DDB_FN void data_disarm(int way, dreamdb_status status)
+{
+    test_fail_alloc_at(0);
+    memset(&data_plan, 0, sizeof data_plan);
+    CHECK(status == DREAMDB_OK || (data_error.status == status && data_error.message[0]));
+    CHECK(status == DREAMDB_OK || status == (way == 0 ? DREAMDB_ERR_MEMORY : DREAMDB_ERR_STORE));
+}
+
 /* Random rows; anchors are drawn below `anchors`, so a small number makes repeats.  Every fifth row repeats an older vector. */
 static void data_fill(size_t count, uint64_t anchors)
 {

@@ -879,16 +879,9 @@ static void stop_merge(int way, int kind)
         dreamdb_close(db); dreamdb_close(side);
         tip_text("main", before);
         db = merge_open(&data_store, "main");
-        data_plan.operations = 0;
-        data_plan.fail_at = way > 0 ? (uint64_t)n : 0;
-        data_plan.fail_after = way == 2;
-        data_plan.fail_forever = way == 3;
-        test_fail_alloc_at(way == 0 ? n : 0);
+        data_arm(way, n);
         dreamdb_status status = merge_with(db, "side", forward, NULL);
-        test_fail_alloc_at(0);
-        memset(&data_plan, 0, sizeof data_plan);
-        CHECK(status == DREAMDB_OK || (data_error.status == status && data_error.message[0]));
-        CHECK(status == DREAMDB_OK || status == (way == 0 ? DREAMDB_ERR_MEMORY : DREAMDB_ERR_STORE));
+        data_disarm(way, status);
         tip_text("main", after);
         CHECK(status == DREAMDB_OK ? strcmp(after, before) != 0 : way == 2 || strcmp(after, before) == 0);
         if (status < 0 && strcmp(after, before) == 0) { CHECK(merge_with(db, "side", forward, NULL) == DREAMDB_OK); }

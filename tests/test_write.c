@@ -185,16 +185,9 @@ static void stop_verb(int verb, int way)
         tip_of(before);
         dreamdb_config config = data_config(&data_store);
         CHECK(dreamdb_open(&config, "main", &db, &data_error) == DREAMDB_OK);
-        data_plan.operations = 0;
-        data_plan.fail_at = way > 0 ? (uint64_t)n : 0;
-        data_plan.fail_after = way == 2;
-        data_plan.fail_forever = way == 3;
-        test_fail_alloc_at(way == 0 ? n : 0);
+        data_arm(way, n);
         dreamdb_status status = run_verb(db, verb);
-        test_fail_alloc_at(0);
-        memset(&data_plan, 0, sizeof data_plan);
-        CHECK(status == DREAMDB_OK || (data_error.status == status && data_error.message[0]));
-        CHECK(status == DREAMDB_OK || status == (way == 0 ? DREAMDB_ERR_MEMORY : DREAMDB_ERR_STORE));
+        data_disarm(way, status);
         tip_of(after);                                       /* which verifies all of it */
         CHECK(status == DREAMDB_OK ? strcmp(after, before) != 0 : way == 2 || strcmp(after, before) == 0);
         if (status < 0 && strcmp(after, before) == 0) {
