@@ -396,13 +396,16 @@ DREAMDB_API dreamdb_status dreamdb_create(const dreamdb_config *config, const ch
                                           dreamdb **out, dreamdb_error *error);
 DREAMDB_API void dreamdb_close(dreamdb *db);
 
-/* Adds fields to a dataset that exists: one Manifest a field.  An EMBEDDING field is always a layer and always compressed: the format has
- * no other. */
 typedef struct dreamdb_layer {                 /* makes the new field a layer of another */
     const char *parent;                        /* field whose active Track the layer points to */
     const struct dreamdb_column *column;       /* the layer's first samples; NULL = none */
     const uint64_t *anchors; size_t count;
 } dreamdb_layer;
+/* Adds a field to a dataset that exists: one Manifest.  An EMBEDDING field is always a layer and always compressed: the format has no
+ * other.
+ *
+ * layer   NULL = a field of its own; then older rows have no value in it.
+ * Returns as dreamdb_append, and EXISTS (a field or a modality of that name is there).  Threads as dreamdb_append. */
 DREAMDB_API dreamdb_status dreamdb_add_field(dreamdb *db, const dreamdb_field *field, const dreamdb_layer *layer, dreamdb_error *error);
 
 /* ---- Writing -------------------------------------------------------------------------------------------------------- */
@@ -1669,6 +1672,18 @@ DDB_FN void *ddb_mem_array(ddb_ctx *ctx, size_t count, size_t size)
     if (out) {
         memset(out, 0, total > 0 ? total : 1);
     }
+    return out;
+}
+
+/* An array with room for one more item of size bytes; NULL without memory, then the old one stays. */
+DDB_FN void *ddb_mem_grow(ddb_ctx *ctx, void *items, size_t count, size_t *cap, size_t size)
+{
+    size_t more = *cap > 0 ? *cap * 2 : 16, bytes = 0;
+    if (count < *cap) {
+        return items;
+    }
+    void *out = ddb_mem_mul(more, size, &bytes) ? ddb_mem_resize(ctx, items, *cap * size, bytes) : NULL;
+    *cap = out ? more : *cap;
     return out;
 }
 
@@ -18502,18 +18517,6 @@ DDB_FN void ddb_tomb_close(ddb_ctx *ctx, ddb_tomb *tomb)
     ddb_mem_drop(ctx, tomb, ddb_tomb, 1);
 }
 
-/* Room for one more item of size bytes; NULL without memory. */
-DDB_FN void *ddb_tomb_grow(ddb_ctx *ctx, void *items, size_t count, size_t *cap, size_t size)
-{
-    size_t more = *cap > 0 ? *cap * 2 : 4, bytes = 0;
-    if (count < *cap) {
-        return items;
-    }
-    void *out = ddb_mem_mul(more, size, &bytes) ? ddb_mem_resize(ctx, items, *cap * size, bytes) : NULL;
-    *cap = out ? more : *cap;
-    return out;
-}
-
 DDB_FN dreamdb_status ddb_tomb_add_head(ddb_ctx *ctx, ddb_tomb *tomb, const ddb_addr *addr)
 {
     bool is_new = false;
@@ -18524,7 +18527,7 @@ DDB_FN dreamdb_status ddb_tomb_add_head(ddb_ctx *ctx, ddb_tomb *tomb, const ddb_
     if (tomb->head_count >= tomb->env->limits.history) {
         return ddb_mem_fail(ctx, DREAMDB_ERR_LIMIT, "more than %u tombstone heads (limits.history)", (unsigned)tomb->env->limits.history);
     }
-    ddb_addr *heads = (ddb_addr *)ddb_tomb_grow(ctx, tomb->heads, tomb->head_count, &tomb->head_cap, sizeof *heads);
+    ddb_addr *heads = (ddb_addr *)ddb_mem_grow(ctx, tomb->heads, tomb->head_count, &tomb->head_cap, sizeof *heads);
     if (!heads) {
         return DREAMDB_ERR_MEMORY;
     }
@@ -18574,7 +18577,7 @@ DDB_FN dreamdb_status ddb_tomb_index(ddb_ctx *ctx, ddb_tomb *tomb, ddb_cbor *r, 
     if (!good || status < 0 || none || !ddb_addr_equal(&timeline, &tomb->timeline)) {
         return status;
     }
-    ddb_page_child *roots = (ddb_page_child *)ddb_tomb_grow(ctx, tomb->roots, tomb->root_count, &tomb->root_cap, sizeof *roots);
+    ddb_page_child *roots = (ddb_page_child *)ddb_mem_grow(ctx, tomb->roots, tomb->root_count, &tomb->root_cap, sizeof *roots);
     if (!roots) {
         return DREAMDB_ERR_MEMORY;
     }
@@ -18664,7 +18667,7 @@ DDB_FN dreamdb_status ddb_tomb_legacy(ddb_ctx *ctx, ddb_tomb *tomb, ddb_cbor *r,
     if (list.count == 0 || (v2 && !ddb_addr_equal(&timeline, &tomb->timeline))) {
         return DREAMDB_OK;
     }
-    ddb_tomb_list *lists = (ddb_tomb_list *)ddb_tomb_grow(ctx, tomb->lists, tomb->list_count, &tomb->list_cap, sizeof *lists);
+    ddb_tomb_list *lists = (ddb_tomb_list *)ddb_mem_grow(ctx, tomb->lists, tomb->list_count, &tomb->list_cap, sizeof *lists);
     if (!lists) {
         return DREAMDB_ERR_MEMORY;
     }
@@ -18879,7 +18882,7 @@ typedef struct ddb_tomb_all { uint64_t *anchors; size_t count, cap; } ddb_tomb_a
 
 DDB_FN dreamdb_status ddb_tomb_keep(ddb_ctx *ctx, ddb_tomb_all *all, uint64_t anchor)
 {
-    uint64_t *anchors = (uint64_t *)ddb_tomb_grow(ctx, all->anchors, all->count, &all->cap, sizeof *anchors);
+    uint64_t *anchors = (uint64_t *)ddb_mem_grow(ctx, all->anchors, all->count, &all->cap, sizeof *anchors);
     if (!anchors) {
         return DREAMDB_ERR_MEMORY;
     }
@@ -19053,7 +19056,7 @@ DDB_FN dreamdb_status ddb_tomb_some_leaf(ddb_ctx *ctx, void *user, const ddb_pag
 {
     ddb_tomb_some *some = (ddb_tomb_some *)user;
     for (size_t i = 0; i < page->count; i++) {
-        ddb_row row = page->rows[i], *rows = (ddb_row *)ddb_tomb_grow(ctx, some->rows, some->count, &some->cap, sizeof *rows);
+        ddb_row row = page->rows[i], *rows = (ddb_row *)ddb_mem_grow(ctx, some->rows, some->count, &some->cap, sizeof *rows);
         if (rows) {
             some->rows = rows;
         }
@@ -25594,6 +25597,12 @@ DDB_FN dreamdb_status ddb_history_holds(ddb_ctx *ctx, ddb_env *env, const ddb_ad
 #define DDB_WRITE_ADVISE     65536u       /* bytes of a categorical Track from which compaction is worth a word */
 #define DDB_WRITE_GROUP      (4u << 20)   /* bytes of buckets hashed side by side before they are handed on */
 
+/* The payload cap of a field's buckets. */
+DDB_FN uint64_t ddb_write_cap(const ddb_field *field)
+{
+    return field->has_bucket_max ? field->bucket_max_bytes : DDB_WRITE_BUCKET_MAX;
+}
+
 /* One write in progress. */
 typedef struct ddb_write {
     struct dreamdb   *db;
@@ -26106,7 +26115,7 @@ DDB_FN void ddb_write_vectors_of(const ddb_view_field *field, const float *vecto
     v->modality = field->binding->modality;
     v->timeline = field->binding->timeline;
     v->dim = schema->dim;
-    v->cap = schema->has_bucket_max ? schema->bucket_max_bytes : DDB_WRITE_BUCKET_MAX;
+    v->cap = ddb_write_cap(schema);
     v->rerank = schema->rerank;
     v->vectors = vectors;
     v->stride = stride;
@@ -26616,6 +26625,17 @@ DDB_FN dreamdb_status ddb_write_append_once(ddb_ctx *ctx, ddb_write *write, ddb_
     return status;
 }
 
+/* The write of an append, cold or hot; ddb_write_close also after an error. */
+DDB_FN dreamdb_status ddb_write_open_append(ddb_ctx *ctx, struct dreamdb *db, const dreamdb_append_desc *desc, ddb_write *write)
+{
+    dreamdb_status status = ddb_write_open(ctx, db, true, write);
+    write->page_limit = desc->page_early ? DDB_TRACK_PAGE_EARLY : DDB_TRACK_PAGE_LIMIT;
+    write->cold = true;
+    write->retry = desc->retry;
+    write->token = desc->token;
+    return status;
+}
+
 DDB_FN dreamdb_status ddb_write_append(ddb_ctx *ctx, struct dreamdb *db, const dreamdb_append_desc *desc, dreamdb_append_report *report)
 {
     ddb_write write;
@@ -26626,11 +26646,7 @@ DDB_FN dreamdb_status ddb_write_append(ddb_ctx *ctx, struct dreamdb *db, const d
     if (status < 0) {
         return status;
     }
-    status = ddb_write_open(ctx, db, true, &write);
-    write.page_limit = desc->page_early ? DDB_TRACK_PAGE_EARLY : DDB_TRACK_PAGE_LIMIT;
-    write.cold = true;
-    write.retry = desc->retry;
-    write.token = desc->token;
+    status = ddb_write_open_append(ctx, db, desc, &write);
     status = status < 0 ? status : ddb_write_append_once(ctx, &write, &job);
     while (ddb_write_replays(&write, status)) {
         status = ddb_write_again(ctx, &write);
@@ -27747,7 +27763,7 @@ DDB_FN dreamdb_status ddb_write_train_place(ddb_ctx *ctx, ddb_write *write, cons
     v.modality = field->binding->modality;
     v.timeline = field->binding->timeline;
     v.dim = r->dim;
-    v.cap = field->schema->has_bucket_max ? field->schema->bucket_max_bytes : DDB_WRITE_BUCKET_MAX;
+    v.cap = ddb_write_cap(field->schema);
     v.rerank = field->schema->rerank;
     v.vectors = r->vectors;
     v.stride = r->dim;
@@ -28240,11 +28256,7 @@ DDB_FN dreamdb_status ddb_fold_append(ddb_ctx *ctx, struct dreamdb *db, const dr
     if (status < 0) {
         return status;
     }
-    status = ddb_write_open(ctx, db, true, &write);
-    write.page_limit = desc->page_early ? DDB_TRACK_PAGE_EARLY : DDB_TRACK_PAGE_LIMIT;
-    write.cold = true;
-    write.retry = desc->retry;
-    write.token = desc->token;
+    status = ddb_write_open_append(ctx, db, desc, &write);
     status = status < 0 ? status : ddb_fold_once(ctx, &write, desc, &local);
     while (ddb_write_replays(&write, status)) {
         status = ddb_write_again(ctx, &write);
@@ -29684,7 +29696,7 @@ DDB_FN dreamdb_status ddb_erase_rows(ddb_ctx *ctx, struct dreamdb *db, const dre
     return status;
 }
 
-/* ==== ROOM 41 merge | prefix ddb_merge_ | uses port mem bytes coll cbor addr object schema page track manifest ref tomb index view history write ==== */
+/* ==== ROOM 41 merge | prefix ddb_merge_ | uses port mem bytes coll cbor addr object schema page track manifest ref tomb index hot view history write ==== */
 /* Three-way merge of a state into the handle's Ref (FORMAT.md 19).  The base is what both sides had: the newest
    common ancestors over all parents; several of them (criss-cross) count by the union of their rows.  Fields are compared by Track address,
    registry and schema key by key; where both sides moved a Track their rows are fused, and no bucket is read or written.
@@ -29928,7 +29940,7 @@ DDB_FN bool ddb_merge_same(const ddb_merge_side *a, const ddb_merge_side *b)
 DDB_FN bool ddb_merge_hot(const ddb_merge_side *side)
 {
     ddb_slice value;
-    return side->binding && side->registry.size > 0 && ddb_cbor_map_find(side->registry, "hot_shard", &value);
+    return side->binding && side->registry.size > 0 && ddb_cbor_map_find(side->registry, DDB_HOT_KEY, &value);
 }
 
 /* Is the index of state a among the ancestors of that of state b?  One that is gone or not known here says no. */
@@ -30755,17 +30767,7 @@ DDB_FN dreamdb_status ddb_merge_place_new(ddb_ctx *ctx, ddb_merge *merge, const 
 /* What the buckets of the field in a state are made with. */
 DDB_FN void ddb_merge_vectors(const ddb_view_field *field, ddb_write_vectors *v)
 {
-    memset(v, 0, sizeof *v);
-    v->index = field->index;
-    v->index_addr = field->registry.index;
-    v->codec = field->codec;
-    v->codec_addr = field->registry.compressor;
-    v->modality = field->binding->modality;
-    v->timeline = field->binding->timeline;
-    v->dim = field->schema->dim;
-    v->cap = field->schema->has_bucket_max ? field->schema->bucket_max_bytes : DDB_WRITE_BUCKET_MAX;
-    v->rerank = field->schema->rerank;
-    v->stride = (size_t)field->schema->dim;
+    ddb_write_vectors_of(field, NULL, (size_t)field->schema->dim, NULL, 0, v);
     v->payload = field->codec ? field->codec->code_bytes : (size_t)field->schema->dim * 4;
 }
 
@@ -31586,21 +31588,9 @@ typedef struct ddb_compact {
 
 typedef struct ddb_compact_rows { ddb_row *items; size_t count, cap; } ddb_compact_rows;
 
-/* An array with room for one more item, or NULL. */
-DDB_FN void *ddb_compact_grow(ddb_ctx *ctx, void *items, size_t count, size_t *cap, size_t size)
-{
-    size_t more = *cap > 0 ? *cap * 2 : 64, bytes = 0;
-    if (count < *cap) {
-        return items;
-    }
-    void *out = ddb_mem_mul(more, size, &bytes) ? ddb_mem_resize(ctx, items, *cap * size, bytes) : NULL;
-    *cap = out ? more : *cap;
-    return out;
-}
-
 DDB_FN dreamdb_status ddb_compact_add(ddb_ctx *ctx, ddb_compact_rows *list, const ddb_row *row)
 {
-    ddb_row *items = (ddb_row *)ddb_compact_grow(ctx, list->items, list->count, &list->cap, sizeof *items);
+    ddb_row *items = (ddb_row *)ddb_mem_grow(ctx, list->items, list->count, &list->cap, sizeof *items);
     if (!items) {
         return DREAMDB_ERR_MEMORY;
     }
@@ -31868,7 +31858,7 @@ DDB_FN dreamdb_status ddb_compact_cut(ddb_ctx *ctx, ddb_compact_cells *all, ddb_
 {
     const ddb_row *old = all->rows.items + cell->first;
     size_t per = ddb_compact_per_bucket(all);
-    ddb_slice *gone = (ddb_slice *)ddb_compact_grow(ctx, all->gone, all->gone_count, &all->gone_cap, sizeof *gone);
+    ddb_slice *gone = (ddb_slice *)ddb_mem_grow(ctx, all->gone, all->gone_count, &all->gone_cap, sizeof *gone);
     char *key = gone ? ddb_mem_arena_copy(ctx, &all->job->write.arena, old->key.data, old->key.size) : NULL;
     dreamdb_status status = key ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
     if (gone) {
@@ -32112,7 +32102,7 @@ DDB_FN dreamdb_status ddb_compact_close_cell(ddb_ctx *ctx, ddb_compact_cells *al
         all->rows.count = first;
         return status;
     }
-    ddb_compact_cell *cells = (ddb_compact_cell *)ddb_compact_grow(ctx, all->cells, all->cell_count, &all->cell_cap, sizeof *cells);
+    ddb_compact_cell *cells = (ddb_compact_cell *)ddb_mem_grow(ctx, all->cells, all->cell_count, &all->cell_cap, sizeof *cells);
     const char *copy = cells ? ddb_mem_arena_copy(ctx, &all->arena, key.data, key.size) : NULL;
     all->cells = cells ? cells : all->cells;
     if (!copy) {
@@ -32234,7 +32224,7 @@ DDB_FN dreamdb_status ddb_compact_embedding(ddb_ctx *ctx, ddb_compact *job, ddb_
     memset(&all, 0, sizeof all);
     all.job = job;
     all.field = field;
-    all.cap = field->schema->has_bucket_max ? field->schema->bucket_max_bytes : DDB_WRITE_BUCKET_MAX;
+    all.cap = ddb_write_cap(field->schema);
     dreamdb_status status = ddb_view_try_codec(ctx, job->write.view, field);
     size_t code = ddb_view_code_bytes(field);
     all.record = !field->registry.has_compressor ? 8 + (size_t)field->schema->dim * 4 : code > 0 ? 8 + code : 0;
@@ -32601,7 +32591,7 @@ typedef struct ddb_compact_items {
 DDB_FN dreamdb_status ddb_compact_item_replace(ddb_ctx *ctx, ddb_compact_items *all, size_t from, size_t to, size_t keep)
 {
     uint8_t *name = ddb_mem_arena_new(ctx, &all->job->write.arena, uint8_t, 8);
-    ddb_slice *gone = (ddb_slice *)ddb_compact_grow(ctx, all->gone, all->gone_count, &all->gone_cap, sizeof *gone);
+    ddb_slice *gone = (ddb_slice *)ddb_mem_grow(ctx, all->gone, all->gone_count, &all->gone_cap, sizeof *gone);
     all->gone = gone ? gone : all->gone;
     dreamdb_status status = name && gone ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
     if (status == DREAMDB_OK) {
@@ -32660,7 +32650,7 @@ DDB_FN dreamdb_status ddb_compact_item_find(ddb_ctx *ctx, ddb_compact_items *all
         }
         status = ddb_compact_item_packs(ctx, all, from, to, keep);
         if (due && status == DREAMDB_OK) {
-            uint64_t *list = (uint64_t *)ddb_compact_grow(ctx, all->anchors, all->anchor_count, &all->anchor_cap, sizeof *list);
+            uint64_t *list = (uint64_t *)ddb_mem_grow(ctx, all->anchors, all->anchor_count, &all->anchor_cap, sizeof *list);
             all->anchors = list ? list : all->anchors;
             status = list ? ddb_compact_item_replace(ctx, all, from, to, keep) : DREAMDB_ERR_MEMORY;
             if (list) {
@@ -34585,7 +34575,7 @@ DDB_FN dreamdb_status ddb_ada_flush(ddb_ctx *ctx, ddb_ada *a)
     v.modality = field->binding->modality;
     v.timeline = field->binding->timeline;
     v.dim = a->dim;
-    v.cap = field->schema->has_bucket_max ? field->schema->bucket_max_bytes : DDB_WRITE_BUCKET_MAX;
+    v.cap = ddb_write_cap(field->schema);
     v.payload = a->payload;
     v.rerank = field->schema->rerank;
     v.vectors = ddb_ada_set_vectors(&a->out);
@@ -38496,7 +38486,7 @@ DDB_FN dreamdb_status ddb_check_stats(ddb_ctx *ctx, dreamdb_snapshot *view, cons
     return status;
 }
 
-/* ==== ROOM 47 gc | prefix ddb_gc_ | uses port mem bytes coll cbor addr store object page track manifest ref tomb history lineage item ==== */
+/* ==== ROOM 47 gc | prefix ddb_gc_ | uses port mem bytes coll cbor addr store object page track manifest ref tomb history lineage item hot ==== */
 /* Collecting garbage (FORMAT.md 23): marks what the states to be kept reach, then lists the store and removes the rest.
    Marks are addresses without folders, so an outboard, or the same bytes in another folder, lives as long as its object does.  What has to
    be read to find more (Manifests, Tracks, pages, tombstones) stands in an exact set; leaves (buckets, payloads, postings, indexes) go
@@ -38960,7 +38950,7 @@ DDB_FN dreamdb_status ddb_gc_foreign(ddb_ctx *ctx, ddb_gc *gc, ddb_buf *list, co
     if (status < 0 || (flat && (graph || ddb_bytes_starts(binding->modality, "array.")))) {
         return status;
     }
-    if (ddb_bytes_is(track->algorithm, "hot-overlay-v1") && ddb_cbor_map_find(track->raw_index, "base_track", &base)) {
+    if (ddb_bytes_is(track->algorithm, DDB_HOT_FORM) && ddb_cbor_map_find(track->raw_index, "base_track", &base)) {
         ddb_binding below = *binding;
         ddb_cbor_open(&r, base);
         if (ddb_addr_read(&r, &below.address)) {

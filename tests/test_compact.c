@@ -682,8 +682,6 @@ static void hostile_buckets(void)
 }
 
 /* ---- Two writers, and every step stopped ---- */
-static dreamdb_store spy;
-
 static void a_lost_race(void)
 {
     dreamdb *db = NULL, *late = NULL;
@@ -692,10 +690,7 @@ static void a_lost_race(void)
     data_open();
     data_fill(60, 0);
     db = data_make(&data_inner, DREAMDB_INDEX_IVF, 3, 50);
-    spy = data_inner;
-    spy.put = data_rival_put;
-    spy.batch = NULL;
-    config = data_config(&spy);
+    config = data_config(data_rival_open(50));
     CHECK(dreamdb_open(&config, "main", &late, &data_error) == DREAMDB_OK);
     data_rival = db;
     CHECK(compact(late, NULL, 0, 0, &r) == DREAMDB_ERR_CONFLICT && data_count(db) == 55);

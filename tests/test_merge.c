@@ -833,8 +833,6 @@ static void layers(void)
 }
 
 /* ---- Two writers, and every step stopped ---- */
-static dreamdb_store spy;
-
 static void a_lost_race(void)
 {
     dreamdb *db = NULL, *side = NULL, *late = NULL;
@@ -842,10 +840,7 @@ static void a_lost_race(void)
     data_open();
     data_fill(60, 0);
     diverged(&db, &side);
-    spy = data_inner;
-    spy.put = data_rival_put;
-    spy.batch = NULL;
-    late = merge_open(&spy, "main");
+    late = merge_open(data_rival_open(50), "main");
     data_rival = db;
     CHECK(merge_with(late, "side", 0, &report) == DREAMDB_ERR_CONFLICT && data_count(db) == 35);
     CHECK(report.outcome == DREAMDB_MERGE_NOTHING && memcmp(report.manifest, report.ours, sizeof report.ours) == 0);
