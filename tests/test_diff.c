@@ -15,7 +15,8 @@ static const dreamdb_diff_field *of(const told *t, const char *name)
 {
     static const dreamdb_diff_field none;
     for (size_t i = 0; i < t->count; i++) { if (strcmp(t->names[i], name) == 0) { return t->fields + i; } }
-    CHECK(!"the field is told");
+    test_ok = 0;
+    printf("field %s is not told\n", name);
     return &none;
 }
 

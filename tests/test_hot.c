@@ -569,8 +569,8 @@ static void hostile_shards(void)
         CHECK(dreamdb_snapshot_open(db, NULL, &view, &data_error) == DREAMDB_OK);
         dreamdb_status status = dreamdb_count(view, vector ? "e" : "n", NULL, 0, 0, &n, &data_error);
         if ((status == DREAMDB_OK) != (way == 0) || (way > 0 && (!data_error.path[0] || (status != DREAMDB_ERR_CORRUPT && status != DREAMDB_ERR_UNSUPPORTED)))) {
+            test_ok = 0;
             printf("%s: status %d, %s [%s]\n", why[way], (int)status, data_error.message, data_error.path);
-            CHECK(!"as it should be");
         }
         CHECK(dreamdb_count(view, "c", NULL, 0, 0, &n, &data_error) == DREAMDB_OK);                /* other fields go on */
         CHECK(dreamdb_verify(view, 0, NULL, NULL, &report, &data_error) == DREAMDB_OK && (report.faults > 0) == (way > 0));

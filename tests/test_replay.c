@@ -522,8 +522,10 @@ static void told_states(void)
     CHECK(dreamdb_history(view, 0, tell, &some, &data_error) == DREAMDB_OK && some.count == 5);
     dreamdb_snapshot_close(view);
     memset(&bad, 0, sizeof bad);
-    static const char *const tokens[] = { "a;b", "a\nb", "\xff", "0123456789012345678901234567890123456789012345678901234567890123456789"
-        "01234567890123456789012345678901234567890123456789012345678901234567890" };
+    char big[142];
+    const char *tokens[] = { "a;b", "a\nb", "\xff", big };
+    memset(big, '0', sizeof big - 1);
+    big[sizeof big - 1] = 0;
     for (size_t i = 0; i < 4; i++) {
         bad.token = tokens[i];
         CHECK(dreamdb_append(db, &bad, NULL, &data_error) == DREAMDB_ERR_ARGUMENT && strstr(data_error.message, "token"));
