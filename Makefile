@@ -1,4 +1,5 @@
-# dreamdb.h: make, make demo, make test, make check-all, make interop, make bench, make fuzz, make year, make soak, make clean.
+# dreamdb.h: make, make demo, make test, make check-all, make interop, make s3-test, make bench, make bench-s3, make fuzz, make year, make soak,
+# make clean.
 # Needs a C compiler, GNU make and python3; check-all uses more and says what it skips.
 CC      ?= cc
 CXX     ?= c++
@@ -30,10 +31,9 @@ ifeq ($(HAVE_SQL),yes)
 EXAMPLES += $(BUILD)/examples/store_sqlite
 endif
 
-.PHONY: s3-test check-s3 bench-s3
-.PHONY: all demo test programs check-all interop bench fuzz clean figures \
+.PHONY: all demo test programs check-all interop s3-test bench bench-s3 fuzz clean figures \
         check-layers check-warnings check-configs check-hygiene check-asan check-tsan check-clang check-floats check-musl \
-        check-cross check-examples check-fault check-fuzz check-interop check-year check-soak year soak
+        check-cross check-examples check-fault check-fuzz check-interop check-s3 check-year check-soak year soak
 
 # ---- What make alone does: the command, and the figures of the header
 all: $(BUILD)/dreamdb figures

@@ -49,48 +49,48 @@
      ROOM 03 bytes      Slices, a growing buffer with a sticky failure, endian loads and stores, hex, UTF-8
      ROOM 04 coll       Stable sort, sort of u64, hash map from fixed-size keys to u64
      ROOM 05 cpu        Which instruction sets may be used
-     ROOM 06 exact      Floats that define bytes (spatial.md 0)
+     ROOM 06 exact      Floats that define bytes (FORMAT.md 11)
      ROOM 07 kern       Loops over many vectors at once
      ROOM 08 bound      The largest left folds of a query with a set of rows
      ROOM 09 code       Search over codes of 4 bits, exact fold for what they leave
      ROOM 10 hash       BLAKE3 (github.com/BLAKE3-team/BLAKE3-specs, hash mode only) and its outboards of 1,024-byte chunks
-     ROOM 11 cbor       The format's CBOR (core.md 0)
-     ROOM 12 addr       Addresses and the names that become paths (core.md 0, 1)
+     ROOM 11 cbor       The format's CBOR (FORMAT.md 4)
+     ROOM 12 addr       Addresses and the names that become paths (FORMAT.md 1, 2)
      ROOM 13 pool       Worker threads, or the host's parallel_for
-     ROOM 14 store      The storage callbacks seen from inside (batches, statuses, reasons), and the stores that come with t
+     ROOM 14 store      The storage callbacks seen from inside (batches, statuses, reasons), and the stores that come with the library
      ROOM 15 object     The only way to an object
-     ROOM 16 schema     Fields, their maps in the Manifest (core.md 4), their modalities and the names they may have (evolut
-     ROOM 17 roaring    Sets of anchors as postings (scalar.md 3)
+     ROOM 16 schema     Fields, their maps in the Manifest, their modalities and the names they may have (FORMAT.md 6)
+     ROOM 17 roaring    Sets of anchors as postings (FORMAT.md 12)
      ROOM 18 page       The one copy-on-write B-tree
-     ROOM 19 track      Track objects (core.md 5)
+     ROOM 19 track      Track objects (FORMAT.md 7)
      ROOM 20 manifest   The Manifest
      ROOM 21 ref        Refs
-     ROOM 22 tomb       Tombstones (versioning.md 1)
-     ROOM 23 kmeans     k-means with a k-means++ start, bit for bit as the reference trains IVF (spatial.md 4)
-     ROOM 24 lsh        The two hashing indexes that need no training
-     ROOM 25 ivf        Cells around trained centroids (spatial.md 4)
+     ROOM 22 tomb       Tombstones (FORMAT.md 13)
+     ROOM 23 kmeans     k-means with a k-means++ start, bit for bit as the reference trains IVF (FORMAT.md 11)
+     ROOM 24 lsh        The two hashing indexes that need no training (FORMAT.md 11)
+     ROOM 25 ivf        Cells around trained centroids (FORMAT.md 11)
      ROOM 26 imi        The inverted multi-index
-     ROOM 27 rabitq     Codes of 1, 2, 4 or 8 bits a dimension after a random rotation (spatial.md 6; sums in lanes: evoluti
-     ROOM 28 pq         Product quantisation (spatial.md 6)
-     ROOM 29 index      SpatialIndex objects (spatial.md 1)
+     ROOM 27 rabitq     Codes of 1, 2, 4 or 8 bits a dimension after a random rotation (FORMAT.md 11)
+     ROOM 28 pq         Product quantisation (FORMAT.md 11)
+     ROOM 29 index      SpatialIndex and VectorCompressor objects (FORMAT.md 11)
      ROOM 30 lineage    Which older generations of an index still say where the rows of a cell lie
-     ROOM 31 bucket     Spatial buckets and their sidecars of exact vectors (core.md 7, spatial.md 7)
+     ROOM 31 bucket     Spatial buckets and their sidecars of exact vectors (FORMAT.md 10)
      ROOM 32 item       Payloads
-     ROOM 33 scalar     Scalar values as row keys (scalar.md 2), a column of a batch as a pack of postings (scalar.md 3, cor
-     ROOM 34 hot        Hot shards (versioning.md 6)
+     ROOM 33 scalar     Scalar values as row keys, a column of a batch as a pack of postings, predicates on one field (FORMAT.md 7, 12)
+     ROOM 34 hot        Hot shards (FORMAT.md 20)
      ROOM 35 view       The handle, and one immutable state of a dataset
      ROOM 36 history    Manifests as a graph over all their parents
      ROOM 37 write      Every verb that makes a new Manifest
      ROOM 38 fold       What becomes of the rows of hot shards
      ROOM 39 scan       Rows out of Tracks
      ROOM 40 erase      Deleting rows: which anchors a call means, and what still holds their bytes
-     ROOM 41 merge      Three-way merge of a state into the handle's Ref (versioning.md 2, evolution.md 1.7 and 2)
+     ROOM 41 merge      Three-way merge of a state into the handle's Ref (FORMAT.md 19)
      ROOM 42 compact    Fragments into whole buckets and postings
      ROOM 43 diff       How two states differ
      ROOM 44 ada        How balanced the cells of an embedding field are, and the step that makes them so
      ROOM 45 query      Vector search over the cells of one view
      ROOM 46 check      What a view is made of, and whether it is whole
-     ROOM 47 gc         Collecting garbage (flaws.md 8)
+     ROOM 47 gc         Collecting garbage (FORMAT.md 23)
      ROOM 48 trace      Which objects still hold bytes of given rows, and the refs that reach them (erase-report)
      ROOM 49 api        The public functions
 */
@@ -396,13 +396,16 @@ DREAMDB_API dreamdb_status dreamdb_create(const dreamdb_config *config, const ch
                                           dreamdb **out, dreamdb_error *error);
 DREAMDB_API void dreamdb_close(dreamdb *db);
 
-/* Adds fields to a dataset that exists: one Manifest a field.  An EMBEDDING field is always a layer and always compressed: the format has
- * no other. */
 typedef struct dreamdb_layer {                 /* makes the new field a layer of another */
     const char *parent;                        /* field whose active Track the layer points to */
     const struct dreamdb_column *column;       /* the layer's first samples; NULL = none */
     const uint64_t *anchors; size_t count;
 } dreamdb_layer;
+/* Adds a field to a dataset that exists: one Manifest.  An EMBEDDING field is always a layer and always compressed: the format has no
+ * other.
+ *
+ * layer   NULL = a field of its own; then older rows have no value in it.
+ * Returns as dreamdb_append, and EXISTS (a field or a modality of that name is there).  Threads as dreamdb_append. */
 DREAMDB_API dreamdb_status dreamdb_add_field(dreamdb *db, const dreamdb_field *field, const dreamdb_layer *layer, dreamdb_error *error);
 
 /* ---- Writing -------------------------------------------------------------------------------------------------------- */
@@ -633,7 +636,7 @@ typedef struct dreamdb_train_desc {
  * exact vectors, and need a field of PQ with rerank: codes are never made from codes.
  * Returns as dreamdb_append; ARGUMENT also where there are no codebooks to train, or no exact vectors.
  * Costs   reads and writes every bucket of the field, k-means over the sample.  Memory: all live vectors of the field as floats, twice
- *         while they are put in the order of their anchors (with codes: these too), besides one group of cells; config.pass_bytes
+ *         while they are put in the order of their anchors (with codes: these too), besides one group of cells; config.cache_bytes
  *         does not bound it, and a field that does not fit in memory so cannot be trained anew by this version. */
 DREAMDB_API dreamdb_status dreamdb_train(dreamdb *db, const dreamdb_train_desc *desc, dreamdb_error *error);
 
@@ -898,7 +901,7 @@ typedef struct dreamdb_gc_report {             /* filled in on failure too, as f
     uint64_t refs;                             /* branches, snapshots and tags */
     uint64_t manifests;                        /* states kept whole */
     uint64_t links;                            /* Manifests kept besides, so that two branches find their common ancestor */
-    uint64_t bases;                            /* common ancestors kept for later merges: Manifest, Tracks and pages */
+    uint64_t bases;                            /* common ancestors kept for later merges: see FORMAT.md */
     uint64_t marked;                           /* objects that kept states name, outboards not; now and then one too few */
     uint64_t listed;                           /* objects of the store */
     uint64_t deleted, deleted_bytes;           /* dry_run: would be */
@@ -942,12 +945,12 @@ typedef struct dreamdb_erase_result {
     uint64_t anchors;                          /* asked for */
     uint64_t objects;                          /* that hold bytes of them */
     uint64_t refs, states;                     /* of this dataset: looked through */
-    uint64_t unread;                           /* Tracks of kinds that this version cannot look into (arrays, hot shards) */
+    uint64_t unread;                           /* Tracks of kinds that this version cannot look into (arrays) */
 } dreamdb_erase_result;
 
 /* Names every object that still holds bytes of deleted rows, or of those asked for, and the refs that keep it: buckets, sidecars, payloads
- * and packs, postings, and of scalars the Track or page in which the value stands.  Objects that no ref reaches are not named: gc removes
- * them.  To be rid of the rest: compact or train, merge or delete the refs named, then gc with keep_manifests 1.
+ * and packs, postings, hot shards, and of scalars the Track or page in which the value stands.  Objects that no ref reaches are not named:
+ * gc removes them.  To be rid of the rest: flush hot rows, compact or train, merge or delete the refs named, then gc with keep_manifests 1.
  *
  * Returns OK; ARGUMENT (anchors and where, an unknown field in where); CORRUPT, NOT_FOUND (a state that a ref keeps is damaged); STORE,
  *         MEMORY, FORMAT, UNSUPPORTED, CANCELLED.
@@ -1277,7 +1280,7 @@ DDB_FN int ddb_port_file_open(const char *path, int flags, int *out)
 {
     int file = -1;
     do {
-        file = open(path, flags | O_CLOEXEC, 0666);          /* 0666: the umask decides, as with the reference (core.md 1) */
+        file = open(path, flags | O_CLOEXEC, 0666);          /* 0666: the umask decides, as with the reference */
     } while (file < 0 && errno == EINTR);
     *out = file;
     return file < 0 ? errno : 0;
@@ -1672,6 +1675,18 @@ DDB_FN void *ddb_mem_array(ddb_ctx *ctx, size_t count, size_t size)
     return out;
 }
 
+/* An array with room for one more item of size bytes; NULL without memory, then the old one stays. */
+DDB_FN void *ddb_mem_grow(ddb_ctx *ctx, void *items, size_t count, size_t *cap, size_t size)
+{
+    size_t more = *cap > 0 ? *cap * 2 : 16, bytes = 0;
+    if (count < *cap) {
+        return items;
+    }
+    void *out = ddb_mem_mul(more, size, &bytes) ? ddb_mem_resize(ctx, items, *cap * size, bytes) : NULL;
+    *cap = out ? more : *cap;
+    return out;
+}
+
 #define ddb_mem_new(ctx, type, count) ((type *)ddb_mem_array((ctx), (count), sizeof(type)))
 #define ddb_mem_drop(ctx, p, type, count) ddb_mem_free((ctx), (p), (count) * sizeof(type))
 
@@ -1845,15 +1860,6 @@ DDB_FN void ddb_bytes_put(ddb_buf *buf, const void *data, size_t size)
 DDB_FN void ddb_bytes_put_u8(ddb_buf *buf, uint8_t value)
 {
     ddb_bytes_put(buf, &value, 1);
-}
-
-DDB_FN void ddb_bytes_put_zero(ddb_buf *buf, size_t size)
-{
-    uint8_t *at = ddb_bytes_reserve(buf, size);
-    if (at) {
-        memset(at, 0, size);
-        buf->size += size;
-    }
 }
 
 DDB_FN ddb_slice ddb_bytes_of(const ddb_buf *buf)
@@ -2188,7 +2194,6 @@ enum {
     DDB_CPU_SSE41 = 1 << 1, DDB_CPU_AVX2 = 1 << 2,     /* AVX2 and BMI2 */
     DDB_CPU_AVX512 = 1 << 3,                           /* F, BW, VL, DQ */
     DDB_CPU_VNNI = 1 << 4,                             /* AVX512-VNNI, with DDB_CPU_AVX512 */
-    DDB_CPU_AVXVNNI = 1 << 5,                          /* 256-bit AVX-VNNI, with DDB_CPU_AVX2 */
     DDB_CPU_FMA = 1 << 6,
     DDB_CPU_NEON = 1 << 8, DDB_CPU_NEON_DOT = 1 << 9
 };
@@ -2217,7 +2222,7 @@ DDB_FN uint32_t ddb_cpu_detect(void)
 }
 
 /* ==== ROOM 06 exact | prefix ddb_exact_ | uses port bytes ==== */
-/* Floats that define bytes (spatial.md 0): IEEE binary32, round to nearest even, left folds, each product rounded before the sum.
+/* Floats that define bytes (FORMAT.md 11): IEEE binary32, round to nearest even, left folds, each product rounded before the sum.
    Invariant: the same bits whatever the user's compiler flags (-ffast-math, -mfma with gnu modes, -O0) and floating-point environment
    (another rounding mode, flush to zero).  Three means: DDB_EXACT_HOLD makes a value opaque to the optimiser after each product and each
    sum, so nothing is fused or reordered; division and square root are single instructions by name, so no reciprocal estimate takes their
@@ -2511,6 +2516,7 @@ DDB_FN DDB_NOINLINE float ddb_exact_fold(const float *a, const float *b, size_t 
     return sum;
 }
 
+#if defined(DREAMDB_TEST)
 /* The left fold of (x[i] - c[i])^2. */
 DDB_FN DDB_NOINLINE float ddb_exact_dist2(const float *x, const float *c, size_t n)
 {
@@ -2523,8 +2529,9 @@ DDB_FN DDB_NOINLINE float ddb_exact_dist2(const float *x, const float *c, size_t
     DDB_EXACT_FENCE(sum);
     return sum;
 }
+#endif
 
-/* The left fold of a[i]*x[i] in doubles (lsh-l2, spatial.md 3). */
+/* The left fold of a[i]*x[i] in doubles (lsh-l2, FORMAT.md 11). */
 DDB_FN DDB_NOINLINE double ddb_exact_fold64(const double *a, const float *x, size_t n)
 {
     double sum = 0;
@@ -2536,7 +2543,7 @@ DDB_FN DDB_NOINLINE double ddb_exact_fold64(const double *a, const float *x, siz
     return sum;
 }
 
-/* The score of an l2 field: the sum of (x[i] - q[i])^2 in doubles, then rounded to a float (spatial.md 3). */
+/* The score of an l2 field: the sum of (x[i] - q[i])^2 in doubles, then rounded to a float (FORMAT.md 11). */
 DDB_FN DDB_NOINLINE float ddb_exact_dist2_wide(const float *x, const float *q, size_t n)
 {
     double sum = 0;
@@ -2580,7 +2587,7 @@ DDB_FN ddb_exact_fault ddb_exact_unit(const float *x, size_t n, float *out)
     return ddb_exact_unit_by(x, n, ddb_exact_fold(x, x, n), out);
 }
 
-/* The reference's words for a fault (spatial.md 2.4).  lsh says more about an overflow than ivf and imi do. */
+/* The reference's words for a fault.  lsh says more about an overflow than ivf and imi do. */
 DDB_FN const char *ddb_exact_fault_text(ddb_exact_fault fault, bool lsh)
 {
     switch (fault) {
@@ -4518,7 +4525,7 @@ DDB_FN void ddb_kern_shear(uint32_t cpu, float *pack, size_t blocks, size_t dim,
     ddb_kern_shear_any(pack, blocks, dim, c, r);
 }
 
-/* out[count] = scores of 1-bit codes (evolution.md 5): a bit gives +query[j] or -query[j]; lane l adds dimensions l, l + 8 ... of the full
+/* out[count] = scores of 1-bit codes (FORMAT.md 11): a bit gives +query[j] or -query[j]; lane l adds dimensions l, l + 8 ... of the full
    groups of 8, then the lanes are added in order to 0, then the tail one by one. */
 DDB_FN void ddb_kern_sign_sums(uint32_t cpu, const uint8_t *codes, size_t stride, size_t count, size_t dim, const float *query, float *out)
 {
@@ -5066,7 +5073,7 @@ DDB_FN size_t ddb_kern_units(uint32_t cpu, const float *rows, size_t stride, siz
 }
 
 /* ==== ROOM 08 bound | prefix ddb_bound_ | uses port mem exact kern ==== */
-/* The largest left folds of a query with a set of rows: dispatch to cells, choice of cells, search, the oracle (kernels.md 1, 2, 8).
+/* The largest left folds of a query with a set of rows: dispatch to cells, choice of cells, search, the oracle.
    A *coded* set holds each row rounded to 8 bits; an integer dot product with an equally rounded query gives an estimate with a hard
    bound, and only rows that the bound cannot exclude get the exact fold.  A *plain* set (few rows, or magnitudes the bound does not
    cover) folds them all. Invariant: ids and scores are those of the exact fold, ties to the lowest index, the same at every cpu mask; the
@@ -5199,8 +5206,6 @@ DDB_FN void ddb_bound_free(ddb_ctx *ctx, ddb_bound_set *set)
         ddb_mem_free(ctx, memory, set->bytes);
     }
 }
-
-DDB_FN size_t ddb_bound_bytes(const ddb_bound_set *set) { return set->bytes; }
 
 /* The mean of the rows, if taking it off makes them clearly shorter. */
 DDB_FN void ddb_bound_centre(ddb_ctx *ctx, ddb_bound_set *set)
@@ -5890,6 +5895,7 @@ DDB_FN dreamdb_status ddb_bound_query_scan(ddb_ctx *ctx, ddb_bound_query *q, con
     return DREAMDB_OK;
 }
 
+#if defined(DREAMDB_TEST)
 /* Hands the hits out, best first (score descending, then ordinal ascending); the collector is empty afterwards. */
 DDB_FN size_t ddb_bound_query_end(ddb_bound_query *q, uint64_t *ordinals, float *scores)
 {
@@ -5901,6 +5907,7 @@ DDB_FN size_t ddb_bound_query_end(ddb_bound_query *q, uint64_t *ordinals, float 
     }
     return count;
 }
+#endif
 
 /* How many of `count` numbers, every step-th, reach least. */
 DDB_FN size_t ddb_bound_reaching(const float *x, size_t step, size_t count, float least)
@@ -5998,7 +6005,7 @@ DDB_FN dreamdb_status ddb_bound_top(ddb_ctx *ctx, const ddb_bound_set *set, cons
 }
 
 /* ==== ROOM 09 code | prefix ddb_code_ | uses port mem exact kern bound ==== */
-/* Search over rows kept as codes of 4 bits beside the rows themselves (kernels.md 3): few bytes are read a row, and few rows a query.
+/* Search over rows kept as codes of 4 bits beside the rows themselves: few bytes are read a row, and few rows a query.
    A row less the mean of its set is turned by a fixed random rotation, so that what rounding leaves points anywhere, and coded with the
    scale that makes the product of code and row exact (as RaBitQ does).  An integer dot product with the query, turned too and rounded to
    8 bits, estimates the score; the rows that the estimate cannot exclude get the exact left fold, which alone decides.
@@ -6016,7 +6023,7 @@ DDB_FN dreamdb_status ddb_bound_top(ddb_ctx *ctx, const ddb_bound_set *set, cons
 enum {
     DDB_CODE_ROUNDS = 4,                         /* of signs and Hadamard, on the first and the last power of two of dimensions in turn */
     DDB_CODE_TILE = 64,                          /* rows estimated at once: 4 blocks */
-    DDB_CODE_BITS = 128,                         /* dimensions from which signs pay (kernels.md 3) */
+    DDB_CODE_BITS = 128,                         /* dimensions from which signs pay */
     DDB_CODE_FIRST = 512,                        /* rows looked at together while nothing is known to be reached */
     DDB_CODE_AHEAD = 8,                          /* blocks between a tile and the one that is asked for meanwhile */
     DDB_CODE_WAIT = 1024                         /* candidates there is room for at first */
@@ -6784,7 +6791,7 @@ DDB_FN dreamdb_status ddb_code_settle(ddb_ctx *ctx, ddb_code_find *f)
 }
 
 /* ==== ROOM 10 hash | prefix ddb_hash_ | uses port bytes cpu ==== */
-/* BLAKE3 (github.com/BLAKE3-team/BLAKE3-specs, hash mode only) and its outboards of 1,024-byte chunks (core.md 2).
+/* BLAKE3 (github.com/BLAKE3-team/BLAKE3-specs, hash mode only) and its outboards of 1,024-byte chunks (FORMAT.md 3).
    Two kinds of kernel: "lanes" keep word i of 16, 8 or 4 inputs in register i; "rows" keep the 4 x 4 state of one input (or of four,
    one a 128-bit lane) in 4 registers, for when there are too few inputs to fill lanes.  Every kernel gives the same bytes.
    A tree is hashed in slabs of 256 chunks, level by level, so nothing recurses; nothing allocates, nothing can fail but a verification. */
@@ -8131,7 +8138,7 @@ DDB_FN bool ddb_hash_verify_range(uint32_t cpu, const uint8_t *outboard, size_t 
 }
 
 /* ==== ROOM 11 cbor | prefix ddb_cbor_ | uses port mem bytes ==== */
-/* The format's CBOR (core.md 0): definite lengths, shortest heads, text keys ordered by length then bytes and unique, valid UTF-8, only
+/* The format's CBOR (FORMAT.md 4): definite lengths, shortest heads, text keys ordered by length then bytes and unique, valid UTF-8, only
    unsigned, negative, bytes, text, array, map, false, true, null.  Floats, tags, undefined and indefinite lengths are refused.
    Invariant: a reader that has not failed has read exactly the bytes a canonical writer would write for the same values.
    A reader fails once and for all (failed, why, at stays at the bad item); check at the end with ddb_cbor_end.
@@ -8167,7 +8174,6 @@ DDB_FN void ddb_cbor_uint(ddb_buf *buf, uint64_t value) { ddb_cbor_head(buf, DDB
 DDB_FN void ddb_cbor_array(ddb_buf *buf, uint64_t count) { ddb_cbor_head(buf, DDB_CBOR_ARRAY, count); }
 DDB_FN void ddb_cbor_map(ddb_buf *buf, uint64_t count) { ddb_cbor_head(buf, DDB_CBOR_MAP, count); }
 DDB_FN void ddb_cbor_bool(ddb_buf *buf, bool value) { ddb_bytes_put_u8(buf, value ? 0xf5 : 0xf4); }
-DDB_FN void ddb_cbor_null(ddb_buf *buf) { ddb_bytes_put_u8(buf, 0xf6); }
 DDB_FN void ddb_cbor_raw(ddb_buf *buf, ddb_slice item) { ddb_bytes_put(buf, item.data, item.size); }
 
 DDB_FN void ddb_cbor_int(ddb_buf *buf, int64_t value)
@@ -8535,7 +8541,7 @@ DDB_FN bool ddb_cbor_map_edit(ddb_buf *out, ddb_slice map, const char *key, ddb_
 }
 
 /* ==== ROOM 12 addr | prefix ddb_addr_ | uses port mem bytes hash cbor ==== */
-/* Addresses and the names that become paths (core.md 0, 1).  An address is 0x1e and the BLAKE3 hash of the object; its text is 53
+/* Addresses and the names that become paths (FORMAT.md 1, 2).  An address is 0x1e and the BLAKE3 hash of the object; its text is 53
    characters of lowercase base32 without padding.
    Invariant: names of refs, labels and modalities come from users and from foreign Manifests; the checks here keep every path inside its
    store.  Must never touch the store. */
@@ -8543,7 +8549,7 @@ DDB_FN bool ddb_cbor_map_edit(ddb_buf *out, ddb_slice map, const char *key, ddb_
 typedef struct ddb_addr { uint8_t bytes[DREAMDB_ADDRESS_SIZE]; } ddb_addr;
 
 enum { DDB_ADDR_TAG = 0x1e, DDB_ADDR_CHARS = DREAMDB_ADDRESS_TEXT - 1,
-       DDB_ADDR_SEGMENT = 64,                  /* characters in a segment of a ref name (core.md 1, Names) */
+       DDB_ADDR_SEGMENT = 64,                  /* characters in a segment of a ref name (FORMAT.md 2) */
        DDB_ADDR_FILE = 255 };                  /* characters in a segment of a path: NAME_MAX everywhere */
 
 DDB_FN void ddb_addr_of(uint32_t cpu, ddb_slice bytes, ddb_addr *out)
@@ -8674,23 +8680,6 @@ DDB_FN bool ddb_addr_ref_new(ddb_slice name)
 DDB_FN bool ddb_addr_label_valid(ddb_slice label)
 {
     return ddb_addr_segments(label, 0);
-}
-
-/* A path that every store takes: segments of 1 to 255 characters of printable ASCII without blanks, upper case and backslash; none is "."
-   or "..". */
-DDB_FN bool ddb_addr_path_valid(ddb_slice path)
-{
-    size_t run = 0, dots = 0;
-    for (size_t i = 0; i < path.size; i++) {
-        uint8_t c = path.data[i];
-        if (c == '/' ? run == 0 || (run == dots && run <= 2) : c <= ' ' || c > '~' || (c >= 'A' && c <= 'Z') || c == '\\'
-            || run == DDB_ADDR_FILE) {
-            return false;
-        }
-        dots = c == '/' ? 0 : dots + (c == '.');
-        run = c == '/' ? 0 : run + 1;
-    }
-    return run > 0 && !(run == dots && run <= 2);
 }
 
 /* A modality is one segment of a path: at least two parts between dots, of [a-z0-9_]; from the third on also key=value (value may be
@@ -8982,7 +8971,7 @@ DDB_FN void ddb_pool_run(ddb_pool *pool, ddb_pool_fn fn, void *user, uint32_t co
 
 /* ==== ROOM 14 store | prefix ddb_store_ | uses port mem bytes coll cpu hash addr pool ==== */
 /* The storage callbacks seen from inside (batches, statuses, reasons), and the stores that come with the library: directory, memory, cache,
-   fault.  The directory's file protocol, temporary names and lock files are core.md 1's, so that the reference may work beside us.
+   fault.  The directory's file protocol, temporary names and lock files are FORMAT.md 2's, so that the reference may work beside us.
    Invariant: a path that is not valid never reaches a disk; a file under its name is whole or, after a power cut, cut short; a Ref
    moves only after what it names is durable (FULL).  Must never look into an object nor retry. */
 
@@ -9017,7 +9006,7 @@ DDB_FN bool ddb_store_path_valid(const char *path, bool prefix)
         }
         start = i + 1;
     }
-    return !strstr(path, ".tmp-");             /* the temporary names of core.md 1: list leaves them out */
+    return !strstr(path, ".tmp-");             /* the temporary names of FORMAT.md 2: list leaves them out */
 }
 
 /* Paths whose bytes change: refs, and what starts with "_" or "." (gc flags, job states, hot shards). */
@@ -10511,7 +10500,7 @@ DDB_FN int ddb_store_dir_parents(ddb_store_dir *dir, char *full, bool *made)
     return error;
 }
 
-/* FINAL.tmp-<process>-<serial> (core.md 1); a long name is cut so that the whole fits. */
+/* FINAL.tmp-<process>-<serial> (FORMAT.md 2); a long name is cut so that the whole fits. */
 DDB_FN void ddb_store_dir_temp_name(ddb_store_put *put)
 {
     char tail[DDB_STORE_TAIL];
@@ -10555,7 +10544,7 @@ DDB_FN int ddb_store_dir_write_temp(ddb_store_put *put, const void *data, size_t
     return error;
 }
 
-/* Takes the reference's lock of a path: <base>/.dreamdb-cas-locks/<text of addr(path)>.lock (core.md 1). */
+/* Takes the reference's lock of a path: <base>/.dreamdb-cas-locks/<text of addr(path)>.lock (FORMAT.md 2). */
 DDB_FN int ddb_store_dir_lock(ddb_store_dir *dir, const char *path, int *lock)
 {
     char full[DDB_STORE_FILE_MAX], text[DREAMDB_ADDRESS_TEXT];
@@ -10935,13 +10924,12 @@ DREAMDB_API dreamdb_status dreamdb_store_directory(const dreamdb_directory *desc
 /* ==== ROOM 15 object | prefix ddb_object_ | uses port mem bytes coll cpu hash addr pool store ==== */
 /* The only way to an object: gets that check the hash, verified ranges, a cache under a cap, puts in batches; and ddb_env, what all verbs
    of a handle share.  Invariant: bytes that leave this room hashed to their address (or, with config.verify_off, are payload nobody
-   vouches for).  Outboards: core.md 2.  Must never retry (stores do) nor know what an object means. */
+   vouches for).  Outboards: FORMAT.md 3.  Must never retry (stores do) nor know what an object means. */
 
 typedef struct ddb_object_cache {
     ddb_port_mutex  lock;                      /* all below */
     ddb_store_shelf shelf;                     /* key: address and one byte, DDB_OBJECT_KEY_... */
     uint64_t        cap;
-    uint64_t        charged;                   /* bytes that other rooms keep under the same cap */
     uint64_t        hits, misses;
 } ddb_object_cache;
 
@@ -10982,16 +10970,16 @@ enum { DDB_PUT_OUTBOARD = 1,
 
 enum { DDB_OBJECT_KEY = DREAMDB_ADDRESS_SIZE + 1, DDB_OBJECT_KEY_GOOD = 'v', DDB_OBJECT_KEY_UNCHECKED = 'u', DDB_OBJECT_KEY_OUTBOARD = 'o',
        DDB_OBJECT_LANES = 64,                  /* inputs handed to ddb_hash_many at once: 4 rounds of 16 lanes */
-       DDB_OBJECT_LANE_MAX = 8192,             /* side by side pays up to here (kernels.md 4) */
+       DDB_OBJECT_LANE_MAX = 8192,             /* side by side pays up to here */
        DDB_OBJECT_INLINE = 65536,              /* hashing less than this is over before a thread wakes (10 us at 6 GB/s) */
        DDB_OBJECT_WHOLE = 16384,               /* objects so small are read whole rather than by range and outboard */
-       DDB_OBJECT_CHUNK = 1024,                /* BLAKE3's chunk (core.md 2) */
+       DDB_OBJECT_CHUNK = 1024,                /* BLAKE3's chunk (FORMAT.md 3) */
        DDB_OBJECT_FLUSH = 8 << 20,             /* waiting bytes that start a batch of puts */
        DDB_OBJECT_SEEN = 65536,                /* paths that a ddb_puts remembers, about 6 MB */
        DDB_OBJECT_BLOCK = 256,                 /* objects hashed together by put_many */
        DDB_OBJECT_STREAM = 64 << 20,           /* objects from here on are hashed piece by piece when their outboard is missing */
        DDB_OBJECT_PIECE = 4 << 20,
-       DDB_OBJECT_REMOTE_OUTBOARD = 256 << 10 };   /* least payload whose outboard is worth a remote put (flaws.md, last table) */
+       DDB_OBJECT_REMOTE_OUTBOARD = 256 << 10 };   /* least payload whose outboard is worth a remote put */
 #define DDB_OBJECT_GC_FLAGS "_gc/run-"         /* a flag of each gc at work (room gc), written anew every 30 s at least while it removes */
 #define DDB_OBJECT_GC_STALE (UINT64_C(300) * 1000000000)      /* a flag so old is of a run that died */
 #define DDB_OBJECT_GC_WAIT (UINT64_C(75) * 1000000000)        /* gc removes within 60 s of listing; then what was put anew since is safe */
@@ -11240,11 +11228,6 @@ DDB_FN ddb_store_bytes *ddb_object_cache_find(ddb_env *env, const ddb_addr *addr
     return found;
 }
 
-DDB_FN uint64_t ddb_object_cache_room(const ddb_object_cache *cache)
-{
-    return cache->cap > cache->charged ? cache->cap - cache->charged : 0;
-}
-
 /* Keeps bytes if they are at most a quarter of the cap: one giant must not empty it. */
 DDB_FN void ddb_object_cache_keep(ddb_env *env, const ddb_addr *addr, int kind, ddb_store_bytes *bytes)
 {
@@ -11252,34 +11235,12 @@ DDB_FN void ddb_object_cache_keep(ddb_env *env, const ddb_addr *addr, int kind, 
     ddb_object_cache *cache = env->cache;
     ddb_object_key(addr, kind, key);
     ddb_port_lock(&cache->lock);
-    uint64_t room = ddb_object_cache_room(cache);
-    if (ddb_store_shelf_cost(sizeof key, bytes->size) <= room / 4 && !ddb_store_shelf_find(&cache->shelf, key, sizeof key)
+    if (ddb_store_shelf_cost(sizeof key, bytes->size) <= cache->cap / 4 && !ddb_store_shelf_find(&cache->shelf, key, sizeof key)
         && ddb_store_shelf_put(&cache->shelf, key, sizeof key, bytes)) {
         (void)ddb_store_bytes_hold(bytes);
-        ddb_store_shelf_trim(&cache->shelf, room);
+        ddb_store_shelf_trim(&cache->shelf, cache->cap);
     }
     ddb_port_unlock(&cache->lock);
-}
-
-/* Books bytes that another room keeps in memory (search layouts) under the cache's cap: false if they do not fit.  Objects make room. */
-DDB_FN bool ddb_object_charge(ddb_env *env, uint64_t bytes)
-{
-    ddb_object_cache *cache = env->cache;
-    ddb_port_lock(&cache->lock);
-    bool fits = bytes <= ddb_object_cache_room(cache);
-    if (fits) {
-        cache->charged += bytes;
-        ddb_store_shelf_trim(&cache->shelf, ddb_object_cache_room(cache));
-    }
-    ddb_port_unlock(&cache->lock);
-    return fits;
-}
-
-DDB_FN void ddb_object_discharge(ddb_env *env, uint64_t bytes)
-{
-    ddb_port_lock(&env->cache->lock);
-    env->cache->charged -= bytes < env->cache->charged ? bytes : env->cache->charged;
-    ddb_port_unlock(&env->cache->lock);
 }
 
 DDB_FN void ddb_object_release(ddb_env *env, ddb_object *object)
@@ -12096,7 +12057,6 @@ typedef struct ddb_puts {
     ddb_map        seen;                       /* hash of a path: put once a ddb_puts */
     uint64_t       waiting, flush_bytes;
     uint64_t       objects, bytes;             /* new in the store */
-    uint64_t       existing;                   /* found there already */
     dreamdb_status failed;
     ddb_object_held *held;                     /* not NULL: everything goes there instead of the store, without outboards */
 } ddb_puts;
@@ -12178,7 +12138,7 @@ DDB_FN dreamdb_status ddb_object_gc_wait(ddb_ctx *ctx, ddb_env *env)
     }
 }
 
-/* Objects that were there already may be garbage that a gc is about to remove (flaws.md, gc).  Old ones are put anew: a gc that lists them
+/* Objects that were there already may be garbage that a gc is about to remove (FORMAT.md 23).  Old ones are put anew: a gc that lists them
    from now on sees that they are young.  One that listed them before is waited for; what it took is put once more.  So everything this
    writer will name stands before its Ref moves, and no bytes need to be kept until then.  ops: the stats of all. */
 DDB_FN dreamdb_status ddb_object_puts_touch(ddb_ctx *ctx, ddb_puts *puts, dreamdb_io *ops, size_t count)
@@ -12228,7 +12188,6 @@ DDB_FN dreamdb_status ddb_object_puts_mend(ddb_ctx *ctx, ddb_puts *puts)
     if (count == 0) {
         return DREAMDB_OK;
     }
-    puts->existing += count;
     dreamdb_io *ops = ddb_mem_new(ctx, dreamdb_io, count);
     dreamdb_io *puts_again = ddb_mem_new(ctx, dreamdb_io, count);
     status = ops && puts_again ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
@@ -12433,7 +12392,7 @@ DDB_FN dreamdb_status ddb_object_put_named(ddb_ctx *ctx, ddb_puts *puts, const c
 }
 
 /* ==== ROOM 16 schema | prefix ddb_schema_ | uses port mem bytes coll cbor addr ==== */
-/* Fields, their maps in the Manifest (core.md 4), their modalities and the names they may have (evolution.md 1; tried on 0.0.16).
+/* Fields, their maps in the Manifest, their modalities and the names they may have (FORMAT.md 6; tried on 0.0.16).
    Invariant: a field that was read is written back byte for byte (raw); in memory fields stand sorted by name, however they were read.
    modality: what the field's map says; of an embedding the family without version until a Manifest's binding tells it (room manifest).
    Must never refuse a kind it does not know: such a field is DREAMDB_KIND_OTHER and is carried. */
@@ -12450,11 +12409,11 @@ typedef struct ddb_field {
 typedef struct ddb_schema { uint64_t version; ddb_field *fields; size_t count; ddb_slice specs, raw; } ddb_schema;
 
 enum {
-    DDB_SCHEMA_BUCKET_LOW = 1048576, DDB_SCHEMA_BUCKET_HIGH = 524288000,   /* bucket_max_bytes (core.md 1, Names) */
-    DDB_SCHEMA_BITS_MAX = 255,                 /* a cell key is a file name (evolution.md 2) */
-    DDB_SCHEMA_L2_BITS = 64                    /* lsh-l2 keys are always 64 digits (spatial.md 3) */
+    DDB_SCHEMA_BUCKET_LOW = 1048576, DDB_SCHEMA_BUCKET_HIGH = 524288000,   /* bucket_max_bytes (FORMAT.md 17) */
+    DDB_SCHEMA_BITS_MAX = 255,                 /* a cell key is a file name (FORMAT.md 17) */
+    DDB_SCHEMA_L2_BITS = 64                    /* lsh-l2 keys are always 64 digits (FORMAT.md 11) */
 };
-#define DDB_SCHEMA_DIM_MAX UINT64_C(1073741820)   /* record size 8 + 4 * dim is a u32 in the bucket (core.md 7) */
+#define DDB_SCHEMA_DIM_MAX UINT64_C(1073741820)   /* record size 8 + 4 * dim is a u32 in the bucket (FORMAT.md 10) */
 #define DDB_SCHEMA_LSH "dreamdb.lsh-cosine"
 #define DDB_SCHEMA_LSH_L2 "dreamdb.lsh-l2"
 #define DDB_SCHEMA_IVF "dreamdb.ivf-cosine"
@@ -12534,7 +12493,7 @@ DDB_FN const char *ddb_schema_scalar_algorithm(dreamdb_kind kind)
     return row ? row->algorithm : NULL;
 }
 
-/* The kind of a binding (core.md 3) by its modality: "continuous", "event", "constant"; NULL where the registry has to say. */
+/* The kind of a binding (FORMAT.md 5) by its modality: "continuous", "event", "constant"; NULL where the registry has to say. */
 DDB_FN const char *ddb_schema_class(ddb_slice modality)
 {
     static const char *const rows[][2] = {
@@ -12565,22 +12524,6 @@ DDB_FN const char *ddb_schema_binding_kind(const ddb_field *field)
 {
     return ddb_schema_is_scalar(field->kind) ? "event" : field->kind == DREAMDB_CONSTANT ? "constant"
            : field->kind == DREAMDB_KIND_OTHER ? ddb_schema_class(field->modality) : "continuous";
-}
-
-/* The field of that name, or NULL. */
-DDB_FN ddb_field *ddb_schema_find(const ddb_schema *schema, ddb_slice name)
-{
-    size_t low = 0, high = schema->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int order = ddb_bytes_compare(schema->fields[middle].name, name);
-        if (order == 0) {
-            return schema->fields + middle;
-        }
-        low = order < 0 ? middle + 1 : low;
-        high = order < 0 ? high : middle;
-    }
-    return NULL;
 }
 
 /* ---- Modalities ---- */
@@ -12640,7 +12583,7 @@ DDB_FN int64_t ddb_schema_version_in(ddb_slice modality, ddb_slice family)
     return version <= UINT32_MAX ? version : -1;
 }
 
-/* Gives an embedding field its modality beside those of a schema: the plain family, or one past its highest version (evolution.md 1.3). */
+/* Gives an embedding field its modality beside those of a schema: the plain family, or one past its highest version (FORMAT.md 6). */
 DDB_FN dreamdb_status ddb_schema_embedding_modality(ddb_ctx *ctx, ddb_arena *arena, const ddb_schema *existing, ddb_field *field)
 {
     int64_t highest = 0;
@@ -12786,7 +12729,7 @@ DDB_FN bool ddb_schema_read(ddb_ctx *ctx, ddb_arena *arena, ddb_cbor *r, ddb_sch
 }
 
 /* raw: the value of dreamdb.schema; slices of the result point into it.  FORMAT for versions and forms not known. */
-DDB_FN dreamdb_status ddb_schema_decode_at(ddb_ctx *ctx, ddb_arena *arena, ddb_slice raw, const char *path, ddb_schema *out)
+DDB_FN dreamdb_status ddb_schema_decode(ddb_ctx *ctx, ddb_arena *arena, ddb_slice raw, const char *path, ddb_schema *out)
 {
     ddb_cbor r;
     bool strange = false, no_memory = false;
@@ -12820,11 +12763,6 @@ DDB_FN dreamdb_status ddb_schema_decode_at(ddb_ctx *ctx, ddb_arena *arena, ddb_s
         }
     }
     return status;
-}
-
-DDB_FN dreamdb_status ddb_schema_decode(ddb_ctx *ctx, ddb_arena *arena, ddb_slice raw, ddb_schema *out)
-{
-    return ddb_schema_decode_at(ctx, arena, raw, NULL, out);
 }
 
 /* ---- Writing ---- */
@@ -12898,7 +12836,7 @@ DDB_FN dreamdb_status ddb_schema_encode(ddb_buf *buf, const ddb_schema *schema)
     return ddb_bytes_status(buf);
 }
 
-/* The object that a scalar field's registry entry points to (scalar.md 1). */
+/* The object that a scalar field's registry entry points to (FORMAT.md 6). */
 DDB_FN void ddb_schema_scalar_index(ddb_buf *buf, const ddb_field *field)
 {
     const char *algorithm = ddb_schema_scalar_algorithm(field->kind);
@@ -13142,7 +13080,7 @@ DDB_FN dreamdb_status ddb_schema_check_name(ddb_ctx *ctx, const dreamdb_field *i
 }
 
 /* Checks a field of the caller and makes the format's.  video_mime: what a video without mime gets ("mp4" at create, "h264" when a field is
-   added: evolution.md 1.1).  The index address of a trained embedding is filled in by the writer. */
+   added: FORMAT.md 6).  The index address of a trained embedding is filled in by the writer. */
 DDB_FN dreamdb_status ddb_schema_from_public_as(ddb_ctx *ctx, ddb_arena *arena, const dreamdb_field *in, const char *video_mime,
                                                 ddb_field *out)
 {
@@ -13193,7 +13131,7 @@ DDB_FN dreamdb_status ddb_schema_from_public(ddb_ctx *ctx, ddb_arena *arena, con
 }
 
 /* ==== ROOM 17 roaring | prefix ddb_roaring_ | uses port mem bytes ==== */
-/* Sets of anchors as postings (scalar.md 3): 0x01, then the portable 64-bit roaring form.  Written with arrays (to 4096 anchors) and
+/* Sets of anchors as postings (FORMAT.md 12): 0x01, then the portable 64-bit roaring form.  Written with arrays (to 4096 anchors) and
    bitsets, never runs; runs are read.
    Invariant: a blob that count or decode took holds exactly the anchors told, strictly ascending, and no other byte.
    Must never believe a number of a blob before the bytes that back it were seen. */
@@ -13552,6 +13490,7 @@ DDB_FN dreamdb_status ddb_roaring_decode(ddb_ctx *ctx, ddb_slice blob, const cha
     return DREAMDB_OK;
 }
 
+#if defined(DREAMDB_TEST)
 DDB_FN bool ddb_roaring_piece_has(const ddb_roaring_piece *piece, uint32_t value)
 {
     size_t low = 0, high = piece->kind == DDB_ROARING_RUNS ? piece->runs : piece->count;
@@ -13589,11 +13528,12 @@ DDB_FN bool ddb_roaring_contains(ddb_slice blob, uint64_t anchor)
     }
     return false;
 }
+#endif
 
 /* ==== ROOM 18 page | prefix ddb_page_ | uses port mem bytes coll cbor addr object ==== */
 /* The one copy-on-write B-tree: paged Tracks keyed by time or by cell, scalar B-trees, tombstone trees.  They differ in a few traits: the
-   form of a page, what fits a page, how an overfull list is cut, how a row finds its leaf (core.md 6, evolution.md 2, scalar.md 4.2,
-   versioning.md 1).
+   form of a page, what fits a page, how an overfull list is cut, how a row finds its leaf (FORMAT.md 8,
+   13).
    Invariant: an edit reads the pages on the touched paths, a batch a level, and puts only pages of the final tree; every page that is read
    is checked against what its parent says of it, so depth, counts and order hold whatever the store returns.
    Must never know Tracks, fields or Manifests, nor keep more than a window of leaves in memory. */
@@ -13608,7 +13548,7 @@ typedef struct ddb_row {
 } ddb_row;
 
 enum { DDB_ROW_CHUNKED = 1, DDB_ROW_PACKED = 2, DDB_ROW_SIDECAR = 4,
-       DDB_ROW_WHOLE = 8 };                  /* scalar row of 4 elements: the whole object is the posting (evolution.md 1.4) */
+       DDB_ROW_WHOLE = 8 };                  /* scalar row of 4 elements: the whole object is the posting (FORMAT.md 12) */
 
 /* BITMAP has rows but no tree: categorical and bool Tracks never page. */
 typedef enum ddb_page_kind { DDB_PAGE_TIME = 0, DDB_PAGE_SPATIAL, DDB_PAGE_SCALAR, DDB_PAGE_TOMB, DDB_PAGE_BITMAP } ddb_page_kind;
@@ -13618,7 +13558,7 @@ typedef struct ddb_page_trait {
     size_t bytes;                            /* largest encoded page */
     size_t leaf_max, inner_max;              /* entries */
     bool   relative;                         /* row times are relative to the page's t_min */
-    bool   greedy;                           /* lists are cut greedily; else evenly (rule C of evolution.md 2) */
+    bool   greedy;                           /* lists are cut greedily; else evenly (C of FORMAT.md 8) */
 } ddb_page_trait;
 
 enum { DDB_PAGE_DEPTH = 64,                  /* levels: dreamdb_limits.depth's default; a real tree has 2 to 5 */
@@ -13629,10 +13569,10 @@ enum { DDB_PAGE_DEPTH = 64,                  /* levels: dreamdb_limits.depth's d
 DDB_FN const ddb_page_trait *ddb_page_trait_of(ddb_page_kind kind)
 {
     static const ddb_page_trait traits[] = {
-        { 16384, SIZE_MAX, 256, true, false },      /* core.md 6, evolution.md 2 */
+        { 16384, SIZE_MAX, 256, true, false },      /* FORMAT.md 8 */
         { 16384, SIZE_MAX, 256, true, false },
-        { 65536, 4096, 256, false, true },          /* scalar.md 4.2 */
-        { 65536, 128, 128, false, false },          /* versioning.md 1.1 */
+        { 65536, 4096, 256, false, true },          /* FORMAT.md 8 */
+        { 65536, 128, 128, false, false },          /* FORMAT.md 13 */
         { SIZE_MAX, SIZE_MAX, 256, false, true }
     };
     return &traits[kind];
@@ -13724,7 +13664,7 @@ DDB_FN uint64_t ddb_page_widen(uint64_t bits, unsigned mantissa, unsigned expone
     return sign << 63 | e << 52 | (m & (((uint64_t)1 << 52) - 1));
 }
 
-/* Order key of one CBOR value (scalar.md 4.2): numbers as the number of their order bytes.  False: no such value. */
+/* Order key of one CBOR value (FORMAT.md 8): numbers as the number of their order bytes.  False: no such value. */
 DDB_FN bool ddb_page_value_key(ddb_page_value value, ddb_slice cbor, ddb_page_key *out)
 {
     ddb_cbor r;
@@ -13958,7 +13898,7 @@ DDB_FN uint8_t *ddb_page_row_write(uint8_t *at, ddb_page_kind kind, const ddb_ro
     return row->flags & DDB_ROW_WHOLE ? at : ddb_page_head(ddb_page_head(at, 0, row->offset), 0, row->size);
 }
 
-/* A cell key becomes a folder: binary digits only, no longer than a file name (spatial.md 2, evolution.md 2). */
+/* A cell key becomes a folder: binary digits only, no longer than a file name (FORMAT.md 11). */
 DDB_FN bool ddb_page_cell_valid(ddb_slice key)
 {
     uint8_t bad = 0;
@@ -15111,7 +15051,7 @@ DDB_FN size_t ddb_page_cells_from(const ddb_slice *cells, size_t count, ddb_slic
     return from;
 }
 
-/* Where the new rows of a child end: at the first key of the next one; of tombstones behind its own last key (versioning.md 1.1). */
+/* Where the new rows of a child end: at the first key of the next one; of tombstones behind its own last key (FORMAT.md 13). */
 DDB_FN size_t ddb_page_adds_to(const ddb_page_edit *edit, size_t from, size_t to, const ddb_page_child *child)
 {
     if (edit->tree->kind != DDB_PAGE_TOMB) {
@@ -15389,7 +15329,7 @@ DDB_FN dreamdb_status ddb_page_edit_run(ddb_ctx *ctx, ddb_page_edit *edit, uint6
     return status;
 }
 
-/* Time- and cell-keyed trees, tombstones: puts rows (sorted) into the tree and drops every row of the cells (evolution.md 2, Insert and
+/* Time- and cell-keyed trees, tombstones: puts rows (sorted) into the tree and drops every row of the cells (FORMAT.md 8, Insert and
    Replace). */
 DDB_FN dreamdb_status ddb_page_update(ddb_ctx *ctx, ddb_env *env, ddb_puts *puts, const ddb_page_tree *tree, const ddb_page_root *root,
                                       const ddb_row **adds, size_t add_count, const ddb_slice *cells, size_t cell_count, ddb_page_root *out)
@@ -15414,7 +15354,7 @@ DDB_FN dreamdb_status ddb_page_update(ddb_ctx *ctx, ddb_env *env, ddb_puts *puts
     return status;
 }
 
-/* ---- Scalar trees: rows inserted one after the other (scalar.md 4.2) ---- */
+/* ---- Scalar trees: rows inserted one after the other (FORMAT.md 8) ---- */
 /* The bytes depend on every step: an overfull page is cut [full, rest], and each inner page on the path is sorted by (min, max,
    address), so where keys tie the addresses of pages count that are never stored.  The steps are done in memory; an intermediate page is
    hashed only when a tie asks for its address.  A leaf that no later row can reach (rows come in order) is put at once and its memory
@@ -16027,7 +15967,7 @@ DDB_FN dreamdb_status ddb_page_insert_each(ddb_ctx *ctx, ddb_env *env, ddb_puts 
 }
 
 /* ==== ROOM 19 track | prefix ddb_track_ | uses port mem bytes coll cbor addr object page ==== */
-/* Track objects (core.md 5): coverage, modality, timeline, and rows that stand inline, in a paged tree or in a scalar B-tree, behind one
+/* Track objects (FORMAT.md 7): coverage, modality, timeline, and rows that stand inline, in a paged tree or in a scalar B-tree, behind one
    cursor.  Appends, replacements and builds give the bytes of the reference: rows stay sorted and stable, an item or bucket Track pages
    when its inline list passes the page limit and never goes back, categorical and bool Tracks never page.
    Invariant: rows that a cursor hands out are checked (order, times, plausible sizes); memory is bounded by a window of pages.
@@ -16043,7 +15983,7 @@ typedef enum ddb_track_class {
 /* UNKNOWN: kept byte for byte, refused by name when it is read or changed. */
 typedef enum ddb_track_form { DDB_TRACK_INLINE = 1, DDB_TRACK_PAGED, DDB_TRACK_SCALAR_TREE, DDB_TRACK_UNKNOWN } ddb_track_form;
 
-#define DDB_TRACK_PAGE_LIMIT 1048576         /* bytes of an inline list that still stays inline (core.md 6) */
+#define DDB_TRACK_PAGE_LIMIT 1048576         /* bytes of an inline list that still stays inline (FORMAT.md 17) */
 #define DDB_TRACK_PAGE_EARLY 16384           /* the same for page_early: one leaf */
 
 /* A decoded Track.  Slices point into the object, or into what a track was made from: rows, an older track. */
@@ -16573,7 +16513,7 @@ DDB_FN dreamdb_status ddb_track_replace_in(ddb_ctx *ctx, ddb_env *env, ddb_arena
     return status;
 }
 
-/* Spatial Tracks: drops every row of the cells and puts in rows (evolution.md 2, Replace).  Media: a cell is a t_start, as 8 bytes, high
+/* Spatial Tracks: drops every row of the cells and puts in rows (FORMAT.md 8, Replace).  Media: a cell is a t_start, as 8 bytes, high
    ones first.  A Track that loses its last row becomes an empty inline one; else the form stays. */
 DDB_FN dreamdb_status ddb_track_replace(ddb_ctx *ctx, ddb_env *env, ddb_arena *arena, const ddb_track *old, const ddb_slice *cells,
                                         size_t cell_count,
@@ -16849,6 +16789,7 @@ DDB_FN dreamdb_status ddb_track_collect(ddb_ctx *ctx, ddb_env *env, ddb_arena *a
     return status;
 }
 
+#if defined(DREAMDB_TEST)
 typedef dreamdb_status (*ddb_track_page_fn)(ddb_ctx *ctx, void *user, const ddb_addr *addr, const char *path, uint32_t level, size_t size);
 typedef struct ddb_track_walk { ddb_track_filter filter; ddb_track_page_fn each; void *user; } ddb_track_walk;
 
@@ -16885,9 +16826,10 @@ DDB_FN dreamdb_status ddb_track_walk_pages(ddb_ctx *ctx, ddb_env *env, const ddb
     ddb_mem_arena_free(ctx, &arena);
     return status;
 }
+#endif
 
 /* ==== ROOM 20 manifest | prefix ddb_manifest_ | uses port mem bytes coll cbor addr schema ==== */
-/* The Manifest: one immutable state (core.md 3).  Decoding checks everything that needs no other object; unknown top-level keys and
+/* The Manifest: one immutable state (FORMAT.md 5).  Decoding checks everything that needs no other object; unknown top-level keys and
    registry entries are carried as bytes, so decode and encode give the same bytes.
    Invariant: active and lineage strictly ascend by (timeline, field, modality, address), edges by (child, parent), registry and extra by
    canonical key order; each lineage binding is reached from an active one over edges, and each layer reaches the Track its role names.
@@ -16910,7 +16852,7 @@ typedef struct ddb_manifest {
 } ddb_manifest;
 
 enum { DDB_MANIFEST_TRACKS_MAX = 1048576,      /* bytes of the encoded tracks container: the reference refuses more, also on reading */
-       DDB_MANIFEST_RUN = 64 };                /* states of a layer kept in lineage: 26 KB at 409 bytes each (core.md 3) */
+       DDB_MANIFEST_RUN = 64 };                /* states of a layer kept in lineage: 26 KB at 409 bytes each (FORMAT.md 5) */
 #define DDB_MANIFEST_FORM "lineage-v1"
 #define DDB_MANIFEST_LINEAGE "dreamdb.lineage."     /* and a modality: {index, table}; room lineage */
 #define DDB_MANIFEST_LAYER "layer-of:"
@@ -17819,7 +17761,7 @@ DDB_FN dreamdb_status ddb_manifest_bind_field(ddb_ctx *ctx, const ddb_manifest *
     return ddb_schema_is_scalar(field->kind) ? ddb_manifest_scalar(ctx, m, field->modality, path, &index) : DREAMDB_OK;
 }
 
-/* The schema of a Manifest, with the modalities of its active bindings, checked against bindings and registry (core.md 3).  Graph
+/* The schema of a Manifest, with the modalities of its active bindings, checked against bindings and registry (FORMAT.md 5).  Graph
    embeddings come out as DREAMDB_KIND_OTHER. */
 DDB_FN dreamdb_status ddb_manifest_schema(ddb_ctx *ctx, ddb_arena *arena, const ddb_manifest *m, const char *path, ddb_schema *out)
 {
@@ -17828,7 +17770,7 @@ DDB_FN dreamdb_status ddb_manifest_schema(ddb_ctx *ctx, ddb_arena *arena, const 
     if (!entry) {
         return ddb_mem_fail_at(ctx, DREAMDB_ERR_FORMAT, path, "the manifest keeps no schema (registry key dreamdb.schema)");
     }
-    dreamdb_status status = ddb_schema_decode_at(ctx, arena, entry->value, path, out);
+    dreamdb_status status = ddb_schema_decode(ctx, arena, entry->value, path, out);
     for (size_t i = 0; i < out->count && status == DREAMDB_OK; i++) {
         status = ddb_manifest_bind_field(ctx, m, path, out->fields + i);
     }
@@ -17887,7 +17829,7 @@ DDB_FN void ddb_manifest_settle_edge(ddb_edge *list, size_t count)
     list[at] = last;
 }
 
-/* The general rule of evolution.md 1: keeps the lineage and edges that active bindings reach, drops the rest.  The old lists stay as they
+/* The rule of FORMAT.md 5: keeps the lineage and edges that active bindings reach, drops the rest.  The old lists stay as they
    are. */
 DDB_FN dreamdb_status ddb_manifest_prune(ddb_ctx *ctx, ddb_arena *arena, ddb_manifest *m)
 {
@@ -18196,29 +18138,6 @@ DDB_FN dreamdb_status ddb_manifest_bind(ddb_ctx *ctx, ddb_arena *arena, ddb_mani
     return DREAMDB_OK;
 }
 
-/* Takes a field's active binding away; what layers reach through it stays in lineage (evolution.md 1.6). */
-DDB_FN dreamdb_status ddb_manifest_unbind(ddb_ctx *ctx, ddb_arena *arena, ddb_manifest *m, ddb_slice field)
-{
-    const ddb_binding *old = ddb_manifest_active(m, field);
-    ddb_addr_shown shown;
-    if (!old) {
-        return ddb_mem_fail(ctx, DREAMDB_ERR_NOT_FOUND, "there is no field '%s'", ddb_addr_show(field, &shown));
-    }
-    size_t at = (size_t)(old - m->active);
-    ddb_binding *active = ddb_manifest_more_bindings(ctx, arena, m->active, m->active_count);
-    ddb_binding *lineage = ddb_manifest_more_bindings(ctx, arena, m->lineage, m->lineage_count);
-    if (!active || !lineage) {
-        return DREAMDB_ERR_MEMORY;
-    }
-    lineage[m->lineage_count] = active[at];
-    ddb_manifest_settle_binding(lineage, ++m->lineage_count);
-    memmove(active + at, active + at + 1, (m->active_count - at - 1) * sizeof *active);
-    m->active_count--;
-    m->active = active;
-    m->lineage = lineage;
-    return ddb_manifest_prune(ctx, arena, m);
-}
-
 /* Encodes; when the container is full and the Manifest need not be the reference's, without the history. */
 DDB_FN dreamdb_status ddb_manifest_encode_fit(ddb_ctx *ctx, ddb_arena *arena, ddb_buf *buf, ddb_manifest *m, bool identical)
 {
@@ -18233,7 +18152,7 @@ DDB_FN dreamdb_status ddb_manifest_encode_fit(ddb_ctx *ctx, ddb_arena *arena, dd
 }
 
 /* ==== ROOM 21 ref | prefix ddb_ref_ | uses port mem bytes coll cbor addr store object ==== */
-/* Refs: the only names that move (core.md 1, versioning.md 2.1, 9).  A ref is 33 raw bytes under refs/NAME, made create-only and moved by
+/* Refs: the only names that move (FORMAT.md 2, 5).  A ref is 33 raw bytes under refs/NAME, made create-only and moved by
    compare-and-swap on the store's tag; a snapshot tag under refs/tags/ is a small CBOR map, made once and never moved.
    Invariant: nothing but this room reads or writes below refs/.  Must never put a ref without a condition. */
 
@@ -18562,7 +18481,7 @@ DDB_FN dreamdb_status ddb_ref_outlines(ddb_ctx *ctx, ddb_env *env, ddb_map *out)
 }
 
 /* ==== ROOM 22 tomb | prefix ddb_tomb_ | uses port mem bytes coll cbor addr object page ==== */
-/* Tombstones (versioning.md 1): the set of deleted anchors is the union over a DAG of heads, each a tree of pages or a legacy list.
+/* Tombstones (FORMAT.md 13): the set of deleted anchors is the union over a DAG of heads, each a tree of pages or a legacy list.
    A test of sorted anchors fetches only the pages whose range holds one of them, a batch a level; the set itself is never in memory.
    Invariant: a ddb_tomb does not change after it is opened, so many threads may test at once.  Must never treat a head that it cannot read
    as an empty one: a deleted row would come back.  A deletion makes a new head beside the old one, which stays as it is. */
@@ -18598,18 +18517,6 @@ DDB_FN void ddb_tomb_close(ddb_ctx *ctx, ddb_tomb *tomb)
     ddb_mem_drop(ctx, tomb, ddb_tomb, 1);
 }
 
-/* Room for one more item of size bytes; NULL without memory. */
-DDB_FN void *ddb_tomb_grow(ddb_ctx *ctx, void *items, size_t count, size_t *cap, size_t size)
-{
-    size_t more = *cap > 0 ? *cap * 2 : 4, bytes = 0;
-    if (count < *cap) {
-        return items;
-    }
-    void *out = ddb_mem_mul(more, size, &bytes) ? ddb_mem_resize(ctx, items, *cap * size, bytes) : NULL;
-    *cap = out ? more : *cap;
-    return out;
-}
-
 DDB_FN dreamdb_status ddb_tomb_add_head(ddb_ctx *ctx, ddb_tomb *tomb, const ddb_addr *addr)
 {
     bool is_new = false;
@@ -18620,7 +18527,7 @@ DDB_FN dreamdb_status ddb_tomb_add_head(ddb_ctx *ctx, ddb_tomb *tomb, const ddb_
     if (tomb->head_count >= tomb->env->limits.history) {
         return ddb_mem_fail(ctx, DREAMDB_ERR_LIMIT, "more than %u tombstone heads (limits.history)", (unsigned)tomb->env->limits.history);
     }
-    ddb_addr *heads = (ddb_addr *)ddb_tomb_grow(ctx, tomb->heads, tomb->head_count, &tomb->head_cap, sizeof *heads);
+    ddb_addr *heads = (ddb_addr *)ddb_mem_grow(ctx, tomb->heads, tomb->head_count, &tomb->head_cap, sizeof *heads);
     if (!heads) {
         return DREAMDB_ERR_MEMORY;
     }
@@ -18670,7 +18577,7 @@ DDB_FN dreamdb_status ddb_tomb_index(ddb_ctx *ctx, ddb_tomb *tomb, ddb_cbor *r, 
     if (!good || status < 0 || none || !ddb_addr_equal(&timeline, &tomb->timeline)) {
         return status;
     }
-    ddb_page_child *roots = (ddb_page_child *)ddb_tomb_grow(ctx, tomb->roots, tomb->root_count, &tomb->root_cap, sizeof *roots);
+    ddb_page_child *roots = (ddb_page_child *)ddb_mem_grow(ctx, tomb->roots, tomb->root_count, &tomb->root_cap, sizeof *roots);
     if (!roots) {
         return DREAMDB_ERR_MEMORY;
     }
@@ -18760,7 +18667,7 @@ DDB_FN dreamdb_status ddb_tomb_legacy(ddb_ctx *ctx, ddb_tomb *tomb, ddb_cbor *r,
     if (list.count == 0 || (v2 && !ddb_addr_equal(&timeline, &tomb->timeline))) {
         return DREAMDB_OK;
     }
-    ddb_tomb_list *lists = (ddb_tomb_list *)ddb_tomb_grow(ctx, tomb->lists, tomb->list_count, &tomb->list_cap, sizeof *lists);
+    ddb_tomb_list *lists = (ddb_tomb_list *)ddb_mem_grow(ctx, tomb->lists, tomb->list_count, &tomb->list_cap, sizeof *lists);
     if (!lists) {
         return DREAMDB_ERR_MEMORY;
     }
@@ -18975,7 +18882,7 @@ typedef struct ddb_tomb_all { uint64_t *anchors; size_t count, cap; } ddb_tomb_a
 
 DDB_FN dreamdb_status ddb_tomb_keep(ddb_ctx *ctx, ddb_tomb_all *all, uint64_t anchor)
 {
-    uint64_t *anchors = (uint64_t *)ddb_tomb_grow(ctx, all->anchors, all->count, &all->cap, sizeof *anchors);
+    uint64_t *anchors = (uint64_t *)ddb_mem_grow(ctx, all->anchors, all->count, &all->cap, sizeof *anchors);
     if (!anchors) {
         return DREAMDB_ERR_MEMORY;
     }
@@ -19149,7 +19056,7 @@ DDB_FN dreamdb_status ddb_tomb_some_leaf(ddb_ctx *ctx, void *user, const ddb_pag
 {
     ddb_tomb_some *some = (ddb_tomb_some *)user;
     for (size_t i = 0; i < page->count; i++) {
-        ddb_row row = page->rows[i], *rows = (ddb_row *)ddb_tomb_grow(ctx, some->rows, some->count, &some->cap, sizeof *rows);
+        ddb_row row = page->rows[i], *rows = (ddb_row *)ddb_mem_grow(ctx, some->rows, some->count, &some->cap, sizeof *rows);
         if (rows) {
             some->rows = rows;
         }
@@ -19262,9 +19169,9 @@ DDB_FN dreamdb_status ddb_tomb_fold(ddb_ctx *ctx, ddb_tomb *a, ddb_tomb *b, ddb_
 }
 
 /* ==== ROOM 23 kmeans | prefix ddb_kmeans_ | uses port mem exact kern pool ==== */
-/* k-means with a k-means++ start, bit for bit as the reference trains IVF (spatial.md 4): exact left folds decide every pick, every
+/* k-means with a k-means++ start, bit for bit as the reference trains IVF (FORMAT.md 11): exact left folds decide every pick, every
    assignment (ties to the lowest id) and every mean.  Speed comes from estimates whose error is bounded; only samples with more than one
-   centroid inside the bound are folded (kernels.md 6).
+   centroid inside the bound are folded.
    Invariant: the centroids do not depend on the number of threads, on the cpu mask or on the caller's floating-point environment.
 
    The bound.  u = 2^-24, D = |x - c|^2.  The fold's value is D*(1 + e), |e| <= (d+3)*1.01*u, as all its terms are positive.  The estimate
@@ -19310,8 +19217,8 @@ typedef struct ddb_kmeans_seek {
 } ddb_kmeans_seek;
 
 /* One pick of k-means++, all in floats: from state / 2^64 times the sum of the squared distances, each distance is taken off in turn; the
-   sample that brings it to 0 or below is picked, sample 0 when none does (rounding, or squares that overflow).  spatial.md 4 says f64 sums:
-   the live reference 0.0.16 disagrees where the two differ (tests/golden/make_numeric.py has such sets). */
+   sample that brings it to 0 or below is picked, sample 0 when none does (rounding, or squares that overflow).  Sums in doubles
+   would pick others (tests/golden/make_numeric.py has such sets). */
 DDB_FN size_t ddb_kmeans_pick(const ddb_kmeans *m, uint64_t state)
 {
     float sum = 0, left = (float)state;
@@ -19667,8 +19574,8 @@ DDB_FN dreamdb_status ddb_kmeans_train(ddb_ctx *ctx, ddb_pool *pool, const float
 }
 
 /* ==== ROOM 24 lsh | prefix ddb_lsh_ | uses port mem exact kern ==== */
-/* The two hashing indexes that need no training: signs of projections on random planes (cosine, spatial.md 2) and bins along one random
-   axis (l2, spatial.md 3).  Keys are packed bit strings, first digit in the top bit of byte 0.
+/* The two hashing indexes that need no training: signs of projections on random planes (cosine, FORMAT.md 11) and bins along one random
+   axis (l2, FORMAT.md 11).  Keys are packed bit strings, first digit in the top bit of byte 0.
    Invariant: planes, margins and bins are the format's, bit for bit.  The caller stands between ddb_exact_enter and ddb_exact_leave. */
 
 enum {
@@ -19782,7 +19689,7 @@ DDB_FN void ddb_lsh_keys(uint32_t cpu, const ddb_lsh *lsh, const float *pack, si
 typedef struct ddb_lsh_flip { float cost; uint32_t first, second; } ddb_lsh_flip;
 
 /* Does a come before b?  The cost is a float sum, and ties keep the order none; 0; 0 1; 0 2 ... 1; 1 2 ... (tried with the live
-   reference on 24 ties; spatial.md 9 says neither). */
+   reference on 24 ties; FORMAT.md 11). */
 DDB_INLINE bool ddb_lsh_flip_before(const ddb_lsh_flip *a, const ddb_lsh_flip *b, uint32_t bits)
 {
     if (a->cost < b->cost || a->cost > b->cost) {
@@ -19980,7 +19887,7 @@ DDB_FN dreamdb_status ddb_lsh_l2_probe(ddb_ctx *ctx, int64_t bin, double part, u
 }
 
 /* ==== ROOM 25 ivf | prefix ddb_ivf_ | uses port mem bytes coll exact kern bound code ==== */
-/* Cells around trained centroids (spatial.md 4): a vector belongs to the centroid with the largest left fold of unit vectors, the lowest
+/* Cells around trained centroids (FORMAT.md 11): a vector belongs to the centroid with the largest left fold of unit vectors, the lowest
    on a
    tie; a query looks at the cells in the order of the same score.  Stored centroids need not be unit vectors. */
 
@@ -19993,7 +19900,7 @@ typedef struct ddb_ivf {
 
 enum { DDB_IVF_MORE = 2 };                       /* candidates beyond nprobe to see whether a near-tie may bring in more */
 #define DDB_IVF_MARGIN 5.0f                      /* of room code: a centroid at the edge is missed once in 3 million times */
-enum { DDB_IVF_SMALL = 16384 };                  /* floats of centroids: below, folding all is as fast as a filter (kernels.md 1) */
+enum { DDB_IVF_SMALL = 16384 };                  /* floats of centroids: below, folding all is as fast as a filter */
 
 DDB_FN void ddb_ivf_close(ddb_ctx *ctx, ddb_ivf *ivf)
 {
@@ -20305,7 +20212,7 @@ DDB_FN float ddb_ivf_gap_for(const float gaps[DDB_IVF_GAPS], float recall)
 }
 
 /* ==== ROOM 26 imi | prefix ddb_imi_ | uses port mem bytes coll exact kern bound pool kmeans ivf ==== */
-/* The inverted multi-index: cells of a grid (spatial.md 5).  Each half of a unit vector has k_sub trained centroids; a cell is a pair of
+/* The inverted multi-index: cells of a grid (FORMAT.md 11).  Each half of a unit vector has k_sub trained centroids; a cell is a pair of
    them, high half times k_sub plus low half.  A query looks at cells in the order of the sum of the two halves' scores, so k_sub^2 cells
    cost 2 * k_sub scores.
    Invariant: cells and probes are both told by the left fold (the reference orders the probes of ivf by sums in lanes, but not these:
@@ -20507,7 +20414,7 @@ DDB_FN dreamdb_status ddb_imi_probe(ddb_ctx *ctx, const ddb_imi *imi, uint32_t b
 
 /* ---- Training ---- */
 
-/* Trains both halves: each is room kmeans on its part of the sample, the low one with every byte of the seed xor a5 (spatial.md 5).
+/* Trains both halves: each is room kmeans on its part of the sample, the low one with every byte of the seed xor a5 (FORMAT.md 11).
    out: [2][k_sub][dim / 2], high half first. */
 DDB_FN dreamdb_status ddb_imi_train(ddb_ctx *ctx, ddb_pool *pool, const float *sample, size_t count, uint32_t dim, uint32_t k_sub,
                                     uint32_t iterations, uint64_t seed, ddb_kmeans_progress progress, void *user, float *out)
@@ -20533,7 +20440,7 @@ DDB_FN dreamdb_status ddb_imi_train(ddb_ctx *ctx, ddb_pool *pool, const float *s
 }
 
 /* ==== ROOM 27 rabitq | prefix ddb_rabitq_ | uses port mem bytes exact kern lsh ==== */
-/* Codes of 1, 2, 4 or 8 bits a dimension after a random rotation (spatial.md 6; sums in lanes: evolution.md 5).  No training: a 32-byte
+/* Codes of 1, 2, 4 or 8 bits a dimension after a random rotation (FORMAT.md 11).  No training: a 32-byte
    seed draws the rotation R, and Gram-Schmidt makes its rows orthonormal.  y = R v; 1 bit keeps the sign (and may keep 1 / sum |y|, a
    factor for scores), more bits keep the level of y in an absolute range of 8 / sqrt(dim).
    Invariant: codes, decoded vectors and scores are the reference's bits.  The rotation is made when it is first needed (a view that only
@@ -20842,7 +20749,7 @@ DDB_FN void ddb_rabitq_score_cell(uint32_t cpu, const ddb_rabitq *r, const float
 }
 
 /* ==== ROOM 28 pq | prefix ddb_pq_ | uses port mem bytes exact kern bound pool kmeans ==== */
-/* Product quantisation (spatial.md 6): a vector is cut into m parts, each is one byte: the number of the trained codeword with the largest
+/* Product quantisation (FORMAT.md 11): a vector is cut into m parts, each is one byte: the number of the trained codeword with the largest
    left fold (a dot product of raw parts), the lowest on a tie.  Decoding puts codewords together; a score adds one table entry a part.
    Invariant: codes, decoded vectors and scores are the reference's bits.  The caller stands between ddb_exact_enter and leave. */
 
@@ -20975,7 +20882,7 @@ DDB_FN void ddb_pq_score_cell(const ddb_pq *pq, const float *query, const uint8_
 }
 
 /* Trains the codewords: room kmeans on each part of the sample, the seed's byte 0 growing by the part's number without carry
-   (spatial.md 6).  out: [m][k][dim / m]. */
+   (FORMAT.md 11).  out: [m][k][dim / m]. */
 DDB_FN dreamdb_status ddb_pq_train(ddb_ctx *ctx, ddb_pool *pool, const float *sample, size_t count, uint32_t dim, uint32_t m, uint32_t k,
                                    uint32_t iterations, uint64_t seed, ddb_kmeans_progress progress, void *user, float *out)
 {
@@ -21002,7 +20909,7 @@ DDB_FN dreamdb_status ddb_pq_train(ddb_ctx *ctx, ddb_pool *pool, const float *sa
 }
 
 /* ==== ROOM 29 index | prefix ddb_index_ | uses port mem bytes cbor addr exact kern pool kmeans lsh ivf imi rabitq pq bound code ==== */
-/* SpatialIndex objects (spatial.md 1) and VectorCompressor objects (spatial.md 6): the one room that knows all kinds, by two tables.
+/* SpatialIndex objects and VectorCompressor objects (FORMAT.md 11): the one room that knows all kinds, by two tables.
    Invariant: an open index is immutable and serves any number of threads.  A packed key is the key's digits from the top bit of byte 0
    on, padded with zeros, so that memcmp orders keys as their texts.  Objects are hostile until decoded: sizes are checked before anything
    is allocated. */
@@ -21423,31 +21330,6 @@ static const ddb_index_row ddb_index_rows[] = {
     { DREAMDB_INDEX_IVF, "dreamdb.ivf-cosine", "cosine", ddb_index_open_ivf, ddb_index_keys_ivf, ddb_index_probe_ivf, ddb_index_train_ivf },
     { DREAMDB_INDEX_IMI, "dreamdb.imi-cosine", "cosine", ddb_index_open_imi, ddb_index_keys_imi, ddb_index_probe_imi, ddb_index_train_imi }
 };
-
-/* The kind of an algorithm's name as a schema may spell it, or DEFAULT. */
-DDB_FN dreamdb_index_kind ddb_index_kind_of(ddb_slice algorithm)
-{
-    if (ddb_bytes_is(algorithm, "lsh-cosine") || ddb_bytes_is(algorithm, "vortex.lsh-cosine")) {
-        return DREAMDB_INDEX_LSH;                /* the schema's older spellings (spatial.md 1) */
-    }
-    for (size_t i = 0; i < sizeof ddb_index_rows / sizeof *ddb_index_rows; i++) {
-        if (ddb_bytes_is(algorithm, ddb_index_rows[i].algorithm)) {
-            return ddb_index_rows[i].kind;
-        }
-    }
-    return DREAMDB_INDEX_DEFAULT;
-}
-
-/* The name of a kind in objects, or NULL. */
-DDB_FN const char *ddb_index_algorithm_of(dreamdb_index_kind kind)
-{
-    for (size_t i = 0; i < sizeof ddb_index_rows / sizeof *ddb_index_rows; i++) {
-        if (ddb_index_rows[i].kind == kind) {
-            return ddb_index_rows[i].algorithm;
-        }
-    }
-    return NULL;
-}
 
 DDB_FN void ddb_index_free(ddb_ctx *ctx, ddb_index *ix)
 {
@@ -21891,6 +21773,7 @@ DDB_FN bool ddb_index_gap(ddb_slice text, const ddb_addr *address, float recall,
     return true;
 }
 
+#if defined(DREAMDB_TEST)
 /* The same without a search in progress; query is made ready too (making it ready twice would round twice). */
 DDB_FN dreamdb_status ddb_index_probe(ddb_ctx *ctx, const ddb_index *ix, const float *query, uint64_t nprobe, ddb_arena *arena,
                                       uint8_t **keys, size_t *count)
@@ -21908,8 +21791,9 @@ DDB_FN dreamdb_status ddb_index_probe(ddb_ctx *ctx, const ddb_index *ix, const f
     ddb_code_find_close(ctx, find);
     return status;
 }
+#endif
 
-/* ---- Compressors: VectorCompressor objects (spatial.md 6) ---- */
+/* ---- Compressors: VectorCompressor objects (FORMAT.md 11) ---- */
 
 /* An open compressor: immutable (the rotation of rabitq is made when first needed), any number of threads. */
 typedef struct ddb_codec {
@@ -22323,7 +22207,7 @@ DDB_FN dreamdb_status ddb_index_codes(ddb_ctx *ctx, ddb_pool *pool, const ddb_co
 }
 
 /* ==== ROOM 30 lineage | prefix ddb_lineage_ | uses port mem bytes cbor addr object manifest ==== */
-/* The lineage table of an embedding modality (flaws.md 2; FORMAT.md "Lineage table"): which older generations of the index still say where
+/* The lineage table of an embedding modality (FORMAT.md 21): which older generations of the index still say where
    the rows of a cell lie, so that a step of Ada-IVF writes only the cells that it changes.  4 bytes a cell, one object, named in the
    registry together with the index that it is the table of.
    Invariant: a bucket is valid iff its header's index is in the list and not older than the last change of its cell.  A table that the
@@ -22551,7 +22435,7 @@ DDB_FN dreamdb_status ddb_lineage_drop(ddb_ctx *ctx, ddb_arena *arena, ddb_manif
 }
 
 /* ==== ROOM 31 bucket | prefix ddb_bucket_ | uses port mem bytes addr schema page ==== */
-/* Spatial buckets and their sidecars of exact vectors (core.md 7, spatial.md 7): packed headers with big-endian numbers, then records
+/* Spatial buckets and their sidecars of exact vectors (FORMAT.md 10): packed headers with big-endian numbers, then records
    {u64 anchor, payload}; payload = little-endian floats (raw) or a code.
    Invariant: after a good open, records holds exactly count records and nothing lies behind them.
    Must never change a float nor order records: input order is what is stored. */
@@ -22570,12 +22454,6 @@ typedef struct ddb_bucket {
     ddb_addr       index, compressor;                      /* compressor only when coded */
     bool           coded;
 } ddb_bucket;
-
-/* Bytes of a whole bucket object. */
-DDB_FN uint64_t ddb_bucket_size(uint64_t count, uint64_t record_size, bool coded)
-{
-    return (coded ? DDB_BUCKET_CODED : DDB_BUCKET_RAW) + count * record_size;
-}
 
 /* Records of a bucket object of so many bytes.  code_bytes: of a coded field; 0 = not known, gives the most there may be. */
 DDB_FN uint64_t ddb_bucket_records(uint64_t size, const ddb_field *field, size_t code_bytes)
@@ -22676,7 +22554,7 @@ DDB_FN dreamdb_status ddb_bucket_names(ddb_ctx *ctx, ddb_slice bytes, const char
 
 /* Opens a bucket; out points into bytes.  dim > 0: raw vectors of so many floats are wanted, anything else is refused (so the
    vector calls below are safe); dim 0 takes raw and coded buckets of any record size.  The modality is not compared: readers ignore it
-   (core.md 7). */
+   (FORMAT.md 10). */
 DDB_FN dreamdb_status ddb_bucket_open(ddb_ctx *ctx, ddb_slice bytes, const char *path, uint64_t dim, ddb_slice modality, ddb_bucket *out)
 {
     (void)modality;
@@ -22783,12 +22661,12 @@ DDB_FN char *ddb_bucket_sidecar_path(ddb_ctx *ctx, ddb_arena *arena, const char 
 }
 
 /* ==== ROOM 32 item | prefix ddb_item_ | uses port mem bytes coll cbor addr object page ==== */
-/* Payloads: blobs, blobs cut into chunks under an ItemManifest, packs of many (core.md 5, Items); and reading parts of packs, which
+/* Payloads: blobs, blobs cut into chunks under an ItemManifest, packs of many (FORMAT.md 9); and reading parts of packs, which
    postings need too.
    Invariant: whatever is handed out was verified (whole object, or range by its outboard), and lies inside the payload its row claims.
    A column that is read through a callback and cut into chunks is never in memory as a whole.  Must never look into a payload. */
 
-#define DDB_ITEM_BLOBS "0000000000000000"     /* folder of blobs, chunks and packs, whatever their anchors (core.md 1) */
+#define DDB_ITEM_BLOBS "0000000000000000"     /* folder of blobs, chunks and packs, whatever their anchors (FORMAT.md 2) */
 
 enum {
     DDB_ITEM_BLOCK = 256,                     /* objects put or read together */
@@ -23503,12 +23381,12 @@ DDB_FN dreamdb_status ddb_item_load(ddb_ctx *ctx, ddb_env *env, ddb_arena *arena
 }
 
 /* ==== ROOM 33 scalar | prefix ddb_scalar_ | uses port mem bytes coll cbor addr object roaring page track item ==== */
-/* Scalar values as row keys (scalar.md 2), a column of a batch as a pack of postings (scalar.md 3, core.md 5), and predicates on one field
-   (scalar.md 6).  Invariant: a value has exactly one encoding, and a posting that is handed out lies within the times of its row.
+/* Scalar values as row keys, a column of a batch as a pack of postings (FORMAT.md 7, 12), and predicates on one field.
+   Invariant: a value has exactly one encoding, and a posting that is handed out lies within the times of its row.
    Works on the bits of floats only: rounding mode, flush-to-zero and compiler flags cannot change a byte.  Must never know tombstones. */
 
 enum {
-    DDB_SCALAR_STRING_MAX = 8192,             /* UTF-8 bytes of an indexed string (scalar.md 2) */
+    DDB_SCALAR_STRING_MAX = 8192,             /* UTF-8 bytes of an indexed string (FORMAT.md 12) */
     DDB_SCALAR_BATCH = 4096,                  /* rows whose postings are read together */
     DDB_SCALAR_PACK_WHOLE = 256 << 10,        /* packs up to here are read whole: a remote store keeps no outboard for them */
     DDB_SCALAR_RANGES = 8                     /* IN: so many values are looked up one by one, more by the range they span */
@@ -23669,7 +23547,7 @@ DDB_INLINE uint64_t ddb_scalar_real_order(double value)
     return bits == top ? top : bits & top ? ~bits : bits | top;
 }
 
-/* Semantic order of two values of one kind (scalar.md 6): numbers by value, texts by UTF-8 bytes, false before true. */
+/* Semantic order of two values of one kind (FORMAT.md 12): numbers by value, texts by UTF-8 bytes, false before true. */
 DDB_FN int ddb_scalar_compare(dreamdb_kind kind, const ddb_scalar_value *a, const ddb_scalar_value *b)
 {
     if (ddb_scalar_is_text(kind)) {
@@ -24233,14 +24111,14 @@ DDB_FN dreamdb_status ddb_scalar_select(ddb_ctx *ctx, ddb_env *env, const ddb_tr
 }
 
 /* ==== ROOM 34 hot | prefix ddb_hot_ | uses port mem bytes coll cbor addr schema track page scalar ==== */
-/* Hot shards (versioning.md 6): rows of one field that wait in one small object, beside the Track, until they are folded into it.
+/* Hot shards (FORMAT.md 20): rows of one field that wait in one small object, beside the Track, until they are folded into it.
    An embedding's shard is version 1 and is named by the registry alone; a scalar's is version 2, and its active Track is an overlay that
    names the shard and the cold Track.  Items ascend by anchor.  Format only: what becomes of the rows is told in room fold. */
 
 #define DDB_HOT_FORM    "hot-overlay-v1"
 #define DDB_HOT_KEY     "hot_shard"            /* in the registry entry of the modality */
 #define DDB_HOT_FOLDER  "hot-shard"
-#define DDB_HOT_ITEMS   10000u                 /* the reference's policy (versioning.md 6) */
+#define DDB_HOT_ITEMS   10000u                 /* the reference's policy (FORMAT.md 20) */
 #define DDB_HOT_SECONDS 30u
 
 typedef struct ddb_hot_item { uint64_t anchor; ddb_slice value; } ddb_hot_item;
@@ -25713,13 +25591,17 @@ DDB_FN dreamdb_status ddb_history_holds(ddb_ctx *ctx, ddb_env *env, const ddb_ad
 /* ==== ROOM 37 write | prefix ddb_write_ | uses port mem bytes coll exact hash cbor addr object schema page track manifest ref tomb pq index lineage bucket item scalar view history ==== */
 /* Every verb that makes a new Manifest: create, append, add-field, layers, constants, meta, train.
    Invariant: all objects are put and synced before the Ref moves, the Ref moves by compare-and-swap, and nothing else is changed; so a
-   crash at any point leaves the old state or the new one.  Format: FORMAT.md "Append", "Create".  Reads no bucket but in train. */
+   crash at any point leaves the old state or the new one.  Format: FORMAT.md 5, 15.  Reads no bucket but in train. */
 
-#define DDB_WRITE_INLINE_MAX 1048576u     /* bytes of an inline object_index before a Track pages (core.md 6) */
-#define DDB_WRITE_EARLY_MAX  16384u       /* the same with page_early */
-#define DDB_WRITE_BUCKET_MAX 104857600u   /* default payload cap of a bucket (core.md 4) */
+#define DDB_WRITE_BUCKET_MAX 104857600u   /* default payload cap of a bucket (FORMAT.md 10) */
 #define DDB_WRITE_ADVISE     65536u       /* bytes of a categorical Track from which compaction is worth a word */
 #define DDB_WRITE_GROUP      (4u << 20)   /* bytes of buckets hashed side by side before they are handed on */
+
+/* The payload cap of a field's buckets. */
+DDB_FN uint64_t ddb_write_cap(const ddb_field *field)
+{
+    return field->has_bucket_max ? field->bucket_max_bytes : DDB_WRITE_BUCKET_MAX;
+}
 
 /* One write in progress. */
 typedef struct ddb_write {
@@ -25760,7 +25642,7 @@ DDB_FN dreamdb_status ddb_write_open(ddb_ctx *ctx, struct dreamdb *db, bool on_t
     memset(write, 0, sizeof *write);
     write->db = db;
     write->env = db->env;
-    write->page_limit = DDB_WRITE_INLINE_MAX;
+    write->page_limit = DDB_TRACK_PAGE_LIMIT;
     write->began = ddb_port_now_ns();
     ddb_port_lock(&db->write_lock);
     dreamdb_status status = on_tip ? ddb_view_tip(ctx, db, &write->view, write->tag) : DREAMDB_OK;
@@ -26233,7 +26115,7 @@ DDB_FN void ddb_write_vectors_of(const ddb_view_field *field, const float *vecto
     v->modality = field->binding->modality;
     v->timeline = field->binding->timeline;
     v->dim = schema->dim;
-    v->cap = schema->has_bucket_max ? schema->bucket_max_bytes : DDB_WRITE_BUCKET_MAX;
+    v->cap = ddb_write_cap(schema);
     v->rerank = schema->rerank;
     v->vectors = vectors;
     v->stride = stride;
@@ -26711,7 +26593,7 @@ DDB_FN dreamdb_status ddb_write_batch(ddb_ctx *ctx, ddb_write *write, ddb_write_
     return status;
 }
 
-/* What the Manifest says was done; layers have verbs of their own in the reference (evolution.md 1). */
+/* What the Manifest says was done; layers have verbs of their own in the reference. */
 DDB_FN const char *ddb_write_append_operation(dreamdb_snapshot *view, const dreamdb_append_desc *desc)
 {
     const ddb_view_field *field = desc->into_layer && desc->column_count > 0 ? ddb_view_find(view, ddb_bytes_text(desc->columns[0].field))
@@ -26743,6 +26625,17 @@ DDB_FN dreamdb_status ddb_write_append_once(ddb_ctx *ctx, ddb_write *write, ddb_
     return status;
 }
 
+/* The write of an append, cold or hot; ddb_write_close also after an error. */
+DDB_FN dreamdb_status ddb_write_open_append(ddb_ctx *ctx, struct dreamdb *db, const dreamdb_append_desc *desc, ddb_write *write)
+{
+    dreamdb_status status = ddb_write_open(ctx, db, true, write);
+    write->page_limit = desc->page_early ? DDB_TRACK_PAGE_EARLY : DDB_TRACK_PAGE_LIMIT;
+    write->cold = true;
+    write->retry = desc->retry;
+    write->token = desc->token;
+    return status;
+}
+
 DDB_FN dreamdb_status ddb_write_append(ddb_ctx *ctx, struct dreamdb *db, const dreamdb_append_desc *desc, dreamdb_append_report *report)
 {
     ddb_write write;
@@ -26753,11 +26646,7 @@ DDB_FN dreamdb_status ddb_write_append(ddb_ctx *ctx, struct dreamdb *db, const d
     if (status < 0) {
         return status;
     }
-    status = ddb_write_open(ctx, db, true, &write);
-    write.page_limit = desc->page_early ? DDB_WRITE_EARLY_MAX : DDB_WRITE_INLINE_MAX;
-    write.cold = true;
-    write.retry = desc->retry;
-    write.token = desc->token;
+    status = ddb_write_open_append(ctx, db, desc, &write);
     status = status < 0 ? status : ddb_write_append_once(ctx, &write, &job);
     while (ddb_write_replays(&write, status)) {
         status = ddb_write_again(ctx, &write);
@@ -26815,7 +26704,7 @@ DDB_FN uint32_t ddb_write_root(uint64_t n)
 }
 
 /* Trains centroids on a sample and encodes the index object.  k 0 = sqrt of the sample's rows (imi: the fourth root); keys of 24 bits
-   unless the reference's width is asked for (flaws.md: no path changes when k grows). */
+   unless the reference's width is asked for (no path changes when k grows). */
 DDB_FN dreamdb_status ddb_write_train_bytes(ddb_ctx *ctx, ddb_env *env, const dreamdb_field *in, bool identical, const ddb_addr *parents,
                                             size_t parent_count, ddb_buf *out)
 {
@@ -26894,7 +26783,7 @@ DDB_FN dreamdb_status ddb_write_codec_bytes(ddb_ctx *ctx, ddb_env *env, const dr
 
 /* ---- Create ---- */
 
-/* Index of an embedding that is being made: an object that is there, a trained one, or LSH planes from BLAKE3("REF/FIELD") (spatial.md 1).
+/* Index of an embedding that is being made: an object that is there, a trained one, or LSH planes from BLAKE3("REF/FIELD") (FORMAT.md 11).
    */
 DDB_FN dreamdb_status ddb_write_index_bytes(ddb_ctx *ctx, ddb_write *write, const dreamdb_field *in, const ddb_field *field, ddb_buf *out)
 {
@@ -27102,7 +26991,7 @@ DDB_FN void ddb_write_track_init(ddb_track *track, const ddb_field *field, const
     track->modality = field->modality;
     track->timeline = *timeline;
     track->t_min = 0;
-    track->t_max = 1;                      /* the placeholder of a Track without rows (core.md 5) */
+    track->t_max = 1;                      /* the placeholder of a Track without rows (FORMAT.md 7) */
 }
 
 DDB_FN dreamdb_status ddb_write_genesis(ddb_ctx *ctx, ddb_write *write, const uint8_t *nonce, ddb_addr *timeline)
@@ -27227,7 +27116,7 @@ DDB_FN dreamdb_status ddb_write_constant(ddb_ctx *ctx, ddb_write *write, const d
         : DREAMDB_ERR_MEMORY;
 }
 
-/* The first samples of a scalar layer: one posting object a value (evolution.md 1.4). */
+/* The first samples of a scalar layer: one posting object a value (FORMAT.md 12). */
 DDB_FN dreamdb_status ddb_write_scalar_layer(ddb_ctx *ctx, ddb_write *write, const ddb_write_column *c, ddb_row **rows, size_t *count)
 {
     ddb_scalar_value *values = NULL;
@@ -27287,7 +27176,7 @@ DDB_FN dreamdb_status ddb_write_layer_track(ddb_ctx *ctx, ddb_write *write, cons
     status = track->cls == DDB_TRACK_ITEM ? ddb_write_media(ctx, write, &column, &rows, &count)
         : track->cls == DDB_TRACK_SPATIAL ? ddb_write_embedding(ctx, write, &column, &rows, &count)
         : ddb_write_scalar_layer(ctx, write, &column, &rows, &count);
-    if (status == DREAMDB_OK) {                 /* image layers never page (evolution.md 1.5) */
+    if (status == DREAMDB_OK) {                 /* image layers never page (FORMAT.md 6) */
         uint64_t limit = track->cls == DDB_TRACK_ITEM ? UINT64_MAX : write->page_limit;
         status = ddb_track_build(ctx, write->env, &write->arena, track, rows, count, limit, write->puts);
     }
@@ -27316,7 +27205,7 @@ DDB_FN const char *ddb_write_add_operation(const ddb_field *field, const dreamdb
         ? "add_embedding_layer" : "add_scalar_layer";
 }
 
-/* What an embedding layer must be (evolution.md 1.3): a layer, coded, optional, with an index address in its map. */
+/* What an embedding layer must be (FORMAT.md 6): a layer, coded, optional, with an index address in its map. */
 DDB_FN dreamdb_status ddb_write_check_layer(ddb_ctx *ctx, const dreamdb_field *in, const dreamdb_layer *layer, ddb_field *field)
 {
     if (field->kind == DREAMDB_EMBEDDING) {
@@ -27769,7 +27658,7 @@ DDB_FN dreamdb_status ddb_write_train_index(ddb_ctx *ctx, ddb_write *write, cons
     dreamdb_field in;
     ddb_buf bytes;
     size_t parent_count = 1, older_count = 0;
-    ddb_addr parents[100];                 /* the format's most (flaws.md, lineage table) */
+    ddb_addr parents[100];                 /* the format's most (FORMAT.md 21) */
     memset(&in, 0, sizeof in);
     in.name = desc->field;
     in.dim = r->dim;
@@ -27874,7 +27763,7 @@ DDB_FN dreamdb_status ddb_write_train_place(ddb_ctx *ctx, ddb_write *write, cons
     v.modality = field->binding->modality;
     v.timeline = field->binding->timeline;
     v.dim = r->dim;
-    v.cap = field->schema->has_bucket_max ? field->schema->bucket_max_bytes : DDB_WRITE_BUCKET_MAX;
+    v.cap = ddb_write_cap(field->schema);
     v.rerank = field->schema->rerank;
     v.vectors = r->vectors;
     v.stride = r->dim;
@@ -28098,7 +27987,7 @@ DDB_FN dreamdb_status ddb_fold_view(ddb_ctx *ctx, dreamdb_snapshot *view, ddb_vi
     memset(&write, 0, sizeof write);
     write.db = view->db;
     write.env = view->db->env;
-    write.page_limit = DDB_WRITE_INLINE_MAX;
+    write.page_limit = DDB_TRACK_PAGE_LIMIT;
     write.arena = view->arena;                 /* rows live as long as the view */
     dreamdb_status status = ddb_object_puts_open(ctx, write.env, &write.puts);
     if (status == DREAMDB_OK) {
@@ -28367,11 +28256,7 @@ DDB_FN dreamdb_status ddb_fold_append(ddb_ctx *ctx, struct dreamdb *db, const dr
     if (status < 0) {
         return status;
     }
-    status = ddb_write_open(ctx, db, true, &write);
-    write.page_limit = desc->page_early ? DDB_WRITE_EARLY_MAX : DDB_WRITE_INLINE_MAX;
-    write.cold = true;
-    write.retry = desc->retry;
-    write.token = desc->token;
+    status = ddb_write_open_append(ctx, db, desc, &write);
     status = status < 0 ? status : ddb_fold_once(ctx, &write, desc, &local);
     while (ddb_write_replays(&write, status)) {
         status = ddb_write_again(ctx, &write);
@@ -29077,7 +28962,7 @@ DDB_FN dreamdb_status ddb_scan_codes_flush(ddb_ctx *ctx, const ddb_codec *codec,
     return status;
 }
 
-/* The vectors that a coded bucket holds for the wanted anchors: a compressed field gives decoded ones (spatial.md 9.7). */
+/* The vectors that a coded bucket holds for the wanted anchors: a compressed field gives decoded ones (FORMAT.md 16). */
 DDB_FN dreamdb_status ddb_scan_column_codes(ddb_ctx *ctx, ddb_scan_column *column, const ddb_scan_part *part)
 {
     const ddb_codec *codec = column->field->codec;
@@ -29776,7 +29661,7 @@ DDB_FN dreamdb_status ddb_scan_media(ddb_ctx *ctx, dreamdb_snapshot *view, const
 /* ==== ROOM 40 erase | prefix ddb_erase_ | uses port mem bytes view write scan ==== */
 /* Deleting rows: which anchors a call means. */
 
-enum { DDB_ERASE_REASON = 256 };             /* bytes (versioning.md 1.1) */
+enum { DDB_ERASE_REASON = 256 };             /* bytes (FORMAT.md 13) */
 
 /* Checks the call, finds the anchors, writes. */
 DDB_FN dreamdb_status ddb_erase_rows(ddb_ctx *ctx, struct dreamdb *db, const dreamdb_delete_desc *desc, dreamdb_delete_report *report)
@@ -29811,8 +29696,8 @@ DDB_FN dreamdb_status ddb_erase_rows(ddb_ctx *ctx, struct dreamdb *db, const dre
     return status;
 }
 
-/* ==== ROOM 41 merge | prefix ddb_merge_ | uses port mem bytes coll cbor addr object schema page track manifest ref tomb index view history write ==== */
-/* Three-way merge of a state into the handle's Ref (versioning.md 2, evolution.md 1.7 and 2).  The base is what both sides had: the newest
+/* ==== ROOM 41 merge | prefix ddb_merge_ | uses port mem bytes coll cbor addr object schema page track manifest ref tomb index hot view history write ==== */
+/* Three-way merge of a state into the handle's Ref (FORMAT.md 19).  The base is what both sides had: the newest
    common ancestors over all parents; several of them (criss-cross) count by the union of their rows.  Fields are compared by Track address,
    registry and schema key by key; where both sides moved a Track their rows are fused, and no bucket is read or written.
    Invariant: everything is planned before the first put; a conflict or a case that is not known here is told by name, and then nothing is
@@ -30055,7 +29940,7 @@ DDB_FN bool ddb_merge_same(const ddb_merge_side *a, const ddb_merge_side *b)
 DDB_FN bool ddb_merge_hot(const ddb_merge_side *side)
 {
     ddb_slice value;
-    return side->binding && side->registry.size > 0 && ddb_cbor_map_find(side->registry, "hot_shard", &value);
+    return side->binding && side->registry.size > 0 && ddb_cbor_map_find(side->registry, DDB_HOT_KEY, &value);
 }
 
 /* Is the index of state a among the ancestors of that of state b?  One that is gone or not known here says no. */
@@ -30476,7 +30361,7 @@ DDB_FN bool ddb_merge_melts(const ddb_merge_field *field, const ddb_merge_trio *
         && !(ddb_merge_rows_find(&rows->ours, row) && ddb_merge_rows_find(&rows->theirs, row));
 }
 
-/* versioning.md 2.5: what ours kept or added, then what theirs added; of equal rows the first.  Under identical scalar rows of the base
+/* FORMAT.md 19: what ours kept or added, then what theirs added; of equal rows the first.  Under identical scalar rows of the base
    that one side compacted away come back, as the reference has it: postings are sets, so that costs space and nothing else. */
 DDB_FN dreamdb_status ddb_merge_fuse_rows(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_field *field, ddb_merge_trio *rows)
 {
@@ -30674,7 +30559,7 @@ DDB_FN dreamdb_status ddb_merge_cells_of(ddb_ctx *ctx, ddb_merge *merge, ddb_mer
     return status;
 }
 
-/* Where a side is a tree: the other one's changed cells are put into it, fused (evolution.md 2).  Leaves that nobody changed are not
+/* Where a side is a tree: the other one's changed cells are put into it, fused (FORMAT.md 8).  Leaves that nobody changed are not
    read. */
 DDB_FN dreamdb_status ddb_merge_fuse_tree(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_field *field)
 {
@@ -30882,17 +30767,7 @@ DDB_FN dreamdb_status ddb_merge_place_new(ddb_ctx *ctx, ddb_merge *merge, const 
 /* What the buckets of the field in a state are made with. */
 DDB_FN void ddb_merge_vectors(const ddb_view_field *field, ddb_write_vectors *v)
 {
-    memset(v, 0, sizeof *v);
-    v->index = field->index;
-    v->index_addr = field->registry.index;
-    v->codec = field->codec;
-    v->codec_addr = field->registry.compressor;
-    v->modality = field->binding->modality;
-    v->timeline = field->binding->timeline;
-    v->dim = field->schema->dim;
-    v->cap = field->schema->has_bucket_max ? field->schema->bucket_max_bytes : DDB_WRITE_BUCKET_MAX;
-    v->rerank = field->schema->rerank;
-    v->stride = (size_t)field->schema->dim;
+    ddb_write_vectors_of(field, NULL, (size_t)field->schema->dim, NULL, 0, v);
     v->payload = field->codec ? field->codec->code_bytes : (size_t)field->schema->dim * 4;
 }
 
@@ -31497,7 +31372,7 @@ DDB_FN dreamdb_status ddb_merge_tombs_plan(ddb_ctx *ctx, ddb_merge *merge)
     return status;
 }
 
-/* One tree of both; where that cannot be, and under identical, a head over both heads (versioning.md 2.4). */
+/* One tree of both; where that cannot be, and under identical, a head over both heads (FORMAT.md 19). */
 DDB_FN dreamdb_status ddb_merge_tombs(ddb_ctx *ctx, ddb_merge *merge)
 {
     ddb_tomb *ours = merge->tombs[0], *theirs = merge->tombs[1];
@@ -31687,7 +31562,7 @@ DDB_FN dreamdb_status ddb_merge_one(ddb_ctx *ctx, struct dreamdb *db, const drea
 }
 
 /* ==== ROOM 42 compact | prefix ddb_compact_ | uses port mem bytes coll addr object schema roaring page track manifest tomb bucket item scalar view write ==== */
-/* Folding what appends leave (versioning.md 5): the fragments of a cell into whole buckets, the rows of a scalar value into one posting.
+/* Folding what appends leave (FORMAT.md 22): the fragments of a cell into whole buckets, the rows of a scalar value into one posting.
    Invariant: reads give the same before and after: of several records of an anchor in a cell the last in Track order stays, cells keep
    their places, and only deleted rows go.  Payloads are copied, never decoded.  Memory: one group of cells.
    Must never read a bucket of a cell that it does not take: threshold 1 takes those where a deleted anchor may be. */
@@ -31713,21 +31588,9 @@ typedef struct ddb_compact {
 
 typedef struct ddb_compact_rows { ddb_row *items; size_t count, cap; } ddb_compact_rows;
 
-/* An array with room for one more item, or NULL. */
-DDB_FN void *ddb_compact_grow(ddb_ctx *ctx, void *items, size_t count, size_t *cap, size_t size)
-{
-    size_t more = *cap > 0 ? *cap * 2 : 64, bytes = 0;
-    if (count < *cap) {
-        return items;
-    }
-    void *out = ddb_mem_mul(more, size, &bytes) ? ddb_mem_resize(ctx, items, *cap * size, bytes) : NULL;
-    *cap = out ? more : *cap;
-    return out;
-}
-
 DDB_FN dreamdb_status ddb_compact_add(ddb_ctx *ctx, ddb_compact_rows *list, const ddb_row *row)
 {
-    ddb_row *items = (ddb_row *)ddb_compact_grow(ctx, list->items, list->count, &list->cap, sizeof *items);
+    ddb_row *items = (ddb_row *)ddb_mem_grow(ctx, list->items, list->count, &list->cap, sizeof *items);
     if (!items) {
         return DREAMDB_ERR_MEMORY;
     }
@@ -31995,7 +31858,7 @@ DDB_FN dreamdb_status ddb_compact_cut(ddb_ctx *ctx, ddb_compact_cells *all, ddb_
 {
     const ddb_row *old = all->rows.items + cell->first;
     size_t per = ddb_compact_per_bucket(all);
-    ddb_slice *gone = (ddb_slice *)ddb_compact_grow(ctx, all->gone, all->gone_count, &all->gone_cap, sizeof *gone);
+    ddb_slice *gone = (ddb_slice *)ddb_mem_grow(ctx, all->gone, all->gone_count, &all->gone_cap, sizeof *gone);
     char *key = gone ? ddb_mem_arena_copy(ctx, &all->job->write.arena, old->key.data, old->key.size) : NULL;
     dreamdb_status status = key ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
     if (gone) {
@@ -32239,7 +32102,7 @@ DDB_FN dreamdb_status ddb_compact_close_cell(ddb_ctx *ctx, ddb_compact_cells *al
         all->rows.count = first;
         return status;
     }
-    ddb_compact_cell *cells = (ddb_compact_cell *)ddb_compact_grow(ctx, all->cells, all->cell_count, &all->cell_cap, sizeof *cells);
+    ddb_compact_cell *cells = (ddb_compact_cell *)ddb_mem_grow(ctx, all->cells, all->cell_count, &all->cell_cap, sizeof *cells);
     const char *copy = cells ? ddb_mem_arena_copy(ctx, &all->arena, key.data, key.size) : NULL;
     all->cells = cells ? cells : all->cells;
     if (!copy) {
@@ -32361,7 +32224,7 @@ DDB_FN dreamdb_status ddb_compact_embedding(ddb_ctx *ctx, ddb_compact *job, ddb_
     memset(&all, 0, sizeof all);
     all.job = job;
     all.field = field;
-    all.cap = field->schema->has_bucket_max ? field->schema->bucket_max_bytes : DDB_WRITE_BUCKET_MAX;
+    all.cap = ddb_write_cap(field->schema);
     dreamdb_status status = ddb_view_try_codec(ctx, job->write.view, field);
     size_t code = ddb_view_code_bytes(field);
     all.record = !field->registry.has_compressor ? 8 + (size_t)field->schema->dim * 4 : code > 0 ? 8 + code : 0;
@@ -32728,7 +32591,7 @@ typedef struct ddb_compact_items {
 DDB_FN dreamdb_status ddb_compact_item_replace(ddb_ctx *ctx, ddb_compact_items *all, size_t from, size_t to, size_t keep)
 {
     uint8_t *name = ddb_mem_arena_new(ctx, &all->job->write.arena, uint8_t, 8);
-    ddb_slice *gone = (ddb_slice *)ddb_compact_grow(ctx, all->gone, all->gone_count, &all->gone_cap, sizeof *gone);
+    ddb_slice *gone = (ddb_slice *)ddb_mem_grow(ctx, all->gone, all->gone_count, &all->gone_cap, sizeof *gone);
     all->gone = gone ? gone : all->gone;
     dreamdb_status status = name && gone ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
     if (status == DREAMDB_OK) {
@@ -32787,7 +32650,7 @@ DDB_FN dreamdb_status ddb_compact_item_find(ddb_ctx *ctx, ddb_compact_items *all
         }
         status = ddb_compact_item_packs(ctx, all, from, to, keep);
         if (due && status == DREAMDB_OK) {
-            uint64_t *list = (uint64_t *)ddb_compact_grow(ctx, all->anchors, all->anchor_count, &all->anchor_cap, sizeof *list);
+            uint64_t *list = (uint64_t *)ddb_mem_grow(ctx, all->anchors, all->anchor_count, &all->anchor_cap, sizeof *list);
             all->anchors = list ? list : all->anchors;
             status = list ? ddb_compact_item_replace(ctx, all, from, to, keep) : DREAMDB_ERR_MEMORY;
             if (list) {
@@ -33510,7 +33373,7 @@ DDB_FN dreamdb_status ddb_diff_states(ddb_ctx *ctx, dreamdb_snapshot *from, drea
 }
 
 /* ==== ROOM 44 ada | prefix ddb_ada_ | uses port mem bytes coll exact kern hash cbor addr object schema page track manifest tomb kmeans index lineage bucket bound view write ==== */
-/* Ada-IVF: how balanced the cells of an embedding field are, and one step that makes them so (flaws.md 1, 2, 6, 7, 11).  A step splits hot
+/* Ada-IVF: how balanced the cells of an embedding field are, and one step that makes them so (FORMAT.md 21).  A step splits hot
    cells by a local 2-means, merges cold ones, places the records of these cells anew, and of the neighbours of a split those that moved;
    nothing else is written.  Ids are stable: a child takes its parent's id, other children the freed ones, the last cells fill what is left.
    Invariant: counts come from the Track alone, never from a listing, so dead buckets do not count and gc changes nothing.  Stored floats
@@ -34712,7 +34575,7 @@ DDB_FN dreamdb_status ddb_ada_flush(ddb_ctx *ctx, ddb_ada *a)
     v.modality = field->binding->modality;
     v.timeline = field->binding->timeline;
     v.dim = a->dim;
-    v.cap = field->schema->has_bucket_max ? field->schema->bucket_max_bytes : DDB_WRITE_BUCKET_MAX;
+    v.cap = ddb_write_cap(field->schema);
     v.payload = a->payload;
     v.rerank = field->schema->rerank;
     v.vectors = ddb_ada_set_vectors(&a->out);
@@ -36088,7 +35951,7 @@ DDB_FN void ddb_query_folds(ddb_ctx *ctx, const float *rows, size_t count, const
     ddb_exact_leave(&env);
 }
 
-/* f32 of the f64 sum of squared differences, index order (spatial.md 3). */
+/* f32 of the f64 sum of squared differences, index order (FORMAT.md 11). */
 DDB_FN void ddb_query_scan_l2(ddb_query_one *one, const ddb_query_cell *cell, uint64_t base, const ddb_code_keep *keep)
 {
     uint32_t dim = one->run->dim;
@@ -36580,7 +36443,7 @@ DDB_FN ddb_query_probe *ddb_query_ranked(ddb_query_probe *probes, size_t count, 
     return probes + p;
 }
 
-/* The pool of the best codes by their exact vectors, best first; equal ones stay in the order of their codes (evolution.md 5). */
+/* The pool of the best codes by their exact vectors, best first; equal ones stay in the order of their codes (FORMAT.md 11). */
 DDB_FN dreamdb_status ddb_query_rerank(ddb_ctx *ctx, ddb_query_one *one, ddb_query_probe *probes, size_t probe_count)
 {
     ddb_query_near exact = one->near;
@@ -37799,7 +37662,7 @@ DDB_FN dreamdb_status ddb_check_bucket(ddb_ctx *ctx, const ddb_check_walk *walk,
     return DREAMDB_OK;
 }
 
-/* The index object of a scalar field says the same as its schema (scalar.md 1): it is small and has one form, so the bytes are compared. */
+/* The index object of a scalar field says the same as its schema (FORMAT.md 6): it is small and has one form, so the bytes are compared. */
 DDB_FN dreamdb_status ddb_check_scalar_index(ddb_ctx *ctx, const ddb_field *schema, ddb_slice bytes, const char *path)
 {
     ddb_buf want;
@@ -38623,8 +38486,8 @@ DDB_FN dreamdb_status ddb_check_stats(ddb_ctx *ctx, dreamdb_snapshot *view, cons
     return status;
 }
 
-/* ==== ROOM 47 gc | prefix ddb_gc_ | uses port mem bytes coll cbor addr store object page track manifest ref tomb history lineage item ==== */
-/* Collecting garbage (flaws.md 8): marks what the states to be kept reach, then lists the store and removes the rest.
+/* ==== ROOM 47 gc | prefix ddb_gc_ | uses port mem bytes coll cbor addr store object page track manifest ref tomb history lineage item hot ==== */
+/* Collecting garbage (FORMAT.md 23): marks what the states to be kept reach, then lists the store and removes the rest.
    Marks are addresses without folders, so an outboard, or the same bytes in another folder, lives as long as its object does.  What has to
    be read to find more (Manifests, Tracks, pages, tombstones) stands in an exact set; leaves (buckets, payloads, postings, indexes) go
    into a filter whose mistakes only keep garbage, and which is never asked whether something was walked already.
@@ -39087,7 +38950,7 @@ DDB_FN dreamdb_status ddb_gc_foreign(ddb_ctx *ctx, ddb_gc *gc, ddb_buf *list, co
     if (status < 0 || (flat && (graph || ddb_bytes_starts(binding->modality, "array.")))) {
         return status;
     }
-    if (ddb_bytes_is(track->algorithm, "hot-overlay-v1") && ddb_cbor_map_find(track->raw_index, "base_track", &base)) {
+    if (ddb_bytes_is(track->algorithm, DDB_HOT_FORM) && ddb_cbor_map_find(track->raw_index, "base_track", &base)) {
         ddb_binding below = *binding;
         ddb_cbor_open(&r, base);
         if (ddb_addr_read(&r, &below.address)) {
@@ -39809,7 +39672,7 @@ DDB_FN dreamdb_status ddb_gc_run(ddb_ctx *ctx, ddb_env *env, const dreamdb_gc_de
     return status;
 }
 
-/* ==== ROOM 48 trace | prefix ddb_trace_ | uses port mem bytes coll addr object roaring page track manifest ref tomb bucket item view scan gc ==== */
+/* ==== ROOM 48 trace | prefix ddb_trace_ | uses port mem bytes coll cbor addr object schema roaring page track manifest ref tomb bucket item hot view scan gc ==== */
 /* Which objects still hold bytes of given rows, and the refs that reach them (erase-report).  Every state that a ref keeps is walked; rows
    whose interval meets an asked anchor are looked into, each object once.  A scalar's value also stands in the Track or page of its row.
    Invariant: what cannot be looked into is counted, never taken for free of the rows.  Must never write. */
@@ -39833,6 +39696,8 @@ typedef struct ddb_trace {
     ddb_map           places;                  /* address and folder -> holder */
     ddb_buf           holders, bits;           /* of ddb_trace_holder; words uint64_t each */
     ddb_arena         arena;                   /* of paths */
+    const ddb_manifest *state;                 /* at hand */
+    const char       *state_path;
     /* the rows at hand */
     const ddb_binding *binding;
     ddb_track_class   cls;
@@ -40062,6 +39927,65 @@ DDB_FN dreamdb_status ddb_trace_tree(ddb_ctx *ctx, ddb_trace *t, const ddb_track
     return pages.status < 0 ? pages.status : status;
 }
 
+/* A hot shard of a modality: rows that wait beside their Track. */
+DDB_FN dreamdb_status ddb_trace_shard(ddb_ctx *ctx, ddb_trace *t, const ddb_binding *binding, const ddb_addr *addr)
+{
+    ddb_arena arena = {NULL, 0};
+    ddb_object object;
+    ddb_schema schema;
+    ddb_hot_shard shard;
+    const ddb_field *field = NULL;
+    size_t asked = t->asked_count;
+    bool fresh = false;
+    dreamdb_status status = ddb_coll_map_put(ctx, &t->walked, addr->bytes, 1, NULL, &fresh);
+    status = status < 0 || !fresh ? status : ddb_manifest_schema(ctx, &arena, t->state, t->state_path, &schema);
+    for (size_t i = 0; status == DREAMDB_OK && fresh && i < schema.count; i++) {
+        bool waits = schema.fields[i].kind == DREAMDB_EMBEDDING || ddb_schema_is_scalar(schema.fields[i].kind);
+        field = waits && ddb_bytes_equal(schema.fields[i].modality, binding->modality) ? schema.fields + i : field;
+    }
+    t->result->unread += status == DREAMDB_OK && fresh && !field;
+    if (status == DREAMDB_OK && field) {
+        char *folder = ddb_addr_folder(ctx, &arena, &binding->timeline, binding->modality, DDB_HOT_FOLDER);
+        char *path = folder ? ddb_addr_path(ctx, &arena, folder, addr) : NULL;
+        status = path ? ddb_object_get(ctx, t->env, path, addr, DDB_OBJECT_METADATA, &object) : DREAMDB_ERR_MEMORY;
+        if (status == DREAMDB_OK) {
+            status = ddb_hot_decode(ctx, &arena, field, ddb_bytes_slice(object.data, object.size), path, &shard);
+            for (size_t i = 0; status == DREAMDB_OK && i < shard.count && asked == t->asked_count; i++) {
+                asked = ddb_trace_meets(t, shard.items[i].anchor, shard.items[i].anchor + 1);
+            }
+            ddb_object_release(t->env, &object);
+        }
+    }
+    t->binding = binding;
+    status = status < 0 || asked == t->asked_count ? status : ddb_trace_hold(ctx, t, DDB_HOT_FOLDER, addr, asked);
+    ddb_mem_arena_free(ctx, &arena);
+    return status;
+}
+
+/* The hot shard that the registry names for a binding's modality. */
+DDB_FN dreamdb_status ddb_trace_waiting(ddb_ctx *ctx, ddb_trace *t, const ddb_binding *binding)
+{
+    const ddb_entry *entry = ddb_manifest_entry(t->state, binding->modality);
+    ddb_slice value;
+    ddb_addr addr;
+    ddb_cbor r;
+    if (!entry || !ddb_cbor_map_find(entry->value, DDB_HOT_KEY, &value)) {
+        return DREAMDB_OK;
+    }
+    ddb_cbor_open(&r, value);
+    return ddb_addr_read(&r, &addr) && ddb_cbor_end(&r) ? ddb_trace_shard(ctx, t, binding, &addr)
+         : ddb_cbor_corrupt(ctx, &r, "manifest: hot_shard of a registry entry", t->state_path);
+}
+
+/* A Track that is not read here: the overlay of a hot shard (the Track below it has a binding of its own), or a kind that is counted. */
+DDB_FN dreamdb_status ddb_trace_foreign(ddb_ctx *ctx, ddb_trace *t, const ddb_binding *binding, const ddb_track *track)
+{
+    ddb_addr shard, base;
+    bool good = false, overlay = ddb_hot_overlay(track, &shard, &base, &good);
+    t->result->unread += !overlay || !good;
+    return overlay && good ? ddb_trace_shard(ctx, t, binding, &shard) : DREAMDB_OK;
+}
+
 /* One Track; those of kinds that are not read here are counted. */
 DDB_FN dreamdb_status ddb_trace_track(ddb_ctx *ctx, ddb_trace *t, const ddb_binding *binding)
 {
@@ -40083,7 +40007,7 @@ DDB_FN dreamdb_status ddb_trace_track(ddb_ctx *ctx, ddb_trace *t, const ddb_bind
         t->home = "track";
         t->home_addr = binding->address;
         if (status == DREAMDB_OK && track.form == DDB_TRACK_UNKNOWN) {
-            t->result->unread++;
+            status = ddb_trace_foreign(ctx, t, binding, &track);
         } else if (status == DREAMDB_OK) {
             status = track.form == DDB_TRACK_INLINE ? ddb_trace_rows(ctx, t, track.rows, track.row_count) : ddb_trace_tree(ctx, t, &track);
         }
@@ -40111,12 +40035,17 @@ DDB_FN dreamdb_status ddb_trace_state(ddb_ctx *ctx, ddb_trace *t, ddb_buf *queue
     bool mine = status == DREAMDB_OK && m.timeline_count > 0 && ddb_addr_equal(m.timelines, &t->timeline_want);
     t->result->refs += mine && first;
     t->result->states += mine;
+    t->state = &m;
+    t->state_path = path;
     for (size_t i = 0; mine && i < m.active_count + m.lineage_count && status == DREAMDB_OK; i++) {
-        status = ddb_trace_track(ctx, t, i < m.active_count ? m.active + i : m.lineage + (i - m.active_count));
+        const ddb_binding *binding = i < m.active_count ? m.active + i : m.lineage + (i - m.active_count);
+        status = ddb_trace_track(ctx, t, binding);
+        status = status < 0 || i >= m.active_count ? status : ddb_trace_waiting(ctx, t, binding);
     }
     if (mine && !t->refs[t->ref].is_tag) {
         ddb_bytes_put(queue, m.parents, m.parent_count * sizeof *m.parents);
     }
+    t->state = NULL;
     ddb_object_release(t->env, &object);
     ddb_mem_arena_free(ctx, &arena);
     return status < 0 ? status : ddb_bytes_status(queue);

@@ -895,6 +895,15 @@ DS3_PORT_FN void ds3_sign_key(bool fast, const char *secret, const char *date8, 
     ds3_port_wipe(first, sizeof first);
 }
 
+/* The names of the signed headers. */
+DS3_PORT_FN void ds3_sign_names(const ds3_sign_request *request, ds3_text_buf *out)
+{
+    for (size_t i = 0; i < request->count; i++) {
+        ds3_text_put(out, i > 0 ? ";" : "");
+        ds3_text_put(out, request->headers[i].name);
+    }
+}
+
 DS3_PORT_FN void ds3_sign_canonical(const ds3_sign_request *request, const char *payload, ds3_text_buf *out)
 {
     ds3_text_put(out, request->method);
@@ -909,10 +918,8 @@ DS3_PORT_FN void ds3_sign_canonical(const ds3_sign_request *request, const char 
         ds3_text_put(out, request->headers[i].value);
         ds3_text_put(out, "\n");
     }
-    for (size_t i = 0; i < request->count; i++) {
-        ds3_text_put(out, i > 0 ? ";" : "\n");
-        ds3_text_put(out, request->headers[i].name);
-    }
+    ds3_text_put(out, "\n");
+    ds3_sign_names(request, out);
     ds3_text_put(out, "\n");
     ds3_text_put(out, payload);
 }
@@ -946,10 +953,7 @@ DS3_PORT_FN void ds3_sign_authorize(bool fast, const ds3_sign_request *request, 
     ds3_text_put(out, "/");
     ds3_text_put(out, scope);
     ds3_text_put(out, ", SignedHeaders=");
-    for (size_t i = 0; i < request->count; i++) {
-        ds3_text_put(out, i > 0 ? ";" : "");
-        ds3_text_put(out, request->headers[i].name);
-    }
+    ds3_sign_names(request, out);
     ds3_text_put(out, ", Signature=");
     ds3_text_put(out, hex);
 }

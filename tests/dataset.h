@@ -41,6 +41,25 @@ static void data_close(void)
     CHECK_EQ_U64(test_live_bytes(), 0);
 }
 
+/* Lets one verb fail.  way 0: allocation n fails; 1: storage operation n fails; 2: it is done and its answer lost; 3: it and all later ones fail. */
+static void data_arm(int way, long n)
+{
+    data_plan.operations = 0;
+    data_plan.fail_at = way > 0 ? (uint64_t)n : 0;
+    data_plan.fail_after = way == 2;
+    data_plan.fail_forever = way == 3;
+    test_fail_alloc_at(way == 0 ? n : 0);
+}
+
+/* No more faults; the verb said what it ran into. */
+static void data_disarm(int way, dreamdb_status status)
+{
+    test_fail_alloc_at(0);
+    memset(&data_plan, 0, sizeof data_plan);
+    CHECK(status == DREAMDB_OK || (data_error.status == status && data_error.message[0]));
+    CHECK(status == DREAMDB_OK || status == (way == 0 ? DREAMDB_ERR_MEMORY : DREAMDB_ERR_STORE));
+}
+
 /* Random rows; anchors are drawn below `anchors`, so a small number makes repeats.  Every fifth row repeats an older vector. */
 static void data_fill(size_t count, uint64_t anchors)
 {
@@ -120,16 +139,26 @@ static dreamdb_status data_append(dreamdb *db, size_t first, size_t count, dream
     return dreamdb_append(db, &desc, report, &data_error);
 }
 
-/* A store's put that lets another writer append rows 50 to 54 just before the Ref moves, once. */
+/* The memory store, with another writer who appends five rows just before a Ref moves, once data_rival is set. */
+static dreamdb_store data_rival_store;
 static dreamdb *data_rival;
+static size_t data_rival_first;                  /* its rows */
 static int data_rival_put(void *user, const char *path, const void *data, uint64_t size, const dreamdb_condition *condition)
 {
     if (data_rival && strncmp(path, "refs/", 5) == 0) {
         dreamdb *rival = data_rival;
         data_rival = NULL;
-        CHECK(data_append(rival, 50, 5, NULL) == DREAMDB_OK);
+        CHECK(data_append(rival, data_rival_first, 5, NULL) == DREAMDB_OK);
     }
     return data_inner.put(user, path, data, size, condition);
+}
+static const dreamdb_store *data_rival_open(size_t first)
+{
+    data_rival_store = data_inner;
+    data_rival_store.put = data_rival_put;
+    data_rival_store.batch = NULL;
+    data_rival_first = first;
+    return &data_rival_store;
 }
 
 /* A dataset of data_rows[0..count) on a store, in three appends. */
@@ -273,7 +302,7 @@ static void data_put(const char *path, const void *data, size_t size)
 }
 static void data_unused(void)
 {
-    (void)data_make; (void)data_count; (void)data_delete; (void)data_where; (void)data_meets; (void)data_path; (void)data_take; (void)data_put; (void)data_fill; (void)data_append; (void)data_rival_put;
+    (void)data_make; (void)data_count; (void)data_delete; (void)data_where; (void)data_meets; (void)data_path; (void)data_take; (void)data_put; (void)data_fill; (void)data_append; (void)data_rival_open; (void)data_arm; (void)data_disarm;
     (void)data_open; (void)data_close; (void)data_unused;
 }
 #endif

@@ -73,6 +73,20 @@ static dreamdb *make_dataset(const dreamdb_store *on, kind what, uint32_t k, uin
     return db;
 }
 
+/* A store with a dataset of so many dimensions, and the end of both. */
+static dreamdb *begin(uint32_t dimensions, kind what, uint32_t k, uint32_t clusters)
+{
+    dim = dimensions;
+    open_store();
+    return make_dataset(&store, what, k, clusters);
+}
+
+static void end(dreamdb *db)
+{
+    dreamdb_close(db);
+    close_store();
+}
+
 static void append(dreamdb *db, size_t count, uint32_t clusters, double drift, int early)
 {
     static uint64_t anchors[MOST];
@@ -310,9 +324,7 @@ static void merges_only(void)
 {
     dreamdb_ada_step_desc desc;
     memset(&desc, 0, sizeof desc);
-    dim = 6;
-    open_store();
-    dreamdb *db = make_dataset(&store, RAW, 30, 20);
+    dreamdb *db = begin(6, RAW, 30, 20);
     append(db, 600, 20, 0, 1);
     for (uint64_t k = 30; k > 1 && test_ok; ) {
         desc.k_max = k > 9 ? k - 5 : k > 1 ? k - 1 : 1;
@@ -324,8 +336,7 @@ static void merges_only(void)
         k = desc.k_max;
         check_all(db, RAW, k == 1);
     }
-    dreamdb_close(db);
-    close_store();
+    end(db);
 }
 
 /* Splits alone, up to the cap. */
@@ -334,9 +345,7 @@ static void splits_only(void)
     dreamdb_ada_step_desc desc;
     uint64_t k = 6;
     memset(&desc, 0, sizeof desc);
-    dim = 6;
-    open_store();
-    dreamdb *db = make_dataset(&store, RAW, 6, 20);
+    dreamdb *db = begin(6, RAW, 6, 20);
     append(db, 900, 20, 0, 0);
     append(db, 100, 1, 3, 0);
     for (int turn = 0; turn < 8 && test_ok; turn++) {
@@ -348,8 +357,7 @@ static void splits_only(void)
         append(db, 80, 1, turn, 0);
     }
     CHECK(k > 9);
-    dreamdb_close(db);
-    close_store();
+    end(db);
 }
 
 /* Keys as narrow as the reference's leave no room: the step stays within what they can name. */
@@ -359,9 +367,7 @@ static void narrow_keys(void)
     dreamdb_ada_step_desc more;
     memset(&desc, 0, sizeof desc);
     memset(&more, 0, sizeof more);
-    dim = 6;
-    open_store();
-    dreamdb *db = make_dataset(&store, RAW, 9, 9);
+    dreamdb *db = begin(6, RAW, 9, 9);
     append(db, 200, 9, 0, 0);
     desc.field = "e"; desc.k = 6; desc.key_bits = DREAMDB_KEY_BITS_AUTO;
     CHECK(dreamdb_train(db, &desc, &error) == DREAMDB_OK);
@@ -372,8 +378,7 @@ static void narrow_keys(void)
         CHECK(report.k_cap == 8 && report.k_after <= 8);
         check_all(db, RAW, 0);
     }
-    dreamdb_close(db);
-    close_store();
+    end(db);
 }
 
 /* A cell of equal vectors is marked, left alone, named; tried again when it has grown to twice as many. */
@@ -382,9 +387,7 @@ static void equal_vectors(void)
     dreamdb_ada_step_report report;
     dreamdb_snapshot *view = NULL;
     dreamdb_ada_balance balance;
-    dim = 4;
-    open_store();
-    dreamdb *db = make_dataset(&store, RAW, 8, 8);
+    dreamdb *db = begin(4, RAW, 8, 8);
     append(db, 80, 8, 0, 0);
     uint64_t anchors[300];
     dreamdb_column column;
@@ -417,8 +420,7 @@ static void equal_vectors(void)
         CHECK(balance.cv < DDB_ADA_CV && balance.largest >= 300);
         dreamdb_snapshot_close(view);
     }
-    dreamdb_close(db);
-    close_store();
+    end(db);
 }
 
 /* What a step touches: a split of one cell among many reads and writes few. */
@@ -426,9 +428,7 @@ static void cost_follows_the_change(void)
 {
     dreamdb_ada_step_desc desc;
     memset(&desc, 0, sizeof desc);
-    dim = 8;
-    open_store();
-    dreamdb *db = make_dataset(&store, RAW, 200, 60);
+    dreamdb *db = begin(8, RAW, 200, 60);
     append(db, 2500, 60, 0, 1);
     desc.k_max = 400;
     for (int turn = 0; turn < 20 && step(db, &desc).outcome != DREAMDB_ADA_NOTHING; turn++) { }
@@ -439,8 +439,7 @@ static void cost_follows_the_change(void)
     CHECK(report.cells_read <= 8 * (report.splits + report.merges));
     CHECK(report.generations > 1);
     check_all(db, RAW, 0);
-    dreamdb_close(db);
-    close_store();
+    end(db);
 }
 
 /* 400 steps beside a cell that nobody touches: always readable, at a cost that does not grow. */
@@ -449,9 +448,7 @@ static void untouched_cell(void)
     dreamdb_ada_step_desc desc;
     uint64_t written[2] = { 0, 0 }, relineaged = 0;
     memset(&desc, 0, sizeof desc);
-    dim = 4;
-    open_store();
-    dreamdb *db = make_dataset(&store, RAW, 6, 6);
+    dreamdb *db = begin(4, RAW, 6, 6);
     append(db, 300, 6, 0, 0);
     for (int turn = 0; turn < 400 && test_ok; turn++) {
         dreamdb_snapshot *view = NULL;
@@ -475,8 +472,7 @@ static void untouched_cell(void)
     check_all(db, RAW, 0);
     printf("written in steps 40 to 59: %llu, 380 to 399: %llu; brought up to date: %llu\n", (unsigned long long)written[0],
            (unsigned long long)written[1], (unsigned long long)relineaged);
-    dreamdb_close(db);
-    close_store();
+    end(db);
 }
 
 /* Ten thousand steps on counts alone: growing and drifting data come to an equilibrium, under the cap. */
@@ -614,9 +610,7 @@ static void lies(void)
         float q[DIM_MOST] = { 1, 1, 1, 1, 1, 1 };
         dreamdb_query query;
         dreamdb_result *found = NULL;
-        dim = 6;
-        open_store();
-        dreamdb *db = make_dataset(&store, RAW, 12, 12);
+        dreamdb *db = begin(6, RAW, 12, 12);
         append(db, 300, 12, 0, 0);
         append(db, 100, 1, 2, 0);
         memset(&desc, 0, sizeof desc);
@@ -787,8 +781,7 @@ static void training_after(void)
     CHECK(!view->fields[0].has_lineage && ddb_manifest_entry(&view->manifest, ddb_bytes_text("dreamdb.lineage.embedding.f32.dim=6.bucketed")) == NULL);
     dreamdb_snapshot_close(view);
     check_all(db, RABITQ, 1);
-    dreamdb_close(db);
-    close_store();
+    end(db);
 }
 
 static void bad_calls(void)
@@ -798,9 +791,7 @@ static void bad_calls(void)
     dreamdb_ada_balance balance;
     dreamdb_snapshot *view = NULL;
     memset(&desc, 0, sizeof desc);
-    dim = 8;
-    open_store();
-    dreamdb *db = make_dataset(&store, LOSSY, 9, 9);
+    dreamdb *db = begin(8, LOSSY, 9, 9);
     report = step(db, &(dreamdb_ada_step_desc){ NULL, 0, 0, 0, 0, 0, 0, 0, 1, 0 });      /* no rows: nothing is hot or cold */
     CHECK(report.outcome == DREAMDB_ADA_NOTHING && report.k_after == 9 && report.k_cap == 1);
     append(db, 300, 2, 0, 0);
@@ -817,8 +808,7 @@ static void bad_calls(void)
     CHECK(dreamdb_ada_status(NULL, NULL, &balance, &error) == DREAMDB_ERR_ARGUMENT);
     CHECK(dreamdb_set_meta(db, "dreamdb.lineage.x", "1", &error) == DREAMDB_ERR_ARGUMENT);
     dreamdb_snapshot_close(view);
-    dreamdb_close(db);
-    close_store();
+    end(db);
 }
 
 int main(int argc, char **argv)

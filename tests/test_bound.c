@@ -133,7 +133,7 @@ static void one_set(int kind, size_t count, size_t dim, size_t nq)
             size_t q = below(nq), k = 1 + below(count < 40 ? count + 3 : 40);
             bool good = true;
             ctx->cpu &= masks[m];
-            CHECK(ddb_bound_build(ctx, rows, dim, count, (uint32_t)dim, flags, &set) == DREAMDB_OK && ddb_bound_bytes(set) >= count * dim * 4);
+            CHECK(ddb_bound_build(ctx, rows, dim, count, (uint32_t)dim, flags, &set) == DREAMDB_OK && set->bytes >= count * dim * 4);
             if (!set) { return; }
             good = check_argmax(ctx, set, queries, nq, dim, want, count, kind);
             good = good && check_top(ctx, set, queries + q * dim, want + q * count, count, k);

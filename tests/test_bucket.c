@@ -1,4 +1,4 @@
-/* Buckets and sidecars: every byte of what the reference wrote, each check of core.md 7 broken one at a time, truncations, mutations. */
+/* Buckets and sidecars: every byte of what the reference wrote, each check of FORMAT.md 10 broken one at a time, truncations, mutations. */
 #include "test.h"
 
 static uint8_t bytes[1 << 16];
@@ -22,7 +22,6 @@ static void same_bucket(const uint8_t *data, size_t size, uint64_t dim, ddb_slic
     CHECK(ddb_bucket_open(ctx, ddb_bytes_slice(data, size), "p", dim, modality, &bucket) == (coded ? DREAMDB_ERR_UNSUPPORTED : DREAMDB_OK));
     CHECK(ddb_bucket_open(ctx, ddb_bytes_slice(data, size), "p", 0, modality, &bucket) == DREAMDB_OK);
     CHECK(bucket.coded == coded);
-    CHECK_EQ_U64(ddb_bucket_size(bucket.count, bucket.record_size, coded), size);
     ddb_bytes_init(&buf, ctx);
     ddb_bucket_header(&buf, bucket.record_size, bucket.count, &bucket.index, modality, coded ? &bucket.compressor : NULL);
     for (size_t i = 0; i < bucket.count; i++) {
@@ -176,7 +175,7 @@ static void survives_sidecar_mutations(void)
         ddb_buf buf;
         ddb_bytes_init(&buf, ctx);
         ddb_bucket_sidecar_header(&buf, 12, 4, ddb_bytes_text("m"));
-        ddb_bytes_put_zero(&buf, 48);
+        for (int n = 0; n < 48; n++) { ddb_bytes_put_u8(&buf, 0); }
         if (i > 0) { buf.data[test_rand() % 20] = (uint8_t)test_rand(); }
         size_t size = i % 3 == 2 ? (size_t)(test_rand() % buf.size) : buf.size;
         dreamdb_status status = ddb_bucket_sidecar_open(ctx, ddb_bytes_slice(buf.data, size), "p", 3, 4, &vectors);

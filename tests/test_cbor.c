@@ -196,7 +196,7 @@ static void random_item(ddb_buf *buf, unsigned depth)
     case 2: n = test_rand() % 40; ddb_cbor_bytes(buf, "0123456789012345678901234567890123456789", (size_t)n); break;
     case 3: ddb_cbor_str(buf, texts[test_rand() % 5]); break;
     case 4: ddb_cbor_bool(buf, test_rand() & 1); break;
-    case 5: ddb_cbor_null(buf); break;
+    case 5: ddb_bytes_put_u8(buf, 0xf6); break;
     case 6:
         n = test_rand() % 6;
         ddb_cbor_array(buf, n);

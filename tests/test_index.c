@@ -418,11 +418,8 @@ static void memory_fails(void)
     }
 }
 
-static void names_of_kinds(void)
+static void bits_of_counts(void)
 {
-    CHECK(ddb_index_kind_of(ddb_bytes_text("vortex.lsh-cosine")) == DREAMDB_INDEX_LSH && ddb_index_kind_of(ddb_bytes_text("lsh-cosine")) == DREAMDB_INDEX_LSH);
-    CHECK(ddb_index_kind_of(ddb_bytes_text("dreamdb.imi-cosine")) == DREAMDB_INDEX_IMI && ddb_index_kind_of(ddb_bytes_text("x")) == DREAMDB_INDEX_DEFAULT);
-    CHECK_STR(ddb_index_algorithm_of(DREAMDB_INDEX_IVF), "dreamdb.ivf-cosine");
     CHECK(ddb_index_bits_of(1) == 1 && ddb_index_bits_of(2) == 1 && ddb_index_bits_of(3) == 2 && ddb_index_bits_of(16733) == 15 && ddb_index_bits_of(65536) == 16);
 }
 
@@ -438,6 +435,6 @@ int main(void)
     RUN(damaged_objects);
     RUN(bad_vectors);
     RUN(memory_fails);
-    RUN(names_of_kinds);
+    RUN(bits_of_counts);
     return test_end("index");
 }

@@ -328,7 +328,7 @@ static void bounded_by_page_count(void)
 
 static void cuts_evenly(void)
 {
-    CHECK_EQ_U64(ddb_page_take(377, 378, false), 189);       /* core.md 6: 378 rows -> 189 + 189 */
+    CHECK_EQ_U64(ddb_page_take(377, 378, false), 189);       /* FORMAT.md 8: 378 rows -> 189 + 189 */
     CHECK_EQ_U64(ddb_page_take(377, 378, true), 377);
     CHECK_EQ_U64(ddb_page_take(256, 257, false), 129);
     CHECK_EQ_U64(ddb_page_take(256, 256, false), 256);

@@ -110,7 +110,7 @@ static void any_environment(void)
 #endif
 }
 
-/* The stupid rotation: one row after the other, as spatial.md 6 tells it. */
+/* The stupid rotation: one row after the other, as FORMAT.md 11 tells it. */
 static void rotation_model(void)
 {
     static const uint32_t dims[] = { 3, 15, 17, 127, 128, 129, 145, 257 };

@@ -377,19 +377,12 @@ static void stop_at(int verb, int way)
         data_open();
         dreamdb *db = world(&data_store, RIVAL_APPENDS, 1);
         if (verb == 2) { branch(60, 10); }
-        memset(&data_plan, 0, sizeof data_plan);
-        data_plan.fail_at = way > 0 ? (uint64_t)n : 0;
-        data_plan.fail_after = way == 2;
-        data_plan.fail_forever = way == 3;
         int rival_first = way == 0;                                  /* the rival shares the allocator: it must not be the one that fails */
         if (rival_first) { spy.times = 0; }
-        test_fail_alloc_at(way == 0 ? n : 0);
+        data_arm(way, n);
         if (rival_first) { spy.answer = ANSWER_NEVER_SENT; spy.answers = 1; }
         dreamdb_status status = one_call(db, verb);
-        test_fail_alloc_at(0);
-        memset(&data_plan, 0, sizeof data_plan);
-        CHECK(status == DREAMDB_OK || (data_error.status == status && data_error.message[0]));
-        CHECK(status == DREAMDB_OK || status == (way == 0 ? DREAMDB_ERR_MEMORY : DREAMDB_ERR_STORE));
+        data_disarm(way, status);
         uint64_t rival_rows = rival_first || spy.times == 1 ? 0u : 1u, rows = verb == 1 ? 0u : 10u;
         uint64_t live = data_count(spy.other), base = 40 + rival_rows;
         bool landed = verb == 1 ? live == base - 1 : live == base + rows;

@@ -1,4 +1,4 @@
-/* Postings: against a model that knows only the page scalar.md 3, golden bytes of the reference, and every way to be malformed. */
+/* Postings: against a model that knows only FORMAT.md 12, golden bytes of the reference, and every way to be malformed. */
 #include "test.h"
 
 /* The stupid model: groups, containers, bytes, one after the other, bit by bit. */
@@ -81,7 +81,7 @@ static void equals_the_model(void)
 
 static void writes_no_runs(void)
 {
-    for (size_t i = 0; i < 5000; i++) { list[i] = 70000 + i; }      /* 5000 neighbours in one container: 8192 bytes (scalar.md 3) */
+    for (size_t i = 0; i < 5000; i++) { list[i] = 70000 + i; }      /* 5000 neighbours in one container: 8192 bytes (FORMAT.md 12) */
     check_one(5000);
     CHECK_EQ_U64(model(bytes, list, 5000), 9 + 12 + 8 + 8192);
     list[0] = 7;

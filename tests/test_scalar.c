@@ -389,7 +389,7 @@ static dreamdb_status field_append(ddb_ctx *ctx, dreamdb_kind kind, size_t count
     }
     for (size_t i = 0; i < n && status == DREAMDB_OK; i++) {
         rows[i].addr = addr;
-        if (whole) {                                                  /* a scalar layer: one object a posting (evolution.md 1.4) */
+        if (whole) {                                                  /* a scalar layer: one object a posting (FORMAT.md 12) */
             status = ddb_object_put(ctx, puts, folder, ddb_bytes_slice(pack.data + rows[i].offset, (size_t)rows[i].size), DDB_PUT_OUTBOARD, &rows[i].addr);
             rows[i].flags |= DDB_ROW_WHOLE;
             rows[i].size = rows[i].offset = 0;

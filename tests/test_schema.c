@@ -3,6 +3,14 @@
 
 static ddb_slice T(const char *text) { return ddb_bytes_text(text); }
 
+static ddb_field *find_field(const ddb_schema *schema, ddb_slice name)
+{
+    for (size_t i = 0; i < schema->count; i++) {
+        if (ddb_bytes_equal(schema->fields[i].name, name)) { return schema->fields + i; }
+    }
+    return NULL;
+}
+
 /* The manifests named in golden/manifest/list.txt. */
 static char names[64][54];
 static size_t name_count;
@@ -43,16 +51,16 @@ static void golden_schemas_are_written_again(void)
         memset(&arena, 0, sizeof arena);
         ddb_bytes_init(&out, ctx);
         CHECK(bytes && schema_of(bytes, size, &raw));
-        CHECK(ddb_schema_decode(ctx, &arena, raw, &schema) == DREAMDB_OK);
+        CHECK(ddb_schema_decode(ctx, &arena, raw, NULL, &schema) == DREAMDB_OK);
         schema.raw = ddb_bytes_slice(NULL, 0);
         for (f = 0; f < schema.count; f++) {     /* from the members, not from what was read */
             ddb_field *field = schema.fields + f;
-            CHECK(ddb_schema_find(&schema, field->name) == field);
+            CHECK(find_field(&schema, field->name) == field);
             if (field->kind != DREAMDB_KIND_OTHER) { field->raw = ddb_bytes_slice(NULL, 0); known++; } else { other++; }
         }
         CHECK(ddb_schema_encode(&out, &schema) == DREAMDB_OK);
         CHECK(out.size == raw.size && memcmp(out.data, raw.data, raw.size) == 0);
-        CHECK(!ddb_schema_find(&schema, T("no such field")));
+        CHECK(!find_field(&schema, T("no such field")));
         ddb_bytes_free(&out);
         ddb_mem_arena_free(ctx, &arena);
         free(bytes);
@@ -72,7 +80,7 @@ static void scalar_indexes_have_the_references_addresses(void)
         ddb_arena arena;
         memset(&arena, 0, sizeof arena);
         CHECK(schema_of(bytes, size, &raw) && ddb_cbor_map_find(ddb_bytes_slice(bytes, size), "registry", &registry));
-        CHECK(ddb_schema_decode(ctx, &arena, raw, &schema) == DREAMDB_OK);
+        CHECK(ddb_schema_decode(ctx, &arena, raw, NULL, &schema) == DREAMDB_OK);
         for (f = 0; f < schema.count; f++) {
             const ddb_field *field = schema.fields + f;
             char key[80];
@@ -357,11 +365,11 @@ static void fields_are_added_in_order(void)
     CHECK(ddb_schema_add(ctx, &arena, &schema, &f, &schema) == DREAMDB_OK);
     f = quick("d", DREAMDB_EMBEDDING, NULL);
     CHECK(ddb_schema_add(ctx, &arena, &schema, &f, &schema) == DREAMDB_OK);
-    CHECK(ddb_bytes_is(ddb_schema_find(&schema, T("e"))->modality, "embedding.f32.dim=4.bucketed"));
-    CHECK(ddb_bytes_is(ddb_schema_find(&schema, T("d"))->modality, "embedding.f32.dim=4.bucketed.version=2"));
+    CHECK(ddb_bytes_is(find_field(&schema, T("e"))->modality, "embedding.f32.dim=4.bucketed"));
+    CHECK(ddb_bytes_is(find_field(&schema, T("d"))->modality, "embedding.f32.dim=4.bucketed.version=2"));
     ddb_bytes_init(&out, ctx);
     CHECK(ddb_schema_encode(&out, &schema) == DREAMDB_OK && ddb_cbor_valid(ddb_bytes_of(&out)));
-    CHECK(ddb_schema_decode(ctx, &arena, ddb_bytes_of(&out), &next) == DREAMDB_OK && next.count == schema.count && next.version == 1);
+    CHECK(ddb_schema_decode(ctx, &arena, ddb_bytes_of(&out), NULL, &next) == DREAMDB_OK && next.count == schema.count && next.version == 1);
     ddb_bytes_free(&out);
     ddb_mem_arena_free(ctx, &arena);
     CHECK_EQ_U64(test_live_bytes(), 0);
@@ -374,7 +382,7 @@ static dreamdb_status decode(const char *cbor, size_t size)
     ddb_arena arena;
     ddb_schema schema;
     memset(&arena, 0, sizeof arena);
-    dreamdb_status status = ddb_schema_decode(ctx, &arena, ddb_bytes_slice(cbor, size), &schema);
+    dreamdb_status status = ddb_schema_decode(ctx, &arena, ddb_bytes_slice(cbor, size), NULL, &schema);
     ddb_mem_arena_free(ctx, &arena);
     return status;
 }
@@ -416,16 +424,16 @@ static void unknown_things_are_carried(void)
     ddb_buf out;
     memset(&arena, 0, sizeof arena);
     ddb_bytes_init(&out, ctx);
-    CHECK(ddb_schema_decode(ctx, &arena, ddb_bytes_slice(raw, sizeof raw - 1), &schema) == DREAMDB_OK);
-    CHECK(schema.count == 3 && ddb_schema_find(&schema, T("z"))->kind == DREAMDB_KIND_OTHER && ddb_schema_find(&schema, T("s"))->kind == DREAMDB_KIND_OTHER);
-    CHECK(!ddb_schema_find(&schema, T("z"))->modality.data && !ddb_schema_binding_kind(ddb_schema_find(&schema, T("z"))));
-    CHECK(ddb_schema_find(&schema, T("z"))->required);           /* absent means true */
+    CHECK(ddb_schema_decode(ctx, &arena, ddb_bytes_slice(raw, sizeof raw - 1), NULL, &schema) == DREAMDB_OK);
+    CHECK(schema.count == 3 && find_field(&schema, T("z"))->kind == DREAMDB_KIND_OTHER && find_field(&schema, T("s"))->kind == DREAMDB_KIND_OTHER);
+    CHECK(!find_field(&schema, T("z"))->modality.data && !ddb_schema_binding_kind(find_field(&schema, T("z"))));
+    CHECK(find_field(&schema, T("z"))->required);           /* absent means true */
     CHECK(ddb_schema_encode(&out, &schema) == DREAMDB_OK && out.size == sizeof raw - 1 && memcmp(out.data, raw, out.size) == 0);   /* unsorted as it was */
     CHECK(ddb_schema_add(ctx, &arena, &schema, &f, &next) == DREAMDB_OK);
     ddb_bytes_clear(&out);
     CHECK(ddb_schema_encode(&out, &next) == DREAMDB_OK && ddb_cbor_valid(ddb_bytes_of(&out)));
-    CHECK(ddb_schema_decode(ctx, &arena, ddb_bytes_of(&out), &schema) == DREAMDB_OK && schema.count == 4);
-    CHECK(ddb_schema_find(&schema, T("i"))->raw.size == 45 && memcmp(ddb_schema_find(&schema, T("i"))->raw.data, raw + 40, 45) == 0);
+    CHECK(ddb_schema_decode(ctx, &arena, ddb_bytes_of(&out), NULL, &schema) == DREAMDB_OK && schema.count == 4);
+    CHECK(find_field(&schema, T("i"))->raw.size == 45 && memcmp(find_field(&schema, T("i"))->raw.data, raw + 40, 45) == 0);
     ddb_bytes_free(&out);
     ddb_mem_arena_free(ctx, &arena);
 }
@@ -443,14 +451,14 @@ static void index_of_a_field_is_replaced(void)
     ddb_bytes_init(&out, ctx);
     memset(&addr, 3, sizeof addr);
     addr.bytes[0] = 0x1e;
-    CHECK(ddb_schema_decode(ctx, &arena, ddb_bytes_slice(raw, sizeof raw - 1), &schema) == DREAMDB_OK);
+    CHECK(ddb_schema_decode(ctx, &arena, ddb_bytes_slice(raw, sizeof raw - 1), NULL, &schema) == DREAMDB_OK);
     for (round = 0; round < 2; round++) {
         addr.bytes[1] = (uint8_t)round;
         CHECK(ddb_schema_set_index(ctx, &arena, schema.fields, &addr) == DREAMDB_OK);
         schema.raw = ddb_bytes_slice(NULL, 0);
         ddb_bytes_clear(&out);
         CHECK(ddb_schema_encode(&out, &schema) == DREAMDB_OK && ddb_cbor_valid(ddb_bytes_of(&out)));
-        CHECK(ddb_schema_decode(ctx, &arena, ddb_bytes_of(&out), &again) == DREAMDB_OK);
+        CHECK(ddb_schema_decode(ctx, &arena, ddb_bytes_of(&out), NULL, &again) == DREAMDB_OK);
         CHECK(again.fields[0].has_index && ddb_addr_equal(&again.fields[0].index, &addr) && again.fields[0].raw.size == schema.fields[0].raw.size);
         CHECK(out.size == sizeof raw - 1 + 14 + 35);
     }
@@ -488,13 +496,13 @@ static void broken_bytes_and_no_memory(void)
         int k;
         uint8_t *tight = (uint8_t *)malloc(cut > 0 ? cut : 1);       /* exact size, for the sanitizer */
         memcpy(tight, raw.data, cut);
-        CHECK(ddb_schema_decode(ctx, &arena, ddb_bytes_slice(tight, cut), &schema) == DREAMDB_ERR_CORRUPT);
+        CHECK(ddb_schema_decode(ctx, &arena, ddb_bytes_slice(tight, cut), NULL, &schema) == DREAMDB_ERR_CORRUPT);
         ddb_mem_arena_free(ctx, &arena);
         free(tight);
         for (k = 0; k < 256; k += k < 16 ? 1 : 15) {
             memcpy(copy, raw.data, raw.size);
             copy[cut] = (uint8_t)k;
-            dreamdb_status status = ddb_schema_decode(ctx, &arena, ddb_bytes_slice(copy, raw.size), &schema);
+            dreamdb_status status = ddb_schema_decode(ctx, &arena, ddb_bytes_slice(copy, raw.size), NULL, &schema);
             CHECK(status == DREAMDB_OK || status == DREAMDB_ERR_CORRUPT || status == DREAMDB_ERR_FORMAT);
             good += status == DREAMDB_OK;
             bad += status < 0;
@@ -510,7 +518,7 @@ static void broken_bytes_and_no_memory(void)
         in.dim = 4;
         ctx = test_ctx();
         test_fail_alloc_at(n);
-        dreamdb_status status = ddb_schema_decode(ctx, &arena, raw, &schema);
+        dreamdb_status status = ddb_schema_decode(ctx, &arena, raw, NULL, &schema);
         if (status == DREAMDB_OK) { status = ddb_schema_from_public(ctx, &arena, &in, &field); }
         if (status == DREAMDB_OK) { status = ddb_schema_add(ctx, &arena, &schema, &field, &next); }
         test_fail_alloc_at(0);

@@ -139,6 +139,47 @@ static void names_every_object(void)
     }
 }
 
+/* Rows that wait in hot shards, of vectors and of scalars; under identical the overlays in between stay reachable, and so do their shards. */
+static void hot_shards(void)
+{
+    for (int turn = 0; turn < 2 && test_ok; turn++) {
+        static data_batch batch;
+        dreamdb_erase_result result;
+        dreamdb_delete_desc gone;
+        size_t found = 0, shards = 0, ends[3] = { 40, 46, 52 };
+        data_open();
+        data_fill(60, 0);
+        for (size_t i = 0; i < 60; i++) { memcpy(data_rows[i].c, "cat", 4); for (uint32_t d = 0; d < data_dim; d++) { data_rows[i].v[d] = test_randf(); } }
+        dreamdb_close(data_make(&data_inner, DREAMDB_INDEX_IVF, 3, 40));
+        dreamdb_config config = data_config(&data_inner);
+        dreamdb *db = NULL;
+        config.identical = turn;
+        CHECK(dreamdb_open(&config, "main", &db, &data_error) == DREAMDB_OK);
+        for (size_t part = 0; part < 2; part++) {
+            dreamdb_append_desc desc = data_batch_of(&batch, ends[part], ends[part + 1] - ends[part]);
+            batch.columns[0] = batch.columns[1];                     /* c, e, n: no media may wait */
+            batch.columns[1] = batch.columns[2];
+            batch.columns[2] = batch.columns[5];
+            desc.column_count = 3; desc.hot = 1;
+            CHECK(dreamdb_append(db, &desc, NULL, &data_error) == DREAMDB_OK);
+        }
+        memset(&gone, 0, sizeof gone);
+        gone.anchors = &data_rows[42].anchor; gone.anchor_count = 1;
+        CHECK(dreamdb_delete(db, &gone, NULL, &data_error) == DREAMDB_OK);
+        CHECK(trace_ask(db, NULL, 0, &result) == DREAMDB_OK && result.anchors == 1 && result.unread == 0);
+        for (size_t i = 0; i < trace_count; i++) { shards += strstr(trace_told[i].path, "/hot-shard/") != NULL; }
+        CHECK_EQ_U64(shards, 6);                                     /* three fields, both states of each shard */
+        trace_check(data_rows + 42, true, &found);
+        CHECK_EQ_U64(found, 2);
+        CHECK(trace_ask(db, &data_rows[50].anchor, 1, &result) == DREAMDB_OK && result.objects == 3);
+        CHECK(trace_ask(db, &data_rows[7].anchor, 1, &result) == DREAMDB_OK && trace_count >= 6);
+        for (size_t i = 0; i < trace_count; i++) { CHECK(!strstr(trace_told[i].path, "/hot-shard/")); }
+        if (!test_ok) { printf("turn %d: %s\n", turn, data_error.message); }
+        dreamdb_close(db);
+        data_close();
+    }
+}
+
 static void arguments_and_damage(void)
 {
     dreamdb_erase_desc desc;
@@ -257,6 +298,7 @@ int main(void)
 {
     data_unused();
     RUN(names_every_object);
+    RUN(hot_shards);
     RUN(arguments_and_damage);
     RUN(passes);
     return test_end("trace");

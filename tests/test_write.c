@@ -2,19 +2,6 @@
    one), training that places records anew, fields added later, constants, drawn anchors, cancelling. */
 #include "dataset.h"
 
-static dreamdb_store spy;                        /* the memory store, with somebody else's append just before a Ref moves */
-static dreamdb *spy_other;
-static size_t spy_first;
-static int spy_put(void *user, const char *path, const void *data, uint64_t size, const dreamdb_condition *condition)
-{
-    if (spy_other && strncmp(path, "refs/", 5) == 0) {
-        dreamdb *other = spy_other;
-        spy_other = NULL;
-        CHECK(data_append(other, spy_first, 5, NULL) == DREAMDB_OK);
-    }
-    return data_inner.put(user, path, data, size, condition);
-}
-
 /* The tip of main as its text, "" without a Ref; and it verifies. */
 static void tip_of(char out[DREAMDB_ADDRESS_TEXT])
 {
@@ -40,17 +27,13 @@ static void two_writers(void)
     data_fill(30, 0);
     dreamdb *db = data_make(&data_inner, DREAMDB_INDEX_LSH, 3, 10), *late = NULL, *other = NULL;
     dreamdb_config config = data_config(&data_inner);
-    spy = data_inner;
-    spy.put = spy_put;
-    spy.batch = NULL;
     CHECK(dreamdb_open(&config, "main", &other, NULL) == DREAMDB_OK);
-    config.store = &spy;
+    config.store = data_rival_open(20);
     CHECK(dreamdb_open(&config, "main", &late, NULL) == DREAMDB_OK);
     CHECK(data_append(db, 10, 5, NULL) == DREAMDB_OK);
     CHECK(data_append(late, 15, 5, NULL) == DREAMDB_OK);     /* not at the same time: both go in */
     CHECK_EQ_U64(data_count(db), 20);
-    spy_other = other;
-    spy_first = 20;
+    data_rival = other;
     CHECK(data_append(late, 25, 5, NULL) == DREAMDB_ERR_CONFLICT && data_error.status == DREAMDB_ERR_CONFLICT);
     CHECK_EQ_U64(data_count(late), 25);                         /* the other's rows, none of ours; the handle has moved */
     CHECK(data_append(late, 25, 5, NULL) == DREAMDB_OK);
@@ -185,16 +168,9 @@ static void stop_verb(int verb, int way)
         tip_of(before);
         dreamdb_config config = data_config(&data_store);
         CHECK(dreamdb_open(&config, "main", &db, &data_error) == DREAMDB_OK);
-        data_plan.operations = 0;
-        data_plan.fail_at = way > 0 ? (uint64_t)n : 0;
-        data_plan.fail_after = way == 2;
-        data_plan.fail_forever = way == 3;
-        test_fail_alloc_at(way == 0 ? n : 0);
+        data_arm(way, n);
         dreamdb_status status = run_verb(db, verb);
-        test_fail_alloc_at(0);
-        memset(&data_plan, 0, sizeof data_plan);
-        CHECK(status == DREAMDB_OK || (data_error.status == status && data_error.message[0]));
-        CHECK(status == DREAMDB_OK || status == (way == 0 ? DREAMDB_ERR_MEMORY : DREAMDB_ERR_STORE));
+        data_disarm(way, status);
         tip_of(after);                                       /* which verifies all of it */
         CHECK(status == DREAMDB_OK ? strcmp(after, before) != 0 : way == 2 || strcmp(after, before) == 0);
         if (status < 0 && strcmp(after, before) == 0) {

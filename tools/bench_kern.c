@@ -1,9 +1,10 @@
 /* bench_kern.c - speed of the numeric rooms alone: dispatch, k-means, choice of cells, raw IVF scan.
      cc -O3 tools/bench_kern.c -o build/bench_kern -lpthread && build/bench_kern [DATA] [ROUNDS]
-   DATA is what shared/bench/bench_data.py wrote (DATA/glove/base.fvecs ...); without it only the synthetic part runs.  Figures are the
+   DATA is what tools/bench/bench_data.py wrote (DATA/glove/base.fvecs ...); without it only the synthetic part runs.  Figures are the
    least of ROUNDS (default 7).  With BENCH_CPU_TIME=1 they are processor time of the whole process (for a machine that is shared); BENCH_CPU
    masks instruction sets. */
 #define DREAMDB_IMPLEMENTATION
+#define DREAMDB_TEST
 #include "../dreamdb.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,7 +64,7 @@ static void dispatch(size_t k, uint32_t dim, size_t n, int clustered, ddb_pool *
         }
         printf("dispatch k %zu dim %u rows %zu %s, %s: 1 thread %.2f ms, 2 threads %.2f ms (set built in %.2f ms, %.1f MB)\n", k, (unsigned)dim, n,
                clustered ? "clustered" : "random", flags == DDB_BOUND_PLAIN ? "plain fold" : "int8 bound", least[0], least[1], build,
-               (double)ddb_bound_bytes(set) / 1e6);
+               (double)set->bytes / 1e6);
         ddb_bound_free(&ctx, set);
     }
     if (memcmp(ids[0], ids[1], n * 4) != 0) { printf("DISPATCH DIFFERS\n"); exit(1); }
@@ -119,7 +120,7 @@ static void ivf(const char *folder, const char *name, size_t most, uint32_t k, s
     size_t bytes = 0;
     for (uint32_t j = 0; j < k; j++) {
         if (ddb_bound_build(&ctx, member + (size_t)size[j] * dim, dim, size[j + 1] - size[j], dim, 0, sets + j) != DREAMDB_OK) { exit(1); }
-        bytes += ddb_bound_bytes(sets[j]);
+        bytes += sets[j]->bytes;
     }
     printf("%s: %u sets built in %.1f ms, %.2f bytes a raw byte\n", name, (unsigned)k, now() - start, (double)bytes / ((double)n * dim * 4));
     uint32_t *top = (uint32_t *)need(calloc(k, 4));

@@ -5194,7 +5194,8 @@ static void print_erased(app *a, const dreamdb_erase_result *r)
         out_format(&a->o, "no ref reaches bytes of these %s rows; what else is in the store goes with gc\n", grouped(r->anchors, n));
     } else {
         out_format(&a->o, "%s objects hold bytes of these %s rows", grouped(r->objects, n), grouped(r->anchors, m));
-        out_text(&a->o, "; they go when the refs named are rewritten (train, compact) or deleted, and gc --keep-manifests 1 has run\n");
+        out_text(&a->o, "; they go when the refs named are rewritten (flush-hot, train, compact) or deleted, and gc --keep-manifests 1 "
+                        "has run\n");
     }
     if (r->unread > 0) {
         out_format(&a->o, "%s Tracks are of kinds that this version cannot look into: they may hold some, too\n", grouped(r->unread, n));
@@ -5575,7 +5576,6 @@ typedef struct export_job {
     field_list row_list; size_t *row_places;  /* of --rows */
     field_list *single; size_t *single_places;   /* [sinks], for --column F=FILE.csv */
     sink      *sinks; size_t count;
-    int        can_seek;
 } export_job;
 
 enum { NPY_HEAD = 128 };                      /* the whole header: room for any row count */
@@ -6883,7 +6883,8 @@ static const verb_row verbs[] = {
      "on by the same call with --resume: nothing lands twice.\n\n"
      "--hot is for a few rows at a time: they wait in one small object a field, and every read shows them at once.  It refuses media,\n"
      "constants and layers by --into, and scalar values whose anchors do not lie above those of their field.  While rows wait, flush-hot\n"
-     "must come first for merge and train of the field, for compact, and for an append without --hot to a scalar field.\n\n"
+     "must come first for train, ada-ivf-step and compact of the field, for a merge in which both sides changed it, and for an append\n"
+     "without --hot to a scalar field.\n\n"
      "  dreamdb --store my.ddb append main --column emb=vectors.npy --column label=labels.txt --anchor-start 0\n"},
     {"train", verb_train, 2, 2, "REF FIELD", "trains a new ivf or imi index and places every stored vector anew",
      "Codes of a compressed field stay as they are, and so does its compressor; --compressor trains the codebooks of pq anew and codes\n"
@@ -6918,13 +6919,6 @@ static const verb_row verbs[] = {
      "written, exit 1.\n\n"
      "  dreamdb --store my.ddb merge main nightly --dry-run\n"
      "  dreamdb --store my.ddb merge main nightly\n"},
-    {"compact", verb_compact, 1, 1, "REF", "folds the fragments that appends left",
-     "Every append adds a bucket to each cell that it meets, and a row to each label.  This makes one of them again: searches read less.\n"
-     "Packs of media that are less than half full are put together.\n"
-     "Deleted rows of what it takes are left out; what reads return stays the same.  The old objects stay until no kept state holds them.\n"
-     "--identical keeps deleted rows and refuses two vectors of one anchor in a cell, as the reference does.\n\n"
-     "  dreamdb --store my.ddb compact main\n"
-     "  dreamdb --store my.ddb compact main --threshold 1          # deleted rows out of every cell\n"},
     {"merge-many", verb_merge_many, 2, SIZE_MAX, "REF OTHER...", "merges several, one after the other",
      "Stops at the first that fails; those before it are merged and published: go on from the one it names.\n"},
     {"diff", verb_diff, 2, 2, "REF OTHER", "tells what OTHER has more and less than REF",
@@ -6933,6 +6927,13 @@ static const verb_row verbs[] = {
      "  dreamdb --store my.ddb diff main~1 main\n"
      "  dreamdb --store my.ddb diff main nightly --json\n"},
     {"delete-ref", verb_delete_ref, 1, 1, "REF", "removes a branch or a snapshot", "Its objects stay until gc.\n"},
+    {"compact", verb_compact, 1, 1, "REF", "folds the fragments that appends left",
+     "Every append adds a bucket to each cell that it meets, and a row to each label.  This makes one of them again: searches read less.\n"
+     "Packs of media that are less than half full are put together.\n"
+     "Deleted rows of what it takes are left out; what reads return stays the same.  The old objects stay until no kept state holds them.\n"
+     "--identical keeps deleted rows and refuses two vectors of one anchor in a cell, as the reference does.\n\n"
+     "  dreamdb --store my.ddb compact main\n"
+     "  dreamdb --store my.ddb compact main --threshold 1          # deleted rows out of every cell\n"},
     {"gc", verb_gc, 0, 0, "", "removes objects that no state to be kept reaches",
      "Kept of each branch: its newest states and those younger than --keep-since; of each snapshot and tag: its own state; of each two\n"
      "branches: what a merge of them reads.  Writers of this program may go on meanwhile, those of the Python package must pause.  What\n"
@@ -6945,7 +6946,7 @@ static const verb_row verbs[] = {
     {"stats", verb_stats, 1, 1, "REF", "shows rows, objects and bytes", ""},
     {"ada-ivf-status", verb_ada_status, 1, 1, "REF", "tells how balanced the cells of an embedding are",
      "From Ref, Manifest and Track alone: the same before and after gc.  --deep and --sample read buckets.\n"},
-    {"ada-ivf-step", verb_ada_step, 1, 1, "REF", "splits hot cells and merges cold ones",
+    {"ada-ivf-step", verb_ada_step, 1, 1, "REF", "splits overfull cells and merges nearly empty ones",
      "Writes the cells it changes, an index and a table of generations (FORMAT.md); all other buckets stay.  Run it from cron, or when\n"
      "ada-ivf-status says so; exit 3 means that a writer was faster: try again.\n\n"
      "  dreamdb --store my.ddb ada-ivf-step main --dry-run\n"
@@ -6978,8 +6979,10 @@ static int unknown_verb(const char *name)
                 : fail(EXIT_USAGE, "unknown verb '%s': see `dreamdb help`", name);
 }
 
-static void print_options(output *o, const char *verb)
+/* The options of a verb, or of every verb (NULL): how many there are. */
+static size_t print_options(output *o, const char *verb)
 {
+    size_t count = 0;
     for (size_t i = 0; i < COUNT_OF(options); i++) {
         const option_row *row = &options[i];
         if (verb ? row->verbs && words_have(row->verbs, verb) : !row->verbs) {
@@ -6994,8 +6997,10 @@ static void print_options(output *o, const char *verb)
                 left[0] = 0;
             }
             out_format(o, "  %-34s %s\n", left, row->help);
+            count++;
         }
     }
+    return count;
 }
 
 static int help_verb(app *a, const char *name)
@@ -7006,13 +7011,12 @@ static int help_verb(app *a, const char *name)
     }
     out_format(&a->o, "dreamdb [--store URL] %s%s%s [options]: %s\n\n", row->name, row->operands[0] ? " " : "", row->operands,
                row->summary);
-    print_options(&a->o, row->name);
-    if (row->details[0]) {
-        out_text(&a->o, "\n");
-        out_text(&a->o, row->details);
-    }
-    out_text(&a->o, "\nREF: NAME, NAME@label, NAME~3 (the third state back), or a Manifest address.\n"
-                    "`dreamdb help` has the options of every verb.\n");
+    size_t shown = print_options(&a->o, row->name);
+    out_text(&a->o, shown > 0 && row->details[0] ? "\n" : "");
+    out_text(&a->o, row->details);
+    out_text(&a->o, shown > 0 || row->details[0] ? "\n" : "");
+    out_text(&a->o, strstr(row->operands, "REF") ? "REF: NAME, NAME@label, NAME~3 (the third state back), or a Manifest address.\n" : "");
+    out_text(&a->o, "`dreamdb help` has the options of every verb.\n");
     return EXIT_DONE;
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """make_codec.py SHARED: writes tests/golden/numeric/{rabitq,pq,imi}.bin, what test_rabitq, test_pq and test_imi compare with.
 Objects and training: the live reference (pip install dreamdb); codes, vectors, scores, cells: SHARED/format/py/spatial_core.py (the
-verified model), scores as evolution.md 5 has them.  A file is a row of blocks: u32 size, then bytes; all little endian."""
+verified model), scores as FORMAT.md 11 has them.  A file is a row of blocks: u32 size, then bytes; all little endian."""
 import glob, os, struct, sys, tempfile
 import numpy as np, cbor2
 shared = sys.argv[1]; sys.path.insert(0, shared + '/format/py')

@@ -111,7 +111,7 @@ z = g[:100, :4].copy(); z[:50] = 0; z[10:20] = f4(-0.0); sets.append((z, 8, 5, b
 sets.append((g[:100, :5].copy(), 20, 0, b'\x35' * 32)); sets.append((g[:30, :3].copy(), 30, 7, b'\x36' * 32)); sets.append((g[:64, :1].copy(), 5, 9, b'\x38' * 32))
 v = (1 + np.arange(9000) * 2e-5).astype(f4); rng.shuffle(v); v[0] = 0; sets.append((v[:, None].copy(), 150, 1, b'\x41' * 32))   # f32 and f64 sums of squares give other picks here
 out.ints(len(sets))
-def start(X, k, seed):                               # the k-means++ picks: all sums in f32 (spatial.md 4 says f64; 0.0.16 does not)
+def start(X, k, seed):                               # the k-means++ picks: all sums in f32 (sums in f64 would pick others; 0.0.16 does not)
     st, = struct.unpack('<Q', seed[:8]); picks = [0]; d = d2_rows(X, X[0])
     for _ in range(1, k):
         r = f4(f4(st) * f4(2.0**-64)) * np.cumsum(d, dtype='f4')[-1]; st = xorshift(st)

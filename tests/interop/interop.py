@@ -332,6 +332,17 @@ def compare_history(ours, ref, st, where):
 
 
 # ---- the two kinds of a run
+def copy_index(ref, field, a, b):
+    """The index and compressor objects of a field from folder a into b: their addresses (compressor: or None)."""
+    c = ref.compressors.get(field)
+    addresses = (b32(ref.indexes[field]), c and b32(c))
+    for folder, address in zip(('spatial-index', 'vector-compressor'), addresses):
+        if address:
+            os.makedirs(os.path.join(b, folder), exist_ok=True)
+            shutil.copy(os.path.join(a, folder, address), os.path.join(b, folder))
+    return addresses
+
+
 def run_identical(case, ours, root):
     a, b = os.path.join(root, 'theirs'), os.path.join(root, 'ours')
     os.makedirs(a)
@@ -342,12 +353,7 @@ def run_identical(case, ours, root):
     addresses = {}
     for f in case['fields']:
         if f.get('by_address') and f['name'] in ref.indexes:      # half of them: the index object is copied, not trained again
-            c = ref.compressors.get(f['name'])
-            addresses[f['name']] = (b32(ref.indexes[f['name']]), c and b32(c))
-            for folder, address in zip(('spatial-index', 'vector-compressor'), addresses[f['name']]):
-                if address:
-                    os.makedirs(os.path.join(b, folder), exist_ok=True)
-                    shutil.copy(os.path.join(a, folder, address), os.path.join(b, folder))
+            addresses[f['name']] = copy_index(ref, f['name'], a, b)
     m = ref.manifest()
     ours.begin(m['ts'], m['writer'], identical=True, threads=1 + case['seed'] % 3)
     ours.create(case['ref'], case['fields'], ref.nonce(), addresses)
@@ -952,12 +958,7 @@ def run_compact(case, ours, root):
     addresses = {n: None for n in ref.indexes}
     for f in case['fields']:
         if f['name'] in ref.indexes:                              # the index objects are copied
-            c = ref.compressors.get(f['name'])
-            addresses[f['name']] = (b32(ref.indexes[f['name']]), c and b32(c))
-            for folder, address in zip(('spatial-index', 'vector-compressor'), addresses[f['name']]):
-                if address:
-                    os.makedirs(os.path.join(b, folder), exist_ok=True)
-                    shutil.copy(os.path.join(a, folder, address), os.path.join(b, folder))
+            addresses[f['name']] = copy_index(ref, f['name'], a, b)
     m = ref.manifest()
     ours.begin(m['ts'], m['writer'], identical=True)
     ours.create(case['ref'], case['fields'], ref.nonce(), addresses)

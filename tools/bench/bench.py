@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """bench.py [--data DIR] [--work DIR] [--only a,b] : the figures of the README, remade.
 
-Parts: kernels hash ingest coded append small retry compact query reach memory scan size.  Peers (faiss-cpu, the reference wheel, BLAKE3's C library) are installed by
-tools/bench/peers.sh; a part whose peer is missing says so and is left out.  Query ratios are interleaved: query by query, peer after peer in one
+Parts: kernels hash ingest coded append small retry compact query reach memory gc scan size, and drift (minutes: only when it is named).  Peers
+(faiss-cpu, the reference wheel, BLAKE3's C library) are installed by tools/bench/peers.sh; a part whose peer is missing says so and is left out.  Query ratios are interleaved: query by query, peer after peer in one
 process, best of several rounds (bench_query.py); the others run one after the other and take the minimum of several runs.  One thread unless a line says otherwise."""
 import argparse, os, shutil, subprocess, sys, tempfile, time
 for k in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS"):
@@ -214,6 +214,16 @@ def part_gc(args, lib, exe):
     got = values(run(program, "memory", "10000000"))
     line("gc", "10,000,000 live objects (made-up store)", "%.1f MB" % got["peak_mb"],
          "%.1f s; %.2f%% of the garbage taken for marked" % (got["seconds"], 100 * got["garbage_left"]))
+
+
+def part_drift(args, lib, exe):
+    """Ada-IVF while the data drifts: rows in the order of a principal direction, a step each 1,000 (see bench_drift.c)."""
+    program = os.path.join(BUILD, "bench_drift")
+    subprocess.run([os.environ.get("CC", "cc"), "-O2", "-std=c99", "-o", program, os.path.join(HERE, "bench_drift.c"), os.path.join(TOP, "examples", "dreamdb.c"), "-lpthread", "-lm"], check=True)
+    for name in ("glove", "fashion"):
+        base, _, raw = data_set(args.data, name)
+        for row in run(program, raw, str(base.shape[1]), str(len(base)), "1000").splitlines():
+            line("drift", name, "", row)
 
 
 def part_scan(args, lib, exe):

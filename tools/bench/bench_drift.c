@@ -1,5 +1,5 @@
 /* bench_drift.c - Ada-IVF under drifting data: real rows in the order of a principal direction, appended and deleted, a step every batch.
-     bench_drift BASE.f32 DIM ROWS [BATCH [NEIGHBOURS [exact]]]
+     bench_drift BASE.f32 DIM ROWS [BATCH [NEIGHBOURS [exact]]]     (make bench BENCH="--only drift")
    Prints at every tenth of the way: cells, their spread, lag, recall@10 at a fixed nprobe beside that of an index trained anew on what is
    stored (same k), and the CPU time of steps beside that of appends. */
 #include "../../dreamdb.h"
@@ -12,7 +12,7 @@
 enum { QUERIES = 200, NPROBE = 16, TOP = 10 };
 static dreamdb_error error;
 static float *base;
-static size_t dim, rows, order_count;
+static size_t dim, rows;
 typedef struct place { float at; size_t row; } place;
 static place *order;
 

@@ -23,7 +23,7 @@ def tree(name, data):
 
 
 def anchors(blob):
-    """The plain reading of scalar.md 3, arrays and bitsets only."""
+    """The plain reading of FORMAT.md 12, arrays and bitsets only."""
     out, p = [], 9
     for _ in range(struct.unpack_from('<Q', blob, 1)[0]):
         high, cookie, n = struct.unpack_from('<III', blob, p)
