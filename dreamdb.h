@@ -25527,6 +25527,9 @@ DDB_FN dreamdb_status ddb_history_walk(ddb_ctx *ctx, ddb_history *h, size_t side
         if (marks == DDB_HISTORY_BOTH) {
             h->nodes[at].marks |= DDB_HISTORY_RESULT;
             marks |= DDB_HISTORY_STALE;
+            if (h->live == 0) {                /* nothing else waits: who stands above the last base need not be read */
+                break;
+            }
         }
         status = ddb_history_parents(ctx, h, at);
         for (size_t i = 0; status == DREAMDB_OK && i < h->nodes[at].parent_count; i++) {

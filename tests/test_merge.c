@@ -899,21 +899,26 @@ static void every_step_stopped(void)
     }
 }
 
-/* 2 x 100 rows: how many rounds a store sees. */
+/* 2 x 100 rows: how many rounds a store sees, also where the base is not the first state. */
 static void waves(void)
 {
-    dreamdb *db = NULL, *side = NULL;
-    data_open();
-    data_fill(300, 0);
-    db = data_make(&data_store, DREAMDB_INDEX_LSH, 3, 60);
-    CHECK(dreamdb_branch(db, NULL, "side", NULL) == DREAMDB_OK);
-    side = merge_open(&data_inner, "side");
-    CHECK(data_append(db, 100, 100, NULL) == DREAMDB_OK && data_append(side, 200, 100, NULL) == DREAMDB_OK);
-    data_plan.waves = 0;
-    CHECK(merge_with(db, "side", 0, NULL) == DREAMDB_OK && data_count(side) == 160);
-    CHECK_EQ_U64(data_plan.waves, 6);        /* both Refs, their Manifest, Tracks, roots of four scalar trees, puts, our Ref */
-    dreamdb_close(db); dreamdb_close(side);
-    data_close();
+    for (int later = 0; later < 2; later++) {
+        dreamdb *db = NULL, *side = NULL;
+        data_open();
+        data_fill(300, 0);
+        db = data_make(&data_store, DREAMDB_INDEX_LSH, 3, 60);
+        CHECK(!later || data_append(db, 60, 40, NULL) == DREAMDB_OK);
+        dreamdb_close(db);
+        db = merge_open(&data_store, "main");
+        CHECK(dreamdb_branch(db, NULL, "side", NULL) == DREAMDB_OK);
+        side = merge_open(&data_inner, "side");
+        CHECK(data_append(db, 100, 100, NULL) == DREAMDB_OK && data_append(side, 200, 100, NULL) == DREAMDB_OK);
+        data_plan.waves = 0;
+        CHECK(merge_with(db, "side", 0, NULL) == DREAMDB_OK && data_count(side) == (later ? 200u : 160u));
+        CHECK_EQ_U64(data_plan.waves, 6);    /* both Refs, their Manifest, Tracks, roots of four scalar trees, puts, our Ref */
+        dreamdb_close(db); dreamdb_close(side);
+        data_close();
+    }
 }
 
 int main(void)

@@ -6,7 +6,10 @@
      bench append STORE base.f32 ROWS DIM COUNT DURABILITY       COUNT appends of 100 rows each, time of each
      bench small  STORE base.f32 ROWS DIM COUNT                  COUNT appends of 20 rows to one Ref with page_early
      bench writer STORE WRITER COUNT                             COUNT appends of one row with retry, beside other writers
+     bench commits STORE base.f32 ROWS DIM COUNT                 as small, 10 rows each with two embeddings and a label, which is compacted when due
      bench compact STORE base.f32 ROWS DIM K BATCHES THREADS     ROWS in so many appends, then all folded: bytes of the fragments a second
+     bench verbs  STORE base.f32 ROWS DIM K MANY                 so many rows: what a delete of 1% takes, which operations branch and merge ask for
+     bench space  STORE base.f32 ROWS DIM K BATCHES              as compact with a tenth deleted, then gc: the share of the superseded bytes freed
      bench scan   STORE                                          every vector through the cursor
      bench first  STORE base.f32 ROWS DIM NPROBE                     open to the first answer
    base.f32 is raw float32, row by row. */
@@ -83,41 +86,50 @@ static void job_open(job *j, const char *path, int durability)
 }
 
 static int tagged = 0;                         /* 1: a second field, int64 "tag" = row number */
+static int labelled = 0;                       /* 1: a second embedding "also", the same rows, and one of ten labels */
 static int code = 0;                           /* > 0: bits of RaBitQ; < 0: -m of PQ */
 
 static void append(job *j, const float *rows, size_t count, uint64_t first, int early, dreamdb_append_report *report)
 {
-    dreamdb_column columns[2];
+    dreamdb_column columns[3];
     dreamdb_append_desc desc;
     uint64_t *anchors = (uint64_t *)malloc(count * sizeof *anchors);
+    dreamdb_slice *labels = (dreamdb_slice *)malloc(count * sizeof *labels);
     memset(columns, 0, sizeof columns);
     memset(&desc, 0, sizeof desc);
-    if (!anchors) {
+    if (!anchors || !labels) {
         exit(1);
     }
     for (size_t i = 0; i < count; i++) {
         anchors[i] = first + i;
+        labels[i].data = &"0123456789"[(first + i) * 7 / 3 % 10];
+        labels[i].size = 1;
     }
     columns[0].field = "emb";
     columns[0].data = rows;
-    columns[1].field = "tag";
-    columns[1].data = anchors;
+    columns[1].field = labelled ? "also" : "tag";
+    columns[1].data = labelled ? (const void *)rows : (const void *)anchors;
+    columns[2].field = "label";
+    columns[2].values = labels;
     desc.columns = columns;
-    desc.column_count = tagged ? 2 : 1;
+    desc.column_count = labelled ? 3 : tagged ? 2 : 1;
     desc.count = count;
     desc.anchors = anchors;
     desc.page_early = early;
     must(dreamdb_append(j->db, &desc, report, &j->error), &j->error, "append");
     free(anchors);
+    free(labels);
 }
 
 static void create(job *j, const float *sample, size_t count, size_t dim, size_t k)
 {
-    dreamdb_field fields[2], *field = fields;
+    dreamdb_field fields[3], *field = fields;
     dreamdb_create_desc desc;
     memset(fields, 0, sizeof fields);
     fields[1].name = "tag";
     fields[1].kind = DREAMDB_INT;
+    fields[2].name = "label";
+    fields[2].kind = DREAMDB_CATEGORICAL;
     memset(&desc, 0, sizeof desc);
     field->name = "emb";
     field->kind = DREAMDB_EMBEDDING;
@@ -132,8 +144,12 @@ static void create(job *j, const float *sample, size_t count, size_t dim, size_t
         field->bits_per_dim = code > 0 ? (uint32_t)code : 0;
         field->pq_m = code < 0 ? (uint32_t)-code : 0;
     }
+    if (labelled) {
+        fields[1] = *field;
+        fields[1].name = "also";
+    }
     desc.fields = fields;
-    desc.field_count = tagged ? 2 : 1;
+    desc.field_count = labelled ? 3 : tagged ? 2 : 1;
     must(dreamdb_create(&j->config, "main", &desc, &j->db, &j->error), &j->error, "create");
 }
 
@@ -180,13 +196,26 @@ static int by_double(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
+/* What an append advises: the label's Track, which each append writes whole, folded. */
+static void compact_label(job *j, dreamdb_append_report *report)
+{
+    dreamdb_compact_desc desc;
+    dreamdb_compact_report done;
+    memset(&desc, 0, sizeof desc);
+    desc.field = "label";
+    must(dreamdb_compact(j->db, &desc, &done, &j->error), &j->error, "compact");
+    report->objects += done.objects;
+    report->bytes += done.bytes;
+}
+
 static int run_append(char **a, int small)
 {
     job j;
-    size_t rows = strtoul(a[2], NULL, 10), dim = strtoul(a[3], NULL, 10), count = strtoul(a[4], NULL, 10), got = 0, each = small ? 20 : 100;
+    size_t rows = strtoul(a[2], NULL, 10), dim = strtoul(a[3], NULL, 10), count = strtoul(a[4], NULL, 10), got = 0;
+    size_t each = labelled ? 10 : small ? 20 : 100;
     FILE *f = fopen(a[1], "rb");
-    double *times = (double *)malloc(count * sizeof *times), third = 0, last = 0;
-    uint64_t third_bytes = 0, last_bytes = 0, objects = 0;
+    double *times = (double *)malloc(count * sizeof *times), third = 0, last = 0, third_cpu = 0, last_cpu = 0;
+    uint64_t third_bytes = 0, last_bytes = 0, objects = 0, folds = 0;
     if (!f || !times) {
         return 1;
     }
@@ -200,21 +229,30 @@ static int run_append(char **a, int small)
     for (size_t i = 0; i < count; i++) {
         dreamdb_append_report report;
         size_t at = (i * each) % (got - each);
-        double t = now();
+        double t = now(), c = cpu();
         append(&j, data + at * dim, each, 10000000 + i * each, small, &report);
+        if (report.compact_bytes > 0) {
+            compact_label(&j, &report);
+            folds++;
+        }
         times[i] = now() - t;
+        c = cpu() - c;
         objects += report.objects;
         if (i >= 2000 && i < 3000) {
             third += times[i];
+            third_cpu += c;
             third_bytes += report.bytes;
         }
-        if (i >= count - 1000) {
+        if (i + 1000 >= count) {
             last += times[i];
+            last_cpu += c;
             last_bytes += report.bytes;
         }
     }
     if (small && count >= 4000) {
-        printf("third_1000 %.4f s\nlast_1000 %.4f s\ntime_ratio %.3f x\nthird_bytes %llu B\nlast_bytes %llu B\nbytes_ratio %.3f x\n", third, last, last / third,
+        printf("third_1000 %.4f s\nlast_1000 %.4f s\nlast_cpu %.4f s\ncpu_ratio %.3f x\nfolds %llu\n", third, last, last_cpu, last_cpu / third_cpu,
+               (unsigned long long)folds);
+        printf("time_ratio %.3f x\nthird_bytes %llu B\nlast_bytes %llu B\nbytes_ratio %.3f x\n", last / third,
                (unsigned long long)third_bytes, (unsigned long long)last_bytes, (double)last_bytes / (double)third_bytes);
     }
     qsort(times, count, sizeof *times, by_double);
@@ -347,40 +385,205 @@ static int run_first(char **a)
     return 0;
 }
 
+/* A new store of `rows` rows in so many appends, those of the file over and over. */
+static void fill(job *j, char **argv, size_t rows, size_t batches)
+{
+    FILE *f = fopen(argv[1], "rb");
+    size_t in_file = (size_t)strtoull(argv[2], NULL, 10), dim = (size_t)strtoull(argv[3], NULL, 10), k = (size_t)strtoull(argv[4], NULL, 10), got = 0;
+    if (!f || batches == 0 || rows / batches > in_file) {
+        exit(1);
+    }
+    float *data = read_rows(f, in_file, dim, &got);
+    (void)fclose(f);
+    job_open(j, argv[0], DREAMDB_DURABILITY_NONE);
+    create(j, data, got < 40 * k ? got : 40 * k, dim, k);
+    for (size_t i = 0; i < batches; i++) {
+        size_t first = rows * i / batches, count = rows * (i + 1) / batches - first, at = first % got;
+        if (at + count > got) {
+            at = got - count;
+        }
+        append(j, data + at * dim, count, first, 0, NULL);
+    }
+    free(data);
+}
+
 /* Fragments as appends leave them, folded in one call. */
 static int run_compact(char **argv)
 {
     job j;
-    FILE *f = fopen(argv[1], "rb");
-    size_t rows = (size_t)strtoull(argv[2], NULL, 10), dim = (size_t)strtoull(argv[3], NULL, 10), batches = (size_t)strtoull(argv[5], NULL, 10), got = 0;
     dreamdb_compact_desc desc;
     dreamdb_compact_report report;
-    if (!f || batches == 0) {
-        return 1;
-    }
-    float *data = read_rows(f, rows, dim, &got);
-    (void)fclose(f);
     memset(&desc, 0, sizeof desc);
-    job_open(&j, argv[0], DREAMDB_DURABILITY_NONE);
-    j.config.threads = (uint32_t)strtoul(argv[6], NULL, 10);
-    size_t k = (size_t)strtoull(argv[4], NULL, 10);
-    create(&j, data, got < 40 * k ? got : 40 * k, dim, k);
-    for (size_t i = 0; i < batches; i++) {
-        size_t from = got * i / batches, to = got * (i + 1) / batches;
-        append(&j, data + from * dim, to - from, from, 0, NULL);
-    }
+    fill(&j, argv, (size_t)strtoull(argv[2], NULL, 10), (size_t)strtoull(argv[5], NULL, 10));
     dreamdb_close(j.db);
+    j.config.threads = (uint32_t)strtoul(argv[6], NULL, 10);
     must(dreamdb_open(&j.config, "main", &j.db, &j.error), &j.error, "open");
     double t = now(), c = cpu();
     must(dreamdb_compact(j.db, &desc, &report, &j.error), &j.error, "compact");
     t = now() - t;
     c = cpu() - c;
-    printf("compact_s %.3f s\ncpu_s %.3f s\ncells %llu\nfragments %llu\nbytes %llu\nmb_s %.1f\npeak_kb %ld\n", t, c, (unsigned long long)report.cells,
-           (unsigned long long)report.fragments, (unsigned long long)report.reclaimable, (double)report.reclaimable / t * 1e-6, peak_kb());
+    printf("compact_s %.3f s\ncpu_s %.3f s\ncells %llu\nfragments %llu\nbytes %llu\nmb_s %.1f\nmb_cpu_s %.1f\npeak_kb %ld\n", t, c, (unsigned long long)report.cells,
+           (unsigned long long)report.fragments, (unsigned long long)report.reclaimable, (double)report.reclaimable / t * 1e-6,
+           (double)report.reclaimable / c * 1e-6, peak_kb());
     dreamdb_close(j.db);
     dreamdb_store_close(&j.store);
-    free(data);
     return 0;
+}
+
+/* So many anchors all over a dataset of `rows`, other ones each round. */
+static void delete_rows(job *j, dreamdb *db, size_t rows, size_t count, size_t round)
+{
+    uint64_t *anchors = (uint64_t *)malloc(count * sizeof *anchors);
+    dreamdb_delete_desc desc;
+    memset(&desc, 0, sizeof desc);
+    if (!anchors) {
+        exit(1);
+    }
+    for (size_t i = 0; i < count; i++) {
+        anchors[i] = (round * count + i) * 61803 % rows;            /* no common divisor: each row once */
+    }
+    desc.anchors = anchors;
+    desc.anchor_count = count;
+    must(dreamdb_delete(db, &desc, NULL, &j->error), &j->error, "delete");
+    free(anchors);
+}
+
+static void time_deletes(job *j, size_t rows)
+{
+    double first = 1e9, later = 1e9;
+    for (size_t round = 0; round < 20; round++) {                  /* the first ten on branches without deletions, the others on one */
+        char name[32];
+        dreamdb *db = NULL;
+        (void)snprintf(name, sizeof name, "gone%zu", round < 10 ? round : 10);
+        if (round <= 10) {
+            must(dreamdb_branch(j->db, NULL, name, &j->error), &j->error, "branch");
+        }
+        must(dreamdb_open(&j->config, name, &db, &j->error), &j->error, "open");
+        double t = now();
+        delete_rows(j, db, rows, rows / 100, round);
+        t = now() - t;
+        if (round < 10 && t < first) {
+            first = t;
+        }
+        if (round > 10 && t < later) {
+            later = t;
+        }
+        dreamdb_close(db);
+    }
+    printf("delete_ms %.3f ms\ndelete_later_ms %.3f ms\n", first * 1e3, later * 1e3);
+}
+
+/* Waves of a union of 2 x 100 rows; cold: by a handle that was opened for it, opening not counted. */
+static void count_merge(job *j, const dreamdb_config *counted, dreamdb_fault *plan, const float *rows, uint64_t first, int cold)
+{
+    job other = *j;
+    char name[16];
+    dreamdb_merge_desc desc;
+    dreamdb_merge_report report;
+    memset(&desc, 0, sizeof desc);
+    (void)snprintf(name, sizeof name, "side%d", cold);
+    must(dreamdb_branch(j->db, NULL, name, &j->error), &j->error, "branch");
+    must(dreamdb_open(&j->config, name, &other.db, &j->error), &j->error, "open");
+    append(&other, rows, 100, first, 0, NULL);
+    dreamdb_close(other.db);
+    must(dreamdb_open(counted, "main", &other.db, &j->error), &j->error, "open");
+    append(&other, rows, 100, first + 100, 0, NULL);
+    if (cold) {
+        dreamdb_close(other.db);
+        must(dreamdb_open(counted, "main", &other.db, &j->error), &j->error, "open");
+    }
+    memset(plan, 0, sizeof *plan);
+    desc.other = name;
+    must(dreamdb_merge(other.db, &desc, &report, &j->error), &j->error, "merge");
+    if (report.outcome != DREAMDB_MERGE_MADE || report.fused == 0) {
+        exit(1);
+    }
+    printf("merge_%s_waves %llu\nmerge_%s_bytes %llu\n", cold ? "cold" : "warm", (unsigned long long)plan->waves, cold ? "cold" : "warm",
+           (unsigned long long)(plan->bytes_read + plan->bytes_written));
+    dreamdb_close(other.db);
+}
+
+static int run_verbs(char **argv)
+{
+    job j;
+    dreamdb_store store;
+    dreamdb_fault plan;
+    dreamdb_config counted;
+    dreamdb *db = NULL;
+    size_t dim = (size_t)strtoull(argv[3], NULL, 10), many = (size_t)strtoull(argv[5], NULL, 10);
+    float *vectors = (float *)malloc(100 * dim * sizeof *vectors);
+    if (!vectors) {
+        return 1;
+    }
+    for (size_t i = 0; i < 100 * dim; i++) {
+        vectors[i] = (float)(i * 2654435761u % 1009) - 504.0f;
+    }
+    tagged = 1;
+    fill(&j, argv, many, 5);
+    time_deletes(&j, many);
+    memset(&plan, 0, sizeof plan);
+    must(dreamdb_store_fault(&j.store, &plan, NULL, &store, &j.error), &j.error, "store");
+    counted = j.config;
+    counted.store = &store;
+    counted.threads = 1;                                            /* the counting store is for one thread */
+    must(dreamdb_open(&counted, "main", &db, &j.error), &j.error, "open");
+    memset(&plan, 0, sizeof plan);
+    must(dreamdb_branch(db, NULL, "branch", &j.error), &j.error, "branch");
+    printf("branch_puts %llu\nbranch_operations %llu\n", (unsigned long long)plan.puts, (unsigned long long)plan.operations);
+    dreamdb_close(db);
+    count_merge(&j, &counted, &plan, vectors, 2 * many, 0);
+    count_merge(&j, &counted, &plan, vectors, 3 * many, 1);
+    dreamdb_store_close(&store);
+    dreamdb_close(j.db);
+    dreamdb_store_close(&j.store);
+    free(vectors);
+    return 0;
+}
+
+static int add_size(void *user, const char *path, const dreamdb_stat *stat)
+{
+    (void)path;
+    *(uint64_t *)user += stat->size;
+    return 0;
+}
+
+static uint64_t stored_bytes(job *j)
+{
+    uint64_t sum = 0;
+    must((dreamdb_status)j->store.list(j->store.user, "", add_size, &sum), &j->error, "list");
+    return sum;
+}
+
+/* A tenth deleted, everything folded, all old states let go.  Needed is what the tip reaches, by verify; superseded is all else. */
+static int run_space(char **argv)
+{
+    job j;
+    dreamdb_compact_desc compact;
+    dreamdb_gc_desc gc;
+    dreamdb_verify_report tip;
+    dreamdb_snapshot *view = NULL;
+    memset(&compact, 0, sizeof compact);
+    memset(&gc, 0, sizeof gc);
+    size_t rows = (size_t)strtoull(argv[2], NULL, 10);
+    fill(&j, argv, rows, (size_t)strtoull(argv[5], NULL, 10));
+    delete_rows(&j, j.db, rows, rows / 10, 0);
+    compact.threshold = 1;
+    must(dreamdb_compact(j.db, &compact, NULL, &j.error), &j.error, "compact");
+    must(dreamdb_snapshot_open(j.db, NULL, &view, &j.error), &j.error, "snapshot");
+    must(dreamdb_verify(view, 0, NULL, NULL, &tip, &j.error), &j.error, "verify");
+    uint64_t before = stored_bytes(&j);
+    gc.keep_manifests = 1;
+    gc.keep_since_ns = DREAMDB_GC_NO_AGE;
+    gc.writers_paused = 1;
+    must(dreamdb_gc(&j.config, &gc, NULL, &j.error), &j.error, "gc");
+    uint64_t after = stored_bytes(&j);
+    printf("before %llu B\nafter %llu B\nneeded %llu B\nfaults %llu\nfreed %.2f %%\n", (unsigned long long)before, (unsigned long long)after,
+           (unsigned long long)tip.bytes, (unsigned long long)tip.faults, 100.0 * (double)(before - after) / (double)(before - tip.bytes));
+    must(dreamdb_verify(view, 0, NULL, NULL, &tip, &j.error), &j.error, "verify");
+    dreamdb_snapshot_close(view);
+    dreamdb_close(j.db);
+    dreamdb_store_close(&j.store);
+    return tip.faults != 0;
 }
 
 int main(int argc, char **argv)
@@ -396,8 +599,15 @@ int main(int argc, char **argv)
     if (argc == 8 && strcmp(argv[1], "append") == 0) {
         return run_append(argv + 2, 0);
     }
-    if (argc == 7 && strcmp(argv[1], "small") == 0) {
+    labelled = argc > 1 && strcmp(argv[1], "commits") == 0;
+    if (argc == 7 && (strcmp(argv[1], "small") == 0 || labelled)) {
         return run_append(argv + 2, 1);
+    }
+    if (argc == 8 && strcmp(argv[1], "verbs") == 0) {
+        return run_verbs(argv + 2);
+    }
+    if (argc == 8 && strcmp(argv[1], "space") == 0) {
+        return run_space(argv + 2);
     }
     if (argc == 5 && strcmp(argv[1], "writer") == 0) {
         return run_writer(argv + 2);
@@ -411,6 +621,6 @@ int main(int argc, char **argv)
     if (argc == 7 && strcmp(argv[1], "first") == 0) {
         return run_first(argv + 2);
     }
-    (void)fprintf(stderr, "usage: bench ingest|append|small|compact|writer|scan|first ... (see the top of bench.c)\n");
+    (void)fprintf(stderr, "usage: bench ingest|append|small|commits|compact|verbs|space|writer|scan|first ... (see the top of bench.c)\n");
     return 2;
 }

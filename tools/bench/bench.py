@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """bench.py [--data DIR] [--work DIR] [--only a,b] : the figures of the README, remade.
 
-Parts: kernels hash ingest coded append small retry compact query reach memory gc scan size, and drift (minutes: only when it is named).  Peers
-(faiss-cpu, the reference wheel, BLAKE3's C library) are installed by tools/bench/peers.sh; a part whose peer is missing says so and is left out.  Query ratios are interleaved: query by query, peer after peer in one
+Parts: kernels hash ingest coded append small retry compact query reach memory gc scan size, and when they are named drift (minutes) and versions: the
+lines that deletes, merges, compaction and gc must reach, each beside what was asked.  Peers (faiss-cpu, the reference wheel, BLAKE3's C library) are
+installed by tools/bench/peers.sh; a part whose peer is missing says so and is left out.  Query ratios are interleaved: query by query, peer after peer in one
 process, best of several rounds (bench_query.py); the others run one after the other and take the minimum of several runs.  One thread unless a line says otherwise."""
 import argparse, os, shutil, subprocess, sys, tempfile, time
 for k in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS"):
@@ -79,6 +80,16 @@ def reference_ingest(args, base, k):
     return values(run(sys.executable, code, store, raw, str(len(base)), str(base.shape[1]), str(k)))["cpu"]
 
 
+def fresh_folders(args, name):
+    """A folder, and a maker of names in it: a run has one of its own, and all are removed in the end.  For seconds after many files were removed
+    ext4 makes new ones slowly (it passes over inodes lately freed): in the next run half of the time would be that."""
+    folder = os.path.join(args.work, name)
+    shutil.rmtree(folder, ignore_errors=True)
+    os.makedirs(folder)
+    made = iter(range(1000000))
+    return folder, lambda: os.path.join(folder, str(next(made)))
+
+
 CODED = '''
 import sys, time, numpy as np, faiss
 raw, rows, dim, k, code, out = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), int(sys.argv[5]), sys.argv[6]
@@ -98,13 +109,8 @@ print("cpu %.4f s" % (time.process_time() - start))
 
 
 def part_coded(args, lib, exe):
-    """Train k-means (and codebooks) on 40*k rows in 10 rounds, encode, write; the same k and bits by faiss and by the reference.  Every run gets a
-    folder of its own, removed when all are done: ext4 makes files slowly for seconds after many were removed."""
-    folder = os.path.join(args.work, "coded")
-    shutil.rmtree(folder, ignore_errors=True)
-    os.makedirs(folder)
-    made = iter(range(1000))
-    fresh = lambda: os.path.join(folder, str(next(made)))
+    """Train k-means (and codebooks) on 40*k rows in 10 rounds, encode, write; the same k and bits by faiss and by the reference."""
+    folder, fresh = fresh_folders(args, "coded")
 
     def least(count, *command):
         try:
@@ -167,19 +173,51 @@ def part_retry(args, lib, exe, writers=16, count=100):
     run(command, "verify", "main", *on, "--history", "all")
 
 
+def compacted(args, exe, fresh, name, k, batches, threads, runs=3):
+    base, _, raw = data_set(args.data, name)
+    got = [values(run(exe, "compact", fresh(), raw, str(len(base)), str(base.shape[1]), str(k), str(batches), threads)) for _ in range(runs)]
+    return dict(max(got, key=lambda g: g["mb_s"]), mb_cpu_s=max(g["mb_cpu_s"] for g in got))
+
+
 def part_compact(args, lib, exe):
+    folder, fresh = fresh_folders(args, "compact")
     for name, k, batches in (("glove", 314, 50), ("fashion", 244, 50)):
-        base, _, raw = data_set(args.data, name)
-        store = os.path.join(args.work, "compact")
         for threads in ("1", "2"):
-            best = None
-            for _ in range(3):
-                shutil.rmtree(store, ignore_errors=True)
-                got = values(run(exe, "compact", store, raw, str(len(base)), str(base.shape[1]), str(k), str(batches), threads))
-                best = got if best is None or got["mb_s"] > best["mb_s"] else best
+            best = compacted(args, exe, fresh, name, k, batches, threads)
             line("compact", "%s, %d appends, k=%d, %s thread%s" % (name, batches, k, threads, "s" * (threads != "1")), "%.0f MB/s" % best["mb_s"],
                  "of cell bytes: %.0f fragments, %.1f MB, into %.0f cells in %.0f ms" % (best["fragments"], best["bytes"] * 1e-6, best["cells"], best["compact_s"] * 1e3))
-        shutil.rmtree(store, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def part_versions(args, lib, exe):
+    """The lines of issue 5, what was asked at the end of each."""
+    def say(what, value, note, asked):
+        line("versions", what, value, "%s; asked %s" % (note, asked))
+
+    base, _, raw = data_set(args.data, "glove")
+    folder, fresh = fresh_folders(args, "versions")
+
+    def measure(verb, *more):
+        return values(run(exe, verb, fresh(), raw, str(len(base)), str(base.shape[1]), *more))
+
+    few, many = measure("verbs", "314", "1000"), measure("verbs", "314", "100000")
+    say("delete 1% of 100,000 rows, no sync", "%.2f ms" % many["delete_ms"], "minimum of 10; %.2f ms where some are deleted already" % many["delete_later_ms"], "<= 5 ms")
+    say("branch", "%d put" % many["branch_puts"], "%d operations of the store in all" % many["branch_operations"], "1 put")
+    say("union merge of 2 x 100 rows at 1,000", "%d waves" % few["merge_warm_waves"], "%d by a handle just opened" % few["merge_cold_waves"], "<= 6")
+    say("the same at 100,000 rows", "%d waves" % many["merge_warm_waves"], "%d by a handle just opened; %.1f MB read and written" % (many["merge_cold_waves"], many["merge_warm_bytes"] * 1e-6), "<= 6")
+    for name, k, batches in (("glove", 314, 50), ("glove", 314, 5), ("fashion", 244, 50)):
+        got = compacted(args, exe, fresh, name, k, batches, "1")
+        say("compact %s after %d appends, one thread" % (name, batches), "%.0f MB/s" % got["mb_s"], "%.0f of CPU time; %.0f fragments of %.1f KB in %.0f ms" % (
+            got["mb_cpu_s"], got["fragments"], got["bytes"] / got["fragments"] * 1e-3, got["compact_s"] * 1e3), ">= 300 MB/s of cell bytes")
+    got = measure("space", "314", "50")
+    say("a tenth deleted, compact, gc with keep 1", "%.2f %%" % got["freed"], "of the superseded bytes freed: %.1f MB, %.1f after, %.1f reached by the tip" % (
+        got["before"] * 1e-6, got["after"] * 1e-6, got["needed"] * 1e-6), ">= 95 %")
+    got = measure("commits", "20000")
+    say("20,000 commits, two embeddings and a label", "%.2f x" % got["time_ratio"], "last 1,000 / third 1,000; CPU %.2f x, bytes %.2f x; %.2f s the last; label compacted %d times" % (
+        got["cpu_ratio"], got["bytes_ratio"], got["last_1000"], got["folds"]), "that all land")
+    got = collected(args)
+    say("gc, a directory of %s objects" % format(int(got["objects"]), ","), "%.1f s" % got["seconds"], "%s removed; peak %.1f MB" % (format(int(got["deleted"]), ","), got["peak_mb"]), "<= 60 s")
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def part_query(args, lib, exe):
@@ -202,16 +240,23 @@ def part_memory(args, lib, exe):
             line("memory", name, "", row)
 
 
-def part_gc(args, lib, exe):
+def collected(args):
+    """A directory of so many objects, half of them garbage, collected."""
     program = os.path.join(BUILD, "bench_gc")
     subprocess.run([os.environ.get("CC", "cc"), "-O2", "-std=c11", "-o", program, os.path.join(HERE, "bench_gc.c"), os.path.join(TOP, "examples", "dreamdb.c"), "-lpthread"], check=True)
-    folder = os.path.join(tempfile.gettempdir(), "ddb_bench_gc")
+    folder = os.path.join(args.gc_folder, "ddb_bench_gc")
     shutil.rmtree(folder, ignore_errors=True)
-    got = values(run(program, "directory", folder, str(args.gc_objects)))
-    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        return values(run(program, "directory", folder, str(args.gc_objects)))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def part_gc(args, lib, exe):
+    got = collected(args)
     line("gc", "directory of %s objects, half of them garbage" % format(int(got["objects"]), ","), "%.1f s" % got["seconds"],
          "%s removed; peak %.1f MB; one thread" % (format(int(got["deleted"]), ","), got["peak_mb"]))
-    got = values(run(program, "memory", "10000000"))
+    got = values(run(os.path.join(BUILD, "bench_gc"), "memory", "10000000"))
     line("gc", "10,000,000 live objects (made-up store)", "%.1f MB" % got["peak_mb"],
          "%.1f s; %.2f%% of the garbage taken for marked" % (got["seconds"], 100 * got["garbage_left"]))
 
@@ -266,7 +311,8 @@ def main():
     ap.add_argument("--data", default=os.path.join(BUILD, "bench-data"))
     ap.add_argument("--work", default=os.path.join(BUILD, "bench-work"))
     ap.add_argument("--only", default="hash,kernels,ingest,coded,append,small,retry,compact,query,reach,memory,gc,scan,size")
-    ap.add_argument("--gc-objects", type=int, default=1000000, help="of part gc")
+    ap.add_argument("--gc-objects", type=int, default=1000000, help="of parts gc and versions")
+    ap.add_argument("--gc-folder", default=tempfile.gettempdir(), help="where these are made")
     ap.add_argument("--sets", default="glove,fashion,mix384", help="of part query")
     ap.add_argument("--cells", default="1", help="of part query: multiples of the sets' numbers of cells that we and the peers may use, as 1,2,4")
     ap.add_argument("--quick", action="store_true", help="part query: only the table beside the peers")
