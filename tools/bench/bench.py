@@ -190,7 +190,7 @@ def part_compact(args, lib, exe):
 
 
 def part_versions(args, lib, exe):
-    """The lines of issue 5, what was asked at the end of each."""
+    """Deletes, merges, compaction, gc, many commits: what was asked stands at the end of each line."""
     def say(what, value, note, asked):
         line("versions", what, value, "%s; asked %s" % (note, asked))
 
