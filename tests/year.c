@@ -6,7 +6,7 @@
    verify is clean, the store is at most --ratio percent of a fresh copy of what must be kept (year.h says how that is counted; 0: only
    printed), and a day costs no more than 1.3 times one of the third month.
 
-     year [--days N] [--rows N] [--steady N] [--store DIR] [--keep N] [--keep-bytes N] [--seed N] [--growth] [--no-step] [--verbs]
+     year [--days N] [--rows N] [--steady N] [--store DIR] [--keep N] [--keep-bytes N] [--seed N] [--growth] [--no-step] [--verbs] [--kinds]
           [--ratio PERCENT] [--commits N] [--dump FILE] [--quiet]
    --growth: nothing is deleted, and requests and bytes are judged per live row; --commits N: N commits of one row each instead of days. */
 #include "year.h"
@@ -71,7 +71,7 @@ static void day(void)
 
 static void month_end(const dreamdb_fault *before, month *m, double seconds)
 {
-    uint64_t size[2], rows, fresh;
+    uint64_t size[2], rows, all;
     m->live = live_rows(&branches[0].rows);
     m->gets = (double)(count.gets - before->gets) / MONTH; m->puts = (double)(count.puts - before->puts) / MONTH;
     m->read = (double)(count.bytes_read - before->bytes_read) / MONTH; m->written = (double)(count.bytes_written - before->bytes_written) / MONTH;
@@ -84,16 +84,21 @@ static void month_end(const dreamdb_fault *before, month *m, double seconds)
         check_state(branches[0].db, at, &snapshots[k].rows, k + 1 == kept_count || k == 0);
     }
     measure(&base, size);
-    fresh = fresh_copy(&rows);
+    shares fresh = fresh_copy(), held = kinds_of(&base);
+    rows = sum(&fresh, 0, K_TRACKS);
+    all = sum(&fresh, 0, KINDS);
     if (!option.quiet) {
         printf("day %4llu: %7llu live rows; store %7.2f MB in %6llu objects, fresh copy %7.2f MB (%.2f; its rows alone %.2f); a day: %5.0f gets %5.0f puts, %6.2f MB read %6.2f written, %.2f s\n",
-               (unsigned long long)today + 1, (unsigned long long)m->live, (double)size[0] / 1e6, (unsigned long long)size[1], (double)fresh / 1e6,
-               (double)size[0] / (double)fresh, (double)size[0] / (double)rows, m->gets, m->puts, m->read / 1e6, m->written / 1e6, seconds / MONTH);
+               (unsigned long long)today + 1, (unsigned long long)m->live, (double)size[0] / 1e6, (unsigned long long)size[1], (double)all / 1e6,
+               (double)size[0] / (double)all, (double)size[0] / (double)rows, m->gets, m->puts, m->read / 1e6, m->written / 1e6, seconds / MONTH);
         fflush(stdout);
     }
     tell_verbs();
-    check(option.ratio == 0 || (double)size[0] * 100 <= (double)fresh * (double)option.ratio, "the store is %.2f of a fresh copy",
-          (double)size[0] / (double)fresh);
+    for (int i = 0; i < KINDS && option.kinds; i++) {
+        printf("    %-10s %9.1f kB, fresh copy %9.1f\n", kind_names[i], (double)held.bytes[i] / 1e3, (double)fresh.bytes[i] / 1e3);
+    }
+    check(option.ratio == 0 || (double)size[0] * 100 <= (double)all * (double)option.ratio, "the store is %.2f of a fresh copy",
+          (double)size[0] / (double)all);
 }
 
 static void judge(const month *m, size_t months)
@@ -194,6 +199,7 @@ static void options(int argc, char **argv)
         else if (!strcmp(a, "--growth")) { option.growth = 1; }
         else if (!strcmp(a, "--ratio")) { option.ratio = number(argc, argv, &i); }
         else if (!strcmp(a, "--verbs")) { option.verbs = 1; }
+        else if (!strcmp(a, "--kinds")) { option.kinds = 1; }
         else if (!strcmp(a, "--no-step")) { option.no_step = 1; }
         else if (!strcmp(a, "--quiet")) { option.quiet = 1; }
         else if (!strcmp(a, "--store") && i + 1 < argc) { option.store = argv[++i]; }

@@ -16,15 +16,19 @@ static const char *const names[FIELDS] = { "emb", "label", "name", "day", "ok", 
 typedef struct row { uint64_t anchor; float v[DIM]; char label[12], name[16], pic[400]; size_t pic_size; int64_t day; double score; uint8_t ok; } row;
 /* One state of the model: bit i of added, gone = row i. */
 typedef struct state { uint8_t *added, *gone; } state;
-typedef struct kept { char label[24]; state rows; uint64_t meta; } kept;   /* meta: bytes of Tracks, pages, tombstones of a fresh copy */
+/* Bytes of a store by what they are: rows first, then what a state needs to name its rows. */
+enum { K_VECTORS, K_MEDIA, K_POSTINGS, K_INDEXES, K_OUTBOARDS, K_TRACKS, K_TOMBSTONES, K_MANIFESTS, KINDS };
+static const char *const kind_names[KINDS] = { "vectors", "media", "postings", "indexes", "outboards", "Tracks", "tombstones", "Manifests" };
+typedef struct shares { uint64_t bytes[KINDS]; } shares;
+typedef struct kept { char label[24]; state rows; shares meta; } kept;   /* meta: of a fresh copy of it */
 typedef struct branch { char name[8]; dreamdb *db; state rows; } branch;
 typedef struct month { double gets, puts, read, written; uint64_t live; } month;
 
 static struct {
     uint64_t days, rows, steady, keep, seed, commits, big, ratio;
-    int growth, quiet, no_step, verbs;
+    int growth, quiet, no_step, verbs, kinds;
     const char *store, *dump;
-} option = { 365, 50, 60, 10, 1, 0, 16384, 0, 0, 0, 0, 0, NULL, NULL };
+} option = { 365, 50, 60, 10, 1, 0, 16384, 0, 0, 0, 0, 0, 0, NULL, NULL };
 
 static branch branches[BRANCHES];                /* the trunk first */
 static kept snapshots[MOST_KEPT];
@@ -420,16 +424,30 @@ static void check_state(dreamdb *db, const char *name, const state *model, int v
 static int add_size(void *user, const char *path, const dreamdb_stat *stat) { (void)path; ((uint64_t *)user)[0] += stat->size; ((uint64_t *)user)[1]++; return 0; }
 static void measure(const dreamdb_store *on, uint64_t size[2]) { size[0] = size[1] = 0; (void)on->list(on->user, "", add_size, size); }
 
-/* [0]: bytes of rows (buckets, payloads, postings), [1]: of what a state needs to name them. */
 static int add_kind(void *user, const char *path, const dreamdb_stat *stat)
 {
-    int meta = strncmp(path, "tombstones/", 11) == 0 || strncmp(path, "manifests/", 10) == 0 || strstr(path, "/track/") || strstr(path, "/index/");
-    ((uint64_t *)user)[meta] += stat->size;
+    int kind = strncmp(path, "tombstones/", 11) == 0 ? K_TOMBSTONES : strncmp(path, "manifests/", 10) == 0 ? K_MANIFESTS
+        : strncmp(path, "bao-outboard/", 13) == 0 ? K_OUTBOARDS : strstr(path, "/track/") || strstr(path, "/index/") ? K_TRACKS
+        : strstr(path, "/embedding") ? K_VECTORS : strstr(path, "/image") ? K_MEDIA : strstr(path, "/scalar") ? K_POSTINGS : K_INDEXES;
+    ((shares *)user)->bytes[kind] += stat->size;
     return 0;
+}
+static shares kinds_of(const dreamdb_store *on)
+{
+    shares k;
+    memset(&k, 0, sizeof k);
+    (void)on->list(on->user, "", add_kind, &k);
+    return k;
+}
+static uint64_t sum(const shares *k, int from, int to)
+{
+    uint64_t n = 0;
+    for (int i = from; i < to; i++) { n += k->bytes[i]; }
+    return n;
 }
 
 /* A new dataset with the rows in one append, and the deletions. */
-static void fresh_of(const uint8_t *rows, const uint8_t *gone, uint64_t kinds[2])
+static shares fresh_of(const uint8_t *rows, const uint8_t *gone)
 {
     dreamdb_store inside;
     must(dreamdb_store_memory(NULL, &inside, &error), "memory store");
@@ -442,37 +460,38 @@ static void fresh_of(const uint8_t *rows, const uint8_t *gone, uint64_t kinds[2]
     }
     append_ids(db, ids, n);
     delete_ids(db, dead, m);
-    kinds[0] = kinds[1] = 0;
-    (void)inside.list(inside.user, "", add_kind, kinds);
+    shares k = kinds_of(&inside);
     dreamdb_close(db);
     dreamdb_store_close(&inside);
     free(ids); free(dead);
+    return k;
 }
-static uint64_t meta_of(const state *s) { uint64_t kinds[2]; fresh_of(s->added, s->gone, kinds); return kinds[1]; }
+/* The Tracks and so on of a state, added to others. */
+static void add_meta(shares *to, const shares *state_kinds) { for (int i = K_TRACKS; i < KINDS; i++) { to->bytes[i] += state_kinds->bytes[i]; } }
 
 /* Bytes of a fresh copy of what must be kept: every row of a branch or snapshot once, and for each of these states the Tracks, pages and
-   tombstones of its own that it has when it is written anew.  rows: the first of the two alone. */
-static uint64_t fresh_copy(uint64_t *rows)
+   tombstones of its own that it has when it is written anew. */
+static shares fresh_copy(void)
 {
     state held = state_new();
-    uint64_t kinds[2], total;
     for (uint64_t i = 0; i < next_id; i++) {
         int is = 0;
         for (size_t b = 0; b < BRANCHES; b++) { is |= is_live(&branches[b].rows, i); }
         for (size_t k = 0; k < kept_count; k++) { is |= is_live(&snapshots[k].rows, i); }
         if (is) { set(held.added, i); }
     }
-    fresh_of(held.added, held.gone, kinds);
+    shares total = fresh_of(held.added, held.gone);
     free(held.added); free(held.gone);
-    *rows = total = kinds[0];
+    for (int i = K_TRACKS; i < KINDS; i++) { total.bytes[i] = 0; }
     for (size_t k = 0; k < kept_count; k++) {
-        snapshots[k].meta = snapshots[k].meta ? snapshots[k].meta : meta_of(&snapshots[k].rows);
-        total += snapshots[k].meta;
+        if (sum(&snapshots[k].meta, K_TRACKS, KINDS) == 0) { snapshots[k].meta = fresh_of(snapshots[k].rows.added, snapshots[k].rows.gone); }
+        add_meta(&total, &snapshots[k].meta);
     }
     for (size_t b = 0; b < BRANCHES; b++) {
         int same = b > 0 && memcmp(branches[b].rows.added, branches[0].rows.added, (size_t)most / 8 + 1) == 0
             && memcmp(branches[b].rows.gone, branches[0].rows.gone, (size_t)most / 8 + 1) == 0;
-        total += same ? 0 : meta_of(&branches[b].rows);
+        shares own;
+        if (!same) { own = fresh_of(branches[b].rows.added, branches[b].rows.gone); add_meta(&total, &own); }
     }
     return total;
 }
