@@ -587,9 +587,13 @@ typedef struct dreamdb_compact_desc {          /* all zero: every field, whereve
     uint64_t max_cells;                        /* stop after so many cells, values and media rows; 0 = all.  The next call goes on where
                                                   it ended; packs that are only small wait for a call without it, and
                                                   what shares a pack with a deleted row of threshold 1 comes on top */
-    uint64_t keep_bytes;                       /* buckets of so many bytes or more stay as they are while at most a half of their records is
-                                                  deleted: older states and snapshots go on sharing them, and a row is not written anew with
-                                                  each call.  0 = every fragment of a cell is folded; config.identical knows no other */
+    uint64_t keep_bytes;                       /* buckets of so many bytes or more stay as they are while at most keep_dead percent of their
+                                                  records are deleted: older states and snapshots go on sharing them, and a row is not
+                                                  written anew with each call.  0 = every fragment of a cell is folded; config.identical
+                                                  knows no other */
+    uint32_t keep_dead;                        /* percent, at most 100; 0 = 50.  Where snapshots are kept for long more takes less space: they
+                                                  hold the old bucket anyway, and what lives in it would be there twice.  A bucket of which
+                                                  nothing lives goes in any case */
 } dreamdb_compact_desc;
 
 typedef struct dreamdb_compact_report {
@@ -31586,6 +31590,7 @@ typedef struct ddb_compact {
     ddb_tomb    *tomb;                        /* NULL under identical: deleted rows stay */
     uint64_t     threshold, left;             /* left: cells and values that may be taken */
     uint64_t     keep_bytes;                  /* buckets from this size on may stay; 0 = none */
+    uint32_t     keep_dead;                   /* while so many percent of them at most are deleted */
     bool         identical, changed;
 } ddb_compact;
 
@@ -31777,7 +31782,7 @@ DDB_FN void ddb_compact_leave(ddb_compact_cells *all, ddb_compact_cell *cell)
         for (to = from; to < cell->records && places[to].fragment == places[from].fragment; to++) {
             dead += ddb_compact_has(all->deleted, all->deleted_count, places[to].anchor);
         }
-        if ((row->flags & DDB_COMPACT_APART) && dead * 2 <= to - from) {
+        if ((row->flags & DDB_COMPACT_APART) && dead < to - from && (uint64_t)dead * 100 <= (uint64_t)(to - from) * all->job->keep_dead) {
             row->flags |= DDB_COMPACT_STAYS;
             continue;
         }
@@ -32901,10 +32906,14 @@ DDB_FN dreamdb_status ddb_compact_run(ddb_ctx *ctx, struct dreamdb *db, const dr
     if (report) {
         memset(report, 0, sizeof *report);
     }
+    if (desc->keep_dead > 100) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "keep_dead is %lu percent: at most 100", (unsigned long)desc->keep_dead);
+    }
     job.threshold = desc->threshold > 0 ? desc->threshold : (uint32_t)DDB_COMPACT_THRESHOLD;
     job.left = desc->max_cells > 0 ? desc->max_cells : DDB_COMPACT_ALL;
     job.identical = db->env->identical;
     job.keep_bytes = job.identical ? 0 : desc->keep_bytes;
+    job.keep_dead = desc->keep_dead > 0 ? desc->keep_dead : 50;
     dreamdb_status status = ddb_write_open(ctx, db, true, &job.write);
     status = status < 0 ? status : ddb_compact_open(ctx, &job, desc);
     if (status == DREAMDB_OK && report) {

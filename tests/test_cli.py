@@ -290,6 +290,8 @@ def test_compact():
     check(ok('compact', 'main', '--threshold', '1', '--json').json()[0]['cells'] == 2, 'the labels too')
     check(ok('log', 'main', '--json').json()[0]['writer'].endswith('operation=compact'), 'operation')
     bad(2, 'is no size', 'compact', 'main', '--keep-bytes', 'x')
+    bad(2, 'needs --keep-bytes', 'compact', 'main', '--keep-dead', '75')
+    bad(2, 'at most 100 percent', 'compact', 'main', '--keep-bytes', '4k', '--keep-dead', '101')
     bad(2, 'nothing to compact', 'compact', 'main', '--field', 'im', '--identical')
     bad(4, 'it has:', 'compact', 'main', '--field', 'x')
     bad(2, '--threshold', 'compact', 'main', '--threshold', '0')

@@ -3,12 +3,12 @@
    allocation and storage operation. */
 #include "dataset.h"
 
-static uint64_t keep_bytes;                    /* of the next compactions */
+static uint64_t keep_bytes; static uint32_t keep_dead;             /* of the next compactions */
 static dreamdb_status compact(dreamdb *db, const char *field, uint32_t threshold, uint64_t most, dreamdb_compact_report *report)
 {
     dreamdb_compact_desc desc;
     memset(&desc, 0, sizeof desc);
-    desc.field = field; desc.threshold = threshold; desc.max_cells = most; desc.keep_bytes = keep_bytes;
+    desc.field = field; desc.threshold = threshold; desc.max_cells = most; desc.keep_bytes = keep_bytes; desc.keep_dead = keep_dead;
     return dreamdb_compact(db, &desc, report, &data_error);
 }
 
@@ -215,6 +215,7 @@ static void one_history(dreamdb_index_kind index, uint32_t cells, size_t rows, u
             size_t bound = test_rand() % 3 == 0 ? 1 + test_rand() % 3 : 0;
             uint32_t threshold = (uint32_t)(test_rand() % 4);
             keep_bytes = test_rand() % 2 ? 200 + test_rand() % 2000 : 0;
+            keep_dead = (uint32_t)(test_rand() % 101);
             CHECK(compact(db, fields[test_rand() % 7], threshold, bound, &r) == DREAMDB_OK);
             CHECK(bound == 0 || r.cells <= bound || threshold == 1);
             CHECK(bound > 0 || !r.more);
@@ -222,7 +223,7 @@ static void one_history(dreamdb_index_kind index, uint32_t cells, size_t rows, u
             same_story(&before, &after);
         }
     }
-    keep_bytes = 0;
+    keep_bytes = keep_dead = 0;
     uint8_t tip[DREAMDB_ADDRESS_SIZE] = { 0 };
     for (int turn = 0; turn < 2 && test_ok; turn++) {           /* the second time there is nothing to do */
         story before = tell(db, rows), after;
@@ -239,44 +240,60 @@ static void one_history(dreamdb_index_kind index, uint32_t cells, size_t rows, u
     data_close();
 }
 
-/* A big bucket is left alone until more than a half of it is deleted; fragments beside it are folded among themselves. */
-static void big_buckets_stay(void)
+/* A bucket of 100 records and three of 10, all of one cell: the first stays, the others are folded; then `dead` of its records are deleted,
+   and it goes or stays. */
+static void big_bucket(size_t dead, uint32_t percent, int goes)
 {
     dreamdb_compact_report r;
     dreamdb_config config;
+    dreamdb_delete_desc desc;
+    uint64_t anchors[100];
     dreamdb *db = NULL;
-    static uint8_t deleted[DATA_MOST];
-    memset(deleted, 0, sizeof deleted);
     data_open();
     config = data_config(&data_store);
     data_fill(130, 0);
     CHECK(data_create(&config, DREAMDB_INDEX_IVF, 1, &db) == DREAMDB_OK && data_append(db, 0, 100, NULL) == DREAMDB_OK);
     for (size_t i = 100; i < 130; i += 10) { CHECK(data_append(db, i, 10, NULL) == DREAMDB_OK); }
-    keep_bytes = 2000;                         /* a record has 24 bytes: the first bucket stays, the others do not */
+    keep_bytes = 2000;                         /* a record has 24 bytes */
+    keep_dead = percent;
     CHECK(compact(db, "e", 2, 0, &r) == DREAMDB_OK && r.cells == 1 && r.fragments == 3 && r.rows == 30 && r.deleted == 0);
     CHECK(compact(db, "e", 1, 0, &r) == DREAMDB_OK && r.cells == 0);
-    for (size_t turn = 0; turn < 2; turn++) {
-        dreamdb_delete_desc desc;
-        uint64_t anchors[60];
-        dreamdb_snapshot *view = NULL;
-        size_t dead = turn == 0 ? 50 : 51;
-        memset(&desc, 0, sizeof desc);
-        for (size_t i = 0; i < dead; i++) { anchors[i] = data_rows[i].anchor; deleted[i] = 1; }
-        desc.anchors = anchors;
-        desc.anchor_count = dead;
-        CHECK(dreamdb_delete(db, &desc, NULL, &data_error) == DREAMDB_OK);
-        story before = tell(db, 130), after;
-        CHECK(compact(db, "e", 1, 0, &r) == DREAMDB_OK);
-        CHECK(turn == 0 ? r.cells == 0 : r.cells == 1 && r.fragments == 2 && r.deleted == 51 && r.rows == 79);
-        after = tell(db, 130);
-        same_story(&before, &after);
-        view = view_of(db);
-        CHECK_EQ_U64(stats_of(view, "e")->rows, turn == 0 ? 2 : 1);
-        CHECK_EQ_U64(stats_of(view, "e")->records, turn == 0 ? 130 : 79);
-        dreamdb_snapshot_close(view);
-    }
-    keep_bytes = 0;
+    memset(&desc, 0, sizeof desc);
+    for (size_t i = 0; i < dead; i++) { anchors[i] = data_rows[i].anchor; }
+    desc.anchors = anchors;
+    desc.anchor_count = dead;
+    CHECK(dreamdb_delete(db, &desc, NULL, &data_error) == DREAMDB_OK);
+    story before = tell(db, 130), after;
+    CHECK(compact(db, "e", 1, 0, &r) == DREAMDB_OK);
+    CHECK(goes ? r.cells == 1 && r.deleted == dead && r.rows == 130 - dead : r.cells == 0);
+    after = tell(db, 130);
+    same_story(&before, &after);
+    dreamdb_snapshot *view = view_of(db);
+    CHECK_EQ_U64(stats_of(view, "e")->rows, goes ? 1 : 2);
+    CHECK_EQ_U64(stats_of(view, "e")->records, goes ? 130 - dead : 130);
+    dreamdb_snapshot_close(view);
+    keep_bytes = keep_dead = 0;
     check_verified(db);
+    dreamdb_close(db);
+    data_close();
+}
+static void big_buckets_stay(void)
+{
+    dreamdb_compact_desc desc;
+    big_bucket(50, 0, 0);
+    big_bucket(51, 0, 1);
+    big_bucket(75, 75, 0);
+    big_bucket(76, 75, 1);
+    big_bucket(99, 100, 0);
+    big_bucket(100, 100, 1);                   /* nothing lives in it */
+    memset(&desc, 0, sizeof desc);
+    desc.keep_dead = 101;
+    data_open();
+    dreamdb_config config = data_config(&data_store);
+    dreamdb *db = NULL;
+    data_fill(1, 0);
+    CHECK(data_create(&config, DREAMDB_INDEX_IVF, 1, &db) == DREAMDB_OK);
+    CHECK(dreamdb_compact(db, &desc, NULL, &data_error) == DREAMDB_ERR_ARGUMENT && strstr(data_error.message, "at most 100"));
     dreamdb_close(db);
     data_close();
 }

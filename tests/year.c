@@ -6,8 +6,8 @@
    verify is clean, the store is at most --ratio percent of a fresh copy of what must be kept (year.h says how that is counted; 0: only
    printed), and a day costs no more than 1.3 times one of the third month.
 
-     year [--days N] [--rows N] [--steady N] [--store DIR] [--keep N] [--keep-bytes N] [--seed N] [--growth] [--no-step] [--verbs] [--kinds]
-          [--ratio PERCENT] [--commits N] [--dump FILE] [--quiet]
+     year [--days N] [--rows N] [--steady N] [--store DIR] [--keep N] [--keep-bytes N] [--keep-dead PERCENT] [--seed N] [--growth]
+          [--no-step] [--verbs] [--kinds] [--ratio PERCENT] [--commits N] [--dump FILE] [--quiet]
    --growth: nothing is deleted, and requests and bytes are judged per live row; --commits N: N commits of one row each instead of days. */
 #include "year.h"
 #include <time.h>
@@ -58,7 +58,7 @@ static void day(void)
     spend(V_LABELS);
     if (!option.no_step) { step(trunk); }
     spend(V_STEP);
-    if (today % 7 == 3) { compact(trunk, NULL); }
+    if (today % 7 == 3 || today % MONTH == MONTH - 1) { compact(trunk, NULL); }           /* and before what is kept for ever */
     spend(V_COMPACT);
     for (size_t b = 1; b < BRANCHES; b++) {
         if (b < WRITERS || today % 7 == 5) { merge(branches + b, trunk, DREAMDB_MERGE_FAST_FORWARD); }   /* the last one lags a week behind */
@@ -196,6 +196,7 @@ static void options(int argc, char **argv)
         else if (!strcmp(a, "--seed")) { option.seed = number(argc, argv, &i); }
         else if (!strcmp(a, "--commits")) { option.commits = number(argc, argv, &i); }
         else if (!strcmp(a, "--keep-bytes")) { option.big = number(argc, argv, &i); }
+        else if (!strcmp(a, "--keep-dead")) { option.dead = number(argc, argv, &i); }
         else if (!strcmp(a, "--growth")) { option.growth = 1; }
         else if (!strcmp(a, "--ratio")) { option.ratio = number(argc, argv, &i); }
         else if (!strcmp(a, "--verbs")) { option.verbs = 1; }

@@ -25,10 +25,10 @@ typedef struct branch { char name[8]; dreamdb *db; state rows; } branch;
 typedef struct month { double gets, puts, read, written; uint64_t live; } month;
 
 static struct {
-    uint64_t days, rows, steady, keep, seed, commits, big, ratio;
+    uint64_t days, rows, steady, keep, seed, commits, big, dead, ratio;
     int growth, quiet, no_step, verbs, kinds;
     const char *store, *dump;
-} option = { 365, 50, 60, 10, 1, 0, 16384, 0, 0, 0, 0, 0, 0, NULL, NULL };
+} option = { 365, 50, 60, 10, 1, 0, 16384, 75, 0, 0, 0, 0, 0, 0, NULL, NULL };
 
 static branch branches[BRANCHES];                /* the trunk first */
 static kept snapshots[MOST_KEPT];
@@ -278,6 +278,7 @@ static void compact(branch *b, const char *field)
     desc.field = field;
     desc.threshold = field ? 2 : 1;
     desc.keep_bytes = option.big;
+    desc.keep_dead = (uint32_t)option.dead;
     if (b->db) { must(dreamdb_compact(b->db, &desc, NULL, &error), "compact"); }
 }
 
