@@ -1101,15 +1101,20 @@ DREAMDB_API const char *dreamdb_features(char *out, size_t size);            /* 
 #endif
 #include <unistd.h>
 
-#if defined(__GNUC__) || defined(__clang__)
+#if defined(DREAMDB_TEST) && defined(DREAMDB_TEST_SHARED)
+  #define DDB_FN                                           /* one object for all white-box tests (tests/white.py) */
+#elif defined(__GNUC__) || defined(__clang__)
   #define DDB_FN static __attribute__((unused))
+#else
+  #define DDB_FN static
+#endif
+#if defined(__GNUC__) || defined(__clang__)
   #define DDB_PRINTF(format_at, first_at) __attribute__((format(printf, format_at, first_at)))
   #define DDB_INLINE static inline __attribute__((unused))
   #define DDB_NOINLINE __attribute__((noinline))
   #define DDB_LIKELY(c)   __builtin_expect(!!(c), 1)
   #define DDB_UNLIKELY(c) __builtin_expect(!!(c), 0)
 #else
-  #define DDB_FN static
   #define DDB_PRINTF(format_at, first_at)
   #define DDB_INLINE static inline
   #define DDB_NOINLINE

@@ -22,6 +22,8 @@ MAKE = os.environ.get('MAKE', 'make')
 JOBS = int(os.environ.get('JOBS', '2'))
 COUNT = re.compile(r'^(?:\S+: )?(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$')
 
+TIMES = re.compile(r'^(?:built|ran) in .*', re.M)
+
 
 def quiet_environment():
     env = dict(os.environ)
@@ -73,13 +75,20 @@ class Step:
             sys.stdout.flush()
 
 
+# What takes longest goes first, so that no core waits for it at the end; the closing "slowest" line of a suite says what belongs here.
+LONGEST = ('fault sweep', 'command line', 'test_store', 'header hygiene', 'test_merge', 'test_s3', 'test_compact', 'test_gc', 'test_replay', 'test_hot', 'test_ada')
+
+
 def run_all(steps, jobs):
     os.makedirs(os.path.join(BUILD, 'log'), exist_ok=True)
-    total = [0, 0, 0]
+    total, start = [0, 0, 0], time.time()
+    steps = sorted(steps, key=lambda step: LONGEST.index(step.name) if step.name in LONGEST else len(LONGEST))
     with ThreadPoolExecutor(jobs) as pool:
         for step in pool.map(Step.run, steps):
             step.tell()
             total = [a + b for a, b in zip(total, (step.passed, step.failed, step.skipped))]
+    slowest = sorted(steps, key=lambda step: -step.seconds_taken)[:10]
+    print('ran in %.0f s; slowest: %s' % (time.time() - start, ', '.join('%s %.1f' % (step.name, step.seconds_taken) for step in slowest)), flush=True)
     return total
 
 
@@ -143,8 +152,8 @@ def suite_test():
 def suite_programs():
     """Everything that is a program of ours, under the flags of this build (sanitizers, another compiler)."""
     build('programs')
-    longest = program(BUILD + '/tests/fault', 'fault sweep', 1500, ['9'])       # first, so that one core does not wait for it at the end
-    return run_all([longest] + white_box() + [golden(), golden('--threads=4')] + example_steps() + replay_steps(20), JOBS)
+    sweep = program(BUILD + '/tests/fault', 'fault sweep', 1500, ['9'])
+    return run_all([sweep] + white_box() + [golden(), golden('--threads=4')] + example_steps() + replay_steps(20), JOBS)
 
 
 THREADED = ('pool', 'store', 'object', 'kern', 'bound', 'index', 'kmeans', 'write', 'query', 'search', 'code', 'scan', 'view', 'api', 'tomb', 'replay')
@@ -199,6 +208,8 @@ def suite_check_all():
     for step in [make(t) for t in targets]:            # each of these uses both cores itself
         step.run()
         step.tell()
+        for line in TIMES.findall(step.out):
+            print('       ' + line, flush=True)
         total = [a + b for a, b in zip(total, (step.passed, step.failed, step.skipped))]
     return total
 

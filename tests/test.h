@@ -1,12 +1,17 @@
-/* test.h - the small harness of the white-box tests: one file a room, includes the implementation itself.
+/* test.h - the small harness of the white-box tests: one file a room, which sees the private half of the header.  The Makefile compiles the
+   implementation once for all of them and defines TEST_WHITE (tests/white.py); `cc tests/test_cbor.c` takes it in with the test.
      static void keeps_order(void) { CHECK(1 + 1 == 2); }
      int main(void) { RUN(keeps_order); return test_end("cbor"); } */
 #ifndef DREAMDB_TEST_H
 #define DREAMDB_TEST_H
 #define DREAMDB_IMPLEMENTATION
 #define DREAMDB_TEST
-#define DREAMDB_STATIC              /* what a test does not call is dropped early: each file compiles in a third of the time */
-#include "../dreamdb.h"
+#ifdef TEST_WHITE
+  #include <dreamdb_white.h>
+#else
+  #define DREAMDB_STATIC            /* what a test does not call is dropped early: it compiles in a third of the time */
+  #include "../dreamdb.h"
+#endif
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

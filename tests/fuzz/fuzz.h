@@ -3,9 +3,13 @@
 #ifndef DREAMDB_FUZZ_H
 #define DREAMDB_FUZZ_H
 #define DREAMDB_IMPLEMENTATION
-#define DREAMDB_STATIC
 #define DREAMDB_TEST
-#include "../../dreamdb.h"
+#ifdef TEST_WHITE
+  #include <dreamdb_white.h>
+#else
+  #define DREAMDB_STATIC
+  #include "../../dreamdb.h"
+#endif
 #define DREAMDB_S3_IMPLEMENTATION
 #include "../../dreamdb_s3.h"
 #include <stdio.h>
