@@ -589,11 +589,11 @@ typedef struct dreamdb_compact_desc {          /* all zero: every field, whereve
                                                   what shares a pack with a deleted row of threshold 1 comes on top */
     uint64_t keep_bytes;                       /* buckets of so many bytes or more stay as they are while at most keep_dead percent of their
                                                   records are deleted: older states and snapshots go on sharing them, and a row is not
-                                                  written anew with each call.  0 = every fragment of a cell is folded; config.identical
-                                                  knows no other */
-    uint32_t keep_dead;                        /* percent, at most 100; 0 = 50.  Where snapshots are kept for long more takes less space: they
-                                                  hold the old bucket anyway, and what lives in it would be there twice.  A bucket of which
-                                                  nothing lives goes in any case */
+                                                  written anew with each call.  So do packs of postings that hold an eighth of their field's
+                                                  besides.  0 = every fragment is folded; config.identical knows no other */
+    uint32_t keep_dead;                        /* percent, at most 100; 0 = 50.  Where snapshots are kept for long more takes less space:
+                                                  they hold the old bucket anyway, and what lives in it would be there twice.  A bucket of
+                                                  which nothing lives goes in any case */
 } dreamdb_compact_desc;
 
 typedef struct dreamdb_compact_report {
@@ -31776,6 +31776,12 @@ DDB_FN int ddb_compact_place_compare(const void *a, const void *b, void *user)
     return x < y ? -1 : x > y;
 }
 
+/* Is so little of an object deleted that it may stay? */
+DDB_FN bool ddb_compact_few(const ddb_compact *job, uint64_t all, uint64_t dead)
+{
+    return dead == 0 || (dead < all && (double)dead * 100 <= (double)all * job->keep_dead);
+}
+
 /* Of the fragments that are big enough to stay those with few deleted records do: their records leave the list. */
 DDB_FN void ddb_compact_leave(ddb_compact_cells *all, ddb_compact_cell *cell)
 {
@@ -31787,7 +31793,7 @@ DDB_FN void ddb_compact_leave(ddb_compact_cells *all, ddb_compact_cell *cell)
         for (to = from; to < cell->records && places[to].fragment == places[from].fragment; to++) {
             dead += ddb_compact_has(all->deleted, all->deleted_count, places[to].anchor);
         }
-        if ((row->flags & DDB_COMPACT_APART) && dead < to - from && (uint64_t)dead * 100 <= (uint64_t)(to - from) * all->job->keep_dead) {
+        if ((row->flags & DDB_COMPACT_APART) && ddb_compact_few(all->job, to - from, dead)) {
             row->flags |= DDB_COMPACT_STAYS;
             continue;
         }
@@ -32276,28 +32282,150 @@ typedef struct ddb_compact_scalars {
     const char        *folder;
     ddb_buf            pack; size_t pack_first;           /* the open pack, and its first row of out */
     bool               changed, probing;      /* probing: only finds the packs that hold a deleted anchor */
+    bool               staying;               /* out begins with rows of packs that stay */
     ddb_scalar_list    anchors; size_t *ends; size_t end_count;   /* of the rows being read */
     ddb_ctx           *ctx;
 } ddb_compact_scalars;
 
-/* Rows into values, and what each pack holds. */
+/* What each pack holds. */
+DDB_FN dreamdb_status ddb_compact_packs(ddb_ctx *ctx, ddb_compact_scalars *all)
+{
+    dreamdb_status status = DREAMDB_OK;
+    for (size_t i = 0; i < all->count && status == DREAMDB_OK; i++) {
+        uint64_t *bytes = NULL;
+        bool fresh = false;
+        status = ddb_coll_map_put(ctx, &all->packs, &all->rows[i].addr, 0, &bytes, &fresh);
+        if (status == DREAMDB_OK) {
+            *bytes += all->rows[i].size < DDB_COMPACT_TAINT - *bytes ? all->rows[i].size : 0;
+        }
+    }
+    return status;
+}
+
+/* Big packs: they stay as big buckets do.  One has keep_bytes or more and an eighth of the field's postings: a value
+   comes to lie in few of them. */
+typedef struct ddb_compact_big { uint64_t anchors, dead; bool asked; } ddb_compact_big;
+typedef struct ddb_compact_bigs {
+    ddb_compact     *job;
+    ddb_map          places;                  /* address -> place in packs */
+    ddb_compact_big *packs; size_t count, cap;
+    const ddb_row   *rows;                    /* being read */
+    ddb_buf          marks;
+    ddb_ctx         *ctx;
+} ddb_compact_bigs;
+
+DDB_FN dreamdb_status ddb_compact_big_find(ddb_ctx *ctx, const ddb_compact_scalars *all, ddb_compact_bigs *big)
+{
+    uint64_t total = 0, least = all->job->keep_bytes;
+    dreamdb_status status = DREAMDB_OK;
+    for (size_t i = 0; i < all->count; i++) {
+        total += all->rows[i].size < UINT64_MAX - total ? all->rows[i].size : 0;
+    }
+    least = least > total / 8 ? least : total / 8;
+    for (size_t i = 0; i < all->count && status == DREAMDB_OK; i++) {
+        const ddb_row *row = all->rows + i;
+        uint64_t *place = NULL;
+        bool fresh = false, within = false;
+        if (*ddb_coll_map_get(&all->packs, &row->addr) < least) {
+            continue;
+        }
+        status = ddb_coll_map_put(ctx, &big->places, &row->addr, big->count, &place, &fresh);
+        if (fresh && status == DREAMDB_OK) {
+            ddb_compact_big *packs = (ddb_compact_big *)ddb_mem_grow(ctx, big->packs, big->count, &big->cap, sizeof *packs);
+            big->packs = packs ? packs : big->packs;
+            status = packs ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+            if (packs) {
+                memset(packs + big->count++, 0, sizeof *packs);
+            }
+        }
+        if (status == DREAMDB_OK && all->job->threshold == 1 && all->job->tomb) {
+            status = ddb_tomb_within(ctx, all->job->tomb, row->t_start, row->t_end, &within);
+            big->packs[*place].asked = big->packs[*place].asked || within;
+        }
+    }
+    return status;
+}
+
+DDB_FN dreamdb_status ddb_compact_big_posting(void *user, size_t row, const uint64_t *anchors, size_t count)
+{
+    ddb_compact_bigs *big = (ddb_compact_bigs *)user;
+    ddb_compact_big *pack = big->packs + *ddb_coll_map_get(&big->places, &big->rows[row].addr);
+    ddb_bytes_clear(&big->marks);
+    uint8_t *marks = ddb_bytes_reserve(&big->marks, count + 1);
+    dreamdb_status status = marks ? ddb_tomb_test(big->ctx, big->job->tomb, anchors, count, marks) : DREAMDB_ERR_MEMORY;
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        pack->dead += marks[i];
+    }
+    pack->anchors += count;
+    return status;
+}
+
+/* Reads the big packs that may hold deleted anchors, and counts these. */
+DDB_FN dreamdb_status ddb_compact_big_count(ddb_ctx *ctx, const ddb_compact_scalars *all, ddb_compact_bigs *big)
+{
+    ddb_row *wanted = ddb_mem_new(ctx, ddb_row, DDB_COMPACT_ROWS);
+    dreamdb_status status = wanted ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    size_t n = 0;
+    big->rows = wanted;
+    for (size_t i = 0; i < all->count && status == DREAMDB_OK; i++) {
+        const uint64_t *place = ddb_coll_map_get(&big->places, &all->rows[i].addr);
+        if (place && big->packs[*place].asked) {
+            wanted[n++] = all->rows[i];
+        }
+        if (n > 0 && (n == (size_t)DDB_COMPACT_ROWS || i + 1 == all->count)) {
+            ddb_arena part = { NULL, 0 };
+            status = ddb_scalar_postings(ctx, all->job->write.env, &part, all->folder, wanted, n, ddb_compact_big_posting, big);
+            ddb_mem_arena_free(ctx, &part);
+            n = 0;
+        }
+    }
+    if (wanted) {
+        ddb_mem_drop(ctx, wanted, ddb_row, DDB_COMPACT_ROWS);
+    }
+    return status;
+}
+
+/* Takes the rows of big packs with few deleted anchors out of the list: they stand in the new Track as they are. */
+DDB_FN dreamdb_status ddb_compact_big_stay(ddb_ctx *ctx, ddb_compact_scalars *all)
+{
+    ddb_compact_bigs big;
+    size_t left = 0;
+    memset(&big, 0, sizeof big);
+    big.job = all->job;
+    big.places.key_size = sizeof(ddb_addr);
+    big.ctx = ctx;
+    ddb_bytes_init(&big.marks, ctx);
+    dreamdb_status status = ddb_compact_big_find(ctx, all, &big);
+    status = status < 0 || big.count == 0 ? status : ddb_compact_big_count(ctx, all, &big);
+    for (size_t i = 0; i < all->count && status == DREAMDB_OK; i++) {
+        const uint64_t *place = ddb_coll_map_get(&big.places, &all->rows[i].addr);
+        const ddb_compact_big *pack = place ? big.packs + *place : NULL;
+        if (pack && ddb_compact_few(all->job, pack->anchors, pack->dead)) {
+            status = ddb_compact_add(ctx, &all->out, all->rows + i);
+            continue;
+        }
+        all->rows[left++] = all->rows[i];
+    }
+    all->count = status < 0 ? all->count : left;
+    all->staying = all->out.count > 0;
+    ddb_bytes_free(&big.marks);
+    ddb_coll_map_free(ctx, &big.places);
+    ddb_mem_drop(ctx, big.packs, ddb_compact_big, big.cap);
+    return status;
+}
+
+/* Rows into values. */
 DDB_FN dreamdb_status ddb_compact_values(ddb_ctx *ctx, ddb_compact_scalars *all)
 {
     dreamdb_status status = ddb_coll_sort(ctx, all->rows, all->count, sizeof *all->rows, ddb_compact_key_compare, NULL);
     all->values = status < 0 ? NULL : ddb_mem_arena_new(ctx, &all->arena, ddb_compact_value, all->count);
     status = status < 0 || all->values ? status : DREAMDB_ERR_MEMORY;
     for (size_t i = 0; i < all->count && status == DREAMDB_OK; i++) {
-        uint64_t *bytes = NULL;
-        bool fresh = false;
         if (i == 0 || !ddb_bytes_equal(all->rows[i - 1].key, all->rows[i].key)) {
             all->values[all->value_count].count = 0;
             all->values[all->value_count++].first = i;
         }
         all->values[all->value_count - 1].count++;
-        status = ddb_coll_map_put(ctx, &all->packs, &all->rows[i].addr, 0, &bytes, &fresh);
-        if (status == DREAMDB_OK) {
-            *bytes += all->rows[i].size < DDB_COMPACT_TAINT - *bytes ? all->rows[i].size : 0;
-        }
     }
     return status;
 }
@@ -32553,8 +32681,10 @@ DDB_FN dreamdb_status ddb_compact_scalar_rows(ddb_ctx *ctx, ddb_compact_scalars 
         return status;
     }
     ddb_compact_reclaim_packs(all);
-    status = ddb_track_build(ctx, job->write.env, &job->write.arena, &made, all->out.items, all->out.count, job->write.page_limit,
-                             job->write.puts);
+    status = all->staying ? ddb_coll_sort(ctx, all->out.items, all->out.count, sizeof *all->out.items, ddb_compact_key_compare, NULL)
+        : status;
+    status = status < 0 ? status : ddb_track_build(ctx, job->write.env, &job->write.arena, &made, all->out.items, all->out.count,
+                                                   job->write.page_limit, job->write.puts);
     if (all->out.count > 0) {                              /* coverage stays, as the reference has it */
         made.t_min = old->t_min;
         made.t_max = old->t_max;
@@ -32574,6 +32704,8 @@ DDB_FN dreamdb_status ddb_compact_scalar(ddb_ctx *ctx, ddb_compact *job, ddb_vie
     all.folder = ddb_view_folder(ctx, &all.arena, field, "bucket");
     dreamdb_status status = all.folder ? ddb_track_collect(ctx, job->write.env, &all.arena, &field->track, NULL, &all.rows, &all.count)
         : DREAMDB_ERR_MEMORY;
+    status = status < 0 ? status : ddb_compact_packs(ctx, &all);
+    status = status < 0 || job->keep_bytes == 0 ? status : ddb_compact_big_stay(ctx, &all);
     status = status < 0 ? status : ddb_compact_values(ctx, &all);
     status = status < 0 ? status : ddb_compact_take(ctx, &all);
     status = status < 0 ? status : ddb_compact_scalar_rows(ctx, &all);

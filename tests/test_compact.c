@@ -298,6 +298,45 @@ static void big_buckets_stay(void)
     data_close();
 }
 
+/* So does a pack of postings, unless it is small beside all of its field. */
+static void big_packs_stay(void)
+{
+    for (int turn = 0; turn < 3; turn++) {      /* 200, 375 and 376 of 500 rows are deleted */
+        static const size_t dead[3] = { 200, 375, 376 };
+        dreamdb_compact_report r;
+        dreamdb_delete_desc desc;
+        uint64_t anchors[376];
+        dreamdb *db = NULL;
+        data_open();
+        dreamdb_config config = data_config(&data_store);
+        data_fill(509, 0);
+        for (size_t i = 0; i < 509; i++) { data_rows[i].b = i % 2; }
+        CHECK(data_create(&config, DREAMDB_INDEX_IVF, 1, &db) == DREAMDB_OK && data_append(db, 0, 500, NULL) == DREAMDB_OK);
+        CHECK(compact(db, "b", 1, 0, &r) == DREAMDB_OK && data_append(db, 500, 4, NULL) == DREAMDB_OK);
+        keep_bytes = 1;
+        CHECK(compact(db, "b", 2, 0, &r) == DREAMDB_OK && r.cells == 0);
+        CHECK(data_append(db, 504, 4, NULL) == DREAMDB_OK);
+        CHECK(compact(db, "b", 2, 0, &r) == DREAMDB_OK && r.cells == 2 && r.fragments == 4 && r.rows == 8);
+        keep_bytes = 1 << 20;                  /* none is so big */
+        CHECK(data_append(db, 508, 1, NULL) == DREAMDB_OK && compact(db, "c", 2, 0, &r) == DREAMDB_OK && r.cells == 5);
+        keep_bytes = 1;
+        keep_dead = 75;
+        memset(&desc, 0, sizeof desc);
+        for (size_t i = 0; i < dead[turn]; i++) { anchors[i] = data_rows[i].anchor; }
+        desc.anchors = anchors;
+        desc.anchor_count = dead[turn];
+        CHECK(dreamdb_delete(db, &desc, NULL, &data_error) == DREAMDB_OK);
+        story before = tell(db, 509), after;
+        CHECK(compact(db, "b", 1, 0, &r) == DREAMDB_OK && r.deleted == (turn < 2 ? 0 : dead[turn]));
+        after = tell(db, 509);
+        same_story(&before, &after);
+        keep_bytes = keep_dead = 0;
+        check_verified(db);
+        dreamdb_close(db);
+        data_close();
+    }
+}
+
 static void random_histories(void)
 {
     for (int i = 0; i < 60 && test_ok; i++) {
@@ -806,6 +845,7 @@ int main(void)
 {
     data_unused();
     RUN(big_buckets_stay);
+    RUN(big_packs_stay);
     RUN(random_histories);
     RUN(predicates_stay);
     RUN(resumed);

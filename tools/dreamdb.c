@@ -678,7 +678,8 @@ enum {
     OPT_TOP_K, OPT_NPROBE, OPT_RECALL, OPT_PROVEN, OPT_WHERE, OPT_RERANK_POOL, OPT_RERANK_MODE, OPT_INDEX, OPT_COMPRESSOR,
     OPT_FIELDS, OPT_EXACT, OPT_EXPLAIN, OPT_START, OPT_END, OPT_LIMIT, OPT_ORDER,
     OPT_ESTIMATE, OPT_HISTORY, OPT_REASON, OPT_STRATEGY, OPT_DRY_RUN, OPT_DEEP, OPT_K_MAX, OPT_HOT, OPT_HOT_ITEMS, OPT_HOT_SECONDS,
-    OPT_HOT_BYTES, OPT_THRESHOLD, OPT_MAX_CELLS, OPT_KEEP_BYTES, OPT_KEEP_DEAD, OPT_MAX_READ, OPT_NEIGHBOURS, OPT_RELINEAGE, OPT_ALLOW_LOSSY,
+    OPT_HOT_BYTES, OPT_THRESHOLD, OPT_MAX_CELLS, OPT_KEEP_BYTES, OPT_MAX_READ, OPT_NEIGHBOURS, OPT_RELINEAGE, OPT_ALLOW_LOSSY,
+    OPT_KEEP_DEAD,
     OPT_RETRY, OPT_TOKEN, OPT_RESUME, OPT_GRAPH, OPT_KEEP_MANIFESTS, OPT_KEEP_SINCE, OPT_WRITERS_PAUSED, OPT_LIST,
     OPT_ENDPOINT, OPT_REGION
 };
@@ -763,7 +764,8 @@ static const option_row options[] = {
     {"--max-cells", OPT_MAX_CELLS, "N", "compact", "stops after N cells and values; the next call goes on"},
     {"--keep-bytes", OPT_KEEP_BYTES, "SIZE", "compact",
      "leaves buckets of this size on alone while few of their records are deleted, so that snapshots go on sharing them (as 256k)"},
-    {"--keep-dead", OPT_KEEP_DEAD, "PERCENT", "compact", "with --keep-bytes: how many of a bucket's records may be deleted before it goes (default 50)"},
+    {"--keep-dead", OPT_KEEP_DEAD, "PERCENT", "compact",
+     "with --keep-bytes: how many of a bucket's records may be deleted before it goes (default 50)"},
     {"--field", OPT_FIELD, "FIELD", "ada-ivf-status ada-ivf-step", "the embedding field (default: the only one)"},
     {"--deep", OPT_DEEP, NULL, "ada-ivf-status", "reads every bucket: how many deleted records they hold"},
     {"--sample", OPT_SAMPLE, "N", "ada-ivf-status", "places N stored records anew and tells how many are nearer to another cell"},
