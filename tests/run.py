@@ -97,7 +97,7 @@ def build(*targets, **variables):
     os.makedirs(os.path.join(BUILD, 'log'), exist_ok=True)
     start = time.time()
     command = [MAKE, '-k', '-j%d' % JOBS, '--no-print-directory', 'BUILD=' + BUILD] + ['%s=%s' % kv for kv in variables.items()]
-    command += ['%s=%s' % (k, os.environ[k]) for k in ('EXTRA', 'CC', 'CXX', 'OPT', 'TESTOPT') if os.environ.get(k)]
+    command += ['%s=%s' % (k, os.environ[k]) for k in ('EXTRA', 'CC', 'CXX', 'OPT', 'TESTOPT', 'EMBEDOPT', 'ONE_OBJECT') if os.environ.get(k)]
     p = subprocess.run(command + list(targets), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=quiet_environment())
     text = p.stdout.decode(errors='replace')
     with open(os.path.join(BUILD, 'log', 'build.txt'), 'w') as f:

@@ -9,14 +9,15 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 os.chdir(TOP)
 BUILD = os.environ.get('BUILD', 'build')
 COUNT = re.compile(r'^(?:\S+: )?(\d+) passed, (\d+) failed', re.M)
-# White-box tests whose code depends on the processor: bytes, floats, lanes.
-CROSS_TESTS = ('hash', 'exact', 'bound', 'code', 'roaring', 'bucket', 'scalar', 'index')
+# White-box tests whose code depends on the processor: bytes, floats, lanes; the longest first.
+CROSS_TESTS = ('bound', 'hash', 'exact', 'code', 'roaring', 'bucket', 'scalar', 'index')
 
 
 def sh(command, seconds=900):
@@ -27,11 +28,10 @@ def sh(command, seconds=900):
         return 1, (e.stdout or b'').decode(errors='replace') + '\nstopped after %d s' % seconds
 
 
-def golden(name, cc, flags, link=(), run=''):
-    """Builds the driver with these flags and runs the golden scripts through it; [passed, failed]."""
+def golden(name, cc, flags, link=(), run='', library='examples/dreamdb.c'):
+    """Builds the driver with these flags and runs the golden scripts through it."""
     out = '%s/targets/driver-%s' % (BUILD, name)
-    os.makedirs(os.path.dirname(out), exist_ok=True)
-    code, text = sh([*cc, '-std=c99', *flags, 'examples/dreamdb.c', 'tests/interop/driver.c', '-lpthread', *link, '-o', out])
+    code, text = sh([*cc, '-std=c99', *flags, library, 'tests/interop/driver.c', '-lpthread', *link, '-o', out])
     if code == 0:
         code, text = sh([sys.executable, 'tests/golden.py', '--driver', (run + ' ' + out).strip()])
     return report(name + ' golden', code, text)
@@ -50,7 +50,7 @@ def report(name, code, text):
     else:
         print('%s: %d good' % (name, passed))
     sys.stdout.flush()
-    return passed, failed
+    return name, passed, failed
 
 
 def white_box(name, cc, flags, run, test):
@@ -59,6 +59,16 @@ def white_box(name, cc, flags, run, test):
     if code == 0:
         code, text = sh([*run.split(), out], 1200)
     return report('%s test_%s' % (name, test), code, text)
+
+
+def shared_jobs(name, cc, flags, run, tests):
+    """The white-box tests and the golden scripts with one object of the implementation, whose private functions are visible (tests/white.py)."""
+    library = '%s/targets/white-%s.o' % (BUILD, name)
+    code, text = sh([*cc, '-std=c99', *flags, '-DDREAMDB_TEST', '-DDREAMDB_TEST_SHARED', '-c', 'examples/dreamdb.c', '-o', library])
+    if code:
+        return [(report, (name + ' shared object', code, text))]
+    white = [*flags, '-DTEST_WHITE', '-I%s/targets' % BUILD, library]
+    return [(white_box, (name, cc, white, run, t)) for t in tests] + [(golden, (name, cc, flags, (), run, library))]
 
 
 def exact_object(cc):
@@ -89,7 +99,7 @@ def cross():
     if code:
         print('cross: skip, no zig (pip install ziglang)')
         return [], 1
-    jobs, skipped = [], 0
+    jobs, shared, skipped = [], [], 0
     zig = [sys.executable, '-m', 'ziglang', 'cc']
     for target, qemu, all_tests in (('aarch64-linux-musl', 'qemu-aarch64', True), ('s390x-linux-musl', 'qemu-s390x', True), ('riscv64-linux-musl', 'qemu-riscv64', False),
                                     ('arm-linux-musleabihf', 'qemu-arm', False)):
@@ -98,21 +108,36 @@ def cross():
             skipped += 1
             continue
         cc, flags = zig + ['-target', target], ['-O2', '-static']
-        jobs.append((golden, (target, cc, flags, (), qemu)))
         if all_tests:
-            jobs += [(white_box, (target, cc, flags, qemu, t)) for t in CROSS_TESTS if os.path.exists('tests/test_%s.c' % t)]
+            shared.append((target, cc, flags, qemu, CROSS_TESTS))
+        else:
+            jobs.append((golden, (target, cc, flags, (), qemu)))
+    subprocess.run([sys.executable, 'tests/white.py', 'dreamdb.h', BUILD + '/targets/dreamdb_white.h'], check=True)
+    for more in in_parallel(shared_jobs, shared):
+        jobs += more
     return jobs, skipped
+
+
+def in_parallel(call, jobs):
+    with ThreadPoolExecutor(int(os.environ.get('JOBS', '2'))) as pool:
+        return list(pool.map(lambda arguments: call(*arguments), jobs))
+
+
+def timed(call, arguments):
+    start = time.time()
+    return call(*arguments), time.time() - start
 
 
 def main():
     if len(sys.argv) != 2 or sys.argv[1] not in ('floats', 'musl', 'cross'):
         sys.exit(__doc__)
-    jobs, skipped = {'floats': floats, 'musl': musl, 'cross': cross}[sys.argv[1]]()
     os.makedirs(BUILD + '/targets', exist_ok=True)
-    passed = failed = 0
-    with ThreadPoolExecutor(int(os.environ.get('JOBS', '2'))) as pool:
-        for p, f in pool.map(lambda j: j[0](*j[1]), jobs):
-            passed, failed = passed + p, failed + f
+    start = time.time()
+    jobs, skipped = {'floats': floats, 'musl': musl, 'cross': cross}[sys.argv[1]]()
+    built, done = time.time() - start, in_parallel(timed, jobs)
+    passed, failed = sum(result[1] for result, _ in done), sum(result[2] for result, _ in done)
+    slowest = sorted(('%6.1f %s' % (seconds, result[0]) for result, seconds in done), reverse=True)[:5]
+    print('ran in %.0f s, %.0f for shared objects; slowest: %s' % (time.time() - start, built, ', '.join(x.strip() for x in slowest)))
     print('%s: %d passed, %d failed%s' % (sys.argv[1], passed, failed, ', %d skipped' % skipped if skipped else ''))
     return 1 if failed else 0
 

@@ -68,6 +68,8 @@ class Reader:
         lines = self.until_brace(line)
         head, brace, rest = '\n'.join(lines).partition('{')
         keep = 'DDB_INLINE' in head and not VECTOR.search(head)
+        if re.search(r'\bstatic\b', head):
+            self.wrong('a static function without DDB_FN or DDB_INLINE')
         if keep:
             self.out += lines
         elif not VECTOR.search(head) and 'DDB_HASH_PART' not in head:
