@@ -18330,6 +18330,24 @@ DDB_FN dreamdb_status ddb_ref_create(ddb_ctx *ctx, ddb_env *env, const char *nam
     return ddb_ref_put(ctx, env, name, &condition, addr);
 }
 
+/* The same, also where the answer to the put is lost: then the ref is read.  A store that asks again by itself hears EXISTS of what it
+   made; where nobody else can have made this state (ours), that is success too. */
+DDB_FN dreamdb_status ddb_ref_create_sure(ddb_ctx *ctx, ddb_env *env, const char *name, const ddb_addr *addr, bool ours)
+{
+    ddb_addr there;
+    dreamdb_error why;
+    ddb_ctx look = ddb_mem_fork(ctx, &why);
+    dreamdb_status status = ddb_ref_create(ctx, env, name, addr);
+    if ((status == DREAMDB_ERR_STORE || (ours && status == DREAMDB_ERR_EXISTS))
+        && ddb_ref_read(&look, env, name, &there, NULL) == DREAMDB_OK && ddb_addr_equal(&there, addr)) {
+        status = DREAMDB_OK;
+    }
+    if (status == DREAMDB_OK && ctx->error) {
+        memset(ctx->error, 0, sizeof *ctx->error);
+    }
+    return status;
+}
+
 /* Moves a ref from the state that tag names: one put; CONFLICT if it is in another state. */
 DDB_FN dreamdb_status ddb_ref_swap(ddb_ctx *ctx, ddb_env *env, const char *name, const char *tag, const ddb_addr *addr)
 {
@@ -25766,23 +25784,6 @@ DDB_FN dreamdb_status ddb_write_swap(ddb_ctx *ctx, ddb_write *write, const ddb_a
     }
 }
 
-/* Makes the Ref.  A put whose answer was lost may have made it. */
-DDB_FN dreamdb_status ddb_write_first(ddb_ctx *ctx, ddb_write *write, const ddb_addr *state)
-{
-    ddb_addr there;
-    dreamdb_error why;
-    ddb_ctx look = ddb_mem_fork(ctx, &why);
-    dreamdb_status status = ddb_ref_create(ctx, write->env, write->db->ref, state);
-    if (status == DREAMDB_ERR_STORE && ddb_ref_read(&look, write->env, write->db->ref, &there, NULL) == DREAMDB_OK
-        && ddb_addr_equal(&there, state)) {
-        status = DREAMDB_OK;
-    }
-    if (status == DREAMDB_OK && ctx->error) {
-        memset(ctx->error, 0, sizeof *ctx->error);
-    }
-    return status;
-}
-
 /* What the Manifest says of who wrote it. */
 DDB_FN dreamdb_status ddb_write_writer(ddb_ctx *ctx, ddb_write *write, const char *operation, ddb_slice *out)
 {
@@ -25845,7 +25846,8 @@ DDB_FN dreamdb_status ddb_write_publish(ddb_ctx *ctx, ddb_write *write, const ch
         status = ddb_object_sync(ctx, write->env);
     }
     if (status == DREAMDB_OK) {
-        status = write->view ? ddb_write_swap(ctx, write, &write->address) : ddb_write_first(ctx, write, &write->address);
+        status = write->view ? ddb_write_swap(ctx, write, &write->address)
+            : ddb_ref_create_sure(ctx, write->env, write->db->ref, &write->address, true);
     }
     m->parents = NULL;                    /* they were of this call */
     m->parent_count = 0;
@@ -29734,6 +29736,8 @@ typedef struct ddb_merge_field {
     ddb_row         *rows;  size_t row_count;
     ddb_slice       *cells; size_t cell_count;
     ddb_binding      fused;
+    struct ddb_merge_descent *descent;         /* the way down its trees; NULL: all rows are read */
+    bool             grown;                    /* rows: what our tree gets */
     /* cells that both sides compacted, and all rows of the three: their records are merged */
     ddb_slice       *recells; size_t recell_count;
     struct ddb_merge_trio *trio;
@@ -30443,122 +30447,385 @@ DDB_FN dreamdb_status ddb_merge_collect(ddb_ctx *ctx, ddb_merge *merge, ddb_merg
     return status;
 }
 
-/* ---- Paged spatial Tracks: only the cells that differ are looked at ---- */
+/* ---- Trees: only pages that one side has changed are looked at ---- */
+/* The side whose changes are looked for goes down beside the bases, all fused fields together, a batch a level; a page that it has in
+   common with them has equal rows, and is not read.  Of the other side's tree come only the pages where such changes will stand. */
 
-/* What one Track has in pages that another has not. */
-typedef struct ddb_merge_pages { ddb_map known; ddb_buf keys; ddb_arena *arena; bool inner_only; } ddb_merge_pages;
+/* The Track of one state on its way down. */
+typedef struct ddb_merge_walk {
+    ddb_track_found found;                     /* rows of the leaves that were read */
+    ddb_page_list   level, next;               /* pages of this level; all children of those that were read */
+    ddb_page_once   once;
+    ddb_page_child  root;
+    bool            tree, entered;             /* entered: the walk has come to the level of the root */
+} ddb_merge_walk;
 
-DDB_FN bool ddb_merge_note_page(void *user, const ddb_page_child *child)
+typedef struct ddb_merge_span { ddb_page_key low, high; } ddb_merge_span;
+
+/* The walks of a field: which state is asked for its changes, and which one's tree takes them (NONE: no tree). */
+typedef struct ddb_merge_descent {
+    ddb_merge_walk *walks;                     /* [state_count] */
+    size_t          side, into, bases;         /* bases: states 2 to 2 + bases count */
+    uint32_t        level;
+    bool            going, sets;               /* sets: a row of both sides stays, whatever the base had */
+    ddb_merge_span *spans; size_t span_count;  /* of pages with changes, by low; high: the largest so far */
+} ddb_merge_descent;
+
+DDB_FN bool ddb_merge_is_tree(const ddb_track *track)
 {
-    ddb_merge_pages *pages = (ddb_merge_pages *)user;
-    if (pages->inner_only) {                   /* all pages are noted, leaves are not read */
-        dreamdb_status status = pages->keys.failed ? DREAMDB_ERR_MEMORY
-            : ddb_coll_map_put(pages->keys.ctx, &pages->known, child->addr.bytes, 1, NULL, NULL);
-        pages->keys.failed = pages->keys.failed || status < 0;
-        return child->level > 0;
-    }
-    return !ddb_coll_map_get(&pages->known, child->addr.bytes);
+    return track->form == DDB_TRACK_PAGED || track->form == DDB_TRACK_SCALAR_TREE;
 }
 
-/* Adds the cells of rows to pages->keys. */
-DDB_FN dreamdb_status ddb_merge_note_rows(ddb_ctx *ctx, ddb_merge_pages *pages, const ddb_row *rows, size_t count)
+/* Is only what changed of the field's trees read? */
+DDB_FN bool ddb_merge_sparse(const ddb_merge *merge, const ddb_merge_field *field)
 {
-    ddb_slice last = { NULL, 0 };
-    for (size_t i = 0; i < count; i++) {
-        if (last.data && ddb_bytes_equal(last, rows[i].key)) {
+    bool ours = ddb_merge_is_tree(&field->sides[0].track), theirs = ddb_merge_is_tree(&field->sides[1].track);
+    if (field->placed || field->cls == DDB_TRACK_SPATIAL) {
+        return field->placed ? ddb_merge_is_tree(&field->sides[1 - field->winner].track) : ours || theirs;
+    }
+    return ours && theirs && !merge->write.env->identical && (field->cls == DDB_TRACK_BTREE || merge->state_count == 3);
+}
+
+DDB_FN dreamdb_status ddb_merge_descent_open(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_field *field)
+{
+    ddb_arena *arena = &merge->write.arena;
+    ddb_merge_descent *d = ddb_mem_arena_new(ctx, arena, ddb_merge_descent, 1);
+    ddb_merge_walk *walks = ddb_mem_arena_new(ctx, arena, ddb_merge_walk, merge->state_count);
+    bool scalar = field->cls == DDB_TRACK_BTREE, swap = !ddb_merge_is_tree(&field->sides[0].track);
+    if (!d || !walks) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    field->descent = d;
+    d->walks = walks;
+    d->going = true;
+    d->sets = field->cls != DDB_TRACK_SPATIAL;
+    d->side = field->placed ? 1 - field->winner : swap ? 0 : 1;
+    d->into = field->placed ? DDB_MERGE_NONE : 1 - d->side;
+    d->bases = scalar && merge->state_count > 3 ? 0 : merge->state_count - 2;      /* FORMAT.md 19: then nothing counts as the base's */
+    for (size_t s = 0; s < 2 + d->bases; s++) {
+        const ddb_track *track = &field->sides[s].track;
+        if (!field->sides[s].binding || (s < 2 && s != d->side && s != d->into)) {
             continue;
         }
-        const char *copy = ddb_mem_arena_copy(ctx, pages->arena, rows[i].key.data, rows[i].key.size);
-        if (!copy) {
-            return DREAMDB_ERR_MEMORY;
+        walks[s].found.arena = arena;
+        walks[s].tree = ddb_merge_is_tree(track);
+        dreamdb_status status = ddb_track_filter_init(ctx, arena, track, NULL, &walks[s].found.filter);
+        status = status == DREAMDB_OK && !walks[s].tree ? ddb_track_found_add(ctx, &walks[s].found, track->rows, track->row_count) : status;
+        if (status < 0) {
+            return status;
         }
-        last = ddb_bytes_slice(copy, rows[i].key.size);
-        ddb_bytes_put(&pages->keys, &last, sizeof last);
+        walks[s].root = ddb_track_root(track).child;
+        d->level = walks[s].tree && walks[s].root.level > d->level ? walks[s].root.level : d->level;
     }
-    return ddb_bytes_status(&pages->keys);
+    return DREAMDB_OK;
 }
 
-DDB_FN dreamdb_status ddb_merge_note_leaf(ddb_ctx *ctx, void *user, const ddb_page *page)
+DDB_FN void ddb_merge_descent_close(ddb_ctx *ctx, const ddb_merge *merge, ddb_merge_field *field)
 {
-    return ddb_merge_note_rows(ctx, (ddb_merge_pages *)user, page->rows, page->count);
-}
-
-DDB_FN dreamdb_status ddb_merge_gather(ddb_ctx *ctx, ddb_merge *merge, const ddb_track *track, ddb_merge_pages *pages)
-{
-    ddb_page_visit visit;
-    ddb_track_filter filter;
-    memset(&visit, 0, sizeof visit);
-    if (track->form == DDB_TRACK_INLINE) {
-        return pages->inner_only ? DREAMDB_OK : ddb_merge_note_rows(ctx, pages, track->rows, track->row_count);
+    for (size_t s = 0; field->descent && field->descent->walks && s < merge->state_count; s++) {
+        ddb_merge_walk *walk = field->descent->walks + s;
+        ddb_page_list_free(ctx, &walk->level);
+        ddb_page_list_free(ctx, &walk->next);
+        ddb_coll_map_free(ctx, &walk->once.seen);
+        if (walk->found.rows) {
+            ddb_mem_drop(ctx, walk->found.rows, ddb_row, walk->found.cap);
+        }
+        walk->found.rows = NULL;
     }
-    ddb_page_root root = ddb_track_root(track);
-    dreamdb_status status = ddb_track_filter_init(ctx, &merge->write.arena, track, NULL, &filter);
-    visit.user = pages;
-    visit.want = ddb_merge_note_page;
-    visit.leaf = pages->inner_only ? NULL : ddb_merge_note_leaf;
-    bool want = ddb_merge_note_page(pages, &root.child);
-    status = status == DREAMDB_OK && want ? ddb_page_gather(ctx, merge->write.env, &filter.tree, &root.child, &visit) : status;
-    return status < 0 ? status : pages->keys.failed ? DREAMDB_ERR_MEMORY : DREAMDB_OK;
+    field->descent = NULL;
 }
 
-/* Adds to keys the cells of all leaves of a that are not leaves of b too. */
-DDB_FN dreamdb_status ddb_merge_beside(ddb_ctx *ctx, ddb_merge *merge, const ddb_track *a, const ddb_track *b, ddb_buf *keys)
+/* Drops the pages of a list whose value in the map is not below `least`; what is left keeps its order. */
+DDB_FN void ddb_merge_drop_pages(const ddb_map *map, uint64_t least, ddb_page_list *list)
 {
-    ddb_merge_pages pages;
-    memset(&pages, 0, sizeof pages);
-    pages.known.key_size = sizeof(ddb_addr);
-    pages.keys = *keys;
-    pages.arena = &merge->write.arena;
-    pages.inner_only = true;
-    dreamdb_status status = b ? ddb_merge_gather(ctx, merge, b, &pages) : DREAMDB_OK;
-    pages.inner_only = false;
-    status = status < 0 ? status : ddb_merge_gather(ctx, merge, a, &pages);
-    *keys = pages.keys;
-    ddb_coll_map_free(ctx, &pages.known);
+    size_t kept = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        const uint64_t *value = ddb_coll_map_get(map, list->items[i].addr.bytes);
+        list->items[kept] = list->items[i];
+        kept += !value || *value < least;
+    }
+    list->count = kept;
+}
+
+/* Leaves out what the side has in common with every base; of sets, with the other side too. */
+DDB_FN dreamdb_status ddb_merge_drop_common(ddb_ctx *ctx, ddb_merge_descent *d)
+{
+    const uint64_t both = UINT64_MAX;
+    ddb_page_list *side = &d->walks[d->side].level;
+    dreamdb_status status = DREAMDB_OK;
+    for (int turn = 0; turn < 2 && status == DREAMDB_OK; turn++) {       /* the bases, then the other side */
+        size_t from = turn == 0 ? 2 : d->into, to = turn == 0 ? 2 + d->bases : d->into + 1;
+        ddb_map map;
+        if (turn == 0 ? d->bases == 0 : !d->sets || d->into == DDB_MERGE_NONE) {
+            continue;
+        }
+        memset(&map, 0, sizeof map);
+        map.key_size = sizeof(ddb_addr);
+        for (size_t s = from; s < to && status == DREAMDB_OK; s++) {
+            const ddb_page_list *list = &d->walks[s].level;
+            for (size_t i = 0; i < list->count && status == DREAMDB_OK; i++) {
+                uint64_t *slot = NULL;
+                status = ddb_coll_map_put(ctx, &map, list->items[i].addr.bytes, 0, &slot, NULL);
+                if (slot) {
+                    *slot += 1;
+                }
+            }
+        }
+        for (size_t i = 0; i < side->count && status == DREAMDB_OK; i++) {
+            uint64_t *value = ddb_coll_map_get(&map, side->items[i].addr.bytes);
+            if (value && *value >= to - from) {
+                *value = both;
+            }
+        }
+        ddb_merge_drop_pages(&map, both, side);
+        for (size_t s = from; s < to; s++) {
+            ddb_merge_drop_pages(&map, both, &d->walks[s].level);
+        }
+        ddb_coll_map_free(ctx, &map);
+    }
     return status;
 }
 
-/* Cells of keys where the side differs from a base, each once, sorted: field->cells. */
-DDB_FN dreamdb_status ddb_merge_cells_of(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_field *field, ddb_slice *keys, size_t count, size_t side)
+DDB_FN int ddb_merge_by_span(const void *a, const void *b, void *user)
 {
-    ddb_merge_trio rows;
-    ddb_buf moved;
-    size_t unique = 0;
-    field->cells = ddb_mem_arena_new(ctx, &merge->write.arena, ddb_slice, 1);
-    if (count == 0 || !field->cells) {
-        return field->cells ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    (void)user;
+    return ddb_page_key_compare(&((const ddb_merge_span *)a)->low, &((const ddb_merge_span *)b)->low);
+}
+
+/* Keys of the pages of this level in which the side or a base has what the other has not: d->spans, NULL if they may be anywhere. */
+DDB_FN dreamdb_status ddb_merge_spans(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_descent *d)
+{
+    size_t most = 0;
+    d->spans = NULL;
+    d->span_count = 0;
+    for (size_t s = 0; s < 2 + d->bases; s++) {
+        const ddb_merge_walk *walk = d->walks + s;
+        bool root = walk->level.count > 0 && walk->level.items[0].root;
+        if (s != d->into && ((walk->tree && !walk->entered) || root)) {
+            return DREAMDB_OK;
+        }
+        most += s == d->into ? 0 : walk->level.count;
     }
-    dreamdb_status status = ddb_coll_sort(ctx, keys, count, sizeof *keys, ddb_track_compare_cells, NULL);
+    d->spans = ddb_mem_arena_new(ctx, &merge->write.arena, ddb_merge_span, most);
+    for (size_t s = 0; d->spans && s < 2 + d->bases; s++) {
+        const ddb_page_list *list = &d->walks[s].level;
+        for (size_t i = 0; s != d->into && i < list->count; i++) {
+            ddb_merge_span *span = d->spans + d->span_count++;
+            bool time = d->walks[s].found.filter.tree.kind == DDB_PAGE_TIME;
+            span->low = list->items[i].low;
+            span->high = time ? ddb_page_key_of(list->items[i].t_max) : list->items[i].high;
+        }
+    }
+    dreamdb_status status = d->spans ? ddb_coll_sort(ctx, d->spans, d->span_count, sizeof *d->spans, ddb_merge_by_span, NULL)
+                                     : DREAMDB_ERR_MEMORY;
+    for (size_t i = 1; i < d->span_count && status == DREAMDB_OK; i++) {
+        if (ddb_page_key_compare(&d->spans[i].high, &d->spans[i - 1].high) < 0) {
+            d->spans[i].high = d->spans[i - 1].high;
+        }
+    }
+    return status;
+}
+
+/* Does a span meet what goes to the child: keys from its own first to the next one's (NULL: there is no next)? */
+DDB_FN bool ddb_merge_span_meets(const ddb_merge_descent *d, const ddb_page_child *child, bool first, const ddb_page_child *next)
+{
+    size_t low = 0, high = d->span_count;
+    while (low < high) {                       /* the first span that begins behind the child */
+        size_t middle = low + (high - low) / 2;
+        const ddb_page_key *begin = &d->spans[middle].low;
+        if (!next || ddb_page_key_compare(begin, &next->low) <= 0 || ddb_page_key_compare(begin, &child->high) <= 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low > 0 && (first || ddb_page_key_compare(&d->spans[low - 1].high, &child->low) >= 0);
+}
+
+/* The pages of this level that must be read. */
+DDB_FN dreamdb_status ddb_merge_sift(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_descent *d)
+{
+    dreamdb_status status = DREAMDB_OK;
+    for (size_t s = 0; s < 2 + d->bases && status == DREAMDB_OK; s++) {
+        ddb_merge_walk *walk = d->walks + s;
+        if (walk->tree && !walk->entered && walk->root.level == d->level) {
+            status = ddb_page_list_add(ctx, &walk->level, &walk->root);
+            walk->entered = true;
+        }
+    }
+    ddb_page_list all;
+    memset(&all, 0, sizeof all);
+    ddb_page_list *into = d->into == DDB_MERGE_NONE ? NULL : &d->walks[d->into].level;
+    for (size_t i = 0; into && i < into->count && status == DREAMDB_OK; i++) {   /* neighbours count before any page is left out */
+        status = ddb_page_list_add(ctx, &all, into->items + i);
+    }
+    status = status < 0 ? status : ddb_merge_drop_common(ctx, d);
+    status = status < 0 || !into || into->count == 0 ? status : ddb_merge_spans(ctx, merge, d);
+    size_t kept = 0;
+    for (size_t i = 0, at = 0; into && status == DREAMDB_OK && at < into->count && i < all.count; i++) {
+        if (!ddb_addr_equal(&all.items[i].addr, &into->items[at].addr)) {
+            continue;
+        }
+        const ddb_page_child *next = i + 1 < all.count ? all.items + i + 1 : NULL;
+        bool meets = !d->spans || ddb_merge_span_meets(d, all.items + i, i == 0, next);
+        into->items[kept] = into->items[at++];
+        kept += meets;
+    }
+    if (into && status == DREAMDB_OK) {
+        into->count = kept;
+    }
+    ddb_page_list_free(ctx, &all);
+    return status;
+}
+
+/* One page that a batch brings. */
+typedef struct ddb_merge_fetch { ddb_merge_walk *walk; const ddb_page_child *child; } ddb_merge_fetch;
+
+/* Reads some pages of any fields in one batch: rows of leaves are kept, children go to the next level. */
+DDB_FN dreamdb_status ddb_merge_fetch_some(ddb_ctx *ctx, ddb_merge *merge, const ddb_merge_fetch *list, size_t count)
+{
+    ddb_env *env = merge->write.env;
+    ddb_arena arena = {NULL, 0};
+    ddb_object_want *wants = ddb_mem_arena_new(ctx, &arena, ddb_object_want, count);
+    dreamdb_status status = wants ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
     for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
-        keys[unique] = keys[i];
-        unique += unique == 0 || !ddb_bytes_equal(keys[unique - 1], keys[i]);
+        const ddb_page_tree *tree = &list[i].walk->found.filter.tree;
+        wants[i].addr = list[i].child->addr;
+        wants[i].path = ddb_addr_path(ctx, &arena, tree->folder, &wants[i].addr);
+        wants[i].flags = DDB_OBJECT_METADATA;
+        status = wants[i].path ? ddb_page_meet(ctx, tree, &list[i].walk->once, &wants[i].addr) : DREAMDB_ERR_MEMORY;
     }
-    status = status < 0 ? status : ddb_merge_collect(ctx, merge, field, keys, unique, &rows);
-    status = status < 0 ? status : ddb_merge_rows_sort(ctx, &merge->write.arena, side == 0 ? &rows.ours : &rows.theirs);
-    status = status < 0 ? status : ddb_merge_rows_sort(ctx, &merge->write.arena, &rows.base);
-    if (status < 0) {
-        return status;
+    status = status == DREAMDB_OK ? ddb_object_get_many(ctx, env, wants, count) : status;
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        ddb_merge_walk *walk = list[i].walk;
+        ddb_page page;
+        status = ddb_page_decode(ctx, &arena, &walk->found.filter.tree, ddb_bytes_slice(wants[i].object.data, wants[i].object.size),
+                                 wants[i].path, list[i].child, &page);
+        for (size_t c = 0; status == DREAMDB_OK && page.level > 0 && c < page.count; c++) {
+            ddb_page_child kept = page.children[c];
+            status = ddb_page_keep_keys(ctx, walk->found.arena, &kept);
+            status = status < 0 ? status : ddb_page_list_add(ctx, &walk->next, &kept);
+        }
+        status = status == DREAMDB_OK && page.level == 0 ? ddb_track_found_add(ctx, &walk->found, page.rows, page.count) : status;
     }
-    const ddb_merge_rows *sets[2] = { side == 0 ? &rows.ours : &rows.theirs, &rows.base };
-    ddb_bytes_init(&moved, ctx);
-    for (size_t k = 0; k < 2; k++) {
-        for (size_t i = 0; i < sets[k]->count; i++) {
-            if (!ddb_merge_rows_find(sets[1 - k], sets[k]->sorted[i])) {
-                ddb_bytes_put(&moved, &sets[k]->sorted[i]->key, sizeof(ddb_slice));
+    for (size_t i = 0; wants && i < count; i++) {
+        if (wants[i].object.data) {
+            ddb_object_release(env, &wants[i].object);
+        }
+    }
+    ddb_mem_arena_free(ctx, &arena);
+    return status;
+}
+
+/* One level of all fields; *more: there is a next one. */
+DDB_FN dreamdb_status ddb_merge_level(ddb_ctx *ctx, ddb_merge *merge, bool *more)
+{
+    ddb_buf list;
+    dreamdb_status status = DREAMDB_OK;
+    *more = false;
+    ddb_bytes_init(&list, ctx);
+    for (size_t i = 0; i < merge->field_count && status == DREAMDB_OK; i++) {
+        ddb_merge_descent *d = merge->fields[i].descent;
+        status = d && d->going ? ddb_merge_sift(ctx, merge, d) : DREAMDB_OK;
+        for (size_t s = 0; d && d->going && status == DREAMDB_OK && s < 2 + d->bases; s++) {
+            for (size_t p = 0; p < d->walks[s].level.count; p++) {
+                ddb_merge_fetch one = { d->walks + s, d->walks[s].level.items + p };
+                ddb_bytes_put(&list, &one, sizeof one);
             }
         }
     }
-    ddb_slice *cells = (ddb_slice *)(void *)ddb_mem_arena_copy(ctx, &merge->write.arena, moved.data, moved.size);
-    count = moved.size / sizeof *cells;
-    status = ddb_bytes_status(&moved) < 0 || !cells ? DREAMDB_ERR_MEMORY
-        : ddb_coll_sort(ctx, cells, count, sizeof *cells, ddb_track_compare_cells, NULL);
-    ddb_bytes_free(&moved);
-    field->cells = cells;
-    field->cell_count = 0;
-    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
-        cells[field->cell_count] = cells[i];
-        field->cell_count += field->cell_count == 0 || !ddb_bytes_equal(cells[field->cell_count - 1], cells[i]);
+    status = status < 0 ? status : ddb_bytes_status(&list);
+    const ddb_merge_fetch *fetch = (const ddb_merge_fetch *)(const void *)list.data;
+    for (size_t from = 0, count = list.size / sizeof *fetch; from < count && status == DREAMDB_OK; from += DDB_PAGE_WAVE) {
+        status = ddb_merge_fetch_some(ctx, merge, fetch + from, count - from < DDB_PAGE_WAVE ? count - from : (size_t)DDB_PAGE_WAVE);
+        status = status < 0 ? status : ddb_object_progress(ctx, merge->write.env, "merge: pages", from, count, "pages");
     }
+    ddb_bytes_free(&list);
+    for (size_t i = 0; i < merge->field_count && status == DREAMDB_OK; i++) {
+        ddb_merge_descent *d = merge->fields[i].descent;
+        for (size_t s = 0; d && d->going && s < 2 + d->bases; s++) {
+            ddb_page_list_free(ctx, &d->walks[s].level);
+            d->walks[s].level = d->walks[s].next;
+            memset(&d->walks[s].next, 0, sizeof d->walks[s].next);
+        }
+        if (d && d->going) {
+            d->going = d->level > 0;
+            d->level -= d->going;
+            *more = *more || d->going;
+        }
+    }
+    return status;
+}
+
+/* Goes down all trees of the fields that are fused. */
+DDB_FN dreamdb_status ddb_merge_descend(ddb_ctx *ctx, ddb_merge *merge)
+{
+    dreamdb_status status = DREAMDB_OK;
+    bool more = false;
+    for (size_t i = 0; i < merge->field_count && status == DREAMDB_OK; i++) {
+        ddb_merge_field *field = merge->fields + i;
+        if (field->choice == DDB_MERGE_FUSE && ddb_merge_sparse(merge, field)) {
+            status = ddb_merge_descent_open(ctx, merge, field);
+            more = true;
+        }
+    }
+    while (more && status == DREAMDB_OK) {
+        status = ddb_merge_level(ctx, merge, &more);
+    }
+    return status;
+}
+
+/* What the descent found: rows of the side, of the other one, of all bases; sorted. */
+DDB_FN dreamdb_status ddb_merge_found(ddb_ctx *ctx, ddb_merge *merge, const ddb_merge_field *field, ddb_merge_trio *out)
+{
+    const ddb_merge_descent *d = field->descent;
+    ddb_arena *arena = &merge->write.arena;
+    size_t count = 0;
+    memset(out, 0, sizeof *out);
+    for (size_t s = 0; s < 2 + d->bases; s++) {
+        ddb_merge_rows *into = s == d->side ? &out->theirs : s == d->into ? &out->ours : NULL;
+        if (into) {
+            into->rows = d->walks[s].found.rows;
+            into->count = d->walks[s].found.count;
+        }
+        count += s < 2 ? 0 : d->walks[s].found.count;
+    }
+    out->base.rows = ddb_mem_arena_new(ctx, arena, ddb_row, count);
+    for (size_t s = 2; out->base.rows && s < 2 + d->bases; s++) {
+        if (d->walks[s].found.count > 0) {
+            memcpy(out->base.rows + out->base.count, d->walks[s].found.rows, d->walks[s].found.count * sizeof(ddb_row));
+            out->base.count += d->walks[s].found.count;
+        }
+    }
+    dreamdb_status status = out->base.rows ? ddb_merge_rows_sort(ctx, arena, &out->ours) : DREAMDB_ERR_MEMORY;
+    status = status < 0 ? status : ddb_merge_rows_sort(ctx, arena, &out->theirs);
+    return status < 0 ? status : ddb_merge_rows_sort(ctx, arena, &out->base);
+}
+
+/* Cells where the side differs from the bases, each once, sorted: *out. */
+DDB_FN dreamdb_status ddb_merge_cells_of(ddb_ctx *ctx, ddb_merge *merge, const ddb_merge_field *field, ddb_slice **out, size_t *out_count)
+{
+    ddb_merge_trio rows;
+    size_t count = 0, unique = 0;
+    dreamdb_status status = ddb_merge_found(ctx, merge, field, &rows);
+    const ddb_merge_rows *sets[2] = { &rows.theirs, &rows.base };
+    ddb_slice *cells = status < 0 ? NULL : ddb_mem_arena_new(ctx, &merge->write.arena, ddb_slice, rows.theirs.count + rows.base.count + 1);
+    if (!cells) {
+        return status < 0 ? status : DREAMDB_ERR_MEMORY;
+    }
+    for (size_t k = 0; k < 2; k++) {
+        for (size_t i = 0; i < sets[k]->count; i++) {
+            cells[count] = sets[k]->sorted[i]->key;
+            count += !ddb_merge_rows_find(sets[1 - k], sets[k]->sorted[i]);
+        }
+    }
+    status = ddb_coll_sort(ctx, cells, count, sizeof *cells, ddb_track_compare_cells, NULL);
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        cells[unique] = cells[i];
+        unique += unique == 0 || !ddb_bytes_equal(cells[unique - 1], cells[i]);
+    }
+    *out = cells;
+    *out_count = unique;
     return status;
 }
 
@@ -30566,24 +30833,39 @@ DDB_FN dreamdb_status ddb_merge_cells_of(ddb_ctx *ctx, ddb_merge *merge, ddb_mer
    read. */
 DDB_FN dreamdb_status ddb_merge_fuse_tree(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_field *field)
 {
-    size_t from = field->sides[0].track.form == DDB_TRACK_PAGED ? 0 : 1, side = 1 - from;
-    const ddb_track *track = &field->sides[side].track;
     ddb_merge_trio rows;
-    ddb_buf keys;
-    dreamdb_status status = DREAMDB_OK;
-    field->tree = &field->sides[from].track;
-    ddb_bytes_init(&keys, ctx);
-    for (size_t s = 2; s < merge->state_count && status == DREAMDB_OK; s++) {
-        const ddb_track *base = field->sides[s].binding ? &field->sides[s].track : NULL;
-        status = ddb_merge_beside(ctx, merge, track, base, &keys);
-        status = status == DREAMDB_OK && base ? ddb_merge_beside(ctx, merge, base, track, &keys) : status;
-    }
-    if (status == DREAMDB_OK) {
-        status = ddb_merge_cells_of(ctx, merge, field, (ddb_slice *)(void *)keys.data, keys.size / sizeof(ddb_slice), side);
-    }
-    ddb_bytes_free(&keys);
+    field->tree = &field->sides[field->descent->into].track;
+    dreamdb_status status = ddb_merge_cells_of(ctx, merge, field, &field->cells, &field->cell_count);
     status = status < 0 ? status : ddb_merge_collect(ctx, merge, field, field->cells, field->cell_count, &rows);
     return status < 0 ? status : ddb_merge_fuse_rows(ctx, merge, field, &rows);
+}
+
+/* Of items and scalars: the rows that they added go into our tree, as an append puts them.  *done false: they also did away with rows. */
+DDB_FN dreamdb_status ddb_merge_fuse_adds(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_field *field, bool *done)
+{
+    ddb_merge_trio rows;
+    size_t count = 0;
+    dreamdb_status status = ddb_merge_found(ctx, merge, field, &rows);
+    *done = status == DREAMDB_OK;
+    for (size_t i = 0; i < rows.base.count && *done; i++) {
+        const ddb_row *row = rows.base.sorted[i];
+        bool held = field->cls == DDB_TRACK_ITEM || ddb_merge_rows_find(&rows.ours, row);
+        *done = ddb_merge_rows_find(&rows.theirs, row) || !held;
+    }
+    field->rows = *done ? ddb_mem_arena_new(ctx, &merge->write.arena, ddb_row, rows.theirs.count) : NULL;
+    if (!*done || !field->rows) {
+        return status < 0 || !*done ? status : DREAMDB_ERR_MEMORY;
+    }
+    for (size_t i = 0; i < rows.theirs.count; i++) {
+        const ddb_row *row = rows.theirs.rows + i;
+        field->rows[count] = *row;
+        count += ddb_merge_rows_find(&rows.theirs, row) == row && !ddb_merge_rows_find(&rows.ours, row)
+            && !ddb_merge_rows_find(&rows.base, row);
+    }
+    field->row_count = count;
+    field->tree = &field->sides[0].track;
+    field->grown = true;
+    return DREAMDB_OK;
 }
 
 /* ---- Placing what one side added under the other's index ---- */
@@ -30602,46 +30884,24 @@ DDB_FN dreamdb_status ddb_merge_without(ddb_ctx *ctx, ddb_arena *arena, const dd
     return out->rows ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
 }
 
-/* Cells in which the side that yields differs from the bases; all rows, where it is no tree. */
-DDB_FN dreamdb_status ddb_merge_place_cells(ddb_ctx *ctx, ddb_merge *merge, const ddb_merge_field *field, ddb_buf *keys,
-                                            ddb_track_select *select)
-{
-    const ddb_track *side = &field->sides[1 - field->winner].track;
-    dreamdb_status status = DREAMDB_OK;
-    memset(select, 0, sizeof *select);
-    if (side->form != DDB_TRACK_PAGED) {
-        return DREAMDB_OK;
-    }
-    for (size_t s = 2; s < merge->state_count && status == DREAMDB_OK; s++) {
-        const ddb_track *base = field->sides[s].binding ? &field->sides[s].track : NULL;
-        status = ddb_merge_beside(ctx, merge, side, base, keys);
-        status = status == DREAMDB_OK && base ? ddb_merge_beside(ctx, merge, base, side, keys) : status;
-    }
-    ddb_slice *list = (ddb_slice *)(void *)keys->data;
-    size_t count = keys->size / sizeof *list, unique = 0;
-    status = status < 0 || count == 0 ? status : ddb_coll_sort(ctx, list, count, sizeof *list, ddb_track_compare_cells, NULL);
-    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
-        list[unique] = list[i];
-        unique += unique == 0 || !ddb_bytes_equal(list[unique - 1], list[i]);
-    }
-    select->keys = list;
-    select->key_count = unique;
-    return status;
-}
-
 /* Finds what the side that yields added, and which rows of the bases it did away with (it compacted them: their records come again). */
 DDB_FN dreamdb_status ddb_merge_place_plan(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_field *field)
 {
     ddb_arena *arena = &merge->write.arena;
-    ddb_track_select select;
+    ddb_track_select select;                   /* cells in which that side differs; all, where it is no tree */
     ddb_merge_rows side, base;
-    ddb_buf keys;
-    ddb_bytes_init(&keys, ctx);
+    ddb_slice *cells = NULL;
+    dreamdb_status status = DREAMDB_OK;
+    memset(&select, 0, sizeof select);
     memset(&side, 0, sizeof side);
+    if (field->descent) {
+        status = ddb_merge_cells_of(ctx, merge, field, &cells, &select.key_count);
+        select.keys = cells;
+    }
     field->added = ddb_mem_arena_new(ctx, arena, ddb_merge_rows, 1);
     field->gone = ddb_mem_arena_new(ctx, arena, ddb_merge_rows, merge->state_count);
-    dreamdb_status status = field->added && field->gone ? ddb_merge_place_cells(ctx, merge, field, &keys, &select) : DREAMDB_ERR_MEMORY;
-    if (status == DREAMDB_OK && (select.key_count > 0 || !keys.data)) {
+    status = status < 0 || (field->added && field->gone) ? status : DREAMDB_ERR_MEMORY;
+    if (status == DREAMDB_OK) {
         status = ddb_track_collect(ctx, merge->write.env, arena, &field->sides[1 - field->winner].track, &select, &side.rows, &side.count);
     }
     status = status < 0 ? status : ddb_merge_rows_sort(ctx, arena, &side);
@@ -30660,7 +30920,6 @@ DDB_FN dreamdb_status ddb_merge_place_plan(ddb_ctx *ctx, ddb_merge *merge, ddb_m
         status = status < 0 ? status : ddb_merge_without(ctx, arena, field->added, &base, &rest);
         *field->added = status < 0 ? *field->added : rest;
     }
-    ddb_bytes_free(&keys);
     return status;
 }
 
@@ -30983,11 +31242,12 @@ DDB_FN dreamdb_status ddb_merge_plan(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_f
     ddb_merge_trio rows;
     bool tree = field->cls == DDB_TRACK_SPATIAL
         && (field->sides[0].track.form == DDB_TRACK_PAGED || field->sides[1].track.form == DDB_TRACK_PAGED);
-    if (field->placed || tree) {
-        return field->placed ? ddb_merge_place_plan(ctx, merge, field) : ddb_merge_fuse_tree(ctx, merge, field);
-    }
-    dreamdb_status status = ddb_merge_collect(ctx, merge, field, NULL, 0, &rows);
-    return status < 0 ? status : ddb_merge_fuse_rows(ctx, merge, field, &rows);
+    bool done = field->placed || tree;
+    dreamdb_status status = field->placed ? ddb_merge_place_plan(ctx, merge, field)
+        : tree ? ddb_merge_fuse_tree(ctx, merge, field) : field->descent ? ddb_merge_fuse_adds(ctx, merge, field, &done) : DREAMDB_OK;
+    ddb_merge_descent_close(ctx, merge, field);
+    status = status < 0 || done ? status : ddb_merge_collect(ctx, merge, field, NULL, 0, &rows);
+    return status < 0 || done ? status : ddb_merge_fuse_rows(ctx, merge, field, &rows);
 }
 
 /* Makes the fused Track.  One that is a side's own is not new: that side is taken. */
@@ -30999,6 +31259,8 @@ DDB_FN dreamdb_status ddb_merge_make(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_f
     dreamdb_status status = field->recell_count > 0 ? ddb_merge_melt(ctx, merge, field) : DREAMDB_OK;
     if (status == DREAMDB_OK) {
         status = field->placed ? ddb_merge_place(ctx, merge, field, &track)
+            : field->grown ? ddb_track_insert(ctx, write->env, &write->arena, field->tree, field->rows, field->row_count, limit,
+                                              write->puts, &track)
             : field->tree ? ddb_track_replace(ctx, write->env, &write->arena, field->tree, field->cells, field->cell_count, field->rows,
                                               field->row_count, write->puts, &track)
             : ddb_track_build(ctx, write->env, &write->arena, &track, field->rows, field->row_count, limit, write->puts);
@@ -31419,6 +31681,7 @@ DDB_FN dreamdb_status ddb_merge_decide_all(ddb_ctx *ctx, ddb_merge *merge)
     status = status < 0 ? status : ddb_merge_modalities(ctx, merge);
     status = status < 0 ? status : ddb_merge_tracks(ctx, merge);
     status = status < 0 ? status : ddb_merge_roots(ctx, merge);
+    status = status < 0 ? status : ddb_merge_descend(ctx, merge);
     for (size_t i = 0; i < merge->field_count && status == DREAMDB_OK; i++) {
         ddb_merge_field *field = merge->fields + i;
         merge->report.taken += field->choice == DDB_MERGE_TAKE_THEIRS || (field->choice == DDB_MERGE_DROP && field->sides[0].binding);
@@ -31498,6 +31761,9 @@ DDB_FN void ddb_merge_clear(ddb_ctx *ctx, ddb_merge *merge)
 {
     for (size_t s = 2; s < merge->state_count; s++) {
         ddb_view_release(ctx, merge->states[s]);
+    }
+    for (size_t i = 0; i < merge->field_count; i++) {
+        ddb_merge_descent_close(ctx, merge, merge->fields + i);
     }
     for (size_t i = 0; i < merge->want_count; i++) {
         if (merge->wants[i].object.data) {
@@ -40534,7 +40800,7 @@ DDB_FN dreamdb_status ddb_api_ref_at(ddb_ctx *ctx, dreamdb *db, const char *stat
         ddb_coll_map_free(ctx, &outlines);
     }
     if (status == DREAMDB_OK) {
-        status = ddb_ref_create(ctx, db->env, name, &view->address);
+        status = ddb_ref_create_sure(ctx, db->env, name, &view->address, false);
     }
     ddb_view_release(ctx, view);
     return status;

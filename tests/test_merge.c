@@ -13,6 +13,8 @@ static merge_model merge_models[MERGE_REFS];
 static merge_state merge_states[MERGE_NODES];
 static size_t merge_state_count;
 static int merge_wild;                           /* the clock jumps */
+static int merge_long;                           /* strings are long and each row's own: their tree has many pages */
+static char merge_texts[DATA_MOST][3100];
 
 static uint64_t merge_now(void *user)
 {
@@ -30,6 +32,15 @@ static dreamdb *merge_open(const dreamdb_store *on, const char *ref)
     return db;
 }
 
+static const char *merge_text(size_t at)
+{
+    if (!merge_long || !data_rows[at].s[0]) { return data_rows[at].s; }
+    memset(merge_texts[at], 'x', 3000);
+    (void)snprintf(merge_texts[at] + 3000, 100, "%u %s", (unsigned)(at * 7919 % 1009), data_rows[at].s);
+    memcpy(merge_texts[at], merge_texts[at] + 3000, 3);
+    return merge_texts[at];
+}
+
 /* Rows [first, first + count) of data_rows: fields e, c, n, s (some rows have none), m. */
 static dreamdb_status merge_append(dreamdb *db, size_t first, size_t count, int early, uint8_t *manifest)
 {
@@ -44,7 +55,7 @@ static dreamdb_status merge_append(dreamdb *db, size_t first, size_t count, int 
         const data_row *row = data_rows + first + i;
         anchors[i] = row->anchor;
         c[i].data = row->c; c[i].size = strlen(row->c); has_c[i] = row->c[0] != 0;
-        s[i].data = row->s; s[i].size = strlen(row->s); has_s[i] = row->s[0] != 0;
+        s[i].data = merge_text(first + i); s[i].size = strlen((const char *)s[i].data); has_s[i] = row->s[0] != 0;
         m[i].data = row->m; m[i].size = strlen(row->m);
     }
     columns[0].field = "e"; columns[0].data = data_rows[first].v; columns[0].stride = sizeof(data_row);
@@ -103,7 +114,8 @@ static void merge_check(const char *ref, const merge_model *model)
         CHECK(v[1].present && memcmp(v[1].data, want->v, data_dim * sizeof(float)) == 0);
         CHECK(v[2].present && v[2].size == strlen(want->m) && memcmp(v[2].data, want->m, (size_t)v[2].size) == 0);
         CHECK(v[3].present && v[3].integer == want->n);
-        CHECK(v[4].present == (want->s[0] != 0) && (!v[4].present || (v[4].size == strlen(want->s) && memcmp(v[4].data, want->s, v[4].size) == 0)));
+        const char *text = merge_text((size_t)(want - data_rows));
+        CHECK(v[4].present == (want->s[0] != 0) && (!v[4].present || (v[4].size == strlen(text) && memcmp(v[4].data, text, (size_t)v[4].size) == 0)));
         if (!test_ok) { break; }
     }
     while (i < DATA_MOST && (!model->has[i] || model->deleted[i])) { i++; }
@@ -239,6 +251,13 @@ static void merge_step(size_t which, size_t refs, int early, int wide)
     if (roll >= 10 && which == 0 && roll < 12) {
         merge_train(db, manifest);
         model->tip = merge_note(manifest, model->tip, SIZE_MAX);
+    } else if (roll >= 10 && merge_long && roll % 2) {           /* the tree of the strings is built anew */
+        dreamdb_compact_desc desc;
+        memset(&desc, 0, sizeof desc);
+        desc.field = "s";
+        CHECK(dreamdb_compact(db, &desc, NULL, &data_error) == DREAMDB_OK);
+        merge_tip(db, manifest);
+        if (memcmp(manifest, merge_states[model->tip].address, sizeof manifest) != 0) { model->tip = merge_note(manifest, model->tip, SIZE_MAX); }
     } else if (roll >= 10) {
         if (merge_compact(db, test_rand(), manifest)) { model->tip = merge_note(manifest, model->tip, SIZE_MAX); }
     } else if (roll < 5) {
@@ -283,7 +302,8 @@ static void merge_step(size_t which, size_t refs, int early, int wide)
    by itself. */
 static void random_histories(void)
 {
-    for (int turn = 0; turn < 20; turn++) {
+    for (int turn = 0; turn < 28; turn++) {
+        merge_long = turn >= 20;
         size_t refs = 2 + test_rand() % 4;
         uint8_t manifest[DREAMDB_ADDRESS_SIZE];
         dreamdb_config config = data_config(&data_inner);
@@ -317,7 +337,7 @@ static void random_histories(void)
         data_close();
         if (!test_ok) { return; }
     }
-    merge_wild = 0;
+    merge_wild = merge_long = 0;
     if (!(merge_placed > 100 && merge_cells > 10)) { printf("placed %d, cells %d\n", (int)merge_placed, (int)merge_cells); }
     CHECK(merge_placed > 100 && merge_cells > 10);           /* both ways were gone */
 }
@@ -921,6 +941,39 @@ static void waves(void)
     }
 }
 
+/* What a merge of 2 x 4 rows reads does not grow with the rows that both sides have; trees of two levels cost one wave more than roots. */
+static void reads_follow_the_change(void)
+{
+    uint64_t gets[2] = { 0, 0 }, rounds[2] = { 0, 0 };
+    for (int large = 0; large < 2; large++) {
+        dreamdb *db = NULL, *side = NULL;
+        size_t base = large ? 580 : 290;
+        data_open();
+        data_fill(DATA_MOST, 0);
+        merge_long = 1;
+        for (size_t i = 0; i < DATA_MOST; i++) { memcpy(data_rows[i].s, "s", 2); }
+        dreamdb_config config = data_config(&data_inner);
+        CHECK(data_create(&config, DREAMDB_INDEX_LSH, 3, &db) == DREAMDB_OK);
+        CHECK(merge_append(db, 0, base, 0, NULL) == DREAMDB_OK && dreamdb_branch(db, NULL, "side", NULL) == DREAMDB_OK);
+        side = merge_open(&data_inner, "side");
+        CHECK(merge_append(db, base, 4, 0, NULL) == DREAMDB_OK && merge_append(side, base + 2, 4, 0, NULL) == DREAMDB_OK);
+        dreamdb_close(db);
+        db = merge_open(&data_store, "main");
+        data_plan.gets = data_plan.waves = 0;
+        CHECK(merge_with(db, "side", 0, NULL) == DREAMDB_OK);
+        gets[large] = data_plan.gets;
+        rounds[large] = data_plan.waves;
+        memset(merge_models, 0, sizeof *merge_models);
+        memset(merge_models[0].has, 1, base + 6);
+        merge_check("main", merge_models);
+        dreamdb_close(db); dreamdb_close(side);
+        merge_long = 0;
+        data_close();
+    }
+    CHECK(gets[1] <= gets[0] + 6 && rounds[1] == rounds[0] && rounds[1] <= 9);
+    if (!test_ok) { printf("gets %u, %u; waves %u, %u\n", (unsigned)gets[0], (unsigned)gets[1], (unsigned)rounds[0], (unsigned)rounds[1]); }
+}
+
 int main(void)
 {
     RUN(outcomes_and_arguments);
@@ -935,6 +988,7 @@ int main(void)
     RUN(a_lost_race);
     RUN(every_step_stopped);
     RUN(waves);
+    RUN(reads_follow_the_change);
     data_unused();
     return test_end("merge");
 }
