@@ -18383,6 +18383,24 @@ DDB_FN dreamdb_status ddb_ref_delete(ddb_ctx *ctx, ddb_env *env, const char *nam
     return status;
 }
 
+/* A gc at work may have read the refs before this one was made, and does not know that its state is needed.  It is waited for; Manifests go
+   first, so a state whose Manifest (at path) is there then was kept; else the ref is taken back. */
+DDB_FN dreamdb_status ddb_ref_stands(ddb_ctx *ctx, ddb_env *env, const char *name, const char *path)
+{
+    dreamdb_io op;
+    dreamdb_status status = ddb_object_gc_wait(ctx, env);
+    memset(&op, 0, sizeof op);
+    op.kind = DREAMDB_IO_STAT;
+    op.path = path;
+    status = status < 0 ? status : ddb_object_batch(ctx, env, &op, 1);
+    if (status == DREAMDB_OK && op.status == DREAMDB_ERR_NOT_FOUND) {
+        status = ddb_ref_delete(ctx, env, name);
+        return status < 0 ? status
+            : ddb_mem_fail_at(ctx, DREAMDB_ERR_NOT_FOUND, path, "gc has removed this state, so `%.80s` was not made", name);
+    }
+    return status < 0 || op.status == DREAMDB_OK ? status : ddb_store_fail(ctx, &env->store, op.status, "stat of", path);
+}
+
 /* ---- Listing ---- */
 
 typedef struct ddb_ref_found { char *path; size_t size; } ddb_ref_found;      /* size: of the path */
@@ -25335,6 +25353,9 @@ typedef struct ddb_history {
     ddb_history_node *nodes; size_t count, cap;
     size_t         *heap;  size_t heap_count, heap_cap;      /* newest first */
     size_t          live;                      /* queued ones that are not stale */
+    size_t          before;                    /* nodes of earlier questions: the limit is one of each question */
+    dreamdb_status (*tick)(ddb_ctx *ctx, void *user);      /* after each batch; NULL: progress is told */
+    void           *user;
 } ddb_history;
 
 DDB_FN void ddb_history_free(ddb_ctx *ctx, ddb_history *h)
@@ -25355,7 +25376,7 @@ DDB_FN dreamdb_status ddb_history_meet(ddb_ctx *ctx, ddb_history *h, const ddb_a
         *out = status < 0 ? 0 : (size_t)*slot;
         return status;
     }
-    if (h->count >= h->env->limits.history) {
+    if (h->count - h->before >= h->env->limits.history) {
         return ddb_mem_fail(ctx, DREAMDB_ERR_LIMIT, "the answer does not lie within %u Manifests (limits.history)",
                             (unsigned)h->env->limits.history);
     }
@@ -25423,7 +25444,8 @@ DDB_FN dreamdb_status ddb_history_load(ddb_ctx *ctx, ddb_history *h, const size_
         }
     }
     ddb_mem_arena_free(ctx, &scratch);
-    return status;
+    return status < 0 ? status : h->tick ? h->tick(ctx, h->user)
+        : ddb_object_progress(ctx, h->env, "history", h->count - h->before, 0, "states");
 }
 
 /* Adds the parents of a node that are not read yet. */
@@ -38766,6 +38788,8 @@ DDB_FN dreamdb_status ddb_check_stats(ddb_ctx *ctx, dreamdb_snapshot *view, cons
 enum { DDB_GC_MANIFEST = 1, DDB_GC_TRACK = 2, DDB_GC_PAGE = 4, DDB_GC_TOMB = 8,
        DDB_GC_OUTLINE = 16,                    /* Track and pages were walked, and what the rows of embeddings name */
        DDB_GC_LINK = 32,                       /* a Manifest alone */
+       DDB_GC_ROOT = 64,                       /* a Manifest that a ref names: its window was walked */
+       DDB_GC_DEPTH = 8,                       /* above the bits of a Manifest: least number of states between it and a tip, and 1 */
        DDB_GC_WAVE = 8,                        /* Manifests or Tracks read together: 8 MiB, as inline Tracks and lineages end at one */
        DDB_GC_CHUNKED = 64,                    /* ItemManifests read together */
        DDB_GC_ITEMS = 65536,                   /* ItemManifests remembered, 8 MB; more are read again where they are met again */
@@ -38776,6 +38800,7 @@ enum { DDB_GC_MANIFEST = 1, DDB_GC_TRACK = 2, DDB_GC_PAGE = 4, DDB_GC_TOMB = 8,
 #define DDB_GC_CACHE (UINT64_C(2) << 20)       /* what a run reads it seldom reads again */
 #define DDB_GC_SECOND UINT64_C(1000000000)
 #define DDB_GC_FRESH (30 * DDB_GC_SECOND)      /* the flag is written again after so long */
+#define DDB_GC_LOOK (20 * DDB_GC_SECOND)       /* while objects go the refs are read again so often */
 #define DDB_GC_DEADLINE (60 * DDB_GC_SECOND)   /* what was listed longer ago than this is not removed: a writer may have taken it up */
 
 /* ---- The filter of leaves ---- */
@@ -38857,7 +38882,7 @@ DDB_FN void ddb_gc_filter_free(ddb_ctx *ctx, ddb_gc_filter *filter)
 /* ---- Marks ---- */
 
 /* A Manifest that waits; depth: states between it and the tip. */
-typedef struct ddb_gc_state { ddb_addr addr; uint64_t depth; bool root; } ddb_gc_state;
+typedef struct ddb_gc_state { ddb_addr addr; uint64_t depth; bool root, again; } ddb_gc_state;      /* again: for its parents only */
 /* A branch's tip, for merge bases. */
 typedef struct ddb_gc_tip { ddb_addr addr, timeline; } ddb_gc_tip;
 
@@ -38884,6 +38909,7 @@ typedef struct ddb_gc {
     dreamdb_gc_object    found[DDB_GC_REMOVE];
     size_t               count;
     uint64_t             first;                /* when ops[0] was listed */
+    uint64_t             looked, walked;       /* when the refs were read last; paths of the first listing */
     bool                 again;                /* the second listing, which counts */
     dreamdb_status       status;
 } ddb_gc;
@@ -39302,6 +39328,13 @@ DDB_FN bool ddb_gc_want_tomb(void *user, const ddb_page_child *child)
     return fresh && tombs->status == DREAMDB_OK;
 }
 
+DDB_FN dreamdb_status ddb_gc_tomb_leaf(ddb_ctx *ctx, void *user, const ddb_page *page)
+{
+    ddb_gc *gc = ((ddb_gc_tombs *)user)->gc;
+    (void)page;
+    return ddb_gc_tick(ctx, gc, gc->inner.count + gc->leaves.keys);
+}
+
 /* The timeline that a head names: a head of another Timeline than the state's deletes nothing there, but its pages must stay, too. */
 DDB_FN dreamdb_status ddb_gc_tomb_timeline(ddb_ctx *ctx, ddb_gc *gc, const ddb_addr *head, ddb_addr *timeline)
 {
@@ -39347,6 +39380,7 @@ DDB_FN dreamdb_status ddb_gc_tomb(ddb_ctx *ctx, ddb_gc *gc, const ddb_addr *firs
             memset(&visit, 0, sizeof visit);
             visit.user = &tombs;
             visit.want = ddb_gc_want_tomb;
+            visit.leaf = ddb_gc_tomb_leaf;
             if (ddb_gc_want_tomb(&tombs, tomb->roots + i)) {
                 status = ddb_page_gather(ctx, gc->env, &tomb->tree, tomb->roots + i, &visit);
             }
@@ -39356,6 +39390,7 @@ DDB_FN dreamdb_status ddb_gc_tomb(ddb_ctx *ctx, ddb_gc *gc, const ddb_addr *firs
             ddb_bytes_put(&heads, tomb->heads + i, sizeof *first);
         }
         status = status < 0 ? status : ddb_bytes_status(&heads);
+        status = status < 0 ? status : ddb_gc_tick(ctx, gc, gc->inner.count + gc->leaves.keys);
         ddb_tomb_close(ctx, tomb);
     }
     ddb_bytes_free(&heads);
@@ -39447,6 +39482,23 @@ DDB_FN dreamdb_status ddb_gc_manifest(ddb_ctx *ctx, ddb_gc *gc, const ddb_manife
     return status;
 }
 
+/* Notes that a Manifest stands so many states from a tip; *walk: it was not met before, or only farther from one, so that its parents must
+   be looked at (again). */
+DDB_FN dreamdb_status ddb_gc_visit_state(ddb_ctx *ctx, ddb_gc *gc, ddb_gc_state *state, bool *walk)
+{
+    bool fresh = false;
+    dreamdb_status status = ddb_gc_visit(ctx, gc, &state->addr, state->root ? DDB_GC_MANIFEST | DDB_GC_ROOT : DDB_GC_MANIFEST, &fresh);
+    uint64_t *slot = status < 0 ? NULL : ddb_coll_map_get(&gc->inner, state->addr.bytes);
+    uint64_t far = (UINT64_MAX >> DDB_GC_DEPTH) - 1, depth = 1 + (state->depth < far ? state->depth : far);
+    *walk = false;
+    state->again = slot && *slot >> DDB_GC_DEPTH != 0;
+    if (slot && (*slot >> DDB_GC_DEPTH == 0 || *slot >> DDB_GC_DEPTH > depth)) {
+        *slot = (*slot & ((1u << DDB_GC_DEPTH) - 1)) | depth << DDB_GC_DEPTH;
+        *walk = true;
+    }
+    return status;
+}
+
 DDB_FN dreamdb_status ddb_gc_queue(ddb_gc *gc, const ddb_addr *addr, uint64_t depth, bool root)
 {
     ddb_gc_state state;
@@ -39477,8 +39529,8 @@ DDB_FN dreamdb_status ddb_gc_state_take(ddb_ctx *ctx, ddb_gc *gc, const ddb_gc_s
         ddb_bytes_put(&gc->tips, &tip, sizeof tip);
         status = ddb_bytes_status(&gc->tips);
     }
-    gc->report->manifests++;
-    status = status < 0 ? status : ddb_gc_manifest(ctx, gc, &m, want->path);
+    gc->report->manifests += !state->again;
+    status = status < 0 || state->again ? status : ddb_gc_manifest(ctx, gc, &m, want->path);
     ddb_mem_arena_free(ctx, &arena);
     return status;
 }
@@ -39500,7 +39552,7 @@ DDB_FN dreamdb_status ddb_gc_states(ddb_ctx *ctx, ddb_gc *gc)
             if (!states[count].root && gc->outlines.count > 0 && ddb_coll_map_get(&gc->outlines, states[count].addr.bytes)) {
                 continue;
             }
-            status = ddb_gc_visit(ctx, gc, &states[count].addr, DDB_GC_MANIFEST, &fresh);
+            status = ddb_gc_visit_state(ctx, gc, states + count, &fresh);
             if (status == DREAMDB_OK && fresh) {
                 wants[count].path = ddb_addr_path(ctx, &arena, "manifests", &states[count].addr);
                 wants[count].addr = states[count].addr;
@@ -39548,6 +39600,7 @@ DDB_FN dreamdb_status ddb_gc_roots(ddb_ctx *ctx, ddb_gc *gc, size_t *added)
     ddb_ref_entry *refs = NULL;
     size_t count = 0;
     *added = 0;
+    gc->looked = ddb_port_now_ns();
     dreamdb_status status = ddb_gc_list(ctx, gc, "refs/", ddb_gc_note_ref);
     status = status < 0 ? status : ddb_ref_list(ctx, gc->env, &arena, &refs, &count);
     for (size_t i = 0; i < 2 * count && status == DREAMDB_OK; i++) {           /* branches first: a snapshot on the way ends no walk */
@@ -39562,7 +39615,7 @@ DDB_FN dreamdb_status ddb_gc_roots(ddb_ctx *ctx, ddb_gc *gc, size_t *added)
             break;
         }
         const uint64_t *bits = gc->inner.count > 0 ? ddb_coll_map_get(&gc->inner, ref->address.bytes) : NULL;
-        if (!bits || !(*bits & DDB_GC_MANIFEST)) {
+        if (!bits || !(*bits & (ref->is_tag ? DDB_GC_MANIFEST : DDB_GC_ROOT))) {
             status = ddb_gc_queue(gc, &ref->address, ref->is_tag ? UINT64_MAX - 1 : 0, true);
             ++*added;
         }
@@ -39590,6 +39643,7 @@ DDB_FN dreamdb_status ddb_gc_pair(ddb_ctx *ctx, ddb_gc *gc, ddb_history *history
     for (size_t i = 0; i < history->count; i++) {
         history->nodes[i].popped = false;
     }
+    history->before = history->count;
     dreamdb_status status = ddb_history_meet(&own, history, &a->addr, list);
     status = status < 0 ? status : ddb_history_meet(&own, history, &b->addr, list + 1);
     size_t ours = list[0], theirs = list[1];
@@ -39622,6 +39676,12 @@ DDB_FN dreamdb_status ddb_gc_pair(ddb_ctx *ctx, ddb_gc *gc, ddb_history *history
     return why.status < 0 ? ddb_mem_adopt(ctx, &why) : status;         /* a buffer of the run tells its own context */
 }
 
+DDB_FN dreamdb_status ddb_gc_history_tick(ddb_ctx *ctx, void *user)
+{
+    ddb_gc *gc = (ddb_gc *)user;
+    return ddb_gc_tick(ctx, gc, gc->inner.count + gc->leaves.keys);
+}
+
 DDB_FN dreamdb_status ddb_gc_links(ddb_ctx *ctx, ddb_gc *gc)
 {
     ddb_history history;
@@ -39631,6 +39691,8 @@ DDB_FN dreamdb_status ddb_gc_links(ddb_ctx *ctx, ddb_gc *gc)
     memset(&history, 0, sizeof history);
     history.env = gc->env;
     history.places.key_size = sizeof(ddb_addr);
+    history.tick = ddb_gc_history_tick;
+    history.user = gc;
     for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
         for (size_t j = i + 1; j < count && status == DREAMDB_OK; j++) {
             if (ddb_addr_equal(&tips[i].timeline, &tips[j].timeline)) {        /* of another dataset: no common ancestor */
@@ -39702,24 +39764,35 @@ DDB_FN int ddb_gc_note_young(void *user, const char *path, const dreamdb_stat *s
     } else if (object && ddb_gc_is_young(gc, stat->modified_ns)) {
         gc->status = ddb_coll_map_put(gc->ctx, &gc->young, addr.bytes, 1, NULL, NULL);
     }
+    if (gc->status == DREAMDB_OK && ++gc->walked % 4096 == 0) {
+        gc->status = ddb_gc_tick(gc->ctx, gc, gc->walked);
+    }
     return gc->status;
 }
 
-/* Marks everything; at the end the refs are read again, until none has moved to a state that was not met. */
-DDB_FN dreamdb_status ddb_gc_mark(ddb_ctx *ctx, ddb_gc *gc)
+/* Reads the refs and marks what they reach, until none is new or has moved to a state that was not met; *fresh: one was. */
+DDB_FN dreamdb_status ddb_gc_look(ddb_ctx *ctx, ddb_gc *gc, bool *fresh)
 {
     size_t added = 1;
     dreamdb_status status = DREAMDB_OK;
-    gc->young.key_size = sizeof(ddb_addr);
-    status = ddb_ref_outlines(ctx, gc->env, &gc->outlines);
-    status = status < 0 ? status : ddb_gc_list(ctx, gc, "manifests/", ddb_gc_note_young);
+    *fresh = false;
     for (size_t i = 0; i < DDB_GC_ROUNDS && added > 0 && status == DREAMDB_OK; i++) {
         status = ddb_gc_roots(ctx, gc, &added);
         status = status == DREAMDB_OK && added > 0 ? ddb_gc_links(ctx, gc) : status;
         status = status == DREAMDB_OK && added > 0 ? ddb_gc_outlines(ctx, gc) : status;
+        *fresh = *fresh || added > 0;
     }
     gc->report->marked = gc->inner.count + gc->leaves.keys;
     return status;
+}
+
+DDB_FN dreamdb_status ddb_gc_mark(ddb_ctx *ctx, ddb_gc *gc)
+{
+    bool fresh = false;
+    gc->young.key_size = sizeof(ddb_addr);
+    dreamdb_status status = ddb_ref_outlines(ctx, gc->env, &gc->outlines);
+    status = status < 0 ? status : ddb_gc_list(ctx, gc, "manifests/", ddb_gc_note_young);
+    return status < 0 ? status : ddb_gc_look(ctx, gc, &fresh);
 }
 
 /* ---- Sweep ---- */
@@ -39753,11 +39826,84 @@ DDB_FN void ddb_gc_forget(ddb_ctx *ctx, ddb_gc *gc)
     ddb_mem_arena_free(ctx, &gc->paths);
 }
 
+DDB_FN int ddb_gc_by_address(const void *a, const void *b, void *user)
+{
+    (void)user;
+    return ddb_addr_compare((const ddb_addr *)a, (const ddb_addr *)b);
+}
+
+/* Writes down which Manifests are kept in part, so that the next run and verify take them for what they are.  Those of earlier runs that
+   this one does not need stay in the list until they are seen to be gone. */
+DDB_FN dreamdb_status ddb_gc_record(ddb_ctx *ctx, ddb_gc *gc)
+{
+    ddb_buf list, out;
+    dreamdb_io op;
+    ddb_bytes_init(&list, ctx);
+    ddb_bytes_init(&out, ctx);
+    for (size_t i = 0; i < gc->inner.cap; i++) {
+        uint64_t bits = gc->inner.used[i] ? gc->inner.values[i] : 0;
+        if ((bits & (DDB_GC_LINK | DDB_GC_MANIFEST)) == DDB_GC_LINK) {
+            ddb_bytes_put(&list, gc->inner.keys + i * gc->inner.key_size, sizeof(ddb_addr));
+        }
+    }
+    for (size_t i = 0; i < gc->outlines.cap; i++) {
+        const uint8_t *key = gc->outlines.keys + i * sizeof(ddb_addr);
+        if (gc->outlines.used[i] && gc->outlines.values[i] && !ddb_coll_map_get(&gc->inner, key)) {
+            ddb_bytes_put(&list, key, sizeof(ddb_addr));
+        }
+    }
+    size_t count = list.size / sizeof(ddb_addr);
+    dreamdb_status status = ddb_bytes_status(&list);
+    status = status < 0 || count == 0 ? status : ddb_coll_sort(ctx, list.data, count, sizeof(ddb_addr), ddb_gc_by_address, NULL);
+    ddb_cbor_array(&out, count);
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        ddb_addr_write(&out, (const ddb_addr *)(const void *)(list.data + i * sizeof(ddb_addr)));
+    }
+    status = status < 0 ? status : ddb_bytes_status(&out);
+    memset(&op, 0, sizeof op);
+    op.kind = count > 0 ? DREAMDB_IO_PUT : DREAMDB_IO_REMOVE;
+    op.path = DDB_REF_OUTLINES;
+    op.data = out.data;
+    op.size = out.size;
+    if (status == DREAMDB_OK && (count > 0 || gc->outlines.count > 0)) {
+        status = ddb_object_batch(ctx, gc->env, &op, 1);
+        status = status == DREAMDB_OK && op.status < 0 ? ddb_store_fail(ctx, &gc->env->store, op.status, "write of", op.path) : status;
+        status = status == DREAMDB_OK ? ddb_object_sync(ctx, gc->env) : status;
+    }
+    ddb_bytes_free(&list);
+    ddb_bytes_free(&out);
+    return status;
+}
+
+/* Before objects go: a ref made since the refs were read last keeps what it names.  Between reading and removing there is a moment left,
+   so who makes a ref at an older state looks for a run and then whether its Manifest is still there (ddb_ref_stands); Manifests go
+   first, hence the refs are read before each removal of some. */
+DDB_FN dreamdb_status ddb_gc_look_again(ddb_ctx *ctx, ddb_gc *gc)
+{
+    uint64_t now = ddb_port_now_ns();
+    size_t kept = 0;
+    bool fresh = false;
+    if (gc->desc.dry_run || (gc->again && now >= gc->looked && now - gc->looked < DDB_GC_LOOK)) {
+        return DREAMDB_OK;
+    }
+    dreamdb_status status = ddb_gc_look(ctx, gc, &fresh);
+    status = status == DREAMDB_OK && fresh ? ddb_gc_record(ctx, gc) : status;
+    for (size_t i = 0; i < gc->count && status == DREAMDB_OK && fresh; i++) {
+        ddb_addr addr;
+        gc->ops[kept] = gc->ops[i];
+        gc->found[kept] = gc->found[i];
+        kept += !(ddb_gc_is_object(gc->ops[i].path, &addr) && ddb_gc_lives(gc, &addr));
+    }
+    gc->count = status == DREAMDB_OK && fresh ? kept : gc->count;
+    return status;
+}
+
 /* Removes what was listed.  What waited too long stays for the next run: a writer that found it there may have stopped waiting. */
 DDB_FN dreamdb_status ddb_gc_remove(ddb_ctx *ctx, ddb_gc *gc)
 {
     dreamdb_gc_report *report = gc->report;
-    dreamdb_status status = ddb_gc_tick(ctx, gc, report->listed);
+    dreamdb_status status = ddb_gc_look_again(ctx, gc);
+    status = status < 0 ? status : ddb_gc_tick(ctx, gc, report->listed);
     uint64_t now = ddb_port_now_ns();
     bool late = !gc->desc.writers_paused && (now < gc->first || now - gc->first > DDB_GC_DEADLINE);
     for (size_t i = 0; i < gc->count && status == DREAMDB_OK && gc->desc.each && !late; i++) {
@@ -39824,55 +39970,6 @@ DDB_FN int ddb_gc_judge(void *user, const char *path, const dreamdb_stat *stat)
     return gc->status;
 }
 
-DDB_FN int ddb_gc_by_address(const void *a, const void *b, void *user)
-{
-    (void)user;
-    return ddb_addr_compare((const ddb_addr *)a, (const ddb_addr *)b);
-}
-
-/* Writes down which Manifests are kept in part, so that the next run and verify take them for what they are.  Those of earlier runs that
-   this one does not need stay in the list until they are seen to be gone. */
-DDB_FN dreamdb_status ddb_gc_record(ddb_ctx *ctx, ddb_gc *gc)
-{
-    ddb_buf list, out;
-    dreamdb_io op;
-    ddb_bytes_init(&list, ctx);
-    ddb_bytes_init(&out, ctx);
-    for (size_t i = 0; i < gc->inner.cap; i++) {
-        uint64_t bits = gc->inner.used[i] ? gc->inner.values[i] : 0;
-        if ((bits & (DDB_GC_LINK | DDB_GC_MANIFEST)) == DDB_GC_LINK) {
-            ddb_bytes_put(&list, gc->inner.keys + i * gc->inner.key_size, sizeof(ddb_addr));
-        }
-    }
-    for (size_t i = 0; i < gc->outlines.cap; i++) {
-        const uint8_t *key = gc->outlines.keys + i * sizeof(ddb_addr);
-        if (gc->outlines.used[i] && gc->outlines.values[i] && !ddb_coll_map_get(&gc->inner, key)) {
-            ddb_bytes_put(&list, key, sizeof(ddb_addr));
-        }
-    }
-    size_t count = list.size / sizeof(ddb_addr);
-    dreamdb_status status = ddb_bytes_status(&list);
-    status = status < 0 || count == 0 ? status : ddb_coll_sort(ctx, list.data, count, sizeof(ddb_addr), ddb_gc_by_address, NULL);
-    ddb_cbor_array(&out, count);
-    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
-        ddb_addr_write(&out, (const ddb_addr *)(const void *)(list.data + i * sizeof(ddb_addr)));
-    }
-    status = status < 0 ? status : ddb_bytes_status(&out);
-    memset(&op, 0, sizeof op);
-    op.kind = count > 0 ? DREAMDB_IO_PUT : DREAMDB_IO_REMOVE;
-    op.path = DDB_REF_OUTLINES;
-    op.data = out.data;
-    op.size = out.size;
-    if (status == DREAMDB_OK && (count > 0 || gc->outlines.count > 0)) {
-        status = ddb_object_batch(ctx, gc->env, &op, 1);
-        status = status == DREAMDB_OK && op.status < 0 ? ddb_store_fail(ctx, &gc->env->store, op.status, "write of", op.path) : status;
-        status = status == DREAMDB_OK ? ddb_object_sync(ctx, gc->env) : status;
-    }
-    ddb_bytes_free(&list);
-    ddb_bytes_free(&out);
-    return status;
-}
-
 /* Manifests first: whatever happens then, no Manifest is left that names what is gone, but those that the list tells of. */
 DDB_FN dreamdb_status ddb_gc_sweep(ddb_ctx *ctx, ddb_gc *gc)
 {
@@ -39883,6 +39980,7 @@ DDB_FN dreamdb_status ddb_gc_sweep(ddb_ctx *ctx, ddb_gc *gc)
         status = status == DREAMDB_OK && gc->count > 0 ? ddb_gc_remove(ctx, gc) : status;
         status = status == DREAMDB_OK ? ddb_object_sync(ctx, gc->env) : status;
     }
+    status = status < 0 ? status : ddb_gc_look_again(ctx, gc);
     gc->again = true;
     status = status < 0 ? status : ddb_gc_list(ctx, gc, "", ddb_gc_judge);
     status = status == DREAMDB_OK && gc->count > 0 ? ddb_gc_remove(ctx, gc) : status;
@@ -40801,6 +40899,9 @@ DDB_FN dreamdb_status ddb_api_ref_at(ddb_ctx *ctx, dreamdb *db, const char *stat
     }
     if (status == DREAMDB_OK) {
         status = ddb_ref_create_sure(ctx, db->env, name, &view->address, false);
+    }
+    if (status == DREAMDB_OK && state && state[0]) {       /* the tip itself is kept by the ref that it was read from */
+        status = ddb_ref_stands(ctx, db->env, name, view->path);
     }
     ddb_view_release(ctx, view);
     return status;
