@@ -529,6 +529,11 @@ typedef enum dreamdb_merge_outcome {
     DREAMDB_MERGE_MOVED, DREAMDB_MERGE_MADE    /* fast-forward; union */
 } dreamdb_merge_outcome;
 
+typedef enum dreamdb_merge_index {             /* whose index holds where neither descends from the other (both sides were trained) */
+    DREAMDB_MERGE_INDEX_NONE = 0,              /* nobody's: a conflict */
+    DREAMDB_MERGE_INDEX_OURS, DREAMDB_MERGE_INDEX_THEIRS
+} dreamdb_merge_index;
+
 /* What both sides changed, differently.  Lives for the call. */
 typedef struct dreamdb_merge_conflict {
     const char *field;                         /* "" when it is no field's */
@@ -546,6 +551,7 @@ typedef struct dreamdb_merge_desc {
     void *conflict_user;
     uint32_t retry;                            /* as of dreamdb_append_desc: the merge is planned anew on each new tip, with the same
                                                   other state; conflicts found then are told then */
+    dreamdb_merge_index index;                 /* the vectors that the other side added are placed under it */
 } dreamdb_merge_desc;
 
 typedef struct dreamdb_merge_report {          /* filled in on failure too, but for ARGUMENT; then outcome is NOTHING */
@@ -564,9 +570,10 @@ typedef struct dreamdb_merge_report {          /* filled in on failure too, but 
 
 /* Merges another state into the handle's Ref: field by field, against the newest common ancestors over all parents.  The other ref stays.
  * What one side changed since then is taken; Tracks that both changed get the rows of both; deletions of either side hold.  Rows of one
- * anchor on both sides stay both: see "An anchor with several rows" of dreamdb_scan_open.  Where one side's index descends from the
- * other's (it was trained since) it wins, and the vectors that the other side added are placed under it.  Of a cell that both sides
- * compacted the records are merged.  Neither under config.identical, which refuses them as the reference does.
+ * anchor on both sides stay both: see "An anchor with several rows" of dreamdb_scan_open.  Where one side alone has a new index, or
+ * one that descends from the other's (both were trained), it wins, and the vectors that the other side added are placed under it; where
+ * neither descends, desc.index says whose wins.  Of a cell that both sides compacted the records are merged.  None of this under
+ * config.identical, which refuses it as the reference does.
  *
  * report  out, may be NULL.
  * Returns OK; DIVERGED (conflicts, no common ancestor, or no fast-forward: nothing is written); NOT_FOUND (no such ref, or gc has
@@ -29723,7 +29730,7 @@ DDB_FN dreamdb_status ddb_erase_rows(ddb_ctx *ctx, struct dreamdb *db, const dre
     return status;
 }
 
-/* ==== ROOM 41 merge | prefix ddb_merge_ | uses port mem bytes coll cbor addr object schema page track manifest ref tomb index hot view history write ==== */
+/* ==== ROOM 41 merge | prefix ddb_merge_ | uses port mem bytes coll cbor addr object schema page track manifest ref tomb index lineage hot view history write ==== */
 /* Three-way merge of a state into the handle's Ref (FORMAT.md 19).  The base is what both sides had: the newest
    common ancestors over all parents; several of them (criss-cross) count by the union of their rows.  Fields are compared by Track address,
    registry and schema key by key; where both sides moved a Track their rows are fused, and no bucket is read or written.
@@ -29764,6 +29771,7 @@ typedef struct ddb_merge_field {
     ddb_slice       *recells; size_t recell_count;
     struct ddb_merge_trio *trio;
     /* FUSE under the index of one side: rows that the other added, and rows of the bases that it did away with */
+    struct ddb_lineage *table;                 /* of both sides' tables, where each has one */
     bool             placed;
     size_t           winner;                   /* whose definition, index and registry entry hold; else 0 */
     struct ddb_merge_rows *added, *gone;       /* gone: [state_count], of bases */
@@ -29998,15 +30006,46 @@ DDB_FN const char *ddb_merge_unplaceable(ddb_merge *merge, const ddb_merge_field
     const ddb_view_field *t = ddb_view_find(merge->states[0], field->name), *r = ddb_view_find(merge->states[1], field->name);
     const ddb_field *x = t->schema, *y = r->schema;
     if (merge->write.env->identical) {
-        return "one side's index descends from the other's, and both sides have new rows: the reference does not merge that";
+        return "one side's index descends from the other's or is newer, and both sides have new rows: the reference does not merge that";
     }
     if (x->dim != y->dim || x->required != y->required || x->rerank != y->rerank || x->has_bucket_max != y->has_bucket_max
         || x->bucket_max_bytes != y->bucket_max_bytes || !ddb_bytes_equal(t->binding->modality, r->binding->modality)
         || t->registry.has_compressor != r->registry.has_compressor) {
-        return "one side's index descends from the other's, and the sides define the field differently besides";
+        return "the sides have different indexes, and define the field differently besides: make the definitions equal first";
     }
     return !t->registry.has_compressor || x->rerank || ddb_addr_equal(&t->registry.compressor, &r->registry.compressor) ? NULL
         : "the two sides have different compressors, and without exact vectors (rerank) no row can be coded anew";
+}
+
+DDB_FN bool ddb_merge_one_codec(const ddb_view_field *a, const ddb_view_field *b)
+{
+    return a->registry.has_compressor == b->registry.has_compressor
+        && (!a->registry.has_compressor || ddb_addr_equal(&a->registry.compressor, &b->registry.compressor));
+}
+
+/* Has a side the index and the compressor that all bases have? */
+DDB_FN bool ddb_merge_kept_index(const ddb_merge *merge, const ddb_merge_field *field, size_t side)
+{
+    const ddb_view_field *own = ddb_view_find(merge->states[side], field->name);
+    bool kept = merge->state_count > 2;
+    for (size_t s = 2; s < merge->state_count && kept; s++) {
+        const ddb_view_field *base = ddb_view_find(merge->states[s], field->name);
+        kept = base && base->has_registry && ddb_addr_equal(&base->registry.index, &own->registry.index) && ddb_merge_one_codec(base, own);
+    }
+    return kept;
+}
+
+/* Whose index holds (field->winner): the side's that alone has a new one, however many steps it went; else the side's whose index
+   descends from the other's; else the caller's choice.  *won false: nobody's. */
+DDB_FN dreamdb_status ddb_merge_winner(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_field *field, bool *won)
+{
+    bool down = ddb_merge_kept_index(merge, field, 0), up = ddb_merge_kept_index(merge, field, 1);
+    const dreamdb_merge_index asked = merge->desc->index;
+    dreamdb_status status = down || up ? DREAMDB_OK : ddb_merge_descends(ctx, merge, field, 0, 1, &down);
+    status = status < 0 || down || up ? status : ddb_merge_descends(ctx, merge, field, 1, 0, &up);
+    *won = down || up || asked == DREAMDB_MERGE_INDEX_OURS || asked == DREAMDB_MERGE_INDEX_THEIRS;
+    field->winner = down || (!up && asked == DREAMDB_MERGE_INDEX_THEIRS);
+    return status;
 }
 
 /* Both sides changed the field, and not only its Track: why that cannot be, or whose index holds. */
@@ -30022,32 +30061,71 @@ DDB_FN dreamdb_status ddb_merge_unlike(ddb_ctx *ctx, ddb_merge *merge, ddb_merge
         return ddb_merge_refuse_field(ctx, merge, field, "the two sides made it a layer of different parents, or only one of them a layer");
     }
     bool indexed = ours->has_registry && theirs->has_registry;
-    if (indexed && !ddb_addr_equal(&ours->registry.index, &theirs->registry.index)) {
-        bool down = false, up = false;
-        dreamdb_status status = ddb_merge_descends(ctx, merge, field, 0, 1, &down);
-        status = status < 0 ? status : ddb_merge_descends(ctx, merge, field, 1, 0, &up);
-        if (status < 0) {
-            return status;
-        }
-        const char *why = down || up ? ddb_merge_unplaceable(merge, field)
-            : "the two sides have different indexes, and neither descends from the other: train one of them again after the merge";
-        field->winner = down;
-        field->placed = !why;
-        field->choice = why ? DDB_MERGE_REFUSED : DDB_MERGE_FUSE;
-        field->cls = DDB_TRACK_SPATIAL;
-        addrs[0] = ours->registry.index;
-        addrs[1] = theirs->registry.index;
-        return !why ? DREAMDB_OK : ddb_merge_conflict(ctx, merge, field->name, ddb_bytes_text("index"), why, addrs, addrs + 1);
+    bool same = indexed && ddb_addr_equal(&ours->registry.index, &theirs->registry.index);
+    if (!indexed || (same && ddb_merge_one_codec(ours, theirs))) {
+        return ddb_merge_refuse_field(ctx, merge, field, "the two sides define the field differently");
     }
-    if (indexed && (ours->registry.has_compressor != theirs->registry.has_compressor
-                    || (ours->registry.has_compressor && !ddb_addr_equal(&ours->registry.compressor, &theirs->registry.compressor)))) {
-        addrs[0] = ours->registry.compressor;
-        addrs[1] = theirs->registry.compressor;
-        field->choice = DDB_MERGE_REFUSED;
-        return ddb_merge_conflict(ctx, merge, field->name, ddb_bytes_text("compressor"), "the two sides have different compressors", addrs,
-                                  addrs + 1);
+    bool won = false;
+    dreamdb_status status = ddb_merge_winner(ctx, merge, field, &won);
+    if (status < 0) {
+        return status;
     }
-    return ddb_merge_refuse_field(ctx, merge, field, "the two sides define the field differently");
+    const char *why = won ? ddb_merge_unplaceable(merge, field)
+        : same ? "the two sides have different compressors: say whose holds (merge desc index, --keep-index)"
+        : "the two sides have different indexes, and neither descends from the other: say whose holds (merge desc index, --keep-index)";
+    field->placed = !why;
+    field->choice = why ? DDB_MERGE_REFUSED : DDB_MERGE_FUSE;
+    field->cls = DDB_TRACK_SPATIAL;
+    addrs[0] = same ? ours->registry.compressor : ours->registry.index;
+    addrs[1] = same ? theirs->registry.compressor : theirs->registry.index;
+    return !why ? DREAMDB_OK
+        : ddb_merge_conflict(ctx, merge, field->name, ddb_bytes_text(same ? "compressor" : "index"), why, addrs, addrs + 1);
+}
+
+/* One lineage table out of two of one index: the longer list, if the other is its beginning, with what it says of the cells' changes; a
+   cell's oldest rows are the older ones of both.  False: they do not go together. */
+DDB_FN bool ddb_merge_join_tables(const ddb_lineage *a, const ddb_lineage *b, ddb_lineage *out)
+{
+    const ddb_lineage *more = a->count >= b->count ? a : b, *less = a->count >= b->count ? b : a;
+    bool good = a->k == b->k && memcmp(more->list, less->list, less->count * sizeof *less->list) == 0;
+    for (uint32_t c = 0; c < more->k && good; c++) {
+        ddb_lineage_cell *cell = out->cells + c;
+        const ddb_lineage_cell *x = more->cells + c, *y = less->cells + c;
+        good = y->oldest <= x->changed;
+        cell->changed = x->changed;
+        cell->oldest = x->oldest > y->oldest ? x->oldest : y->oldest;
+        cell->stuck = x->stuck == y->stuck ? x->stuck : 0;     /* it has other rows now: the next step looks again */
+    }
+    out->newest = more->newest;
+    out->k = more->k;
+    out->count = more->count;
+    out->list = more->list;
+    return good;
+}
+
+/* One index, and two lineage tables that say where its rows stand: they become one.  Where that cannot be, theirs is not needed: what
+   they added is placed anew under the index. */
+DDB_FN dreamdb_status ddb_merge_tables(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_field *field)
+{
+    ddb_view_field *ours = ddb_view_find(merge->states[0], field->name), *theirs = ddb_view_find(merge->states[1], field->name);
+    if (!ours->has_lineage || !theirs->has_lineage || ddb_addr_equal(&ours->lineage_address, &theirs->lineage_address)) {
+        return DREAMDB_OK;
+    }
+    dreamdb_status status = ddb_view_need(ctx, merge->states[0], &ours, 1, DDB_VIEW_INDEX);
+    status = status < 0 ? status : ddb_view_need(ctx, merge->states[1], &theirs, 1, DDB_VIEW_INDEX);
+    if (status < 0 || !ours->lineage || !theirs->lineage) {
+        return status;
+    }
+    ddb_lineage *table = ddb_mem_arena_new(ctx, &merge->write.arena, ddb_lineage, 1);
+    ddb_lineage_cell *cells = ddb_mem_arena_new(ctx, &merge->write.arena, ddb_lineage_cell, ours->lineage->k);
+    if (!table || !cells) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    table->cells = cells;
+    bool joined = ddb_merge_join_tables(ours->lineage, theirs->lineage, table);
+    field->table = joined ? table : NULL;
+    field->placed = !joined;
+    return DREAMDB_OK;
 }
 
 /* Both sides have it, differently, and neither is as the base was. */
@@ -30074,7 +30152,7 @@ DDB_FN dreamdb_status ddb_merge_both_moved(ddb_ctx *ctx, ddb_merge *merge, ddb_m
         return ddb_merge_refuse_field(ctx, merge, field, "both sides changed a field of a kind that this version keeps but does not merge");
     }
     field->choice = DDB_MERGE_FUSE;
-    return DREAMDB_OK;
+    return field->cls == DDB_TRACK_SPATIAL && !merge->write.env->identical ? ddb_merge_tables(ctx, merge, field) : DREAMDB_OK;
 }
 
 DDB_FN dreamdb_status ddb_merge_decide(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_field *field)
@@ -30259,7 +30337,10 @@ DDB_FN const ddb_row *ddb_merge_rows_find(const ddb_merge_rows *set, const ddb_r
 }
 
 /* The rows of the three: ours, theirs, and the union of the bases'. */
-typedef struct ddb_merge_trio { ddb_merge_rows ours, theirs, base; } ddb_merge_trio;
+typedef struct ddb_merge_trio {
+    ddb_merge_rows ours, theirs, base;
+    size_t        *ends;                       /* [state_count]: where the rows of each base end in base.rows */
+} ddb_merge_trio;
 
 /* Rows of a side that the bases have not, sorted; latest[i]: of the rows of the same cell up to i, the one that ends last. */
 typedef struct ddb_merge_late { const ddb_row **rows, **latest; size_t count; } ddb_merge_late;
@@ -30304,14 +30385,31 @@ DDB_FN const ddb_row *ddb_merge_late_meets(const ddb_merge_late *late, const ddb
     return last && last->t_end > row->t_start ? last : NULL;
 }
 
-/* May the records of a cell be merged one by one?  All states must have coded it in one way. */
-DDB_FN bool ddb_merge_recells(const ddb_merge *merge, const ddb_merge_field *field)
+/* Has a base another definition or index than both sides?  Then its cells say nothing of theirs. */
+DDB_FN bool ddb_merge_rebased(const ddb_merge *merge, const ddb_merge_field *field)
 {
-    bool good = field->cls == DDB_TRACK_SPATIAL && !merge->write.env->identical;
-    for (size_t s = 2; s < merge->state_count && good; s++) {
-        good = !field->sides[s].binding || ddb_merge_alike(field->sides, field->sides + s);
+    bool alike = true;
+    for (size_t s = 2; s < merge->state_count && alike; s++) {
+        alike = !field->sides[s].binding || ddb_merge_alike(field->sides, field->sides + s);
     }
-    return good;
+    return !alike;
+}
+
+/* Under another index than the bases' both sides wrote their cells anew: each that both have new rows of is merged record by record. */
+DDB_FN dreamdb_status ddb_merge_recells(ddb_ctx *ctx, ddb_merge_field *field, const ddb_merge_late *ours, const ddb_merge_late *theirs)
+{
+    size_t unique = 0;
+    for (size_t i = 0; i < ours->count; i++) {
+        field->recells[field->recell_count] = ours->rows[i]->key;
+        field->recell_count += ddb_merge_late_meets(theirs, ours->rows[i]) != NULL;
+    }
+    dreamdb_status status = ddb_coll_sort(ctx, field->recells, field->recell_count, sizeof *field->recells, ddb_track_compare_cells, NULL);
+    for (size_t i = 0; i < field->recell_count && status == DREAMDB_OK; i++) {
+        field->recells[unique] = field->recells[i];
+        unique += unique == 0 || !ddb_bytes_equal(field->recells[unique - 1], field->recells[i]);
+    }
+    field->recell_count = unique;
+    return status;
 }
 
 /* From `at`, the first base row of its cell (or item): does each side still have one that the other has not?  With several bases one may
@@ -30340,11 +30438,11 @@ DDB_FN dreamdb_status ddb_merge_twice(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_
     ddb_merge_late ours, theirs, shared;
     const ddb_row *told = NULL;
     char anchor[32];
-    bool records = ddb_merge_recells(merge, field);
+    bool records = field->cls == DDB_TRACK_SPATIAL && !merge->write.env->identical;
     dreamdb_status status = ddb_merge_late_make(ctx, arena, &rows->ours, &rows->theirs, &rows->base, false, &ours);
     status = status < 0 ? status : ddb_merge_late_make(ctx, arena, &rows->theirs, &rows->ours, &rows->base, false, &theirs);
     status = status < 0 ? status : ddb_merge_late_make(ctx, arena, &rows->ours, &rows->theirs, &rows->base, true, &shared);
-    field->recells = status < 0 ? NULL : ddb_mem_arena_new(ctx, arena, ddb_slice, rows->base.count);
+    field->recells = status < 0 ? NULL : ddb_mem_arena_new(ctx, arena, ddb_slice, rows->base.count + rows->ours.count);
     status = status < 0 ? status : field->recells ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
     for (size_t i = 0; i < rows->base.count && status == DREAMDB_OK; i++) {
         const ddb_row *row = rows->base.sorted[i];
@@ -30371,7 +30469,7 @@ DDB_FN dreamdb_status ddb_merge_twice(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_
                                     "both sides compacted it since the base, differently: merge before compacting it on both sides",
                                     &mine->addr, &other->addr);
     }
-    return status;
+    return status < 0 || !records || !ddb_merge_rebased(merge, field) ? status : ddb_merge_recells(ctx, field, &ours, &theirs);
 }
 
 /* Is the row in a cell whose records are merged, and not in both sides? */
@@ -30445,10 +30543,13 @@ DDB_FN dreamdb_status ddb_merge_collect(ddb_ctx *ctx, ddb_merge *merge, ddb_merg
     memset(out, 0, sizeof *out);
     select.keys = keys;
     select.key_count = key_count;
+    out->ends = ddb_mem_arena_new(ctx, arena, size_t, merge->state_count);
+    status = out->ends ? status : DREAMDB_ERR_MEMORY;
     for (size_t s = 0; s < merge->state_count && status == DREAMDB_OK; s++) {
         ddb_merge_rows *into = s == 0 ? &out->ours : s == 1 ? &out->theirs : &out->base;
         ddb_row *rows = NULL, *all = NULL;
         size_t count = 0;
+        out->ends[s] = into->count;
         if (!field->sides[s].binding) {
             continue;
         }
@@ -30464,7 +30565,7 @@ DDB_FN dreamdb_status ddb_merge_collect(ddb_ctx *ctx, ddb_merge *merge, ddb_merg
             count += into->count;
         }
         into->rows = rows;
-        into->count = count;
+        into->count = out->ends[s] = count;
     }
     return status;
 }
@@ -31209,18 +31310,27 @@ DDB_FN dreamdb_status ddb_merge_cell(ddb_ctx *ctx, ddb_merge *merge, const ddb_m
     ddb_arena arena = {NULL, 0};
     ddb_write_records sets[3];                 /* ours, theirs, base */
     ddb_merge_pick *picks = NULL;
-    size_t code_bytes = 0, count = 0, base = 2;
+    size_t code_bytes = 0, count = 0;
     const ddb_merge_rows *in[3] = { &field->trio->ours, &field->trio->theirs, &field->trio->base };
-    while (base < merge->state_count - 1 && !field->sides[base].binding) {
-        base++;                                /* bases are alike, and the store knows a bucket by its address */
+    bool coded = true;                         /* bases that are coded otherwise are compared by their vectors */
+    for (size_t s = 2; s < merge->state_count; s++) {
+        coded = coded && (!field->sides[s].binding || ddb_merge_coded_alike(merge, field, 0, s));
     }
     dreamdb_status status = ddb_merge_code_bytes(ctx, merge, 0, field, &code_bytes);
     for (size_t s = 0; s < 3; s++) {
         const ddb_row **list = NULL;
         size_t n = 0;
-        ddb_merge_records_init(field, code_bytes, sets + s);
+        ddb_merge_records_init(field, s < 2 || coded ? code_bytes : 0, sets + s);
         status = status < 0 ? status : ddb_merge_cell_rows(ctx, &arena, field->trio, in[s], cell, &list, &n);
-        status = status < 0 ? status : ddb_merge_read(ctx, merge, s < 2 ? s : base, field, list, n, sets + s);
+        status = status < 0 || s == 2 ? status : ddb_merge_read(ctx, merge, s, field, list, n, sets + s);
+        for (size_t b = 2, from = 0; s == 2 && b < merge->state_count && status == DREAMDB_OK; b++) {
+            size_t end = from;                 /* in Track order: base by base */
+            while (end < n && (size_t)(list[end] - field->trio->base.rows) < field->trio->ends[b]) {
+                end++;
+            }
+            status = end > from ? ddb_merge_read(ctx, merge, b, field, list + from, end - from, sets + s) : DREAMDB_OK;
+            from = end;
+        }
     }
     status = status < 0 ? status : ddb_merge_cell_pick(ctx, &arena, sets, &picks, &count);
     if (status == DREAMDB_OK && count > 0) {
@@ -31521,7 +31631,7 @@ DDB_FN dreamdb_status ddb_merge_key(ddb_ctx *ctx, ddb_merge *merge, bool registr
         return DREAMDB_OK;
     }
     const ddb_merge_field *tabled = registry ? ddb_merge_tabled(merge, key) : NULL;
-    if (tabled && (tabled->placed || tabled->choice != DDB_MERGE_FUSE)) {
+    if (tabled && (tabled->placed || tabled->table || tabled->choice != DDB_MERGE_FUSE)) {         /* a table of both is put later */
         *out = ddb_merge_from(tabled) == 1 ? r : t;
         return DREAMDB_OK;
     }
@@ -31731,6 +31841,12 @@ DDB_FN dreamdb_status ddb_merge_publish(ddb_ctx *ctx, ddb_merge *merge)
     dreamdb_status status = DREAMDB_OK;
     for (size_t i = 0; i < merge->field_count && status == DREAMDB_OK; i++) {
         status = merge->fields[i].choice == DDB_MERGE_FUSE ? ddb_merge_make(ctx, merge, merge->fields + i) : DREAMDB_OK;
+    }
+    for (size_t i = 0; i < merge->field_count && status == DREAMDB_OK; i++) {
+        const ddb_merge_field *field = merge->fields + i;
+        if (field->choice == DDB_MERGE_FUSE && field->table) {
+            status = ddb_lineage_put(ctx, &write->arena, write->puts, &write->manifest, field->sides[0].binding->modality, field->table);
+        }
     }
     status = status < 0 ? status : ddb_merge_tombs(ctx, merge);
     status = status < 0 ? status : ddb_merge_bindings(ctx, merge);
@@ -40830,6 +40946,9 @@ DREAMDB_API dreamdb_status dreamdb_merge(dreamdb *db, const dreamdb_merge_desc *
     DDB_API_BEGIN(db, desc && desc->other && desc->other[0], "dreamdb_merge");
     if (desc->strategy != DREAMDB_MERGE_UNION && desc->strategy != DREAMDB_MERGE_FAST_FORWARD) {
         return ddb_mem_fail(&ctx, DREAMDB_ERR_ARGUMENT, "dreamdb_merge: no such strategy: %d", (int)desc->strategy);
+    }
+    if (desc->index != DREAMDB_MERGE_INDEX_NONE && desc->index != DREAMDB_MERGE_INDEX_OURS && desc->index != DREAMDB_MERGE_INDEX_THEIRS) {
+        return ddb_mem_fail(&ctx, DREAMDB_ERR_ARGUMENT, "dreamdb_merge: index is %d: nobody's, ours or theirs", (int)desc->index);
     }
     return ddb_merge_one(&ctx, db, desc, report);
 }

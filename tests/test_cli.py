@@ -219,6 +219,7 @@ def test_merge():
     check(d.code == 1 and 'go on from br' in d.err and len(ok('log', 'main', '--json').json()[0]['parents']) == 2, 'merge-many stops')
     bad(4, 'no ref', 'merge', 'main', 'nothing')
     bad(2, 'union or fast-forward', 'merge', 'main', 'br', '--strategy', 'theirs')
+    bad(2, 'ours or theirs', 'merge', 'main', 'br', '--keep-index', 'mine')
     bad(2, 'does not change', 'merge', 'main~1', 'br')
     check(ok('verify', 'main', '--history', 'all').out.find('no fault') > 0, 'verify')
 
