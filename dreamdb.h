@@ -607,6 +607,8 @@ typedef struct dreamdb_compact_report {
     uint64_t objects, bytes;                   /* put */
     uint64_t reclaimable;                      /* bytes, outboards not counted, of buckets and postings that the new tip does not reach: gc
                                                   frees them when no kept state does (at most: what two fields share is counted) */
+    uint64_t flushed, waiting;                 /* fields whose hot shards were folded first; that were left alone, because a writer began a
+                                                  new shard meanwhile */
     int      more;                             /* 1: max_cells ended the call and there are others */
     uint8_t  manifest[DREAMDB_ADDRESS_SIZE];   /* of the tip afterwards; nothing to do: as before, and nothing is written */
 } dreamdb_compact_report;
@@ -617,10 +619,12 @@ typedef struct dreamdb_compact_report {
  * order, which is the one that reads return: get, scan and count give the same before and after, and a search no longer gives a vector that
  * is left out.  Scalar rows of one anchor under several values stay, as predicates find each of them.  Under config.identical it keeps
  * deleted rows, leaves media alone and refuses an anchor with two vectors in a cell, as the reference does.
+ * Where a field of the call has a hot shard, all shards are folded first, as by dreamdb_flush_hot, in a Manifest of their own (under
+ * config.identical it is refused); a shard that a writer begins after that is left alone, with its field, and told (desc->field: refused).
  *
  * report  out, may be NULL; filled in on success.
- * Returns OK; NOT_FOUND (no such field); ARGUMENT (the field has nothing to compact); CONFLICT,
- *         as dreamdb_append; STORE, MEMORY, CORRUPT, LIMIT, CANCELLED.
+ * Returns OK; NOT_FOUND (no such field); UNSUPPORTED (the field named has a hot shard, see above); ARGUMENT (the field has nothing to
+ *         compact); CONFLICT, as dreamdb_append; STORE, MEMORY, CORRUPT, LIMIT, CANCELLED.
  * Threads as dreamdb_append; reads go on meanwhile.
  * Costs   reads and writes the buckets of the cells it takes, in groups; of a paged Track the leaves of these cells and what is above
  *         them.  Memory: a group, about config.cache_bytes / 4, or three times the largest cell; 250 bytes a cell taken, or row of
@@ -31968,7 +31972,7 @@ DDB_FN dreamdb_status ddb_merge_one(ddb_ctx *ctx, struct dreamdb *db, const drea
     return status;
 }
 
-/* ==== ROOM 42 compact | prefix ddb_compact_ | uses port mem bytes coll addr object schema roaring page track manifest tomb bucket item scalar view write ==== */
+/* ==== ROOM 42 compact | prefix ddb_compact_ | uses port mem bytes coll addr object schema roaring page track manifest tomb bucket item scalar view write fold ==== */
 /* Folding what appends leave (FORMAT.md 22): the fragments of a cell into whole buckets, the rows of a scalar value into one posting.
    Invariant: reads give the same before and after: of several records of an anchor in a cell the last in Track order stays, cells keep
    their places, and only deleted rows go.  Payloads are copied, never decoded.  Memory: one group of cells.
@@ -33283,11 +33287,31 @@ DDB_FN dreamdb_status ddb_compact_fields(ddb_ctx *ctx, ddb_compact *job, const c
     return ddb_coll_sort(ctx, list, *count, sizeof *list, ddb_compact_modality_compare, NULL);
 }
 
-DDB_FN dreamdb_status ddb_compact_open(ddb_ctx *ctx, ddb_compact *job, const dreamdb_compact_desc *desc)
+/* Leaves out the fields that have a hot shard, and counts them. */
+DDB_FN void ddb_compact_leave_hot(ddb_compact *job, ddb_view_field **fields, size_t *count)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < *count; i++) {
+        fields[kept] = fields[i];
+        kept += !fields[i]->has_hot;
+    }
+    job->report.waiting = *count - kept;
+    *count = kept;
+}
+
+/* flushed: hot shards were folded a moment ago; a new one is a writer's, and its field is left alone.  Else the first look ends with how
+   many there are. */
+DDB_FN dreamdb_status ddb_compact_open(ddb_ctx *ctx, ddb_compact *job, const dreamdb_compact_desc *desc, bool flushed)
 {
     ddb_view_field **fields = NULL;
     size_t count = 0;
     dreamdb_status status = ddb_compact_fields(ctx, job, desc->field, &fields, &count);
+    if (status == DREAMDB_OK && !job->identical && (!flushed || !desc->field)) {
+        ddb_compact_leave_hot(job, fields, &count);
+    }
+    if (job->report.waiting > 0 && !flushed) {
+        return DREAMDB_OK;
+    }
     status = status < 0 ? status : ddb_view_need(ctx, job->write.view, fields, count, DDB_VIEW_TRACK | DDB_VIEW_LINEAGE);
     status = status < 0 || job->identical ? status : ddb_view_tomb(ctx, job->write.view, &job->tomb);
     for (size_t i = 0; i < count && status == DREAMDB_OK && !job->report.more; i++) {
@@ -33301,7 +33325,9 @@ DDB_FN dreamdb_status ddb_compact_open(ddb_ctx *ctx, ddb_compact *job, const dre
 DDB_FN dreamdb_status ddb_compact_run(ddb_ctx *ctx, struct dreamdb *db, const dreamdb_compact_desc *desc, dreamdb_compact_report *report)
 {
     ddb_compact job;
+    dreamdb_flush_report flushed;
     memset(&job, 0, sizeof job);
+    memset(&flushed, 0, sizeof flushed);
     if (report) {
         memset(report, 0, sizeof *report);
     }
@@ -33310,10 +33336,19 @@ DDB_FN dreamdb_status ddb_compact_run(ddb_ctx *ctx, struct dreamdb *db, const dr
     job.identical = db->env->identical;
     job.keep_bytes = job.identical ? 0 : desc->keep_bytes;
     dreamdb_status status = ddb_write_open(ctx, db, true, &job.write);
-    status = status < 0 ? status : ddb_compact_open(ctx, &job, desc);
+    status = status < 0 ? status : ddb_compact_open(ctx, &job, desc, false);
+    if (status == DREAMDB_OK && job.report.waiting > 0) {
+        ddb_write_close(ctx, &job.write);
+        memset(&job.write, 0, sizeof job.write);
+        job.report.waiting = 0;
+        status = ddb_fold_flush(ctx, db, &flushed);
+        status = status < 0 ? status : ddb_write_open(ctx, db, true, &job.write);
+        status = status < 0 ? status : ddb_compact_open(ctx, &job, desc, true);
+    }
     if (status == DREAMDB_OK && report) {
-        job.report.objects = job.write.puts->objects;
-        job.report.bytes = job.write.puts->bytes;
+        job.report.flushed = flushed.fields;
+        job.report.objects = job.write.puts->objects + flushed.objects;
+        job.report.bytes = job.write.puts->bytes + flushed.bytes;
         memcpy(job.report.manifest, (job.changed ? &job.write.address : &job.write.view->address)->bytes, sizeof job.report.manifest);
         *report = job.report;
     }

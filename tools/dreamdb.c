@@ -4750,10 +4750,19 @@ static int verb_compact(app *a)
         json_u64(&a->o, "objects", r.objects, 0);
         json_u64(&a->o, "bytes", r.bytes, 0);
         json_u64(&a->o, "reclaimable", r.reclaimable, 0);
+        json_u64(&a->o, "flushed", r.flushed, 0);
+        json_u64(&a->o, "waiting", r.waiting, 0);
         out_format(&a->o, ",\"more\":%s", r.more ? "true" : "false");
         json_address(&a->o, "manifest", r.manifest, 0);
         out_text(&a->o, "}\n");
         return EXIT_DONE;
+    }
+    if (r.flushed > 0) {
+        out_format(&a->o, "folded the hot shards of %" PRIu64 " field%s first\n", r.flushed, r.flushed == 1 ? "" : "s");
+    }
+    if (r.waiting > 0) {
+        out_format(&a->o, "left %" PRIu64 " field%s alone, where a writer has begun a hot shard since: call again\n", r.waiting,
+                   r.waiting == 1 ? "" : "s");
     }
     if (r.cells == 0) {
         out_format(&a->o, "%s has nothing to fold (%s cells and values)\n", a->operands[0], grouped(r.examined, n[0]));
@@ -6890,8 +6899,8 @@ static const verb_row verbs[] = {
      "on by the same call with --resume: nothing lands twice.\n\n"
      "--hot is for a few rows at a time: they wait in one small object a field, and every read shows them at once.  It refuses media,\n"
      "constants and layers by --into, and scalar values whose anchors do not lie above those of their field.  While rows wait, flush-hot\n"
-     "must come first for train, ada-ivf-step and compact of the field, for a merge in which both sides changed it, and for an append\n"
-     "without --hot to a scalar field.\n\n"
+     "must come first for train and ada-ivf-step of the field, for a merge in which both sides changed it, and for an append without\n"
+     "--hot to a scalar field; compact does it by itself.\n\n"
      "  dreamdb --store my.ddb append main --column emb=vectors.npy --column label=labels.txt --anchor-start 0\n"},
     {"train", verb_train, 2, 2, "REF FIELD", "trains a new ivf or imi index and places every stored vector anew",
      "Codes of a compressed field stay as they are, and so does its compressor; --compressor trains the codebooks of pq anew and codes\n"
