@@ -529,6 +529,11 @@ typedef enum dreamdb_merge_outcome {
     DREAMDB_MERGE_MOVED, DREAMDB_MERGE_MADE    /* fast-forward; union */
 } dreamdb_merge_outcome;
 
+typedef enum dreamdb_merge_index {             /* whose index holds where neither descends from the other (both sides were trained) */
+    DREAMDB_MERGE_INDEX_NONE = 0,              /* nobody's: a conflict */
+    DREAMDB_MERGE_INDEX_OURS, DREAMDB_MERGE_INDEX_THEIRS
+} dreamdb_merge_index;
+
 /* What both sides changed, differently.  Lives for the call. */
 typedef struct dreamdb_merge_conflict {
     const char *field;                         /* "" when it is no field's */
@@ -546,6 +551,7 @@ typedef struct dreamdb_merge_desc {
     void *conflict_user;
     uint32_t retry;                            /* as of dreamdb_append_desc: the merge is planned anew on each new tip, with the same
                                                   other state; conflicts found then are told then */
+    dreamdb_merge_index index;                 /* the vectors that the other side added are placed under it */
 } dreamdb_merge_desc;
 
 typedef struct dreamdb_merge_report {          /* filled in on failure too, but for ARGUMENT; then outcome is NOTHING */
@@ -564,9 +570,10 @@ typedef struct dreamdb_merge_report {          /* filled in on failure too, but 
 
 /* Merges another state into the handle's Ref: field by field, against the newest common ancestors over all parents.  The other ref stays.
  * What one side changed since then is taken; Tracks that both changed get the rows of both; deletions of either side hold.  Rows of one
- * anchor on both sides stay both: see "An anchor with several rows" of dreamdb_scan_open.  Where one side's index descends from the
- * other's (it was trained since) it wins, and the vectors that the other side added are placed under it.  Of a cell that both sides
- * compacted the records are merged.  Neither under config.identical, which refuses them as the reference does.
+ * anchor on both sides stay both: see "An anchor with several rows" of dreamdb_scan_open.  Where one side alone has a new index, or
+ * one that descends from the other's (both were trained), it wins, and the vectors that the other side added are placed under it; where
+ * neither descends, desc.index says whose wins.  Of a cell that both sides compacted the records are merged.  None of this under
+ * config.identical, which refuses it as the reference does.
  *
  * report  out, may be NULL.
  * Returns OK; DIVERGED (conflicts, no common ancestor, or no fast-forward: nothing is written); NOT_FOUND (no such ref, or gc has
@@ -604,6 +611,8 @@ typedef struct dreamdb_compact_report {
     uint64_t objects, bytes;                   /* put */
     uint64_t reclaimable;                      /* bytes, outboards not counted, of buckets and postings that the new tip does not reach: gc
                                                   frees them when no kept state does (at most: what two fields share is counted) */
+    uint64_t flushed, waiting;                 /* fields whose hot shards were folded first; that were left alone, because a writer began a
+                                                  new shard meanwhile */
     int      more;                             /* 1: max_cells ended the call and there are others */
     uint8_t  manifest[DREAMDB_ADDRESS_SIZE];   /* of the tip afterwards; nothing to do: as before, and nothing is written */
 } dreamdb_compact_report;
@@ -614,10 +623,12 @@ typedef struct dreamdb_compact_report {
  * order, which is the one that reads return: get, scan and count give the same before and after, and a search no longer gives a vector that
  * is left out.  Scalar rows of one anchor under several values stay, as predicates find each of them.  Under config.identical it keeps
  * deleted rows, leaves media alone and refuses an anchor with two vectors in a cell, as the reference does.
+ * Where a field of the call has a hot shard, all shards are folded first, as by dreamdb_flush_hot, in a Manifest of their own (under
+ * config.identical it is refused); a shard that a writer begins after that is left alone, with its field, and told (desc->field: refused).
  *
  * report  out, may be NULL; filled in on success.
- * Returns OK; NOT_FOUND (no such field); ARGUMENT (the field has nothing to compact); CONFLICT,
- *         as dreamdb_append; STORE, MEMORY, CORRUPT, LIMIT, CANCELLED.
+ * Returns OK; NOT_FOUND (no such field); UNSUPPORTED (the field named has a hot shard, see above); ARGUMENT (the field has nothing to
+ *         compact); CONFLICT, as dreamdb_append; STORE, MEMORY, CORRUPT, LIMIT, CANCELLED.
  * Threads as dreamdb_append; reads go on meanwhile.
  * Costs   reads and writes the buckets of the cells it takes, in groups; of a paged Track the leaves of these cells and what is above
  *         them.  Memory: a group, about config.cache_bytes / 4, or three times the largest cell; 250 bytes a cell taken, or row of
@@ -18339,6 +18350,24 @@ DDB_FN dreamdb_status ddb_ref_create(ddb_ctx *ctx, ddb_env *env, const char *nam
     return ddb_ref_put(ctx, env, name, &condition, addr);
 }
 
+/* The same, also where the answer to the put is lost: then the ref is read.  A store that asks again by itself hears EXISTS of what it
+   made; where nobody else can have made this state (ours), that is success too. */
+DDB_FN dreamdb_status ddb_ref_create_sure(ddb_ctx *ctx, ddb_env *env, const char *name, const ddb_addr *addr, bool ours)
+{
+    ddb_addr there;
+    dreamdb_error why;
+    ddb_ctx look = ddb_mem_fork(ctx, &why);
+    dreamdb_status status = ddb_ref_create(ctx, env, name, addr);
+    if ((status == DREAMDB_ERR_STORE || (ours && status == DREAMDB_ERR_EXISTS))
+        && ddb_ref_read(&look, env, name, &there, NULL) == DREAMDB_OK && ddb_addr_equal(&there, addr)) {
+        status = DREAMDB_OK;
+    }
+    if (status == DREAMDB_OK && ctx->error) {
+        memset(ctx->error, 0, sizeof *ctx->error);
+    }
+    return status;
+}
+
 /* Moves a ref from the state that tag names: one put; CONFLICT if it is in another state. */
 DDB_FN dreamdb_status ddb_ref_swap(ddb_ctx *ctx, ddb_env *env, const char *name, const char *tag, const ddb_addr *addr)
 {
@@ -18372,6 +18401,24 @@ DDB_FN dreamdb_status ddb_ref_delete(ddb_ctx *ctx, ddb_env *env, const char *nam
     }
     ddb_mem_arena_free(ctx, &arena);
     return status;
+}
+
+/* A gc at work may have read the refs before this one was made, and does not know that its state is needed.  It is waited for; Manifests go
+   first, so a state whose Manifest (at path) is there then was kept; else the ref is taken back. */
+DDB_FN dreamdb_status ddb_ref_stands(ddb_ctx *ctx, ddb_env *env, const char *name, const char *path)
+{
+    dreamdb_io op;
+    dreamdb_status status = ddb_object_gc_wait(ctx, env);
+    memset(&op, 0, sizeof op);
+    op.kind = DREAMDB_IO_STAT;
+    op.path = path;
+    status = status < 0 ? status : ddb_object_batch(ctx, env, &op, 1);
+    if (status == DREAMDB_OK && op.status == DREAMDB_ERR_NOT_FOUND) {
+        status = ddb_ref_delete(ctx, env, name);
+        return status < 0 ? status
+            : ddb_mem_fail_at(ctx, DREAMDB_ERR_NOT_FOUND, path, "gc has removed this state, so `%.80s` was not made", name);
+    }
+    return status < 0 || op.status == DREAMDB_OK ? status : ddb_store_fail(ctx, &env->store, op.status, "stat of", path);
 }
 
 /* ---- Listing ---- */
@@ -25326,6 +25373,9 @@ typedef struct ddb_history {
     ddb_history_node *nodes; size_t count, cap;
     size_t         *heap;  size_t heap_count, heap_cap;      /* newest first */
     size_t          live;                      /* queued ones that are not stale */
+    size_t          before;                    /* nodes of earlier questions: the limit is one of each question */
+    dreamdb_status (*tick)(ddb_ctx *ctx, void *user);      /* after each batch; NULL: progress is told */
+    void           *user;
 } ddb_history;
 
 DDB_FN void ddb_history_free(ddb_ctx *ctx, ddb_history *h)
@@ -25346,7 +25396,7 @@ DDB_FN dreamdb_status ddb_history_meet(ddb_ctx *ctx, ddb_history *h, const ddb_a
         *out = status < 0 ? 0 : (size_t)*slot;
         return status;
     }
-    if (h->count >= h->env->limits.history) {
+    if (h->count - h->before >= h->env->limits.history) {
         return ddb_mem_fail(ctx, DREAMDB_ERR_LIMIT, "the answer does not lie within %u Manifests (limits.history)",
                             (unsigned)h->env->limits.history);
     }
@@ -25414,7 +25464,8 @@ DDB_FN dreamdb_status ddb_history_load(ddb_ctx *ctx, ddb_history *h, const size_
         }
     }
     ddb_mem_arena_free(ctx, &scratch);
-    return status;
+    return status < 0 ? status : h->tick ? h->tick(ctx, h->user)
+        : ddb_object_progress(ctx, h->env, "history", h->count - h->before, 0, "states");
 }
 
 /* Adds the parents of a node that are not read yet. */
@@ -25775,23 +25826,6 @@ DDB_FN dreamdb_status ddb_write_swap(ddb_ctx *ctx, ddb_write *write, const ddb_a
     }
 }
 
-/* Makes the Ref.  A put whose answer was lost may have made it. */
-DDB_FN dreamdb_status ddb_write_first(ddb_ctx *ctx, ddb_write *write, const ddb_addr *state)
-{
-    ddb_addr there;
-    dreamdb_error why;
-    ddb_ctx look = ddb_mem_fork(ctx, &why);
-    dreamdb_status status = ddb_ref_create(ctx, write->env, write->db->ref, state);
-    if (status == DREAMDB_ERR_STORE && ddb_ref_read(&look, write->env, write->db->ref, &there, NULL) == DREAMDB_OK
-        && ddb_addr_equal(&there, state)) {
-        status = DREAMDB_OK;
-    }
-    if (status == DREAMDB_OK && ctx->error) {
-        memset(ctx->error, 0, sizeof *ctx->error);
-    }
-    return status;
-}
-
 /* What the Manifest says of who wrote it. */
 DDB_FN dreamdb_status ddb_write_writer(ddb_ctx *ctx, ddb_write *write, const char *operation, ddb_slice *out)
 {
@@ -25854,7 +25888,8 @@ DDB_FN dreamdb_status ddb_write_publish(ddb_ctx *ctx, ddb_write *write, const ch
         status = ddb_object_sync(ctx, write->env);
     }
     if (status == DREAMDB_OK) {
-        status = write->view ? ddb_write_swap(ctx, write, &write->address) : ddb_write_first(ctx, write, &write->address);
+        status = write->view ? ddb_write_swap(ctx, write, &write->address)
+            : ddb_ref_create_sure(ctx, write->env, write->db->ref, &write->address, true);
     }
     m->parents = NULL;                    /* they were of this call */
     m->parent_count = 0;
@@ -29708,7 +29743,7 @@ DDB_FN dreamdb_status ddb_erase_rows(ddb_ctx *ctx, struct dreamdb *db, const dre
     return status;
 }
 
-/* ==== ROOM 41 merge | prefix ddb_merge_ | uses port mem bytes coll cbor addr object schema page track manifest ref tomb index hot view history write ==== */
+/* ==== ROOM 41 merge | prefix ddb_merge_ | uses port mem bytes coll cbor addr object schema page track manifest ref tomb index lineage hot view history write ==== */
 /* Three-way merge of a state into the handle's Ref (FORMAT.md 19).  The base is what both sides had: the newest
    common ancestors over all parents; several of them (criss-cross) count by the union of their rows.  Fields are compared by Track address,
    registry and schema key by key; where both sides moved a Track their rows are fused, and no bucket is read or written.
@@ -29743,10 +29778,13 @@ typedef struct ddb_merge_field {
     ddb_row         *rows;  size_t row_count;
     ddb_slice       *cells; size_t cell_count;
     ddb_binding      fused;
+    struct ddb_merge_descent *descent;         /* the way down its trees; NULL: all rows are read */
+    bool             grown;                    /* rows: what our tree gets */
     /* cells that both sides compacted, and all rows of the three: their records are merged */
     ddb_slice       *recells; size_t recell_count;
     struct ddb_merge_trio *trio;
     /* FUSE under the index of one side: rows that the other added, and rows of the bases that it did away with */
+    struct ddb_lineage *table;                 /* of both sides' tables, where each has one */
     bool             placed;
     size_t           winner;                   /* whose definition, index and registry entry hold; else 0 */
     struct ddb_merge_rows *added, *gone;       /* gone: [state_count], of bases */
@@ -29981,15 +30019,46 @@ DDB_FN const char *ddb_merge_unplaceable(ddb_merge *merge, const ddb_merge_field
     const ddb_view_field *t = ddb_view_find(merge->states[0], field->name), *r = ddb_view_find(merge->states[1], field->name);
     const ddb_field *x = t->schema, *y = r->schema;
     if (merge->write.env->identical) {
-        return "one side's index descends from the other's, and both sides have new rows: the reference does not merge that";
+        return "one side's index descends from the other's or is newer, and both sides have new rows: the reference does not merge that";
     }
     if (x->dim != y->dim || x->required != y->required || x->rerank != y->rerank || x->has_bucket_max != y->has_bucket_max
         || x->bucket_max_bytes != y->bucket_max_bytes || !ddb_bytes_equal(t->binding->modality, r->binding->modality)
         || t->registry.has_compressor != r->registry.has_compressor) {
-        return "one side's index descends from the other's, and the sides define the field differently besides";
+        return "the sides have different indexes, and define the field differently besides: make the definitions equal first";
     }
     return !t->registry.has_compressor || x->rerank || ddb_addr_equal(&t->registry.compressor, &r->registry.compressor) ? NULL
         : "the two sides have different compressors, and without exact vectors (rerank) no row can be coded anew";
+}
+
+DDB_FN bool ddb_merge_one_codec(const ddb_view_field *a, const ddb_view_field *b)
+{
+    return a->registry.has_compressor == b->registry.has_compressor
+        && (!a->registry.has_compressor || ddb_addr_equal(&a->registry.compressor, &b->registry.compressor));
+}
+
+/* Has a side the index and the compressor that all bases have? */
+DDB_FN bool ddb_merge_kept_index(const ddb_merge *merge, const ddb_merge_field *field, size_t side)
+{
+    const ddb_view_field *own = ddb_view_find(merge->states[side], field->name);
+    bool kept = merge->state_count > 2;
+    for (size_t s = 2; s < merge->state_count && kept; s++) {
+        const ddb_view_field *base = ddb_view_find(merge->states[s], field->name);
+        kept = base && base->has_registry && ddb_addr_equal(&base->registry.index, &own->registry.index) && ddb_merge_one_codec(base, own);
+    }
+    return kept;
+}
+
+/* Whose index holds (field->winner): the side's that alone has a new one, however many steps it went; else the side's whose index
+   descends from the other's; else the caller's choice.  *won false: nobody's. */
+DDB_FN dreamdb_status ddb_merge_winner(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_field *field, bool *won)
+{
+    bool down = ddb_merge_kept_index(merge, field, 0), up = ddb_merge_kept_index(merge, field, 1);
+    const dreamdb_merge_index asked = merge->desc->index;
+    dreamdb_status status = down || up ? DREAMDB_OK : ddb_merge_descends(ctx, merge, field, 0, 1, &down);
+    status = status < 0 || down || up ? status : ddb_merge_descends(ctx, merge, field, 1, 0, &up);
+    *won = down || up || asked == DREAMDB_MERGE_INDEX_OURS || asked == DREAMDB_MERGE_INDEX_THEIRS;
+    field->winner = down || (!up && asked == DREAMDB_MERGE_INDEX_THEIRS);
+    return status;
 }
 
 /* Both sides changed the field, and not only its Track: why that cannot be, or whose index holds. */
@@ -30005,32 +30074,71 @@ DDB_FN dreamdb_status ddb_merge_unlike(ddb_ctx *ctx, ddb_merge *merge, ddb_merge
         return ddb_merge_refuse_field(ctx, merge, field, "the two sides made it a layer of different parents, or only one of them a layer");
     }
     bool indexed = ours->has_registry && theirs->has_registry;
-    if (indexed && !ddb_addr_equal(&ours->registry.index, &theirs->registry.index)) {
-        bool down = false, up = false;
-        dreamdb_status status = ddb_merge_descends(ctx, merge, field, 0, 1, &down);
-        status = status < 0 ? status : ddb_merge_descends(ctx, merge, field, 1, 0, &up);
-        if (status < 0) {
-            return status;
-        }
-        const char *why = down || up ? ddb_merge_unplaceable(merge, field)
-            : "the two sides have different indexes, and neither descends from the other: train one of them again after the merge";
-        field->winner = down;
-        field->placed = !why;
-        field->choice = why ? DDB_MERGE_REFUSED : DDB_MERGE_FUSE;
-        field->cls = DDB_TRACK_SPATIAL;
-        addrs[0] = ours->registry.index;
-        addrs[1] = theirs->registry.index;
-        return !why ? DREAMDB_OK : ddb_merge_conflict(ctx, merge, field->name, ddb_bytes_text("index"), why, addrs, addrs + 1);
+    bool same = indexed && ddb_addr_equal(&ours->registry.index, &theirs->registry.index);
+    if (!indexed || (same && ddb_merge_one_codec(ours, theirs))) {
+        return ddb_merge_refuse_field(ctx, merge, field, "the two sides define the field differently");
     }
-    if (indexed && (ours->registry.has_compressor != theirs->registry.has_compressor
-                    || (ours->registry.has_compressor && !ddb_addr_equal(&ours->registry.compressor, &theirs->registry.compressor)))) {
-        addrs[0] = ours->registry.compressor;
-        addrs[1] = theirs->registry.compressor;
-        field->choice = DDB_MERGE_REFUSED;
-        return ddb_merge_conflict(ctx, merge, field->name, ddb_bytes_text("compressor"), "the two sides have different compressors", addrs,
-                                  addrs + 1);
+    bool won = false;
+    dreamdb_status status = ddb_merge_winner(ctx, merge, field, &won);
+    if (status < 0) {
+        return status;
     }
-    return ddb_merge_refuse_field(ctx, merge, field, "the two sides define the field differently");
+    const char *why = won ? ddb_merge_unplaceable(merge, field)
+        : same ? "the two sides have different compressors: say whose holds (merge desc index, --keep-index)"
+        : "the two sides have different indexes, and neither descends from the other: say whose holds (merge desc index, --keep-index)";
+    field->placed = !why;
+    field->choice = why ? DDB_MERGE_REFUSED : DDB_MERGE_FUSE;
+    field->cls = DDB_TRACK_SPATIAL;
+    addrs[0] = same ? ours->registry.compressor : ours->registry.index;
+    addrs[1] = same ? theirs->registry.compressor : theirs->registry.index;
+    return !why ? DREAMDB_OK
+        : ddb_merge_conflict(ctx, merge, field->name, ddb_bytes_text(same ? "compressor" : "index"), why, addrs, addrs + 1);
+}
+
+/* One lineage table out of two of one index: the longer list, if the other is its beginning, with what it says of the cells' changes; a
+   cell's oldest rows are the older ones of both.  False: they do not go together. */
+DDB_FN bool ddb_merge_join_tables(const ddb_lineage *a, const ddb_lineage *b, ddb_lineage *out)
+{
+    const ddb_lineage *more = a->count >= b->count ? a : b, *less = a->count >= b->count ? b : a;
+    bool good = a->k == b->k && memcmp(more->list, less->list, less->count * sizeof *less->list) == 0;
+    for (uint32_t c = 0; c < more->k && good; c++) {
+        ddb_lineage_cell *cell = out->cells + c;
+        const ddb_lineage_cell *x = more->cells + c, *y = less->cells + c;
+        good = y->oldest <= x->changed;
+        cell->changed = x->changed;
+        cell->oldest = x->oldest > y->oldest ? x->oldest : y->oldest;
+        cell->stuck = x->stuck == y->stuck ? x->stuck : 0;     /* it has other rows now: the next step looks again */
+    }
+    out->newest = more->newest;
+    out->k = more->k;
+    out->count = more->count;
+    out->list = more->list;
+    return good;
+}
+
+/* One index, and two lineage tables that say where its rows stand: they become one.  Where that cannot be, theirs is not needed: what
+   they added is placed anew under the index. */
+DDB_FN dreamdb_status ddb_merge_tables(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_field *field)
+{
+    ddb_view_field *ours = ddb_view_find(merge->states[0], field->name), *theirs = ddb_view_find(merge->states[1], field->name);
+    if (!ours->has_lineage || !theirs->has_lineage || ddb_addr_equal(&ours->lineage_address, &theirs->lineage_address)) {
+        return DREAMDB_OK;
+    }
+    dreamdb_status status = ddb_view_need(ctx, merge->states[0], &ours, 1, DDB_VIEW_INDEX);
+    status = status < 0 ? status : ddb_view_need(ctx, merge->states[1], &theirs, 1, DDB_VIEW_INDEX);
+    if (status < 0 || !ours->lineage || !theirs->lineage) {
+        return status;
+    }
+    ddb_lineage *table = ddb_mem_arena_new(ctx, &merge->write.arena, ddb_lineage, 1);
+    ddb_lineage_cell *cells = ddb_mem_arena_new(ctx, &merge->write.arena, ddb_lineage_cell, ours->lineage->k);
+    if (!table || !cells) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    table->cells = cells;
+    bool joined = ddb_merge_join_tables(ours->lineage, theirs->lineage, table);
+    field->table = joined ? table : NULL;
+    field->placed = !joined;
+    return DREAMDB_OK;
 }
 
 /* Both sides have it, differently, and neither is as the base was. */
@@ -30057,7 +30165,7 @@ DDB_FN dreamdb_status ddb_merge_both_moved(ddb_ctx *ctx, ddb_merge *merge, ddb_m
         return ddb_merge_refuse_field(ctx, merge, field, "both sides changed a field of a kind that this version keeps but does not merge");
     }
     field->choice = DDB_MERGE_FUSE;
-    return DREAMDB_OK;
+    return field->cls == DDB_TRACK_SPATIAL && !merge->write.env->identical ? ddb_merge_tables(ctx, merge, field) : DREAMDB_OK;
 }
 
 DDB_FN dreamdb_status ddb_merge_decide(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_field *field)
@@ -30242,7 +30350,10 @@ DDB_FN const ddb_row *ddb_merge_rows_find(const ddb_merge_rows *set, const ddb_r
 }
 
 /* The rows of the three: ours, theirs, and the union of the bases'. */
-typedef struct ddb_merge_trio { ddb_merge_rows ours, theirs, base; } ddb_merge_trio;
+typedef struct ddb_merge_trio {
+    ddb_merge_rows ours, theirs, base;
+    size_t        *ends;                       /* [state_count]: where the rows of each base end in base.rows */
+} ddb_merge_trio;
 
 /* Rows of a side that the bases have not, sorted; latest[i]: of the rows of the same cell up to i, the one that ends last. */
 typedef struct ddb_merge_late { const ddb_row **rows, **latest; size_t count; } ddb_merge_late;
@@ -30287,14 +30398,31 @@ DDB_FN const ddb_row *ddb_merge_late_meets(const ddb_merge_late *late, const ddb
     return last && last->t_end > row->t_start ? last : NULL;
 }
 
-/* May the records of a cell be merged one by one?  All states must have coded it in one way. */
-DDB_FN bool ddb_merge_recells(const ddb_merge *merge, const ddb_merge_field *field)
+/* Has a base another definition or index than both sides?  Then its cells say nothing of theirs. */
+DDB_FN bool ddb_merge_rebased(const ddb_merge *merge, const ddb_merge_field *field)
 {
-    bool good = field->cls == DDB_TRACK_SPATIAL && !merge->write.env->identical;
-    for (size_t s = 2; s < merge->state_count && good; s++) {
-        good = !field->sides[s].binding || ddb_merge_alike(field->sides, field->sides + s);
+    bool alike = true;
+    for (size_t s = 2; s < merge->state_count && alike; s++) {
+        alike = !field->sides[s].binding || ddb_merge_alike(field->sides, field->sides + s);
     }
-    return good;
+    return !alike;
+}
+
+/* Under another index than the bases' both sides wrote their cells anew: each that both have new rows of is merged record by record. */
+DDB_FN dreamdb_status ddb_merge_recells(ddb_ctx *ctx, ddb_merge_field *field, const ddb_merge_late *ours, const ddb_merge_late *theirs)
+{
+    size_t unique = 0;
+    for (size_t i = 0; i < ours->count; i++) {
+        field->recells[field->recell_count] = ours->rows[i]->key;
+        field->recell_count += ddb_merge_late_meets(theirs, ours->rows[i]) != NULL;
+    }
+    dreamdb_status status = ddb_coll_sort(ctx, field->recells, field->recell_count, sizeof *field->recells, ddb_track_compare_cells, NULL);
+    for (size_t i = 0; i < field->recell_count && status == DREAMDB_OK; i++) {
+        field->recells[unique] = field->recells[i];
+        unique += unique == 0 || !ddb_bytes_equal(field->recells[unique - 1], field->recells[i]);
+    }
+    field->recell_count = unique;
+    return status;
 }
 
 /* From `at`, the first base row of its cell (or item): does each side still have one that the other has not?  With several bases one may
@@ -30323,11 +30451,11 @@ DDB_FN dreamdb_status ddb_merge_twice(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_
     ddb_merge_late ours, theirs, shared;
     const ddb_row *told = NULL;
     char anchor[32];
-    bool records = ddb_merge_recells(merge, field);
+    bool records = field->cls == DDB_TRACK_SPATIAL && !merge->write.env->identical;
     dreamdb_status status = ddb_merge_late_make(ctx, arena, &rows->ours, &rows->theirs, &rows->base, false, &ours);
     status = status < 0 ? status : ddb_merge_late_make(ctx, arena, &rows->theirs, &rows->ours, &rows->base, false, &theirs);
     status = status < 0 ? status : ddb_merge_late_make(ctx, arena, &rows->ours, &rows->theirs, &rows->base, true, &shared);
-    field->recells = status < 0 ? NULL : ddb_mem_arena_new(ctx, arena, ddb_slice, rows->base.count);
+    field->recells = status < 0 ? NULL : ddb_mem_arena_new(ctx, arena, ddb_slice, rows->base.count + rows->ours.count);
     status = status < 0 ? status : field->recells ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
     for (size_t i = 0; i < rows->base.count && status == DREAMDB_OK; i++) {
         const ddb_row *row = rows->base.sorted[i];
@@ -30354,7 +30482,7 @@ DDB_FN dreamdb_status ddb_merge_twice(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_
                                     "both sides compacted it since the base, differently: merge before compacting it on both sides",
                                     &mine->addr, &other->addr);
     }
-    return status;
+    return status < 0 || !records || !ddb_merge_rebased(merge, field) ? status : ddb_merge_recells(ctx, field, &ours, &theirs);
 }
 
 /* Is the row in a cell whose records are merged, and not in both sides? */
@@ -30428,10 +30556,13 @@ DDB_FN dreamdb_status ddb_merge_collect(ddb_ctx *ctx, ddb_merge *merge, ddb_merg
     memset(out, 0, sizeof *out);
     select.keys = keys;
     select.key_count = key_count;
+    out->ends = ddb_mem_arena_new(ctx, arena, size_t, merge->state_count);
+    status = out->ends ? status : DREAMDB_ERR_MEMORY;
     for (size_t s = 0; s < merge->state_count && status == DREAMDB_OK; s++) {
         ddb_merge_rows *into = s == 0 ? &out->ours : s == 1 ? &out->theirs : &out->base;
         ddb_row *rows = NULL, *all = NULL;
         size_t count = 0;
+        out->ends[s] = into->count;
         if (!field->sides[s].binding) {
             continue;
         }
@@ -30447,127 +30578,390 @@ DDB_FN dreamdb_status ddb_merge_collect(ddb_ctx *ctx, ddb_merge *merge, ddb_merg
             count += into->count;
         }
         into->rows = rows;
-        into->count = count;
+        into->count = out->ends[s] = count;
     }
     return status;
 }
 
-/* ---- Paged spatial Tracks: only the cells that differ are looked at ---- */
+/* ---- Trees: only pages that one side has changed are looked at ---- */
+/* The side whose changes are looked for goes down beside the bases, all fused fields together, a batch a level; a page that it has in
+   common with them has equal rows, and is not read.  Of the other side's tree come only the pages where such changes will stand. */
 
-/* What one Track has in pages that another has not. */
-typedef struct ddb_merge_pages { ddb_map known; ddb_buf keys; ddb_arena *arena; bool inner_only; } ddb_merge_pages;
+/* The Track of one state on its way down. */
+typedef struct ddb_merge_walk {
+    ddb_track_found found;                     /* rows of the leaves that were read */
+    ddb_page_list   level, next;               /* pages of this level; all children of those that were read */
+    ddb_page_once   once;
+    ddb_page_child  root;
+    bool            tree, entered;             /* entered: the walk has come to the level of the root */
+} ddb_merge_walk;
 
-DDB_FN bool ddb_merge_note_page(void *user, const ddb_page_child *child)
+typedef struct ddb_merge_span { ddb_page_key low, high; } ddb_merge_span;
+
+/* The walks of a field: which state is asked for its changes, and which one's tree takes them (NONE: no tree). */
+typedef struct ddb_merge_descent {
+    ddb_merge_walk *walks;                     /* [state_count] */
+    size_t          side, into, bases;         /* bases: states 2 to 2 + bases count */
+    uint32_t        level;
+    bool            going, sets;               /* sets: a row of both sides stays, whatever the base had */
+    ddb_merge_span *spans; size_t span_count;  /* of pages with changes, by low; high: the largest so far */
+} ddb_merge_descent;
+
+DDB_FN bool ddb_merge_is_tree(const ddb_track *track)
 {
-    ddb_merge_pages *pages = (ddb_merge_pages *)user;
-    if (pages->inner_only) {                   /* all pages are noted, leaves are not read */
-        dreamdb_status status = pages->keys.failed ? DREAMDB_ERR_MEMORY
-            : ddb_coll_map_put(pages->keys.ctx, &pages->known, child->addr.bytes, 1, NULL, NULL);
-        pages->keys.failed = pages->keys.failed || status < 0;
-        return child->level > 0;
-    }
-    return !ddb_coll_map_get(&pages->known, child->addr.bytes);
+    return track->form == DDB_TRACK_PAGED || track->form == DDB_TRACK_SCALAR_TREE;
 }
 
-/* Adds the cells of rows to pages->keys. */
-DDB_FN dreamdb_status ddb_merge_note_rows(ddb_ctx *ctx, ddb_merge_pages *pages, const ddb_row *rows, size_t count)
+/* Is only what changed of the field's trees read? */
+DDB_FN bool ddb_merge_sparse(const ddb_merge *merge, const ddb_merge_field *field)
 {
-    ddb_slice last = { NULL, 0 };
-    for (size_t i = 0; i < count; i++) {
-        if (last.data && ddb_bytes_equal(last, rows[i].key)) {
+    bool ours = ddb_merge_is_tree(&field->sides[0].track), theirs = ddb_merge_is_tree(&field->sides[1].track);
+    if (field->placed || field->cls == DDB_TRACK_SPATIAL) {
+        return field->placed ? ddb_merge_is_tree(&field->sides[1 - field->winner].track) : ours || theirs;
+    }
+    return ours && theirs && !merge->write.env->identical && (field->cls == DDB_TRACK_BTREE || merge->state_count == 3);
+}
+
+DDB_FN dreamdb_status ddb_merge_descent_open(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_field *field)
+{
+    ddb_arena *arena = &merge->write.arena;
+    ddb_merge_descent *d = ddb_mem_arena_new(ctx, arena, ddb_merge_descent, 1);
+    ddb_merge_walk *walks = ddb_mem_arena_new(ctx, arena, ddb_merge_walk, merge->state_count);
+    bool scalar = field->cls == DDB_TRACK_BTREE, swap = !ddb_merge_is_tree(&field->sides[0].track);
+    if (!d || !walks) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    field->descent = d;
+    d->walks = walks;
+    d->going = true;
+    d->sets = field->cls != DDB_TRACK_SPATIAL;
+    d->side = field->placed ? 1 - field->winner : swap ? 0 : 1;
+    d->into = field->placed ? DDB_MERGE_NONE : 1 - d->side;
+    d->bases = scalar && merge->state_count > 3 ? 0 : merge->state_count - 2;      /* FORMAT.md 19: then nothing counts as the base's */
+    for (size_t s = 0; s < 2 + d->bases; s++) {
+        const ddb_track *track = &field->sides[s].track;
+        if (!field->sides[s].binding || (s < 2 && s != d->side && s != d->into)) {
             continue;
         }
-        const char *copy = ddb_mem_arena_copy(ctx, pages->arena, rows[i].key.data, rows[i].key.size);
-        if (!copy) {
-            return DREAMDB_ERR_MEMORY;
+        walks[s].found.arena = arena;
+        walks[s].tree = ddb_merge_is_tree(track);
+        dreamdb_status status = ddb_track_filter_init(ctx, arena, track, NULL, &walks[s].found.filter);
+        status = status == DREAMDB_OK && !walks[s].tree ? ddb_track_found_add(ctx, &walks[s].found, track->rows, track->row_count) : status;
+        if (status < 0) {
+            return status;
         }
-        last = ddb_bytes_slice(copy, rows[i].key.size);
-        ddb_bytes_put(&pages->keys, &last, sizeof last);
+        walks[s].root = ddb_track_root(track).child;
+        d->level = walks[s].tree && walks[s].root.level > d->level ? walks[s].root.level : d->level;
     }
-    return ddb_bytes_status(&pages->keys);
+    return DREAMDB_OK;
 }
 
-DDB_FN dreamdb_status ddb_merge_note_leaf(ddb_ctx *ctx, void *user, const ddb_page *page)
+DDB_FN void ddb_merge_descent_close(ddb_ctx *ctx, const ddb_merge *merge, ddb_merge_field *field)
 {
-    return ddb_merge_note_rows(ctx, (ddb_merge_pages *)user, page->rows, page->count);
-}
-
-DDB_FN dreamdb_status ddb_merge_gather(ddb_ctx *ctx, ddb_merge *merge, const ddb_track *track, ddb_merge_pages *pages)
-{
-    ddb_page_visit visit;
-    ddb_track_filter filter;
-    memset(&visit, 0, sizeof visit);
-    if (track->form == DDB_TRACK_INLINE) {
-        return pages->inner_only ? DREAMDB_OK : ddb_merge_note_rows(ctx, pages, track->rows, track->row_count);
+    for (size_t s = 0; field->descent && field->descent->walks && s < merge->state_count; s++) {
+        ddb_merge_walk *walk = field->descent->walks + s;
+        ddb_page_list_free(ctx, &walk->level);
+        ddb_page_list_free(ctx, &walk->next);
+        ddb_coll_map_free(ctx, &walk->once.seen);
+        if (walk->found.rows) {
+            ddb_mem_drop(ctx, walk->found.rows, ddb_row, walk->found.cap);
+        }
+        walk->found.rows = NULL;
     }
-    ddb_page_root root = ddb_track_root(track);
-    dreamdb_status status = ddb_track_filter_init(ctx, &merge->write.arena, track, NULL, &filter);
-    visit.user = pages;
-    visit.want = ddb_merge_note_page;
-    visit.leaf = pages->inner_only ? NULL : ddb_merge_note_leaf;
-    bool want = ddb_merge_note_page(pages, &root.child);
-    status = status == DREAMDB_OK && want ? ddb_page_gather(ctx, merge->write.env, &filter.tree, &root.child, &visit) : status;
-    return status < 0 ? status : pages->keys.failed ? DREAMDB_ERR_MEMORY : DREAMDB_OK;
+    field->descent = NULL;
 }
 
-/* Adds to keys the cells of all leaves of a that are not leaves of b too. */
-DDB_FN dreamdb_status ddb_merge_beside(ddb_ctx *ctx, ddb_merge *merge, const ddb_track *a, const ddb_track *b, ddb_buf *keys)
+/* Drops the pages of a list whose value in the map is not below `least`; what is left keeps its order. */
+DDB_FN void ddb_merge_drop_pages(const ddb_map *map, uint64_t least, ddb_page_list *list)
 {
-    ddb_merge_pages pages;
-    memset(&pages, 0, sizeof pages);
-    pages.known.key_size = sizeof(ddb_addr);
-    pages.keys = *keys;
-    pages.arena = &merge->write.arena;
-    pages.inner_only = true;
-    dreamdb_status status = b ? ddb_merge_gather(ctx, merge, b, &pages) : DREAMDB_OK;
-    pages.inner_only = false;
-    status = status < 0 ? status : ddb_merge_gather(ctx, merge, a, &pages);
-    *keys = pages.keys;
-    ddb_coll_map_free(ctx, &pages.known);
+    size_t kept = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        const uint64_t *value = ddb_coll_map_get(map, list->items[i].addr.bytes);
+        list->items[kept] = list->items[i];
+        kept += !value || *value < least;
+    }
+    list->count = kept;
+}
+
+/* Leaves out what the side has in common with every base; of sets, with the other side too. */
+DDB_FN dreamdb_status ddb_merge_drop_common(ddb_ctx *ctx, ddb_merge_descent *d)
+{
+    const uint64_t both = UINT64_MAX;
+    ddb_page_list *side = &d->walks[d->side].level;
+    dreamdb_status status = DREAMDB_OK;
+    for (int turn = 0; turn < 2 && status == DREAMDB_OK; turn++) {       /* the bases, then the other side */
+        size_t from = turn == 0 ? 2 : d->into, to = turn == 0 ? 2 + d->bases : d->into + 1;
+        ddb_map map;
+        if (turn == 0 ? d->bases == 0 : !d->sets || d->into == DDB_MERGE_NONE) {
+            continue;
+        }
+        memset(&map, 0, sizeof map);
+        map.key_size = sizeof(ddb_addr);
+        for (size_t s = from; s < to && status == DREAMDB_OK; s++) {
+            const ddb_page_list *list = &d->walks[s].level;
+            for (size_t i = 0; i < list->count && status == DREAMDB_OK; i++) {
+                uint64_t *slot = NULL;
+                status = ddb_coll_map_put(ctx, &map, list->items[i].addr.bytes, 0, &slot, NULL);
+                if (slot) {
+                    *slot += 1;
+                }
+            }
+        }
+        for (size_t i = 0; i < side->count && status == DREAMDB_OK; i++) {
+            uint64_t *value = ddb_coll_map_get(&map, side->items[i].addr.bytes);
+            if (value && *value >= to - from) {
+                *value = both;
+            }
+        }
+        ddb_merge_drop_pages(&map, both, side);
+        for (size_t s = from; s < to; s++) {
+            ddb_merge_drop_pages(&map, both, &d->walks[s].level);
+        }
+        ddb_coll_map_free(ctx, &map);
+    }
     return status;
 }
 
-/* Cells of keys where the side differs from a base, each once, sorted: field->cells. */
-DDB_FN dreamdb_status ddb_merge_cells_of(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_field *field, ddb_slice *keys, size_t count, size_t side)
+DDB_FN int ddb_merge_by_span(const void *a, const void *b, void *user)
 {
-    ddb_merge_trio rows;
-    ddb_buf moved;
-    size_t unique = 0;
-    field->cells = ddb_mem_arena_new(ctx, &merge->write.arena, ddb_slice, 1);
-    if (count == 0 || !field->cells) {
-        return field->cells ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    (void)user;
+    return ddb_page_key_compare(&((const ddb_merge_span *)a)->low, &((const ddb_merge_span *)b)->low);
+}
+
+/* Keys of the pages of this level in which the side or a base has what the other has not: d->spans, NULL if they may be anywhere. */
+DDB_FN dreamdb_status ddb_merge_spans(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_descent *d)
+{
+    size_t most = 0;
+    d->spans = NULL;
+    d->span_count = 0;
+    for (size_t s = 0; s < 2 + d->bases; s++) {
+        const ddb_merge_walk *walk = d->walks + s;
+        bool root = walk->level.count > 0 && walk->level.items[0].root;
+        if (s != d->into && ((walk->tree && !walk->entered) || root)) {
+            return DREAMDB_OK;
+        }
+        most += s == d->into ? 0 : walk->level.count;
     }
-    dreamdb_status status = ddb_coll_sort(ctx, keys, count, sizeof *keys, ddb_track_compare_cells, NULL);
+    d->spans = ddb_mem_arena_new(ctx, &merge->write.arena, ddb_merge_span, most);
+    for (size_t s = 0; d->spans && s < 2 + d->bases; s++) {
+        const ddb_page_list *list = &d->walks[s].level;
+        for (size_t i = 0; s != d->into && i < list->count; i++) {
+            ddb_merge_span *span = d->spans + d->span_count++;
+            bool time = d->walks[s].found.filter.tree.kind == DDB_PAGE_TIME;
+            span->low = list->items[i].low;
+            span->high = time ? ddb_page_key_of(list->items[i].t_max) : list->items[i].high;
+        }
+    }
+    dreamdb_status status = d->spans ? ddb_coll_sort(ctx, d->spans, d->span_count, sizeof *d->spans, ddb_merge_by_span, NULL)
+                                     : DREAMDB_ERR_MEMORY;
+    for (size_t i = 1; i < d->span_count && status == DREAMDB_OK; i++) {
+        if (ddb_page_key_compare(&d->spans[i].high, &d->spans[i - 1].high) < 0) {
+            d->spans[i].high = d->spans[i - 1].high;
+        }
+    }
+    return status;
+}
+
+/* Does a span meet what goes to the child: keys from its own first to the next one's (NULL: there is no next)? */
+DDB_FN bool ddb_merge_span_meets(const ddb_merge_descent *d, const ddb_page_child *child, bool first, const ddb_page_child *next)
+{
+    size_t low = 0, high = d->span_count;
+    while (low < high) {                       /* the first span that begins behind the child */
+        size_t middle = low + (high - low) / 2;
+        const ddb_page_key *begin = &d->spans[middle].low;
+        if (!next || ddb_page_key_compare(begin, &next->low) <= 0 || ddb_page_key_compare(begin, &child->high) <= 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low > 0 && (first || ddb_page_key_compare(&d->spans[low - 1].high, &child->low) >= 0);
+}
+
+/* The pages of this level that must be read. */
+DDB_FN dreamdb_status ddb_merge_sift(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_descent *d)
+{
+    dreamdb_status status = DREAMDB_OK;
+    for (size_t s = 0; s < 2 + d->bases && status == DREAMDB_OK; s++) {
+        ddb_merge_walk *walk = d->walks + s;
+        if (walk->tree && !walk->entered && walk->root.level == d->level) {
+            status = ddb_page_list_add(ctx, &walk->level, &walk->root);
+            walk->entered = true;
+        }
+    }
+    ddb_page_list all;
+    memset(&all, 0, sizeof all);
+    ddb_page_list *into = d->into == DDB_MERGE_NONE ? NULL : &d->walks[d->into].level;
+    for (size_t i = 0; into && i < into->count && status == DREAMDB_OK; i++) {   /* neighbours count before any page is left out */
+        status = ddb_page_list_add(ctx, &all, into->items + i);
+    }
+    status = status < 0 ? status : ddb_merge_drop_common(ctx, d);
+    status = status < 0 || !into || into->count == 0 ? status : ddb_merge_spans(ctx, merge, d);
+    size_t kept = 0;
+    for (size_t i = 0, at = 0; into && status == DREAMDB_OK && at < into->count && i < all.count; i++) {
+        if (!ddb_addr_equal(&all.items[i].addr, &into->items[at].addr)) {
+            continue;
+        }
+        const ddb_page_child *next = i + 1 < all.count ? all.items + i + 1 : NULL;
+        bool meets = !d->spans || ddb_merge_span_meets(d, all.items + i, i == 0, next);
+        into->items[kept] = into->items[at++];
+        kept += meets;
+    }
+    if (into && status == DREAMDB_OK) {
+        into->count = kept;
+    }
+    ddb_page_list_free(ctx, &all);
+    return status;
+}
+
+/* One page that a batch brings. */
+typedef struct ddb_merge_fetch { ddb_merge_walk *walk; const ddb_page_child *child; } ddb_merge_fetch;
+
+/* Reads some pages of any fields in one batch: rows of leaves are kept, children go to the next level. */
+DDB_FN dreamdb_status ddb_merge_fetch_some(ddb_ctx *ctx, ddb_merge *merge, const ddb_merge_fetch *list, size_t count)
+{
+    ddb_env *env = merge->write.env;
+    ddb_arena arena = {NULL, 0};
+    ddb_object_want *wants = ddb_mem_arena_new(ctx, &arena, ddb_object_want, count);
+    dreamdb_status status = wants ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
     for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
-        keys[unique] = keys[i];
-        unique += unique == 0 || !ddb_bytes_equal(keys[unique - 1], keys[i]);
+        const ddb_page_tree *tree = &list[i].walk->found.filter.tree;
+        wants[i].addr = list[i].child->addr;
+        wants[i].path = ddb_addr_path(ctx, &arena, tree->folder, &wants[i].addr);
+        wants[i].flags = DDB_OBJECT_METADATA;
+        status = wants[i].path ? ddb_page_meet(ctx, tree, &list[i].walk->once, &wants[i].addr) : DREAMDB_ERR_MEMORY;
     }
-    status = status < 0 ? status : ddb_merge_collect(ctx, merge, field, keys, unique, &rows);
-    status = status < 0 ? status : ddb_merge_rows_sort(ctx, &merge->write.arena, side == 0 ? &rows.ours : &rows.theirs);
-    status = status < 0 ? status : ddb_merge_rows_sort(ctx, &merge->write.arena, &rows.base);
-    if (status < 0) {
-        return status;
+    status = status == DREAMDB_OK ? ddb_object_get_many(ctx, env, wants, count) : status;
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        ddb_merge_walk *walk = list[i].walk;
+        ddb_page page;
+        status = ddb_page_decode(ctx, &arena, &walk->found.filter.tree, ddb_bytes_slice(wants[i].object.data, wants[i].object.size),
+                                 wants[i].path, list[i].child, &page);
+        for (size_t c = 0; status == DREAMDB_OK && page.level > 0 && c < page.count; c++) {
+            ddb_page_child kept = page.children[c];
+            status = ddb_page_keep_keys(ctx, walk->found.arena, &kept);
+            status = status < 0 ? status : ddb_page_list_add(ctx, &walk->next, &kept);
+        }
+        status = status == DREAMDB_OK && page.level == 0 ? ddb_track_found_add(ctx, &walk->found, page.rows, page.count) : status;
     }
-    const ddb_merge_rows *sets[2] = { side == 0 ? &rows.ours : &rows.theirs, &rows.base };
-    ddb_bytes_init(&moved, ctx);
-    for (size_t k = 0; k < 2; k++) {
-        for (size_t i = 0; i < sets[k]->count; i++) {
-            if (!ddb_merge_rows_find(sets[1 - k], sets[k]->sorted[i])) {
-                ddb_bytes_put(&moved, &sets[k]->sorted[i]->key, sizeof(ddb_slice));
+    for (size_t i = 0; wants && i < count; i++) {
+        if (wants[i].object.data) {
+            ddb_object_release(env, &wants[i].object);
+        }
+    }
+    ddb_mem_arena_free(ctx, &arena);
+    return status;
+}
+
+/* One level of all fields; *more: there is a next one. */
+DDB_FN dreamdb_status ddb_merge_level(ddb_ctx *ctx, ddb_merge *merge, bool *more)
+{
+    ddb_buf list;
+    dreamdb_status status = DREAMDB_OK;
+    *more = false;
+    ddb_bytes_init(&list, ctx);
+    for (size_t i = 0; i < merge->field_count && status == DREAMDB_OK; i++) {
+        ddb_merge_descent *d = merge->fields[i].descent;
+        status = d && d->going ? ddb_merge_sift(ctx, merge, d) : DREAMDB_OK;
+        for (size_t s = 0; d && d->going && status == DREAMDB_OK && s < 2 + d->bases; s++) {
+            for (size_t p = 0; p < d->walks[s].level.count; p++) {
+                ddb_merge_fetch one = { d->walks + s, d->walks[s].level.items + p };
+                ddb_bytes_put(&list, &one, sizeof one);
             }
         }
     }
-    ddb_slice *cells = (ddb_slice *)(void *)ddb_mem_arena_copy(ctx, &merge->write.arena, moved.data, moved.size);
-    count = moved.size / sizeof *cells;
-    status = ddb_bytes_status(&moved) < 0 || !cells ? DREAMDB_ERR_MEMORY
-        : ddb_coll_sort(ctx, cells, count, sizeof *cells, ddb_track_compare_cells, NULL);
-    ddb_bytes_free(&moved);
-    field->cells = cells;
-    field->cell_count = 0;
-    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
-        cells[field->cell_count] = cells[i];
-        field->cell_count += field->cell_count == 0 || !ddb_bytes_equal(cells[field->cell_count - 1], cells[i]);
+    status = status < 0 ? status : ddb_bytes_status(&list);
+    const ddb_merge_fetch *fetch = (const ddb_merge_fetch *)(const void *)list.data;
+    for (size_t from = 0, count = list.size / sizeof *fetch; from < count && status == DREAMDB_OK; from += DDB_PAGE_WAVE) {
+        status = ddb_merge_fetch_some(ctx, merge, fetch + from, count - from < DDB_PAGE_WAVE ? count - from : (size_t)DDB_PAGE_WAVE);
+        status = status < 0 ? status : ddb_object_progress(ctx, merge->write.env, "merge: pages", from, count, "pages");
     }
+    ddb_bytes_free(&list);
+    for (size_t i = 0; i < merge->field_count && status == DREAMDB_OK; i++) {
+        ddb_merge_descent *d = merge->fields[i].descent;
+        for (size_t s = 0; d && d->going && s < 2 + d->bases; s++) {
+            ddb_page_list_free(ctx, &d->walks[s].level);
+            d->walks[s].level = d->walks[s].next;
+            memset(&d->walks[s].next, 0, sizeof d->walks[s].next);
+        }
+        if (d && d->going) {
+            d->going = d->level > 0;
+            d->level -= d->going;
+            *more = *more || d->going;
+        }
+    }
+    return status;
+}
+
+/* Goes down all trees of the fields that are fused. */
+DDB_FN dreamdb_status ddb_merge_descend(ddb_ctx *ctx, ddb_merge *merge)
+{
+    dreamdb_status status = DREAMDB_OK;
+    bool more = false;
+    for (size_t i = 0; i < merge->field_count && status == DREAMDB_OK; i++) {
+        ddb_merge_field *field = merge->fields + i;
+        if (field->choice == DDB_MERGE_FUSE && ddb_merge_sparse(merge, field)) {
+            status = ddb_merge_descent_open(ctx, merge, field);
+            more = true;
+        }
+    }
+    while (more && status == DREAMDB_OK) {
+        status = ddb_merge_level(ctx, merge, &more);
+    }
+    return status;
+}
+
+/* What the descent found: rows of the side, of the other one, of all bases; sorted. */
+DDB_FN dreamdb_status ddb_merge_found(ddb_ctx *ctx, ddb_merge *merge, const ddb_merge_field *field, ddb_merge_trio *out)
+{
+    const ddb_merge_descent *d = field->descent;
+    ddb_arena *arena = &merge->write.arena;
+    size_t count = 0;
+    memset(out, 0, sizeof *out);
+    for (size_t s = 0; s < 2 + d->bases; s++) {
+        ddb_merge_rows *into = s == d->side ? &out->theirs : s == d->into ? &out->ours : NULL;
+        if (into) {
+            into->rows = d->walks[s].found.rows;
+            into->count = d->walks[s].found.count;
+        }
+        count += s < 2 ? 0 : d->walks[s].found.count;
+    }
+    out->base.rows = ddb_mem_arena_new(ctx, arena, ddb_row, count);
+    for (size_t s = 2; out->base.rows && s < 2 + d->bases; s++) {
+        if (d->walks[s].found.count > 0) {
+            memcpy(out->base.rows + out->base.count, d->walks[s].found.rows, d->walks[s].found.count * sizeof(ddb_row));
+            out->base.count += d->walks[s].found.count;
+        }
+    }
+    dreamdb_status status = out->base.rows ? ddb_merge_rows_sort(ctx, arena, &out->ours) : DREAMDB_ERR_MEMORY;
+    status = status < 0 ? status : ddb_merge_rows_sort(ctx, arena, &out->theirs);
+    return status < 0 ? status : ddb_merge_rows_sort(ctx, arena, &out->base);
+}
+
+/* Cells where the side differs from the bases, each once, sorted: *out. */
+DDB_FN dreamdb_status ddb_merge_cells_of(ddb_ctx *ctx, ddb_merge *merge, const ddb_merge_field *field, ddb_slice **out, size_t *out_count)
+{
+    ddb_merge_trio rows;
+    size_t count = 0, unique = 0;
+    dreamdb_status status = ddb_merge_found(ctx, merge, field, &rows);
+    const ddb_merge_rows *sets[2] = { &rows.theirs, &rows.base };
+    ddb_slice *cells = status < 0 ? NULL : ddb_mem_arena_new(ctx, &merge->write.arena, ddb_slice, rows.theirs.count + rows.base.count + 1);
+    if (!cells) {
+        return status < 0 ? status : DREAMDB_ERR_MEMORY;
+    }
+    for (size_t k = 0; k < 2; k++) {
+        for (size_t i = 0; i < sets[k]->count; i++) {
+            cells[count] = sets[k]->sorted[i]->key;
+            count += !ddb_merge_rows_find(sets[1 - k], sets[k]->sorted[i]);
+        }
+    }
+    status = ddb_coll_sort(ctx, cells, count, sizeof *cells, ddb_track_compare_cells, NULL);
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        cells[unique] = cells[i];
+        unique += unique == 0 || !ddb_bytes_equal(cells[unique - 1], cells[i]);
+    }
+    *out = cells;
+    *out_count = unique;
     return status;
 }
 
@@ -30575,24 +30969,39 @@ DDB_FN dreamdb_status ddb_merge_cells_of(ddb_ctx *ctx, ddb_merge *merge, ddb_mer
    read. */
 DDB_FN dreamdb_status ddb_merge_fuse_tree(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_field *field)
 {
-    size_t from = field->sides[0].track.form == DDB_TRACK_PAGED ? 0 : 1, side = 1 - from;
-    const ddb_track *track = &field->sides[side].track;
     ddb_merge_trio rows;
-    ddb_buf keys;
-    dreamdb_status status = DREAMDB_OK;
-    field->tree = &field->sides[from].track;
-    ddb_bytes_init(&keys, ctx);
-    for (size_t s = 2; s < merge->state_count && status == DREAMDB_OK; s++) {
-        const ddb_track *base = field->sides[s].binding ? &field->sides[s].track : NULL;
-        status = ddb_merge_beside(ctx, merge, track, base, &keys);
-        status = status == DREAMDB_OK && base ? ddb_merge_beside(ctx, merge, base, track, &keys) : status;
-    }
-    if (status == DREAMDB_OK) {
-        status = ddb_merge_cells_of(ctx, merge, field, (ddb_slice *)(void *)keys.data, keys.size / sizeof(ddb_slice), side);
-    }
-    ddb_bytes_free(&keys);
+    field->tree = &field->sides[field->descent->into].track;
+    dreamdb_status status = ddb_merge_cells_of(ctx, merge, field, &field->cells, &field->cell_count);
     status = status < 0 ? status : ddb_merge_collect(ctx, merge, field, field->cells, field->cell_count, &rows);
     return status < 0 ? status : ddb_merge_fuse_rows(ctx, merge, field, &rows);
+}
+
+/* Of items and scalars: the rows that they added go into our tree, as an append puts them.  *done false: they also did away with rows. */
+DDB_FN dreamdb_status ddb_merge_fuse_adds(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_field *field, bool *done)
+{
+    ddb_merge_trio rows;
+    size_t count = 0;
+    dreamdb_status status = ddb_merge_found(ctx, merge, field, &rows);
+    *done = status == DREAMDB_OK;
+    for (size_t i = 0; i < rows.base.count && *done; i++) {
+        const ddb_row *row = rows.base.sorted[i];
+        bool held = field->cls == DDB_TRACK_ITEM || ddb_merge_rows_find(&rows.ours, row);
+        *done = ddb_merge_rows_find(&rows.theirs, row) || !held;
+    }
+    field->rows = *done ? ddb_mem_arena_new(ctx, &merge->write.arena, ddb_row, rows.theirs.count) : NULL;
+    if (!*done || !field->rows) {
+        return status < 0 || !*done ? status : DREAMDB_ERR_MEMORY;
+    }
+    for (size_t i = 0; i < rows.theirs.count; i++) {
+        const ddb_row *row = rows.theirs.rows + i;
+        field->rows[count] = *row;
+        count += ddb_merge_rows_find(&rows.theirs, row) == row && !ddb_merge_rows_find(&rows.ours, row)
+            && !ddb_merge_rows_find(&rows.base, row);
+    }
+    field->row_count = count;
+    field->tree = &field->sides[0].track;
+    field->grown = true;
+    return DREAMDB_OK;
 }
 
 /* ---- Placing what one side added under the other's index ---- */
@@ -30611,46 +31020,24 @@ DDB_FN dreamdb_status ddb_merge_without(ddb_ctx *ctx, ddb_arena *arena, const dd
     return out->rows ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
 }
 
-/* Cells in which the side that yields differs from the bases; all rows, where it is no tree. */
-DDB_FN dreamdb_status ddb_merge_place_cells(ddb_ctx *ctx, ddb_merge *merge, const ddb_merge_field *field, ddb_buf *keys,
-                                            ddb_track_select *select)
-{
-    const ddb_track *side = &field->sides[1 - field->winner].track;
-    dreamdb_status status = DREAMDB_OK;
-    memset(select, 0, sizeof *select);
-    if (side->form != DDB_TRACK_PAGED) {
-        return DREAMDB_OK;
-    }
-    for (size_t s = 2; s < merge->state_count && status == DREAMDB_OK; s++) {
-        const ddb_track *base = field->sides[s].binding ? &field->sides[s].track : NULL;
-        status = ddb_merge_beside(ctx, merge, side, base, keys);
-        status = status == DREAMDB_OK && base ? ddb_merge_beside(ctx, merge, base, side, keys) : status;
-    }
-    ddb_slice *list = (ddb_slice *)(void *)keys->data;
-    size_t count = keys->size / sizeof *list, unique = 0;
-    status = status < 0 || count == 0 ? status : ddb_coll_sort(ctx, list, count, sizeof *list, ddb_track_compare_cells, NULL);
-    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
-        list[unique] = list[i];
-        unique += unique == 0 || !ddb_bytes_equal(list[unique - 1], list[i]);
-    }
-    select->keys = list;
-    select->key_count = unique;
-    return status;
-}
-
 /* Finds what the side that yields added, and which rows of the bases it did away with (it compacted them: their records come again). */
 DDB_FN dreamdb_status ddb_merge_place_plan(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_field *field)
 {
     ddb_arena *arena = &merge->write.arena;
-    ddb_track_select select;
+    ddb_track_select select;                   /* cells in which that side differs; all, where it is no tree */
     ddb_merge_rows side, base;
-    ddb_buf keys;
-    ddb_bytes_init(&keys, ctx);
+    ddb_slice *cells = NULL;
+    dreamdb_status status = DREAMDB_OK;
+    memset(&select, 0, sizeof select);
     memset(&side, 0, sizeof side);
+    if (field->descent) {
+        status = ddb_merge_cells_of(ctx, merge, field, &cells, &select.key_count);
+        select.keys = cells;
+    }
     field->added = ddb_mem_arena_new(ctx, arena, ddb_merge_rows, 1);
     field->gone = ddb_mem_arena_new(ctx, arena, ddb_merge_rows, merge->state_count);
-    dreamdb_status status = field->added && field->gone ? ddb_merge_place_cells(ctx, merge, field, &keys, &select) : DREAMDB_ERR_MEMORY;
-    if (status == DREAMDB_OK && (select.key_count > 0 || !keys.data)) {
+    status = status < 0 || (field->added && field->gone) ? status : DREAMDB_ERR_MEMORY;
+    if (status == DREAMDB_OK) {
         status = ddb_track_collect(ctx, merge->write.env, arena, &field->sides[1 - field->winner].track, &select, &side.rows, &side.count);
     }
     status = status < 0 ? status : ddb_merge_rows_sort(ctx, arena, &side);
@@ -30669,7 +31056,6 @@ DDB_FN dreamdb_status ddb_merge_place_plan(ddb_ctx *ctx, ddb_merge *merge, ddb_m
         status = status < 0 ? status : ddb_merge_without(ctx, arena, field->added, &base, &rest);
         *field->added = status < 0 ? *field->added : rest;
     }
-    ddb_bytes_free(&keys);
     return status;
 }
 
@@ -30937,18 +31323,27 @@ DDB_FN dreamdb_status ddb_merge_cell(ddb_ctx *ctx, ddb_merge *merge, const ddb_m
     ddb_arena arena = {NULL, 0};
     ddb_write_records sets[3];                 /* ours, theirs, base */
     ddb_merge_pick *picks = NULL;
-    size_t code_bytes = 0, count = 0, base = 2;
+    size_t code_bytes = 0, count = 0;
     const ddb_merge_rows *in[3] = { &field->trio->ours, &field->trio->theirs, &field->trio->base };
-    while (base < merge->state_count - 1 && !field->sides[base].binding) {
-        base++;                                /* bases are alike, and the store knows a bucket by its address */
+    bool coded = true;                         /* bases that are coded otherwise are compared by their vectors */
+    for (size_t s = 2; s < merge->state_count; s++) {
+        coded = coded && (!field->sides[s].binding || ddb_merge_coded_alike(merge, field, 0, s));
     }
     dreamdb_status status = ddb_merge_code_bytes(ctx, merge, 0, field, &code_bytes);
     for (size_t s = 0; s < 3; s++) {
         const ddb_row **list = NULL;
         size_t n = 0;
-        ddb_merge_records_init(field, code_bytes, sets + s);
+        ddb_merge_records_init(field, s < 2 || coded ? code_bytes : 0, sets + s);
         status = status < 0 ? status : ddb_merge_cell_rows(ctx, &arena, field->trio, in[s], cell, &list, &n);
-        status = status < 0 ? status : ddb_merge_read(ctx, merge, s < 2 ? s : base, field, list, n, sets + s);
+        status = status < 0 || s == 2 ? status : ddb_merge_read(ctx, merge, s, field, list, n, sets + s);
+        for (size_t b = 2, from = 0; s == 2 && b < merge->state_count && status == DREAMDB_OK; b++) {
+            size_t end = from;                 /* in Track order: base by base */
+            while (end < n && (size_t)(list[end] - field->trio->base.rows) < field->trio->ends[b]) {
+                end++;
+            }
+            status = end > from ? ddb_merge_read(ctx, merge, b, field, list + from, end - from, sets + s) : DREAMDB_OK;
+            from = end;
+        }
     }
     status = status < 0 ? status : ddb_merge_cell_pick(ctx, &arena, sets, &picks, &count);
     if (status == DREAMDB_OK && count > 0) {
@@ -30992,11 +31387,12 @@ DDB_FN dreamdb_status ddb_merge_plan(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_f
     ddb_merge_trio rows;
     bool tree = field->cls == DDB_TRACK_SPATIAL
         && (field->sides[0].track.form == DDB_TRACK_PAGED || field->sides[1].track.form == DDB_TRACK_PAGED);
-    if (field->placed || tree) {
-        return field->placed ? ddb_merge_place_plan(ctx, merge, field) : ddb_merge_fuse_tree(ctx, merge, field);
-    }
-    dreamdb_status status = ddb_merge_collect(ctx, merge, field, NULL, 0, &rows);
-    return status < 0 ? status : ddb_merge_fuse_rows(ctx, merge, field, &rows);
+    bool done = field->placed || tree;
+    dreamdb_status status = field->placed ? ddb_merge_place_plan(ctx, merge, field)
+        : tree ? ddb_merge_fuse_tree(ctx, merge, field) : field->descent ? ddb_merge_fuse_adds(ctx, merge, field, &done) : DREAMDB_OK;
+    ddb_merge_descent_close(ctx, merge, field);
+    status = status < 0 || done ? status : ddb_merge_collect(ctx, merge, field, NULL, 0, &rows);
+    return status < 0 || done ? status : ddb_merge_fuse_rows(ctx, merge, field, &rows);
 }
 
 /* Makes the fused Track.  One that is a side's own is not new: that side is taken. */
@@ -31008,6 +31404,8 @@ DDB_FN dreamdb_status ddb_merge_make(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_f
     dreamdb_status status = field->recell_count > 0 ? ddb_merge_melt(ctx, merge, field) : DREAMDB_OK;
     if (status == DREAMDB_OK) {
         status = field->placed ? ddb_merge_place(ctx, merge, field, &track)
+            : field->grown ? ddb_track_insert(ctx, write->env, &write->arena, field->tree, field->rows, field->row_count, limit,
+                                              write->puts, &track)
             : field->tree ? ddb_track_replace(ctx, write->env, &write->arena, field->tree, field->cells, field->cell_count, field->rows,
                                               field->row_count, write->puts, &track)
             : ddb_track_build(ctx, write->env, &write->arena, &track, field->rows, field->row_count, limit, write->puts);
@@ -31246,7 +31644,7 @@ DDB_FN dreamdb_status ddb_merge_key(ddb_ctx *ctx, ddb_merge *merge, bool registr
         return DREAMDB_OK;
     }
     const ddb_merge_field *tabled = registry ? ddb_merge_tabled(merge, key) : NULL;
-    if (tabled && (tabled->placed || tabled->choice != DDB_MERGE_FUSE)) {
+    if (tabled && (tabled->placed || tabled->table || tabled->choice != DDB_MERGE_FUSE)) {         /* a table of both is put later */
         *out = ddb_merge_from(tabled) == 1 ? r : t;
         return DREAMDB_OK;
     }
@@ -31428,6 +31826,7 @@ DDB_FN dreamdb_status ddb_merge_decide_all(ddb_ctx *ctx, ddb_merge *merge)
     status = status < 0 ? status : ddb_merge_modalities(ctx, merge);
     status = status < 0 ? status : ddb_merge_tracks(ctx, merge);
     status = status < 0 ? status : ddb_merge_roots(ctx, merge);
+    status = status < 0 ? status : ddb_merge_descend(ctx, merge);
     for (size_t i = 0; i < merge->field_count && status == DREAMDB_OK; i++) {
         ddb_merge_field *field = merge->fields + i;
         merge->report.taken += field->choice == DDB_MERGE_TAKE_THEIRS || (field->choice == DDB_MERGE_DROP && field->sides[0].binding);
@@ -31455,6 +31854,12 @@ DDB_FN dreamdb_status ddb_merge_publish(ddb_ctx *ctx, ddb_merge *merge)
     dreamdb_status status = DREAMDB_OK;
     for (size_t i = 0; i < merge->field_count && status == DREAMDB_OK; i++) {
         status = merge->fields[i].choice == DDB_MERGE_FUSE ? ddb_merge_make(ctx, merge, merge->fields + i) : DREAMDB_OK;
+    }
+    for (size_t i = 0; i < merge->field_count && status == DREAMDB_OK; i++) {
+        const ddb_merge_field *field = merge->fields + i;
+        if (field->choice == DDB_MERGE_FUSE && field->table) {
+            status = ddb_lineage_put(ctx, &write->arena, write->puts, &write->manifest, field->sides[0].binding->modality, field->table);
+        }
     }
     status = status < 0 ? status : ddb_merge_tombs(ctx, merge);
     status = status < 0 ? status : ddb_merge_bindings(ctx, merge);
@@ -31507,6 +31912,9 @@ DDB_FN void ddb_merge_clear(ddb_ctx *ctx, ddb_merge *merge)
 {
     for (size_t s = 2; s < merge->state_count; s++) {
         ddb_view_release(ctx, merge->states[s]);
+    }
+    for (size_t i = 0; i < merge->field_count; i++) {
+        ddb_merge_descent_close(ctx, merge, merge->fields + i);
     }
     for (size_t i = 0; i < merge->want_count; i++) {
         if (merge->wants[i].object.data) {
@@ -31573,7 +31981,7 @@ DDB_FN dreamdb_status ddb_merge_one(ddb_ctx *ctx, struct dreamdb *db, const drea
     return status;
 }
 
-/* ==== ROOM 42 compact | prefix ddb_compact_ | uses port mem bytes coll addr object schema roaring page track manifest tomb bucket item scalar view write ==== */
+/* ==== ROOM 42 compact | prefix ddb_compact_ | uses port mem bytes coll addr object schema roaring page track manifest tomb bucket item scalar view write fold ==== */
 /* Folding what appends leave (FORMAT.md 22): the fragments of a cell into whole buckets, the rows of a scalar value into one posting.
    Invariant: reads give the same before and after: of several records of an anchor in a cell the last in Track order stays, cells keep
    their places, and only deleted rows go.  Payloads are copied, never decoded.  Memory: one group of cells.
@@ -33021,11 +33429,31 @@ DDB_FN dreamdb_status ddb_compact_fields(ddb_ctx *ctx, ddb_compact *job, const c
     return ddb_coll_sort(ctx, list, *count, sizeof *list, ddb_compact_modality_compare, NULL);
 }
 
-DDB_FN dreamdb_status ddb_compact_open(ddb_ctx *ctx, ddb_compact *job, const dreamdb_compact_desc *desc)
+/* Leaves out the fields that have a hot shard, and counts them. */
+DDB_FN void ddb_compact_leave_hot(ddb_compact *job, ddb_view_field **fields, size_t *count)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < *count; i++) {
+        fields[kept] = fields[i];
+        kept += !fields[i]->has_hot;
+    }
+    job->report.waiting = *count - kept;
+    *count = kept;
+}
+
+/* flushed: hot shards were folded a moment ago; a new one is a writer's, and its field is left alone.  Else the first look ends with how
+   many there are. */
+DDB_FN dreamdb_status ddb_compact_open(ddb_ctx *ctx, ddb_compact *job, const dreamdb_compact_desc *desc, bool flushed)
 {
     ddb_view_field **fields = NULL;
     size_t count = 0;
     dreamdb_status status = ddb_compact_fields(ctx, job, desc->field, &fields, &count);
+    if (status == DREAMDB_OK && !job->identical && (!flushed || !desc->field)) {
+        ddb_compact_leave_hot(job, fields, &count);
+    }
+    if (job->report.waiting > 0 && !flushed) {
+        return DREAMDB_OK;
+    }
     status = status < 0 ? status : ddb_view_need(ctx, job->write.view, fields, count, DDB_VIEW_TRACK | DDB_VIEW_LINEAGE);
     status = status < 0 || job->identical ? status : ddb_view_tomb(ctx, job->write.view, &job->tomb);
     for (size_t i = 0; i < count && status == DREAMDB_OK && !job->report.more; i++) {
@@ -33039,7 +33467,9 @@ DDB_FN dreamdb_status ddb_compact_open(ddb_ctx *ctx, ddb_compact *job, const dre
 DDB_FN dreamdb_status ddb_compact_run(ddb_ctx *ctx, struct dreamdb *db, const dreamdb_compact_desc *desc, dreamdb_compact_report *report)
 {
     ddb_compact job;
+    dreamdb_flush_report flushed;
     memset(&job, 0, sizeof job);
+    memset(&flushed, 0, sizeof flushed);
     if (report) {
         memset(report, 0, sizeof *report);
     }
@@ -33052,10 +33482,19 @@ DDB_FN dreamdb_status ddb_compact_run(ddb_ctx *ctx, struct dreamdb *db, const dr
     job.keep_bytes = job.identical ? 0 : desc->keep_bytes;
     job.keep_dead = desc->keep_dead > 0 ? desc->keep_dead : 50;
     dreamdb_status status = ddb_write_open(ctx, db, true, &job.write);
-    status = status < 0 ? status : ddb_compact_open(ctx, &job, desc);
+    status = status < 0 ? status : ddb_compact_open(ctx, &job, desc, false);
+    if (status == DREAMDB_OK && job.report.waiting > 0) {
+        ddb_write_close(ctx, &job.write);
+        memset(&job.write, 0, sizeof job.write);
+        job.report.waiting = 0;
+        status = ddb_fold_flush(ctx, db, &flushed);
+        status = status < 0 ? status : ddb_write_open(ctx, db, true, &job.write);
+        status = status < 0 ? status : ddb_compact_open(ctx, &job, desc, true);
+    }
     if (status == DREAMDB_OK && report) {
-        job.report.objects = job.write.puts->objects;
-        job.report.bytes = job.write.puts->bytes;
+        job.report.flushed = flushed.fields;
+        job.report.objects = job.write.puts->objects + flushed.objects;
+        job.report.bytes = job.write.puts->bytes + flushed.bytes;
         memcpy(job.report.manifest, (job.changed ? &job.write.address : &job.write.view->address)->bytes, sizeof job.report.manifest);
         *report = job.report;
     }
@@ -38646,6 +39085,8 @@ DDB_FN dreamdb_status ddb_check_stats(ddb_ctx *ctx, dreamdb_snapshot *view, cons
 enum { DDB_GC_MANIFEST = 1, DDB_GC_TRACK = 2, DDB_GC_PAGE = 4, DDB_GC_TOMB = 8,
        DDB_GC_OUTLINE = 16,                    /* Track and pages were walked, and what the rows of embeddings name */
        DDB_GC_LINK = 32,                       /* a Manifest alone */
+       DDB_GC_ROOT = 64,                       /* a Manifest that a ref names: its window was walked */
+       DDB_GC_DEPTH = 8,                       /* above the bits of a Manifest: least number of states between it and a tip, and 1 */
        DDB_GC_WAVE = 8,                        /* Manifests or Tracks read together: 8 MiB, as inline Tracks and lineages end at one */
        DDB_GC_CHUNKED = 64,                    /* ItemManifests read together */
        DDB_GC_ITEMS = 65536,                   /* ItemManifests remembered, 8 MB; more are read again where they are met again */
@@ -38656,6 +39097,7 @@ enum { DDB_GC_MANIFEST = 1, DDB_GC_TRACK = 2, DDB_GC_PAGE = 4, DDB_GC_TOMB = 8,
 #define DDB_GC_CACHE (UINT64_C(2) << 20)       /* what a run reads it seldom reads again */
 #define DDB_GC_SECOND UINT64_C(1000000000)
 #define DDB_GC_FRESH (30 * DDB_GC_SECOND)      /* the flag is written again after so long */
+#define DDB_GC_LOOK (20 * DDB_GC_SECOND)       /* while objects go the refs are read again so often */
 #define DDB_GC_DEADLINE (60 * DDB_GC_SECOND)   /* what was listed longer ago than this is not removed: a writer may have taken it up */
 
 /* ---- The filter of leaves ---- */
@@ -38737,7 +39179,7 @@ DDB_FN void ddb_gc_filter_free(ddb_ctx *ctx, ddb_gc_filter *filter)
 /* ---- Marks ---- */
 
 /* A Manifest that waits; depth: states between it and the tip. */
-typedef struct ddb_gc_state { ddb_addr addr; uint64_t depth; bool root; } ddb_gc_state;
+typedef struct ddb_gc_state { ddb_addr addr; uint64_t depth; bool root, again; } ddb_gc_state;      /* again: for its parents only */
 /* A branch's tip, for merge bases. */
 typedef struct ddb_gc_tip { ddb_addr addr, timeline; } ddb_gc_tip;
 
@@ -38764,6 +39206,7 @@ typedef struct ddb_gc {
     dreamdb_gc_object    found[DDB_GC_REMOVE];
     size_t               count;
     uint64_t             first;                /* when ops[0] was listed */
+    uint64_t             looked, walked;       /* when the refs were read last; paths of the first listing */
     bool                 again;                /* the second listing, which counts */
     dreamdb_status       status;
 } ddb_gc;
@@ -39182,6 +39625,13 @@ DDB_FN bool ddb_gc_want_tomb(void *user, const ddb_page_child *child)
     return fresh && tombs->status == DREAMDB_OK;
 }
 
+DDB_FN dreamdb_status ddb_gc_tomb_leaf(ddb_ctx *ctx, void *user, const ddb_page *page)
+{
+    ddb_gc *gc = ((ddb_gc_tombs *)user)->gc;
+    (void)page;
+    return ddb_gc_tick(ctx, gc, gc->inner.count + gc->leaves.keys);
+}
+
 /* The timeline that a head names: a head of another Timeline than the state's deletes nothing there, but its pages must stay, too. */
 DDB_FN dreamdb_status ddb_gc_tomb_timeline(ddb_ctx *ctx, ddb_gc *gc, const ddb_addr *head, ddb_addr *timeline)
 {
@@ -39227,6 +39677,7 @@ DDB_FN dreamdb_status ddb_gc_tomb(ddb_ctx *ctx, ddb_gc *gc, const ddb_addr *firs
             memset(&visit, 0, sizeof visit);
             visit.user = &tombs;
             visit.want = ddb_gc_want_tomb;
+            visit.leaf = ddb_gc_tomb_leaf;
             if (ddb_gc_want_tomb(&tombs, tomb->roots + i)) {
                 status = ddb_page_gather(ctx, gc->env, &tomb->tree, tomb->roots + i, &visit);
             }
@@ -39236,6 +39687,7 @@ DDB_FN dreamdb_status ddb_gc_tomb(ddb_ctx *ctx, ddb_gc *gc, const ddb_addr *firs
             ddb_bytes_put(&heads, tomb->heads + i, sizeof *first);
         }
         status = status < 0 ? status : ddb_bytes_status(&heads);
+        status = status < 0 ? status : ddb_gc_tick(ctx, gc, gc->inner.count + gc->leaves.keys);
         ddb_tomb_close(ctx, tomb);
     }
     ddb_bytes_free(&heads);
@@ -39327,6 +39779,23 @@ DDB_FN dreamdb_status ddb_gc_manifest(ddb_ctx *ctx, ddb_gc *gc, const ddb_manife
     return status;
 }
 
+/* Notes that a Manifest stands so many states from a tip; *walk: it was not met before, or only farther from one, so that its parents must
+   be looked at (again). */
+DDB_FN dreamdb_status ddb_gc_visit_state(ddb_ctx *ctx, ddb_gc *gc, ddb_gc_state *state, bool *walk)
+{
+    bool fresh = false;
+    dreamdb_status status = ddb_gc_visit(ctx, gc, &state->addr, state->root ? DDB_GC_MANIFEST | DDB_GC_ROOT : DDB_GC_MANIFEST, &fresh);
+    uint64_t *slot = status < 0 ? NULL : ddb_coll_map_get(&gc->inner, state->addr.bytes);
+    uint64_t far = (UINT64_MAX >> DDB_GC_DEPTH) - 1, depth = 1 + (state->depth < far ? state->depth : far);
+    *walk = false;
+    state->again = slot && *slot >> DDB_GC_DEPTH != 0;
+    if (slot && (*slot >> DDB_GC_DEPTH == 0 || *slot >> DDB_GC_DEPTH > depth)) {
+        *slot = (*slot & ((1u << DDB_GC_DEPTH) - 1)) | depth << DDB_GC_DEPTH;
+        *walk = true;
+    }
+    return status;
+}
+
 DDB_FN dreamdb_status ddb_gc_queue(ddb_gc *gc, const ddb_addr *addr, uint64_t depth, bool root)
 {
     ddb_gc_state state;
@@ -39357,8 +39826,8 @@ DDB_FN dreamdb_status ddb_gc_state_take(ddb_ctx *ctx, ddb_gc *gc, const ddb_gc_s
         ddb_bytes_put(&gc->tips, &tip, sizeof tip);
         status = ddb_bytes_status(&gc->tips);
     }
-    gc->report->manifests++;
-    status = status < 0 ? status : ddb_gc_manifest(ctx, gc, &m, want->path);
+    gc->report->manifests += !state->again;
+    status = status < 0 || state->again ? status : ddb_gc_manifest(ctx, gc, &m, want->path);
     ddb_mem_arena_free(ctx, &arena);
     return status;
 }
@@ -39380,7 +39849,7 @@ DDB_FN dreamdb_status ddb_gc_states(ddb_ctx *ctx, ddb_gc *gc)
             if (!states[count].root && gc->outlines.count > 0 && ddb_coll_map_get(&gc->outlines, states[count].addr.bytes)) {
                 continue;
             }
-            status = ddb_gc_visit(ctx, gc, &states[count].addr, DDB_GC_MANIFEST, &fresh);
+            status = ddb_gc_visit_state(ctx, gc, states + count, &fresh);
             if (status == DREAMDB_OK && fresh) {
                 wants[count].path = ddb_addr_path(ctx, &arena, "manifests", &states[count].addr);
                 wants[count].addr = states[count].addr;
@@ -39428,6 +39897,7 @@ DDB_FN dreamdb_status ddb_gc_roots(ddb_ctx *ctx, ddb_gc *gc, size_t *added)
     ddb_ref_entry *refs = NULL;
     size_t count = 0;
     *added = 0;
+    gc->looked = ddb_port_now_ns();
     dreamdb_status status = ddb_gc_list(ctx, gc, "refs/", ddb_gc_note_ref);
     status = status < 0 ? status : ddb_ref_list(ctx, gc->env, &arena, &refs, &count);
     for (size_t i = 0; i < 2 * count && status == DREAMDB_OK; i++) {           /* branches first: a snapshot on the way ends no walk */
@@ -39442,7 +39912,7 @@ DDB_FN dreamdb_status ddb_gc_roots(ddb_ctx *ctx, ddb_gc *gc, size_t *added)
             break;
         }
         const uint64_t *bits = gc->inner.count > 0 ? ddb_coll_map_get(&gc->inner, ref->address.bytes) : NULL;
-        if (!bits || !(*bits & DDB_GC_MANIFEST)) {
+        if (!bits || !(*bits & (ref->is_tag ? DDB_GC_MANIFEST : DDB_GC_ROOT))) {
             status = ddb_gc_queue(gc, &ref->address, ref->is_tag ? UINT64_MAX - 1 : 0, true);
             ++*added;
         }
@@ -39470,6 +39940,7 @@ DDB_FN dreamdb_status ddb_gc_pair(ddb_ctx *ctx, ddb_gc *gc, ddb_history *history
     for (size_t i = 0; i < history->count; i++) {
         history->nodes[i].popped = false;
     }
+    history->before = history->count;
     dreamdb_status status = ddb_history_meet(&own, history, &a->addr, list);
     status = status < 0 ? status : ddb_history_meet(&own, history, &b->addr, list + 1);
     size_t ours = list[0], theirs = list[1];
@@ -39502,6 +39973,12 @@ DDB_FN dreamdb_status ddb_gc_pair(ddb_ctx *ctx, ddb_gc *gc, ddb_history *history
     return why.status < 0 ? ddb_mem_adopt(ctx, &why) : status;         /* a buffer of the run tells its own context */
 }
 
+DDB_FN dreamdb_status ddb_gc_history_tick(ddb_ctx *ctx, void *user)
+{
+    ddb_gc *gc = (ddb_gc *)user;
+    return ddb_gc_tick(ctx, gc, gc->inner.count + gc->leaves.keys);
+}
+
 DDB_FN dreamdb_status ddb_gc_links(ddb_ctx *ctx, ddb_gc *gc)
 {
     ddb_history history;
@@ -39511,6 +39988,8 @@ DDB_FN dreamdb_status ddb_gc_links(ddb_ctx *ctx, ddb_gc *gc)
     memset(&history, 0, sizeof history);
     history.env = gc->env;
     history.places.key_size = sizeof(ddb_addr);
+    history.tick = ddb_gc_history_tick;
+    history.user = gc;
     for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
         for (size_t j = i + 1; j < count && status == DREAMDB_OK; j++) {
             if (ddb_addr_equal(&tips[i].timeline, &tips[j].timeline)) {        /* of another dataset: no common ancestor */
@@ -39582,24 +40061,35 @@ DDB_FN int ddb_gc_note_young(void *user, const char *path, const dreamdb_stat *s
     } else if (object && ddb_gc_is_young(gc, stat->modified_ns)) {
         gc->status = ddb_coll_map_put(gc->ctx, &gc->young, addr.bytes, 1, NULL, NULL);
     }
+    if (gc->status == DREAMDB_OK && ++gc->walked % 4096 == 0) {
+        gc->status = ddb_gc_tick(gc->ctx, gc, gc->walked);
+    }
     return gc->status;
 }
 
-/* Marks everything; at the end the refs are read again, until none has moved to a state that was not met. */
-DDB_FN dreamdb_status ddb_gc_mark(ddb_ctx *ctx, ddb_gc *gc)
+/* Reads the refs and marks what they reach, until none is new or has moved to a state that was not met; *fresh: one was. */
+DDB_FN dreamdb_status ddb_gc_look(ddb_ctx *ctx, ddb_gc *gc, bool *fresh)
 {
     size_t added = 1;
     dreamdb_status status = DREAMDB_OK;
-    gc->young.key_size = sizeof(ddb_addr);
-    status = ddb_ref_outlines(ctx, gc->env, &gc->outlines);
-    status = status < 0 ? status : ddb_gc_list(ctx, gc, "manifests/", ddb_gc_note_young);
+    *fresh = false;
     for (size_t i = 0; i < DDB_GC_ROUNDS && added > 0 && status == DREAMDB_OK; i++) {
         status = ddb_gc_roots(ctx, gc, &added);
         status = status == DREAMDB_OK && added > 0 ? ddb_gc_links(ctx, gc) : status;
         status = status == DREAMDB_OK && added > 0 ? ddb_gc_outlines(ctx, gc) : status;
+        *fresh = *fresh || added > 0;
     }
     gc->report->marked = gc->inner.count + gc->leaves.keys;
     return status;
+}
+
+DDB_FN dreamdb_status ddb_gc_mark(ddb_ctx *ctx, ddb_gc *gc)
+{
+    bool fresh = false;
+    gc->young.key_size = sizeof(ddb_addr);
+    dreamdb_status status = ddb_ref_outlines(ctx, gc->env, &gc->outlines);
+    status = status < 0 ? status : ddb_gc_list(ctx, gc, "manifests/", ddb_gc_note_young);
+    return status < 0 ? status : ddb_gc_look(ctx, gc, &fresh);
 }
 
 /* ---- Sweep ---- */
@@ -39633,11 +40123,84 @@ DDB_FN void ddb_gc_forget(ddb_ctx *ctx, ddb_gc *gc)
     ddb_mem_arena_free(ctx, &gc->paths);
 }
 
+DDB_FN int ddb_gc_by_address(const void *a, const void *b, void *user)
+{
+    (void)user;
+    return ddb_addr_compare((const ddb_addr *)a, (const ddb_addr *)b);
+}
+
+/* Writes down which Manifests are kept in part, so that the next run and verify take them for what they are.  Those of earlier runs that
+   this one does not need stay in the list until they are seen to be gone. */
+DDB_FN dreamdb_status ddb_gc_record(ddb_ctx *ctx, ddb_gc *gc)
+{
+    ddb_buf list, out;
+    dreamdb_io op;
+    ddb_bytes_init(&list, ctx);
+    ddb_bytes_init(&out, ctx);
+    for (size_t i = 0; i < gc->inner.cap; i++) {
+        uint64_t bits = gc->inner.used[i] ? gc->inner.values[i] : 0;
+        if ((bits & (DDB_GC_LINK | DDB_GC_MANIFEST)) == DDB_GC_LINK) {
+            ddb_bytes_put(&list, gc->inner.keys + i * gc->inner.key_size, sizeof(ddb_addr));
+        }
+    }
+    for (size_t i = 0; i < gc->outlines.cap; i++) {
+        const uint8_t *key = gc->outlines.keys + i * sizeof(ddb_addr);
+        if (gc->outlines.used[i] && gc->outlines.values[i] && !ddb_coll_map_get(&gc->inner, key)) {
+            ddb_bytes_put(&list, key, sizeof(ddb_addr));
+        }
+    }
+    size_t count = list.size / sizeof(ddb_addr);
+    dreamdb_status status = ddb_bytes_status(&list);
+    status = status < 0 || count == 0 ? status : ddb_coll_sort(ctx, list.data, count, sizeof(ddb_addr), ddb_gc_by_address, NULL);
+    ddb_cbor_array(&out, count);
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        ddb_addr_write(&out, (const ddb_addr *)(const void *)(list.data + i * sizeof(ddb_addr)));
+    }
+    status = status < 0 ? status : ddb_bytes_status(&out);
+    memset(&op, 0, sizeof op);
+    op.kind = count > 0 ? DREAMDB_IO_PUT : DREAMDB_IO_REMOVE;
+    op.path = DDB_REF_OUTLINES;
+    op.data = out.data;
+    op.size = out.size;
+    if (status == DREAMDB_OK && (count > 0 || gc->outlines.count > 0)) {
+        status = ddb_object_batch(ctx, gc->env, &op, 1);
+        status = status == DREAMDB_OK && op.status < 0 ? ddb_store_fail(ctx, &gc->env->store, op.status, "write of", op.path) : status;
+        status = status == DREAMDB_OK ? ddb_object_sync(ctx, gc->env) : status;
+    }
+    ddb_bytes_free(&list);
+    ddb_bytes_free(&out);
+    return status;
+}
+
+/* Before objects go: a ref made since the refs were read last keeps what it names.  Between reading and removing there is a moment left,
+   so who makes a ref at an older state looks for a run and then whether its Manifest is still there (ddb_ref_stands); Manifests go
+   first, hence the refs are read before each removal of some. */
+DDB_FN dreamdb_status ddb_gc_look_again(ddb_ctx *ctx, ddb_gc *gc)
+{
+    uint64_t now = ddb_port_now_ns();
+    size_t kept = 0;
+    bool fresh = false;
+    if (gc->desc.dry_run || (gc->again && now >= gc->looked && now - gc->looked < DDB_GC_LOOK)) {
+        return DREAMDB_OK;
+    }
+    dreamdb_status status = ddb_gc_look(ctx, gc, &fresh);
+    status = status == DREAMDB_OK && fresh ? ddb_gc_record(ctx, gc) : status;
+    for (size_t i = 0; i < gc->count && status == DREAMDB_OK && fresh; i++) {
+        ddb_addr addr;
+        gc->ops[kept] = gc->ops[i];
+        gc->found[kept] = gc->found[i];
+        kept += !(ddb_gc_is_object(gc->ops[i].path, &addr) && ddb_gc_lives(gc, &addr));
+    }
+    gc->count = status == DREAMDB_OK && fresh ? kept : gc->count;
+    return status;
+}
+
 /* Removes what was listed.  What waited too long stays for the next run: a writer that found it there may have stopped waiting. */
 DDB_FN dreamdb_status ddb_gc_remove(ddb_ctx *ctx, ddb_gc *gc)
 {
     dreamdb_gc_report *report = gc->report;
-    dreamdb_status status = ddb_gc_tick(ctx, gc, report->listed);
+    dreamdb_status status = ddb_gc_look_again(ctx, gc);
+    status = status < 0 ? status : ddb_gc_tick(ctx, gc, report->listed);
     uint64_t now = ddb_port_now_ns();
     bool late = !gc->desc.writers_paused && (now < gc->first || now - gc->first > DDB_GC_DEADLINE);
     for (size_t i = 0; i < gc->count && status == DREAMDB_OK && gc->desc.each && !late; i++) {
@@ -39704,55 +40267,6 @@ DDB_FN int ddb_gc_judge(void *user, const char *path, const dreamdb_stat *stat)
     return gc->status;
 }
 
-DDB_FN int ddb_gc_by_address(const void *a, const void *b, void *user)
-{
-    (void)user;
-    return ddb_addr_compare((const ddb_addr *)a, (const ddb_addr *)b);
-}
-
-/* Writes down which Manifests are kept in part, so that the next run and verify take them for what they are.  Those of earlier runs that
-   this one does not need stay in the list until they are seen to be gone. */
-DDB_FN dreamdb_status ddb_gc_record(ddb_ctx *ctx, ddb_gc *gc)
-{
-    ddb_buf list, out;
-    dreamdb_io op;
-    ddb_bytes_init(&list, ctx);
-    ddb_bytes_init(&out, ctx);
-    for (size_t i = 0; i < gc->inner.cap; i++) {
-        uint64_t bits = gc->inner.used[i] ? gc->inner.values[i] : 0;
-        if ((bits & (DDB_GC_LINK | DDB_GC_MANIFEST)) == DDB_GC_LINK) {
-            ddb_bytes_put(&list, gc->inner.keys + i * gc->inner.key_size, sizeof(ddb_addr));
-        }
-    }
-    for (size_t i = 0; i < gc->outlines.cap; i++) {
-        const uint8_t *key = gc->outlines.keys + i * sizeof(ddb_addr);
-        if (gc->outlines.used[i] && gc->outlines.values[i] && !ddb_coll_map_get(&gc->inner, key)) {
-            ddb_bytes_put(&list, key, sizeof(ddb_addr));
-        }
-    }
-    size_t count = list.size / sizeof(ddb_addr);
-    dreamdb_status status = ddb_bytes_status(&list);
-    status = status < 0 || count == 0 ? status : ddb_coll_sort(ctx, list.data, count, sizeof(ddb_addr), ddb_gc_by_address, NULL);
-    ddb_cbor_array(&out, count);
-    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
-        ddb_addr_write(&out, (const ddb_addr *)(const void *)(list.data + i * sizeof(ddb_addr)));
-    }
-    status = status < 0 ? status : ddb_bytes_status(&out);
-    memset(&op, 0, sizeof op);
-    op.kind = count > 0 ? DREAMDB_IO_PUT : DREAMDB_IO_REMOVE;
-    op.path = DDB_REF_OUTLINES;
-    op.data = out.data;
-    op.size = out.size;
-    if (status == DREAMDB_OK && (count > 0 || gc->outlines.count > 0)) {
-        status = ddb_object_batch(ctx, gc->env, &op, 1);
-        status = status == DREAMDB_OK && op.status < 0 ? ddb_store_fail(ctx, &gc->env->store, op.status, "write of", op.path) : status;
-        status = status == DREAMDB_OK ? ddb_object_sync(ctx, gc->env) : status;
-    }
-    ddb_bytes_free(&list);
-    ddb_bytes_free(&out);
-    return status;
-}
-
 /* Manifests first: whatever happens then, no Manifest is left that names what is gone, but those that the list tells of. */
 DDB_FN dreamdb_status ddb_gc_sweep(ddb_ctx *ctx, ddb_gc *gc)
 {
@@ -39763,6 +40277,7 @@ DDB_FN dreamdb_status ddb_gc_sweep(ddb_ctx *ctx, ddb_gc *gc)
         status = status == DREAMDB_OK && gc->count > 0 ? ddb_gc_remove(ctx, gc) : status;
         status = status == DREAMDB_OK ? ddb_object_sync(ctx, gc->env) : status;
     }
+    status = status < 0 ? status : ddb_gc_look_again(ctx, gc);
     gc->again = true;
     status = status < 0 ? status : ddb_gc_list(ctx, gc, "", ddb_gc_judge);
     status = status == DREAMDB_OK && gc->count > 0 ? ddb_gc_remove(ctx, gc) : status;
@@ -40613,6 +41128,9 @@ DREAMDB_API dreamdb_status dreamdb_merge(dreamdb *db, const dreamdb_merge_desc *
     if (desc->strategy != DREAMDB_MERGE_UNION && desc->strategy != DREAMDB_MERGE_FAST_FORWARD) {
         return ddb_mem_fail(&ctx, DREAMDB_ERR_ARGUMENT, "dreamdb_merge: no such strategy: %d", (int)desc->strategy);
     }
+    if (desc->index != DREAMDB_MERGE_INDEX_NONE && desc->index != DREAMDB_MERGE_INDEX_OURS && desc->index != DREAMDB_MERGE_INDEX_THEIRS) {
+        return ddb_mem_fail(&ctx, DREAMDB_ERR_ARGUMENT, "dreamdb_merge: index is %d: nobody's, ours or theirs", (int)desc->index);
+    }
     return ddb_merge_one(&ctx, db, desc, report);
 }
 
@@ -40680,7 +41198,10 @@ DDB_FN dreamdb_status ddb_api_ref_at(ddb_ctx *ctx, dreamdb *db, const char *stat
         ddb_coll_map_free(ctx, &outlines);
     }
     if (status == DREAMDB_OK) {
-        status = ddb_ref_create(ctx, db->env, name, &view->address);
+        status = ddb_ref_create_sure(ctx, db->env, name, &view->address, false);
+    }
+    if (status == DREAMDB_OK && state && state[0]) {       /* the tip itself is kept by the ref that it was read from */
+        status = ddb_ref_stands(ctx, db->env, name, view->path);
     }
     ddb_view_release(ctx, view);
     return status;

@@ -1,5 +1,5 @@
-/* soak.c - kill -9 in the middle.  A child process runs one verb on a directory (append, delete, merge, fast-forward, compact, gc, snapshot); the
-   parent kills it after a random time.  Then the branch must hold the state before or the state after, every other branch and snapshot its own,
+/* soak.c - kill -9 in the middle.  A child process runs one verb on a directory (append, delete, merge, fast-forward, compact, gc, snapshot,
+   a step of the index), on any branch; the parent kills it after a random time.  Then the branch must hold the state before or the state after, every other branch and snapshot its own,
    verify must be clean, and the next verbs must work on what is there.
 
      soak [--runs N] [--seed N] [--store DIR] */
@@ -11,8 +11,9 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { VERBS = 9, ROWS = 12, LIVE = 1200, MOST_LABELS = 6 };
-static const char *const verbs[VERBS] = { "append", "append branch", "delete", "delete where", "merge", "fast-forward", "compact", "gc", "snapshot" };
+enum { VERBS = 11, ROWS = 12, LIVE = 1200, MOST_LABELS = 6 };
+static const char *const verbs[VERBS] = { "append", "append branch", "delete", "delete where", "merge", "fast-forward", "compact", "gc", "snapshot",
+    "compact branch", "ada-ivf-step" };
 static double longest[VERBS];                    /* seconds that the verb took when nobody killed it, of late */
 static int behind[BRANCHES] = { 0, 1, 1, 1 };      /* the trunk's history has the branch's tip: a fast-forward will go */
 static long done_old[VERBS], done_new[VERBS], killed[VERBS];
@@ -43,7 +44,9 @@ static void perform(size_t verb, branch *b, branch *c)
     case 5: merge(b, branches, DREAMDB_MERGE_FAST_FORWARD); break;
     case 6: compact(b, draw(2) ? NULL : names[draw(FIELDS)]); break;
     case 7: if (b->db) { collect(option.keep); } break;
-    default: keep_month(); break;
+    case 8: keep_month(); break;
+    case 9: compact(b, draw(2) ? NULL : names[draw(FIELDS)]); break;
+    default: step(b); break;
     }
 }
 
@@ -90,8 +93,8 @@ static void look(const char *name, const char *at, const state *model)
 /* Which branch a verb is for. */
 static size_t place_of(size_t verb)
 {
-    if (verb == 0 || verb >= 6) { return 0; }           /* a cell that both sides compact cannot be merged yet */
-    return verb == 1 || verb == 5 ? 1 + draw(WRITERS) : draw(BRANCHES);
+    if (verb == 0 || (verb >= 6 && verb <= 8)) { return 0; }
+    return verb == 1 || verb == 5 || verb == 9 ? 1 + draw(WRITERS) : draw(BRANCHES);
 }
 
 static void trial(void)

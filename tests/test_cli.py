@@ -219,6 +219,7 @@ def test_merge():
     check(d.code == 1 and 'go on from br' in d.err and len(ok('log', 'main', '--json').json()[0]['parents']) == 2, 'merge-many stops')
     bad(4, 'no ref', 'merge', 'main', 'nothing')
     bad(2, 'union or fast-forward', 'merge', 'main', 'br', '--strategy', 'theirs')
+    bad(2, 'ours or theirs', 'merge', 'main', 'br', '--keep-index', 'mine')
     bad(2, 'does not change', 'merge', 'main~1', 'br')
     check(ok('verify', 'main', '--history', 'all').out.find('no fault') > 0, 'verify')
 
@@ -351,6 +352,9 @@ def test_hot():
     before = rows_of('scan', 'hot', '--fields', 'emb,label')
     d = rows_of('flush-hot', 'hot')[0]
     check(d['fields'] == 1 and d['rows'] == 2 and rows_of('scan', 'hot', '--fields', 'emb,label') == before, 'flush-hot changes no row')
+    ok('append', 'hot', '--column', 'emb=hot_b.npy', '--anchor-start', '500', '--hot')
+    d = rows_of('compact', 'hot')[0]
+    check(d['flushed'] == 1 and d['waiting'] == 0 and rows_of('count', 'hot')[0]['count'] == 17, 'compact folds hot rows first: %s' % d)
     check('no hot rows' in ok('flush-hot', 'hot').out and rows_of('flush-hot', 'hot')[0]['fields'] == 0, 'nothing to flush')
     ok('train', 'hot', 'emb')
     check(rows_of('verify', 'hot', '--history', 'all')[0]['faults'] == [], 'all states are whole')

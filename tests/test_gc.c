@@ -763,6 +763,150 @@ static void writers_at_work(void)
 }
 #endif
 
+/* ---- Refs that come while a run is at work ---- */
+static struct { int refs_seen, manifests_seen, removed; int when; char name[40]; uint8_t state[DREAMDB_ADDRESS_SIZE]; int made; dreamdb *db; dreamdb_status status; char text[DREAMDB_ADDRESS_TEXT]; } come;
+
+static void come_now(void)
+{
+    char path[64];
+    dreamdb_condition absent;
+    if (come.made++) { return; }
+    memset(&absent, 0, sizeof absent);
+    absent.kind = DREAMDB_PUT_IF_ABSENT;
+    (void)snprintf(path, sizeof path, "refs/%s", come.name);
+    if (come.db) { come.status = dreamdb_branch(come.db, come.text, come.name, &data_error); return; }
+    CHECK(data_inner.put(data_inner.user, path, come.state, sizeof come.state, &absent) == DREAMDB_OK);
+}
+
+/* when 0: while the first refs are being marked; 1: behind the last look at the refs, before Manifests are listed; 2: when they are gone. */
+static int come_list(void *user, const char *prefix, dreamdb_list_fn each, void *each_user)
+{
+    come.refs_seen += strcmp(prefix, "refs/") == 0;
+    come.manifests_seen += strcmp(prefix, "manifests/") == 0;
+    if (come.when == 0 && strcmp(prefix, "refs/") == 0 && come.refs_seen == 3) { come_now(); }
+    if (come.when == 1 && strcmp(prefix, "manifests/") == 0 && come.manifests_seen == 2) { come_now(); }
+    if (come.when == 2 && !prefix[0]) { come_now(); }
+    return data_inner.list(user, prefix, each, each_user);
+}
+
+/* Branches at old states: what they name stays, with a window of its own, or the branch is not made. */
+static void refs_that_come(void)
+{
+    for (int when = 0; when < 4; when++) {
+        uint8_t states[13][DREAMDB_ADDRESS_SIZE];
+        dreamdb_gc_report report;
+        dreamdb_gc_desc desc;
+        dreamdb *maker = NULL, *late = NULL;
+        gc_start(DREAMDB_INDEX_LSH, 1);
+        dreamdb *db = gc_open(&data_inner, "main");
+        for (size_t i = 0; i < 13; i++) {
+            if (i > 0) { CHECK(data_append(db, 20 + 5 * i, 5, NULL) == DREAMDB_OK); }
+            gc_manifest(db, states[i]);
+        }
+        gc_age(50 * gc_hour);
+        memset(&come, 0, sizeof come);
+        come.when = when == 3 ? 0 : when;
+        memcpy(come.state, states[when == 3 ? 10 : 5], sizeof come.state);          /* beyond the window; turn 3: in it */
+        (void)snprintf(come.name, sizeof come.name, "late");
+        if (when == 2) {                           /* by the verb, whose handle still has the old state in its cache */
+            ddb_addr old;
+            maker = gc_open(&data_inner, "main");
+            maker->env->gc_wait = 0;
+            memcpy(old.bytes, states[5], sizeof old.bytes);
+            ddb_addr_text(&old, come.text);
+            dreamdb_snapshot *view = NULL;
+            CHECK(dreamdb_snapshot_open(maker, come.text, &view, &data_error) == DREAMDB_OK);
+            dreamdb_snapshot_close(view);
+            come.db = maker;
+        }
+        dreamdb_store store = data_inner;
+        store.list = come_list;
+        dreamdb_config config = data_config(&store);
+        memset(&desc, 0, sizeof desc);
+        desc.keep_manifests = 4;
+        CHECK(dreamdb_gc(&config, &desc, &report, &data_error) == DREAMDB_OK && come.made == 1 && report.deleted > 0);
+        dreamdb_config plain = data_config(&data_inner);
+        if (when == 2) {
+            CHECK(come.status == DREAMDB_ERR_NOT_FOUND && dreamdb_open(&plain, "late", &late, NULL) == DREAMDB_ERR_NOT_FOUND);
+        } else {
+            size_t from = when == 3 ? 7 : 2, to = when == 3 ? 10 : 5;             /* four states of its own */
+            for (size_t i = from; i <= to; i++) { gc_verify("late", states[i]); }
+            late = gc_open(&data_inner, "late");
+            CHECK(data_append(late, 200, 5, NULL) == DREAMDB_OK);
+            dreamdb_close(late);
+        }
+        CHECK(dreamdb_gc(&plain, &desc, &report, &data_error) == DREAMDB_OK);       /* nothing is half there */
+        if (!test_ok) { printf("when %d: %s\n", when, data_error.message); }
+        dreamdb_close(maker); dreamdb_close(db);
+        data_close();
+    }
+}
+
+/* limits.history counts for each pair of branches, not for all together. */
+static void many_branches(void)
+{
+    dreamdb_gc_report report;
+    dreamdb_gc_desc desc;
+    gc_start(DREAMDB_INDEX_LSH, 1);
+    dreamdb *db = gc_open(&data_inner, "main");
+    for (int b = 0; b < 6; b++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "w%d", b);
+        CHECK(dreamdb_branch(db, NULL, name, &data_error) == DREAMDB_OK);
+        dreamdb *own = gc_open(&data_inner, name);
+        for (size_t i = 0; i < 12; i++) { CHECK(data_append(own, 30 + 2 * i, 2, NULL) == DREAMDB_OK); }
+        dreamdb_close(own);
+    }
+    dreamdb_close(db);
+    memset(&desc, 0, sizeof desc);
+    desc.keep_manifests = 2;
+    dreamdb_config config = data_config(&data_inner);
+    config.limits.history = 40;                    /* a pair has 26 */
+    CHECK(dreamdb_gc(&config, &desc, &report, &data_error) == DREAMDB_OK);
+    if (!test_ok) { printf("%s\n", data_error.message); }
+    config.limits.history = 8;                    /* and a pair that lies farther apart is told, nothing goes */
+    CHECK(dreamdb_gc(&config, &desc, &report, &data_error) == DREAMDB_ERR_LIMIT && report.deleted == 0);
+    data_close();
+}
+
+static uint64_t ticks_told;
+static int ticks(void *user, const dreamdb_progress *progress)
+{
+    (void)user;
+    ticks_told += strcmp(progress->verb, "gc") == 0;
+    return 0;
+}
+
+/* Long loops are told of: pages of tombstones, states between two branches. */
+static void ticks_in_long_loops(void)
+{
+    static uint64_t gone[20000];
+    uint64_t told_before[3];
+    for (int what = 0; what < 3; what++) {
+        dreamdb_gc_report report;
+        dreamdb_delete_desc desc;
+        gc_start(DREAMDB_INDEX_LSH, 2);
+        dreamdb *db = gc_open(&data_inner, "main");
+        memset(&desc, 0, sizeof desc);
+        for (size_t i = 0; i < 20000; i++) { gone[i] = 1000000 + i; }
+        desc.anchors = gone; desc.anchor_count = what == 1 ? 20000 : 1;
+        CHECK(dreamdb_delete(db, &desc, NULL, &data_error) == DREAMDB_OK);
+        for (size_t i = 0; i < 40 && what == 2; i++) { CHECK(data_append(db, 30 + 2 * i, 2, NULL) == DREAMDB_OK); }
+        dreamdb_config config = data_config(&data_inner);
+        dreamdb_gc_desc run;
+        memset(&run, 0, sizeof run);
+        run.keep_manifests = 1; run.dry_run = 1;
+        config.progress = ticks;
+        ticks_told = 0;
+        CHECK(dreamdb_gc(&config, &run, &report, &data_error) == DREAMDB_OK);
+        told_before[what] = ticks_told;
+        dreamdb_close(db);
+        data_close();
+    }
+    CHECK(told_before[1] >= told_before[0] + 150 && told_before[2] >= told_before[0] + 30);
+    if (!test_ok) { printf("%u %u %u\n", (unsigned)told_before[0], (unsigned)told_before[1], (unsigned)told_before[2]); }
+}
+
 /* Old garbage that is taken up again is put anew, so that a run that begins later sees a young object; a flag of a run that died, or of none,
    holds nobody up, and the next run clears it away. */
 static void taken_up_again(void)
@@ -887,6 +1031,9 @@ int main(void)
     RUN(bases_serve_merges);
     RUN(the_filter);
     RUN(taken_up_again);
+    RUN(refs_that_come);
+    RUN(many_branches);
+    RUN(ticks_in_long_loops);
     RUN(memory_is_bounded);
 #ifndef DREAMDB_NO_THREADS
     RUN(writers_at_work);

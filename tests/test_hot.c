@@ -375,6 +375,54 @@ static void unknowing_verbs(void)
 }
 
 /* Old states keep their shards; a label too. */
+/* Compaction folds what waits first; a shard that another writer begins right after is left alone, with its field. */
+static dreamdb *rival;
+static int rival_put(void *user, const char *path, const void *data, uint64_t size, const dreamdb_condition *condition)
+{
+    static const int64_t n[1] = { 3 };
+    static const uint64_t anchor[1] = { 5000 };
+    int status = data_inner.put(user, path, data, size, condition);
+    dreamdb *now = rival;
+    rival = NULL;
+    if (now && strncmp(path, "refs/", 5) == 0) { CHECK(one_column(now, "n", n, NULL, anchor, 1, 0) == DREAMDB_OK); } else { rival = now; }
+    return status;
+}
+
+static void compaction(void)
+{
+    for (int way = 0; way < 3; way++) {             /* all fields; one that waits; all, and a rival */
+        dreamdb_compact_desc desc;
+        dreamdb_compact_report report;
+        dreamdb *db = NULL, *other = NULL;
+        data_open();
+        dreamdb_close(hot_make(&data_inner, DREAMDB_INDEX_IVF, DREAMDB_COMPRESSOR_NONE));
+        dreamdb_store store = data_inner;
+        store.batch = NULL; store.put = rival_put;
+        dreamdb_config config = hot_config(&store);
+        hot_rows(40);
+        CHECK(dreamdb_open(&config, "main", &db, &data_error) == DREAMDB_OK);
+        for (size_t i = 0; i < 4; i++) { CHECK(hot_append(db, i * 5, 5, false, 0, NULL) == DREAMDB_OK); }
+        CHECK(hot_append(db, 20, 20, true, 0, NULL) == DREAMDB_OK && hot_waiting(db, NULL) > 0);
+        memset(&desc, 0, sizeof desc); memset(&report, 0, sizeof report);
+        desc.field = way == 1 ? "n" : NULL;
+        db->env->identical = true;
+        CHECK(dreamdb_compact(db, &desc, &report, &data_error) == DREAMDB_ERR_UNSUPPORTED && strstr(data_error.message, "flush-hot first"));
+        db->env->identical = false;
+        if (way == 2) {
+            dreamdb_config plain = hot_config(&data_inner);
+            CHECK(dreamdb_open(&plain, "main", &other, &data_error) == DREAMDB_OK);
+            rival = other;
+        }
+        CHECK(dreamdb_compact(db, &desc, &report, &data_error) == DREAMDB_OK && report.flushed >= 3 && report.cells > 0);
+        if (!test_ok) { printf("way %d: %s\n", way, data_error.message); }
+        CHECK(report.waiting == (way == 2) && hot_waiting(db, NULL) == (way == 2) && !rival);
+        if (way < 2) { check_view(db, true); }
+        CHECK(dreamdb_compact(db, &desc, &report, &data_error) == DREAMDB_OK && report.waiting == 0 && report.flushed == (way == 2));
+        dreamdb_close(other); dreamdb_close(db);
+        data_close();
+    }
+}
+
 static void time_travel(void)
 {
     static const uint64_t want[] = { 0, 10, 15, 15, 18 };
@@ -652,6 +700,7 @@ int main(void)
     RUN(folds_when_due);
     RUN(refusals);
     RUN(unknowing_verbs);
+    RUN(compaction);
     RUN(time_travel);
     RUN(merges);
     RUN(two_writers);

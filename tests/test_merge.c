@@ -13,6 +13,8 @@ static merge_model merge_models[MERGE_REFS];
 static merge_state merge_states[MERGE_NODES];
 static size_t merge_state_count;
 static int merge_wild;                           /* the clock jumps */
+static int merge_long;                           /* strings are long and each row's own: their tree has many pages */
+static char merge_texts[DATA_MOST][3100];
 
 static uint64_t merge_now(void *user)
 {
@@ -30,6 +32,15 @@ static dreamdb *merge_open(const dreamdb_store *on, const char *ref)
     return db;
 }
 
+static const char *merge_text(size_t at)
+{
+    if (!merge_long || !data_rows[at].s[0]) { return data_rows[at].s; }
+    memset(merge_texts[at], 'x', 3000);
+    (void)snprintf(merge_texts[at] + 3000, 100, "%u %s", (unsigned)(at * 7919 % 1009), data_rows[at].s);
+    memcpy(merge_texts[at], merge_texts[at] + 3000, 3);
+    return merge_texts[at];
+}
+
 /* Rows [first, first + count) of data_rows: fields e, c, n, s (some rows have none), m. */
 static dreamdb_status merge_append(dreamdb *db, size_t first, size_t count, int early, uint8_t *manifest)
 {
@@ -44,7 +55,7 @@ static dreamdb_status merge_append(dreamdb *db, size_t first, size_t count, int 
         const data_row *row = data_rows + first + i;
         anchors[i] = row->anchor;
         c[i].data = row->c; c[i].size = strlen(row->c); has_c[i] = row->c[0] != 0;
-        s[i].data = row->s; s[i].size = strlen(row->s); has_s[i] = row->s[0] != 0;
+        s[i].data = merge_text(first + i); s[i].size = strlen((const char *)s[i].data); has_s[i] = row->s[0] != 0;
         m[i].data = row->m; m[i].size = strlen(row->m);
     }
     columns[0].field = "e"; columns[0].data = data_rows[first].v; columns[0].stride = sizeof(data_row);
@@ -103,7 +114,8 @@ static void merge_check(const char *ref, const merge_model *model)
         CHECK(v[1].present && memcmp(v[1].data, want->v, data_dim * sizeof(float)) == 0);
         CHECK(v[2].present && v[2].size == strlen(want->m) && memcmp(v[2].data, want->m, (size_t)v[2].size) == 0);
         CHECK(v[3].present && v[3].integer == want->n);
-        CHECK(v[4].present == (want->s[0] != 0) && (!v[4].present || (v[4].size == strlen(want->s) && memcmp(v[4].data, want->s, v[4].size) == 0)));
+        const char *text = merge_text((size_t)(want - data_rows));
+        CHECK(v[4].present == (want->s[0] != 0) && (!v[4].present || (v[4].size == strlen(text) && memcmp(v[4].data, text, (size_t)v[4].size) == 0)));
         if (!test_ok) { break; }
     }
     while (i < DATA_MOST && (!model->has[i] || model->deleted[i])) { i++; }
@@ -239,6 +251,13 @@ static void merge_step(size_t which, size_t refs, int early, int wide)
     if (roll >= 10 && which == 0 && roll < 12) {
         merge_train(db, manifest);
         model->tip = merge_note(manifest, model->tip, SIZE_MAX);
+    } else if (roll >= 10 && merge_long && roll % 2) {           /* the tree of the strings is built anew */
+        dreamdb_compact_desc desc;
+        memset(&desc, 0, sizeof desc);
+        desc.field = "s";
+        CHECK(dreamdb_compact(db, &desc, NULL, &data_error) == DREAMDB_OK);
+        merge_tip(db, manifest);
+        if (memcmp(manifest, merge_states[model->tip].address, sizeof manifest) != 0) { model->tip = merge_note(manifest, model->tip, SIZE_MAX); }
     } else if (roll >= 10) {
         if (merge_compact(db, test_rand(), manifest)) { model->tip = merge_note(manifest, model->tip, SIZE_MAX); }
     } else if (roll < 5) {
@@ -283,7 +302,8 @@ static void merge_step(size_t which, size_t refs, int early, int wide)
    by itself. */
 static void random_histories(void)
 {
-    for (int turn = 0; turn < 20; turn++) {
+    for (int turn = 0; turn < 28; turn++) {
+        merge_long = turn >= 20;
         size_t refs = 2 + test_rand() % 4;
         uint8_t manifest[DREAMDB_ADDRESS_SIZE];
         dreamdb_config config = data_config(&data_inner);
@@ -317,7 +337,7 @@ static void random_histories(void)
         data_close();
         if (!test_ok) { return; }
     }
-    merge_wild = 0;
+    merge_wild = merge_long = 0;
     if (!(merge_placed > 100 && merge_cells > 10)) { printf("placed %d, cells %d\n", (int)merge_placed, (int)merge_cells); }
     CHECK(merge_placed > 100 && merge_cells > 10);           /* both ways were gone */
 }
@@ -685,6 +705,180 @@ static void compacted_twice(void)
     data_page_early = 0;
 }
 
+/* ---- Where no index descends from the other's, or a step left two tables of one index ---- */
+
+/* Anchors that a search in every cell finds as their own nearest. */
+static void all_found(dreamdb *db, size_t first, size_t count)
+{
+    dreamdb_snapshot *view = NULL;
+    dreamdb_verify_report report;
+    memset(&report, 0, sizeof report);
+    CHECK(dreamdb_snapshot_open(db, NULL, &view, NULL) == DREAMDB_OK);
+    for (size_t i = first; i < first + count; i++) {
+        dreamdb_query query;
+        dreamdb_result *found = NULL;
+        memset(&query, 0, sizeof query);
+        query.field = "e"; query.vectors = data_rows[i].v; query.top_k = 1; query.exact = 1;
+        CHECK(dreamdb_search(view, &query, &found, &data_error) == DREAMDB_OK && found->count == 1 && found->hits[0].anchor == data_rows[i].anchor);
+        dreamdb_result_free(found);
+    }
+    CHECK(dreamdb_verify(view, 0, NULL, NULL, &report, &data_error) == DREAMDB_OK && report.faults == 0);
+    dreamdb_snapshot_close(view);
+}
+
+/* A branch that only appended, while main's index moved more often than an index names ancestors. */
+static void far_behind(void)
+{
+    for (int ours = 0; ours < 2; ours++) {
+        dreamdb_merge_report report;
+        dreamdb *db = NULL, *side = NULL;
+        data_open();
+        distinct_rows();
+        db = data_make(&data_inner, DREAMDB_INDEX_IVF, 2, 40);
+        CHECK(dreamdb_branch(db, NULL, "side", NULL) == DREAMDB_OK);
+        side = merge_open(&data_inner, "side");
+        CHECK(data_append(side, 40, 20, NULL) == DREAMDB_OK);
+        for (uint32_t i = 0; i < 104; i++) { CHECK(train(db, 2 + i % 3) == DREAMDB_OK); }
+        CHECK(data_append(db, 60, 20, NULL) == DREAMDB_OK);
+        CHECK(merge_with(ours ? side : db, ours ? "main" : "side", 0, &report) == DREAMDB_OK && report.placed == 20);
+        if (!test_ok) { printf("%s\n", data_error.message); }
+        CHECK_EQ_U64(stored(ours ? side : db), 80);
+        all_found(ours ? side : db, 0, 80);
+        dreamdb_close(db); dreamdb_close(side);
+        data_close();
+    }
+}
+
+/* Both sides were trained: refused, until it is said whose index holds. */
+static void both_trained(void)
+{
+    for (int theirs = 0; theirs < 2; theirs++) {
+        dreamdb_merge_desc desc;
+        dreamdb_merge_report report;
+        dreamdb_snapshot *view = NULL;
+        ddb_addr index[2];
+        dreamdb *db = NULL, *side = NULL;
+        data_open();
+        distinct_rows();
+        db = data_make(&data_inner, DREAMDB_INDEX_IVF, 2, 40);
+        CHECK(dreamdb_branch(db, NULL, "side", NULL) == DREAMDB_OK);
+        side = merge_open(&data_inner, "side");
+        CHECK(data_append(side, 40, 20, NULL) == DREAMDB_OK && data_append(db, 60, 20, NULL) == DREAMDB_OK && !train(db, 3) && !train(side, 4));
+        refused(db, "side", 1, "--keep-index");
+        for (int s = 0; s < 2; s++) {
+            CHECK(dreamdb_snapshot_open(s ? side : db, NULL, &view, NULL) == DREAMDB_OK);
+            index[s] = ddb_view_find(view, ddb_bytes_text("e"))->registry.index;
+            dreamdb_snapshot_close(view);
+        }
+        memset(&desc, 0, sizeof desc);
+        desc.other = "side"; desc.index = theirs ? DREAMDB_MERGE_INDEX_THEIRS : DREAMDB_MERGE_INDEX_OURS;
+        CHECK(dreamdb_merge(db, &desc, &report, &data_error) == DREAMDB_OK && report.placed == 20);
+        CHECK(dreamdb_snapshot_open(db, NULL, &view, NULL) == DREAMDB_OK);
+        CHECK(ddb_addr_equal(&ddb_view_find(view, ddb_bytes_text("e"))->registry.index, index + theirs));
+        dreamdb_snapshot_close(view);
+        CHECK_EQ_U64(stored(db), 80);
+        all_found(db, 0, 80);
+        desc.index = (dreamdb_merge_index)3;
+        CHECK(dreamdb_merge(db, &desc, NULL, &data_error) == DREAMDB_ERR_ARGUMENT);
+        dreamdb_close(db); dreamdb_close(side);
+        data_close();
+    }
+}
+
+/* Notes something in the lineage table, as a step does that finds a cell it cannot split; swap: generations that no list can have so. */
+static void note_table(dreamdb *db, uint32_t cell, bool swap)
+{
+    ddb_ctx *ctx = test_ctx();
+    ddb_write write;
+    CHECK(ddb_write_open(ctx, db, true, &write) == DREAMDB_OK);
+    ddb_view_field *e = ddb_view_find(write.view, ddb_bytes_text("e"));
+    CHECK(ddb_view_need(ctx, write.view, &e, 1, DDB_VIEW_INDEX) == DREAMDB_OK && e->lineage && e->lineage->count > 2);
+    ddb_lineage table = *e->lineage;
+    table.cells = ddb_mem_arena_new(ctx, &write.arena, ddb_lineage_cell, table.k);
+    table.list = ddb_mem_arena_new(ctx, &write.arena, ddb_addr, table.count);
+    memcpy(table.cells, e->lineage->cells, table.k * sizeof *table.cells);
+    memcpy(table.list, e->lineage->list, table.count * sizeof *table.list);
+    table.cells[cell].stuck = 5;
+    if (swap) {
+        ddb_addr one = table.list[1];
+        table.list[1] = table.list[2];
+        table.list[2] = one;
+        for (uint32_t c = 0; c < table.k; c++) { table.cells[c].changed = DDB_LINEAGE_LONG_AGO; table.cells[c].oldest = (uint8_t)(table.count - 1); }
+    }
+    CHECK(ddb_lineage_put(ctx, &write.arena, write.puts, &write.manifest, e->binding->modality, &table) == DREAMDB_OK);
+    CHECK(ddb_write_publish(ctx, &write, "test") == DREAMDB_OK);
+    ddb_write_close(ctx, &write);
+}
+
+static void two_tables(void)
+{
+    for (int swap = 0; swap < 2; swap++) {
+        dreamdb_merge_report report;
+        dreamdb_ada_step_desc desc;
+        dreamdb_ada_step_report stepped;
+        dreamdb_snapshot *view = NULL;
+        dreamdb *db = NULL, *side = NULL;
+        data_open();
+        distinct_rows();
+        db = data_make(&data_inner, DREAMDB_INDEX_IVF, 12, 60);
+        memset(&desc, 0, sizeof desc);
+        for (uint64_t k = 11; k >= 9; k--) {
+            desc.k_max = k; desc.max_cells = 1;
+            CHECK(dreamdb_ada_step(db, &desc, &stepped, &data_error) == DREAMDB_OK && stepped.outcome == DREAMDB_ADA_MADE);
+            CHECK(data_append(db, 60 + (size_t)(11 - k) * 10, 10, NULL) == DREAMDB_OK);
+        }
+        CHECK(dreamdb_branch(db, NULL, "side", NULL) == DREAMDB_OK);
+        side = merge_open(&data_inner, "side");
+        CHECK(data_append(db, 90, 20, NULL) == DREAMDB_OK && data_append(side, 110, 20, NULL) == DREAMDB_OK);
+        note_table(db, 1, false);
+        note_table(side, 2, swap);
+        CHECK(merge_with(db, "side", 0, &report) == DREAMDB_OK && report.fused > 0 && report.placed == (swap ? 20u : 0u));
+        if (!test_ok) { printf("%s\n", data_error.message); }
+        CHECK_EQ_U64(stored(db), 130);
+        all_found(db, 0, 130);
+        CHECK(dreamdb_snapshot_open(db, NULL, &view, NULL) == DREAMDB_OK);
+        ddb_view_field *e = ddb_view_find(view, ddb_bytes_text("e"));
+        CHECK(ddb_view_need(test_ctx(), view, &e, 1, DDB_VIEW_INDEX) == DREAMDB_OK && e->lineage && e->lineage->cells[1].stuck == (swap ? 5 : 0));
+        dreamdb_snapshot_close(view);
+        desc.k_max = 8;
+        CHECK(dreamdb_ada_step(db, &desc, &stepped, &data_error) == DREAMDB_OK && stepped.outcome == DREAMDB_ADA_MADE);
+        all_found(db, 0, 130);
+        dreamdb_close(db); dreamdb_close(side);
+        data_close();
+    }
+}
+
+/* Criss-cross over a training: one base has the old index, the other the new one; then both sides compact the same cells. */
+static void bases_of_two_indexes(void)
+{
+    for (int kind = 0; kind < 4; kind++) {
+        uint8_t manifest[DREAMDB_ADDRESS_SIZE];
+        dreamdb_merge_report report;
+        dreamdb_train_desc desc;
+        char first[DREAMDB_ADDRESS_TEXT];
+        dreamdb *db = NULL, *side = NULL;
+        data_open();
+        distinct_rows();
+        db = coded_make(kind);
+        CHECK(coded_append(db, 0, 200) == DREAMDB_OK && dreamdb_branch(db, NULL, "side", NULL) == DREAMDB_OK);
+        side = merge_open(&data_inner, "side");
+        memset(&desc, 0, sizeof desc);
+        desc.field = "e"; desc.k = 4;
+        CHECK(dreamdb_train(db, &desc, &data_error) == DREAMDB_OK && coded_append(side, 200, 20) == DREAMDB_OK);
+        tip_text("main", first);
+        CHECK(merge_with(db, "side", 0, &report) == DREAMDB_OK && merge_with(side, first, 0, &report) == DREAMDB_OK);
+        CHECK(coded_append(db, 220, 30) == DREAMDB_OK && coded_append(side, 250, 30) == DREAMDB_OK);
+        for (size_t i = 0; i < 2; i++) { CHECK(merge_compact(db, i, manifest) && merge_compact(side, i, manifest)); }
+        CHECK(merge_with(db, "side", 0, &report) == DREAMDB_OK && report.bases == 2 && report.cells >= 2);
+        if (!test_ok) { printf("kind %d: %s\n", kind, data_error.message); }
+        CHECK_EQ_U64(stored(db), 280);
+        CHECK_EQ_U64(data_count(db), 280);
+        if (kind != 1) { coded_found(db, 0, 280); }
+        dreamdb_close(db); dreamdb_close(side);
+        data_close();
+    }
+}
+
 /* Each side deleted what the other kept, and compacted: nothing is left. */
 static void compacted_away(void)
 {
@@ -921,6 +1115,39 @@ static void waves(void)
     }
 }
 
+/* What a merge of 2 x 4 rows reads does not grow with the rows that both sides have; trees of two levels cost one wave more than roots. */
+static void reads_follow_the_change(void)
+{
+    uint64_t gets[2] = { 0, 0 }, rounds[2] = { 0, 0 };
+    for (int large = 0; large < 2; large++) {
+        dreamdb *db = NULL, *side = NULL;
+        size_t base = large ? 580 : 290;
+        data_open();
+        data_fill(DATA_MOST, 0);
+        merge_long = 1;
+        for (size_t i = 0; i < DATA_MOST; i++) { memcpy(data_rows[i].s, "s", 2); }
+        dreamdb_config config = data_config(&data_inner);
+        CHECK(data_create(&config, DREAMDB_INDEX_LSH, 3, &db) == DREAMDB_OK);
+        CHECK(merge_append(db, 0, base, 0, NULL) == DREAMDB_OK && dreamdb_branch(db, NULL, "side", NULL) == DREAMDB_OK);
+        side = merge_open(&data_inner, "side");
+        CHECK(merge_append(db, base, 4, 0, NULL) == DREAMDB_OK && merge_append(side, base + 2, 4, 0, NULL) == DREAMDB_OK);
+        dreamdb_close(db);
+        db = merge_open(&data_store, "main");
+        data_plan.gets = data_plan.waves = 0;
+        CHECK(merge_with(db, "side", 0, NULL) == DREAMDB_OK);
+        gets[large] = data_plan.gets;
+        rounds[large] = data_plan.waves;
+        memset(merge_models, 0, sizeof *merge_models);
+        memset(merge_models[0].has, 1, base + 6);
+        merge_check("main", merge_models);
+        dreamdb_close(db); dreamdb_close(side);
+        merge_long = 0;
+        data_close();
+    }
+    CHECK(gets[1] <= gets[0] + 6 && rounds[1] == rounds[0] && rounds[1] <= 9);
+    if (!test_ok) { printf("gets %u, %u; waves %u, %u\n", (unsigned)gets[0], (unsigned)gets[1], (unsigned)rounds[0], (unsigned)rounds[1]); }
+}
+
 int main(void)
 {
     RUN(outcomes_and_arguments);
@@ -929,12 +1156,17 @@ int main(void)
     RUN(one_sided);
     RUN(descendants);
     RUN(compacted_twice);
+    RUN(far_behind);
+    RUN(both_trained);
+    RUN(two_tables);
+    RUN(bases_of_two_indexes);
     RUN(compacted_away);
     RUN(folded_tombs);
     RUN(layers);
     RUN(a_lost_race);
     RUN(every_step_stopped);
     RUN(waves);
+    RUN(reads_follow_the_change);
     data_unused();
     return test_end("merge");
 }

@@ -239,6 +239,42 @@ static void training_places_anew(void)
     data_close();
 }
 
+static int twice_left;                            /* puts of refs that a store sends a second time, because it heard no answer */
+static int twice_put(void *user, const char *path, const void *data, uint64_t size, const dreamdb_condition *condition)
+{
+    int status = data_inner.put(user, path, data, size, condition);
+    if (strncmp(path, "refs/", 5) != 0 || twice_left == 0) { return status; }
+    if (twice_left-- == 2) { return DREAMDB_ERR_STORE; }
+    return data_inner.put(user, path, data, size, condition);
+}
+
+/* A create whose answer is lost has made the dataset, whether the store asks again (EXISTS) or not (STORE); a second create has not. */
+static void a_lost_answer_of_a_create(void)
+{
+    for (int way = 0; way < 2; way++) {
+        dreamdb *db = NULL, *again = NULL;
+        data_open();
+        data_fill(10, 0);
+        dreamdb_store store = data_inner;
+        store.batch = NULL;
+        store.put = twice_put;
+        dreamdb_config config = data_config(&store);
+        twice_left = 1 + way;
+        CHECK(data_create(&config, DREAMDB_INDEX_LSH, 3, &db) == DREAMDB_OK && db);
+        twice_left = 0;
+        CHECK(data_create(&config, DREAMDB_INDEX_LSH, 3, &again) == DREAMDB_ERR_EXISTS && !again);
+        CHECK(db && data_append(db, 0, 10, NULL) == DREAMDB_OK && data_count(db) == 10);
+        if (db && way == 1) {
+            twice_left = 2;
+            CHECK(dreamdb_branch(db, NULL, "side", &data_error) == DREAMDB_OK);
+            twice_left = 0;
+            CHECK(dreamdb_branch(db, NULL, "side", &data_error) == DREAMDB_ERR_EXISTS);
+        }
+        dreamdb_close(db);
+        data_close();
+    }
+}
+
 static void fields_and_names_later(void)
 {
     dreamdb_snapshot *view = NULL;
@@ -319,6 +355,7 @@ int main(void)
     RUN(every_verb_stopped);
     RUN(training_places_anew);
     RUN(fields_and_names_later);
+    RUN(a_lost_answer_of_a_create);
     RUN(drawn_anchors_and_cancelling);
     data_unused();
     return test_end("write");

@@ -265,6 +265,7 @@ static void merge(branch *into, branch *from, dreamdb_merge_strategy strategy)
     memset(&desc, 0, sizeof desc);
     desc.other = from->name;
     desc.strategy = strategy;
+    desc.index = DREAMDB_MERGE_INDEX_OURS;              /* where a step was made on both sides */
     desc.conflict = conflict;
     if (into->db) { must(dreamdb_merge(into->db, &desc, NULL, &error), "merge"); }
     state_merge(&into->rows, &from->rows);

@@ -677,7 +677,8 @@ enum {
     OPT_INTO, OPT_PAGE_EARLY, OPT_ALLOW_TOMBSTONED, OPT_SAMPLE, OPT_K, OPT_ITERATIONS, OPT_KEY_BITS, OPT_VECTOR, OPT_ANCHOR,
     OPT_TOP_K, OPT_NPROBE, OPT_RECALL, OPT_PROVEN, OPT_WHERE, OPT_RERANK_POOL, OPT_RERANK_MODE, OPT_INDEX, OPT_COMPRESSOR,
     OPT_FIELDS, OPT_EXACT, OPT_EXPLAIN, OPT_START, OPT_END, OPT_LIMIT, OPT_ORDER,
-    OPT_ESTIMATE, OPT_HISTORY, OPT_REASON, OPT_STRATEGY, OPT_DRY_RUN, OPT_DEEP, OPT_K_MAX, OPT_HOT, OPT_HOT_ITEMS, OPT_HOT_SECONDS,
+    OPT_ESTIMATE, OPT_HISTORY, OPT_REASON, OPT_STRATEGY, OPT_KEEP_INDEX, OPT_DRY_RUN, OPT_DEEP, OPT_K_MAX, OPT_HOT, OPT_HOT_ITEMS,
+    OPT_HOT_SECONDS,
     OPT_HOT_BYTES, OPT_THRESHOLD, OPT_MAX_CELLS, OPT_KEEP_BYTES, OPT_MAX_READ, OPT_NEIGHBOURS, OPT_RELINEAGE, OPT_ALLOW_LOSSY,
     OPT_KEEP_DEAD,
     OPT_RETRY, OPT_TOKEN, OPT_RESUME, OPT_GRAPH, OPT_KEEP_MANIFESTS, OPT_KEEP_SINCE, OPT_WRITERS_PAUSED, OPT_LIST,
@@ -752,6 +753,8 @@ static const option_row options[] = {
     {"--order", OPT_ORDER, "anchor|storage", "scan export", "rows by anchor, or as they are stored (one field only; faster)"},
     {"--estimate", OPT_ESTIMATE, NULL, "count", "rows of the Track at once, duplicates and deleted ones included"},
     {"--strategy", OPT_STRATEGY, "union|fast-forward", "merge merge-many", "how (default union: a Manifest with both as parents)"},
+    {"--keep-index", OPT_KEEP_INDEX, "ours|theirs", "merge merge-many",
+     "whose index holds where both sides were trained; the vectors that the other side added are placed under it"},
     {"--dry-run", OPT_DRY_RUN, NULL, "merge", "tells what would be done and every conflict; writes nothing"},
     {"--dry-run", OPT_DRY_RUN, NULL, "gc", "tells what would go; removes nothing"},
     {"--keep-manifests", OPT_KEEP_MANIFESTS, "N", "gc", "newest states kept of each branch (default 100)"},
@@ -4689,7 +4692,7 @@ static int merge_one(app *a, const char *other)
 {
     dreamdb_merge_desc desc;
     dreamdb_merge_report report;
-    const char *strategy = option_value(a, OPT_STRATEGY);
+    const char *strategy = option_value(a, OPT_STRATEGY), *keep = option_value(a, OPT_KEEP_INDEX);
     memset(&desc, 0, sizeof desc);
     memset(&report, 0, sizeof report);
     desc.other = other;
@@ -4704,6 +4707,10 @@ static int merge_one(app *a, const char *other)
         return fail(EXIT_USAGE, "%s: --strategy '%s': union or fast-forward", a->verb->name, strategy);
     }
     desc.strategy = strategy && strategy[0] == 'f' ? DREAMDB_MERGE_FAST_FORWARD : DREAMDB_MERGE_UNION;
+    if (keep && strcmp(keep, "ours") && strcmp(keep, "theirs")) {
+        return fail(EXIT_USAGE, "%s: --keep-index '%s': ours or theirs", a->verb->name, keep);
+    }
+    desc.index = !keep ? DREAMDB_MERGE_INDEX_NONE : keep[0] == 'o' ? DREAMDB_MERGE_INDEX_OURS : DREAMDB_MERGE_INDEX_THEIRS;
     dreamdb_status status = dreamdb_merge(a->db, &desc, &report, &a->error);
     if (!status || status == DREAMDB_ERR_DIVERGED || a->conflicts > 0) {
         print_merge(a, other, &report, status != DREAMDB_OK, desc.dry_run);
@@ -4750,10 +4757,19 @@ static int verb_compact(app *a)
         json_u64(&a->o, "objects", r.objects, 0);
         json_u64(&a->o, "bytes", r.bytes, 0);
         json_u64(&a->o, "reclaimable", r.reclaimable, 0);
+        json_u64(&a->o, "flushed", r.flushed, 0);
+        json_u64(&a->o, "waiting", r.waiting, 0);
         out_format(&a->o, ",\"more\":%s", r.more ? "true" : "false");
         json_address(&a->o, "manifest", r.manifest, 0);
         out_text(&a->o, "}\n");
         return EXIT_DONE;
+    }
+    if (r.flushed > 0) {
+        out_format(&a->o, "folded the hot shards of %" PRIu64 " field%s first\n", r.flushed, r.flushed == 1 ? "" : "s");
+    }
+    if (r.waiting > 0) {
+        out_format(&a->o, "left %" PRIu64 " field%s alone, where a writer has begun a hot shard since: call again\n", r.waiting,
+                   r.waiting == 1 ? "" : "s");
     }
     if (r.cells == 0) {
         out_format(&a->o, "%s has nothing to fold (%s cells and values)\n", a->operands[0], grouped(r.examined, n[0]));
@@ -6890,8 +6906,8 @@ static const verb_row verbs[] = {
      "on by the same call with --resume: nothing lands twice.\n\n"
      "--hot is for a few rows at a time: they wait in one small object a field, and every read shows them at once.  It refuses media,\n"
      "constants and layers by --into, and scalar values whose anchors do not lie above those of their field.  While rows wait, flush-hot\n"
-     "must come first for train, ada-ivf-step and compact of the field, for a merge in which both sides changed it, and for an append\n"
-     "without --hot to a scalar field.\n\n"
+     "must come first for train and ada-ivf-step of the field, for a merge in which both sides changed it, and for an append without\n"
+     "--hot to a scalar field; compact does it by itself.\n\n"
      "  dreamdb --store my.ddb append main --column emb=vectors.npy --column label=labels.txt --anchor-start 0\n"},
     {"train", verb_train, 2, 2, "REF FIELD", "trains a new ivf or imi index and places every stored vector anew",
      "Codes of a compressed field stay as they are, and so does its compressor; --compressor trains the codebooks of pq anew and codes\n"
