@@ -25624,6 +25624,8 @@ typedef struct ddb_write {
     const char       *token;              /* NULL, or what the writer text says besides */
     uint32_t          retry, replays;     /* how many more may be; how many were */
     uint64_t          began;              /* when this try began, by the system's clock */
+    uint64_t          ts;                 /* not 0: the time of the new Manifest, which was settled before */
+    bool              apart;              /* the Manifest is put, no Ref is moved */
 } ddb_write;
 
 DDB_FN void ddb_write_close(ddb_ctx *ctx, ddb_write *write)
@@ -25822,7 +25824,7 @@ DDB_FN dreamdb_status ddb_write_publish(ddb_ctx *ctx, ddb_write *write, const ch
     ddb_buf bytes;
     ddb_addr parents[2];
     ddb_manifest *m = &write->manifest;
-    m->ts = ddb_object_now(write->env);
+    m->ts = write->ts > 0 ? write->ts : ddb_object_now(write->env);
     dreamdb_status status = ddb_write_writer(ctx, write, operation, &m->writer);
     m->form = ddb_bytes_text("lineage-v1");
     if (write->view) {
@@ -25844,7 +25846,7 @@ DDB_FN dreamdb_status ddb_write_publish(ddb_ctx *ctx, ddb_write *write, const ch
     if (status == DREAMDB_OK) {
         status = ddb_object_sync(ctx, write->env);
     }
-    if (status == DREAMDB_OK) {
+    if (status == DREAMDB_OK && !write->apart) {
         status = write->view ? ddb_write_swap(ctx, write, &write->address) : ddb_write_first(ctx, write, &write->address);
     }
     m->parents = NULL;                    /* they were of this call */
@@ -33958,14 +33960,14 @@ typedef struct ddb_ada {
     uint32_t               fresh;              /* new cells of all splits */
     float                 *centroids;          /* [k_new][dim], the new index */
     uint32_t              *from;               /* [k_new] the old cell with this centroid; UINT32_MAX: a new one */
+    uint32_t              *home;               /* [k_new] the old cell that most records of this one come from: from, or the split one */
     uint64_t              *now;                /* [k_new] records afterwards */
     const ddb_index       *index;              /* the new one, or the old where no centroid changes */
     ddb_index             *made;
     ddb_addr               address;
-    ddb_ada_set            out;
-    ddb_buf                rows;               /* ddb_row of new buckets */
-    uint32_t               cell;               /* of ddb_ada_take: the one that is read */
-    ddb_ada_set            set;
+    ddb_ada_set            own, out;           /* records that wait: those whose new cell has its home in theirs; the others */
+    ddb_buf                rows, moved;        /* ddb_row of their new buckets */
+    ddb_ada_set            set;                /* of the cell that is read */
 } ddb_ada;
 
 DDB_FN void ddb_ada_close(ddb_ctx *ctx, ddb_ada *a)
@@ -33973,9 +33975,11 @@ DDB_FN void ddb_ada_close(ddb_ctx *ctx, ddb_ada *a)
     for (size_t i = 0; a->splits && i < a->plan.hot_count; i++) {
         ddb_ada_set_free(&a->splits[i].set);
     }
+    ddb_ada_set_free(&a->own);
     ddb_ada_set_free(&a->out);
     ddb_ada_set_free(&a->set);
     ddb_bytes_free(&a->rows);
+    ddb_bytes_free(&a->moved);
     ddb_index_free(ctx, a->made);
     ddb_mem_arena_free(ctx, &a->arena);
     ddb_write_close(ctx, &a->write);
@@ -34461,6 +34465,7 @@ DDB_FN void ddb_ada_fill(ddb_ada *a, const uint32_t *holes, size_t count, uint8_
         uint32_t last = --a->k_new;
         memcpy(a->centroids + (size_t)holes[i] * a->dim, a->centroids + (size_t)last * a->dim, row);
         a->from[holes[i]] = a->from[last];
+        a->home[holes[i]] = a->home[last];
         hole[holes[i]] = 0;
         if (a->from[last] != UINT32_MAX) {
             a->flags[last] |= DDB_ADA_RENAME | DDB_ADA_TAKE;
@@ -34476,18 +34481,19 @@ DDB_FN dreamdb_status ddb_ada_ids(ddb_ctx *ctx, ddb_ada *a)
     uint8_t *hole = ddb_mem_arena_new(ctx, &a->arena, uint8_t, a->k);
     a->centroids = (float *)ddb_mem_arena_array(ctx, &a->arena, most, (size_t)a->dim * sizeof(float));
     a->from = ddb_mem_arena_new(ctx, &a->arena, uint32_t, most);
-    dreamdb_status status = hole && a->centroids && a->from ? ddb_ada_old_centroids(ctx, a) : DREAMDB_ERR_MEMORY;
+    a->home = ddb_mem_arena_new(ctx, &a->arena, uint32_t, most);
+    dreamdb_status status = hole && a->centroids && a->from && a->home ? ddb_ada_old_centroids(ctx, a) : DREAMDB_ERR_MEMORY;
     status = status < 0 ? status : ddb_coll_sort(ctx, a->plan.cold, merges, sizeof *a->plan.cold, ddb_ada_cell_compare, NULL);
     if (status < 0) {
         return status;
     }
     for (size_t c = 0; c < most; c++) {
-        a->from[c] = c < a->k ? (uint32_t)c : UINT32_MAX;
+        a->from[c] = a->home[c] = c < a->k ? (uint32_t)c : UINT32_MAX;
     }
     for (size_t i = 0; i < merges; i++) {
         hole[a->plan.cold[i]] = 1;
         a->flags[a->plan.cold[i]] = DDB_ADA_MERGE | DDB_ADA_TAKE;
-        a->from[a->plan.cold[i]] = UINT32_MAX;
+        a->from[a->plan.cold[i]] = a->home[a->plan.cold[i]] = UINT32_MAX;
     }
     for (size_t i = 0; i < a->plan.hot_count; i++) {
         const ddb_ada_split *s = a->splits + i;
@@ -34495,6 +34501,7 @@ DDB_FN dreamdb_status ddb_ada_ids(ddb_ctx *ctx, ddb_ada *a)
             size_t id = p == 0 ? a->plan.hot[i] : used < merges ? a->plan.cold[used++] : next++;
             memcpy(a->centroids + id * a->dim, s->centroids + (size_t)p * a->dim, a->dim * sizeof(float));
             a->from[id] = UINT32_MAX;
+            a->home[id] = a->plan.hot[i];
             if (id < a->k) {
                 hole[id] = 0;
             }
@@ -34560,13 +34567,13 @@ DDB_FN dreamdb_status ddb_ada_flag(ddb_ctx *ctx, ddb_ada *a)
 
 /* ---- Placing records ---- */
 
-/* Writes what waits in a->out: a bucket a cell, records by anchor; of one anchor in the order they were read in. */
-DDB_FN dreamdb_status ddb_ada_flush(ddb_ctx *ctx, ddb_ada *a)
+/* Writes a set that waits: a bucket a cell, records by anchor; of one anchor in the order they were read in.  Adds their rows. */
+DDB_FN dreamdb_status ddb_ada_flush(ddb_ctx *ctx, ddb_ada *a, ddb_ada_set *set, ddb_buf *out)
 {
     ddb_write_vectors v;
     ddb_write_keys order;
     const ddb_view_field *field = a->field;
-    size_t n = a->out.count, rows = 0;
+    size_t n = set->count, rows = 0;
     memset(&v, 0, sizeof v);
     if (n == 0) {
         return DREAMDB_OK;
@@ -34581,12 +34588,12 @@ DDB_FN dreamdb_status ddb_ada_flush(ddb_ctx *ctx, ddb_ada *a)
     v.cap = ddb_write_cap(field->schema);
     v.payload = a->payload;
     v.rerank = field->schema->rerank;
-    v.vectors = ddb_ada_set_vectors(&a->out);
+    v.vectors = ddb_ada_set_vectors(set);
     v.stride = a->dim;
     v.count = n;
-    v.anchors = ddb_ada_set_anchors(&a->out);
-    v.keys = a->out.keys.data;
-    v.codes = field->codec ? a->out.codes.data : NULL;
+    v.anchors = ddb_ada_set_anchors(set);
+    v.keys = set->keys.data;
+    v.codes = field->codec ? set->codes.data : NULL;
     v.key_size = a->key_size;
     order.keys = v.keys;
     order.key_size = v.key_size;
@@ -34609,14 +34616,14 @@ DDB_FN dreamdb_status ddb_ada_flush(ddb_ctx *ctx, ddb_ada *a)
     v.rows = ddb_mem_new(ctx, ddb_row, rows);
     status = status < 0 ? status : v.rows ? ddb_write_buckets(ctx, &a->write, &v) : DREAMDB_ERR_MEMORY;
     if (status == DREAMDB_OK) {
-        ddb_bytes_put(&a->rows, v.rows, v.row_count * sizeof *v.rows);
+        ddb_bytes_put(out, v.rows, v.row_count * sizeof *v.rows);
         a->report->buckets_written += v.row_count;
-        status = ddb_bytes_status(&a->rows);
+        status = ddb_bytes_status(out);
     }
     ddb_mem_drop(ctx, by, ddb_write_by_anchor, n);
     ddb_mem_drop(ctx, v.slots, ddb_write_slot, n);
     ddb_mem_drop(ctx, v.rows, ddb_row, rows);
-    ddb_ada_set_clear(&a->out);
+    ddb_ada_set_clear(set);
     return status;
 }
 
@@ -34650,8 +34657,32 @@ DDB_FN dreamdb_status ddb_ada_keys(ddb_ctx *ctx, ddb_ada *a, uint32_t cell, ddb_
                           (unsigned long)cell);
 }
 
-/* Moves the records of a cell to what waits, unless the cell may stay as it is. */
-DDB_FN dreamdb_status ddb_ada_place(ddb_ctx *ctx, ddb_ada *a, uint32_t cell, ddb_ada_set *set)
+/* Adds records of a set to what waits: those that stay at home, or the others. */
+DDB_FN dreamdb_status ddb_ada_wait(ddb_ada *a, uint32_t cell, const ddb_ada_set *set, bool own, ddb_ada_set *out)
+{
+    size_t width = (size_t)a->dim * sizeof(float);
+    for (size_t i = 0; i < set->count;) {
+        size_t n = 0;
+        while (i + n < set->count && (a->home[ddb_ada_id(a, set->keys.data + (i + n) * a->key_size)] == cell) == own) {
+            n++;
+        }
+        if (n > 0) {
+            ddb_bytes_put(&out->anchors, set->anchors.data + i * sizeof(uint64_t), n * sizeof(uint64_t));
+            ddb_bytes_put(&out->vectors, set->vectors.data + i * width, n * width);
+            ddb_bytes_put(&out->keys, set->keys.data + i * a->key_size, n * a->key_size);
+            if (a->field->codec) {
+                ddb_bytes_put(&out->codes, set->codes.data + i * a->payload, n * a->payload);
+            }
+        }
+        out->count += n;
+        i += n + (n == 0);
+    }
+    return ddb_ada_set_bad(out) ? DREAMDB_ERR_MEMORY : DREAMDB_OK;
+}
+
+/* Sorts the records of a cell into what waits, unless the cell may stay as it is.  A bucket never mixes records that stay with others, nor
+   those of two cells that stay: so it does not matter for them which cells are placed together, or by whom (room shard). */
+DDB_FN dreamdb_status ddb_ada_sort(ddb_ctx *ctx, ddb_ada *a, uint32_t cell, ddb_ada_set *set)
 {
     size_t left = 0;
     dreamdb_status status = ddb_ada_keys(ctx, a, cell, set, &left);
@@ -34672,12 +34703,18 @@ DDB_FN dreamdb_status ddb_ada_place(ddb_ctx *ctx, ddb_ada *a, uint32_t cell, ddb
         a->now[id]++;
         a->report->records_moved += id != cell;
     }
-    ddb_bytes_put(&a->out.anchors, set->anchors.data, set->anchors.size);
-    ddb_bytes_put(&a->out.vectors, set->vectors.data, set->vectors.size);
-    ddb_bytes_put(&a->out.codes, set->codes.data, set->codes.size);
-    ddb_bytes_put(&a->out.keys, set->keys.data, set->keys.size);
-    a->out.count += set->count;
-    return ddb_ada_set_bad(&a->out) ? DREAMDB_ERR_MEMORY : a->out.vectors.size > DDB_ADA_FLUSH ? ddb_ada_flush(ctx, a) : DREAMDB_OK;
+    status = ddb_ada_wait(a, cell, set, true, &a->own);
+    return status < 0 ? status : ddb_ada_wait(a, cell, set, false, &a->out);
+}
+
+/* Writes what waits if it is much.  Those that moved are written in groups of cells, in the order in which they are placed. */
+DDB_FN dreamdb_status ddb_ada_place(ddb_ctx *ctx, ddb_ada *a, uint32_t cell, ddb_ada_set *set)
+{
+    dreamdb_status status = ddb_ada_sort(ctx, a, cell, set);
+    if (status == DREAMDB_OK && a->own.vectors.size > DDB_ADA_WAVE) {
+        status = ddb_ada_flush(ctx, a, &a->own, &a->rows);
+    }
+    return status == DREAMDB_OK && a->out.vectors.size > DDB_ADA_FLUSH ? ddb_ada_flush(ctx, a, &a->out, &a->moved) : status;
 }
 
 DDB_FN dreamdb_status ddb_ada_place_read(ddb_ctx *ctx, ddb_ada *a, uint32_t cell)
@@ -34685,28 +34722,44 @@ DDB_FN dreamdb_status ddb_ada_place_read(ddb_ctx *ctx, ddb_ada *a, uint32_t cell
     return ddb_ada_place(ctx, a, cell, &a->set);
 }
 
-/* Places the records of every flagged cell: those that were split are in memory, the others are read. */
+/* What the cells of the new index hold if nothing is placed anew. */
+DDB_FN dreamdb_status ddb_ada_settle(ddb_ctx *ctx, ddb_ada *a)
+{
+    a->now = ddb_mem_arena_new(ctx, &a->arena, uint64_t, a->k_new);
+    for (uint32_t c = 0; c < a->k_new && a->now; c++) {
+        a->now[c] = a->from[c] == c ? a->records[c] : 0;
+    }
+    return a->now ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+}
+
+/* Is this a cell that is placed after the split ones? */
+DDB_FN bool ddb_ada_later(const ddb_ada *a, uint32_t c)
+{
+    return a->flags[c] != 0 && !(a->flags[c] & DDB_ADA_SPLIT) && a->records[c] > 0;
+}
+
+/* Places the records of every flagged cell: first the split ones, which are in memory, then the others, which are read; both by id. */
 DDB_FN dreamdb_status ddb_ada_place_all(ddb_ctx *ctx, ddb_ada *a)
 {
     size_t count = 0;
     uint32_t *cells = ddb_mem_arena_new(ctx, &a->arena, uint32_t, a->k);
-    a->now = ddb_mem_arena_new(ctx, &a->arena, uint64_t, a->k_new);
-    dreamdb_status status = cells && a->now ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
-    for (uint32_t c = 0; c < a->k_new && status == DREAMDB_OK; c++) {
-        a->now[c] = a->from[c] == c ? a->records[c] : 0;
-    }
+    dreamdb_status status = cells ? ddb_ada_settle(ctx, a) : DREAMDB_ERR_MEMORY;
     for (size_t i = 0; i < a->plan.hot_count && status == DREAMDB_OK; i++) {
-        if (a->splits[i].parts > 1) {
-            status = ddb_ada_place(ctx, a, a->plan.hot[i], &a->splits[i].set);
-            ddb_ada_set_free(&a->splits[i].set);
+        cells[a->plan.hot[i]] = (uint32_t)i;
+    }
+    for (uint32_t c = 0; c < a->k && status == DREAMDB_OK; c++) {
+        if (a->flags[c] & DDB_ADA_SPLIT) {
+            status = ddb_ada_place(ctx, a, c, &a->splits[cells[c]].set);
+            ddb_ada_set_free(&a->splits[cells[c]].set);
         }
     }
     for (uint32_t c = 0; c < a->k && status == DREAMDB_OK; c++) {
         cells[count] = c;
-        count += a->flags[c] != 0 && !(a->flags[c] & DDB_ADA_SPLIT) && a->records[c] > 0;
+        count += ddb_ada_later(a, c);
     }
     status = status < 0 ? status : ddb_ada_read(ctx, a, cells, count, "ada-ivf-step: place", ddb_ada_place_read);
-    return status < 0 ? status : ddb_ada_flush(ctx, a);
+    status = status < 0 ? status : ddb_ada_flush(ctx, a, &a->own, &a->rows);
+    return status < 0 ? status : ddb_ada_flush(ctx, a, &a->out, &a->moved);
 }
 
 /* ---- What is published ---- */
@@ -34725,6 +34778,8 @@ DDB_FN dreamdb_status ddb_ada_track(ddb_ctx *ctx, ddb_ada *a)
             status = ddb_ada_key(ctx, a, &a->arena, c, cells + count++);
         }
     }
+    ddb_bytes_put(&a->rows, a->moved.data, a->moved.size);
+    status = status < 0 ? status : ddb_bytes_status(&a->rows);
     if (status < 0 || count == 0) {
         return status;
     }
@@ -34853,24 +34908,33 @@ DDB_FN dreamdb_status ddb_ada_publish(ddb_ctx *ctx, ddb_ada *a)
     return status < 0 ? status : ddb_write_publish(ctx, &a->write, "ada_ivf_step");
 }
 
-/* Behind the plan: split, number, place, publish. */
-DDB_FN dreamdb_status ddb_ada_run(ddb_ctx *ctx, ddb_ada *a)
+/* What the step does to the index: splits, ids, centroids, and which cells are placed anew. */
+DDB_FN dreamdb_status ddb_ada_design(ddb_ctx *ctx, ddb_ada *a)
 {
     dreamdb_status status = ddb_ada_split_all(ctx, a);
     status = status < 0 ? status : ddb_ada_ids(ctx, a);
     if (status == DREAMDB_OK && (a->fresh > 0 || a->plan.cold_count > 0)) {
         status = ddb_ada_index(ctx, a);
     }
-    status = status < 0 ? status : ddb_ada_flag(ctx, a);
-    status = status < 0 ? status : ddb_ada_place_all(ctx, a);
-    if (status < 0) {
-        return status;
-    }
+    return status < 0 ? status : ddb_ada_flag(ctx, a);
+}
+
+/* Publishes what was placed, if there is something. */
+DDB_FN dreamdb_status ddb_ada_conclude(ddb_ctx *ctx, ddb_ada *a)
+{
     a->report->outcome = a->made || a->report->cells_written > 0 ? DREAMDB_ADA_MADE : a->report->marked > 0 ? DREAMDB_ADA_MARKED
         : DREAMDB_ADA_NOTHING;
     return a->report->outcome == DREAMDB_ADA_NOTHING ? DREAMDB_OK : ddb_ada_publish(ctx, a);
 }
 
+DDB_FN dreamdb_status ddb_ada_run(ddb_ctx *ctx, ddb_ada *a)
+{
+    dreamdb_status status = ddb_ada_design(ctx, a);
+    status = status < 0 ? status : ddb_ada_place_all(ctx, a);
+    return status < 0 ? status : ddb_ada_conclude(ctx, a);
+}
+
+/* The field of the write's view, and what its cells hold. */
 DDB_FN dreamdb_status ddb_ada_begin(ddb_ctx *ctx, ddb_ada *a)
 {
     dreamdb_status status = ddb_ada_field(ctx, a->write.view, a->desc->field, &a->field);
@@ -34891,36 +34955,49 @@ DDB_FN dreamdb_status ddb_ada_begin(ddb_ctx *ctx, ddb_ada *a)
                             (unsigned long)a->k);
     }
     status = ddb_view_tomb(ctx, a->write.view, &a->tomb);
-    status = status < 0 ? status : ddb_ada_measure(ctx, a);
-    status = status < 0 ? status : ddb_ada_choose(ctx, a);
-    a->report->cv_after = a->report->cv_before;
-    return status;
+    return status < 0 ? status : ddb_ada_measure(ctx, a);
+}
+
+DDB_FN void ddb_ada_init(ddb_ctx *ctx, ddb_ada *a, const dreamdb_ada_step_desc *desc, dreamdb_ada_step_report *report)
+{
+    memset(a, 0, sizeof *a);
+    memset(report, 0, sizeof *report);
+    a->desc = desc;
+    a->report = report;
+    ddb_ada_set_init(ctx, &a->own);
+    ddb_ada_set_init(ctx, &a->out);
+    ddb_ada_set_init(ctx, &a->set);
+    ddb_bytes_init(&a->rows, ctx);
+    ddb_bytes_init(&a->moved, ctx);
+}
+
+/* What the report says of the state afterwards. */
+DDB_FN void ddb_ada_tell(ddb_ada *a, dreamdb_status status)
+{
+    dreamdb_ada_step_report *report = a->report;
+    if (a->write.view) {
+        bool made = status == DREAMDB_OK && report->outcome != DREAMDB_ADA_NOTHING;
+        memcpy(report->manifest, made ? a->write.address.bytes : a->write.view->address.bytes, sizeof report->manifest);
+        memcpy(report->index, a->address.bytes, sizeof report->index);
+    }
+    report->objects = a->write.puts ? a->write.puts->objects : 0;
+    report->bytes = a->write.puts ? a->write.puts->bytes : 0;
+    report->outcome = status < 0 ? DREAMDB_ADA_NOTHING : report->outcome;
 }
 
 DDB_FN dreamdb_status ddb_ada_step(ddb_ctx *ctx, struct dreamdb *db, const dreamdb_ada_step_desc *desc, dreamdb_ada_step_report *report)
 {
     ddb_ada a;
     dreamdb_ada_step_report local;
-    memset(&a, 0, sizeof a);
-    memset(&local, 0, sizeof local);
-    a.desc = desc;
-    a.report = &local;
-    ddb_ada_set_init(ctx, &a.out);
-    ddb_ada_set_init(ctx, &a.set);
-    ddb_bytes_init(&a.rows, ctx);
+    ddb_ada_init(ctx, &a, desc, &local);
     dreamdb_status status = ddb_write_open(ctx, db, true, &a.write);
     status = status < 0 ? status : ddb_ada_begin(ctx, &a);
+    status = status < 0 ? status : ddb_ada_choose(ctx, &a);
+    local.cv_after = local.cv_before;
     if (status == DREAMDB_OK && !desc->dry_run) {
         status = ddb_ada_run(ctx, &a);
     }
-    if (a.write.view) {
-        const ddb_addr *manifest = status == DREAMDB_OK && local.outcome != DREAMDB_ADA_NOTHING ? &a.write.address : &a.write.view->address;
-        memcpy(local.manifest, manifest->bytes, sizeof local.manifest);
-        memcpy(local.index, a.address.bytes, sizeof local.index);
-    }
-    local.objects = a.write.puts ? a.write.puts->objects : 0;
-    local.bytes = a.write.puts ? a.write.puts->bytes : 0;
-    local.outcome = status < 0 ? DREAMDB_ADA_NOTHING : local.outcome;
+    ddb_ada_tell(&a, status);
     if (report) {
         *report = local;
     }
