@@ -1062,6 +1062,13 @@ def test_ada():
     b = rows_of('ada-ivf-status', 'main', '--sample', 10000)[0]
     check(b['moved'] == 0 and b['generations'] == 1 and b['splits'] == 0 and b['balanced'] and b['k'] <= b['k_cap'], 'balanced %s' % b)
     check('nothing to do' in ok('ada-ivf-step', 'main').out, 'a step for people')
+    few = [[x + 0.1 * y for x, y in zip(rows[5], rows[i])] for i in range(250)]
+    vectors('f.npy', few)
+    ok('append', 'main', '--column', 'emb=f.npy', '--anchor-start', 9000)
+    check(rows_of('ada-ivf-step', 'main')[0]['outcome'] == 'nothing' == rows_of('ada-ivf-step', 'main', '--dry-run')[0]['outcome'], 'it waits')
+    step = rows_of('ada-ivf-step', 'main', '--force')[0]
+    check(step['splits'] > 0 and step['centred'] > 0, '--force %s' % step)
+    before = rows_of('scan', 'main', '--fields', 'emb')
     check(by_anchor(rows_of('scan', 'main', '--fields', 'emb')) == by_anchor(before), 'still every row')
     bad(4, 'no field `no`', 'ada-ivf-status', 'main', '--field', 'no')
     bad(2, 'no embedding', 'ada-ivf-step', 'main', '--field', 'n')

@@ -680,7 +680,7 @@ enum {
     OPT_ESTIMATE, OPT_HISTORY, OPT_REASON, OPT_STRATEGY, OPT_KEEP_INDEX, OPT_DRY_RUN, OPT_DEEP, OPT_K_MAX, OPT_HOT, OPT_HOT_ITEMS,
     OPT_HOT_SECONDS,
     OPT_HOT_BYTES, OPT_THRESHOLD, OPT_MAX_CELLS, OPT_KEEP_BYTES, OPT_MAX_READ, OPT_NEIGHBOURS, OPT_RELINEAGE, OPT_ALLOW_LOSSY,
-    OPT_KEEP_DEAD,
+    OPT_KEEP_DEAD, OPT_FORCE,
     OPT_RETRY, OPT_TOKEN, OPT_RESUME, OPT_GRAPH, OPT_KEEP_MANIFESTS, OPT_KEEP_SINCE, OPT_WRITERS_PAUSED, OPT_LIST,
     OPT_ENDPOINT, OPT_REGION
 };
@@ -775,7 +775,8 @@ static const option_row options[] = {
     {"--k-max", OPT_K_MAX, "N", "ada-ivf-step", "cells afterwards (default: twice the square root of the records)"},
     {"--max-cells", OPT_MAX_CELLS, "N", "ada-ivf-step", "new and merged cells of the step (default 1024)"},
     {"--max-read-bytes", OPT_MAX_READ, "SIZE", "ada-ivf-step", "of the cells it splits or merges (default 1G; held in memory)"},
-    {"--neighbours", OPT_NEIGHBOURS, "N", "ada-ivf-step", "cells beside a split whose records are placed anew (default 32)"},
+    {"--neighbours", OPT_NEIGHBOURS, "N", "ada-ivf-step", "cells beside a split that are placed anew; half get new centroids (default 32)"},
+    {"--force", OPT_FORCE, NULL, "ada-ivf-step", "splits and merges also where only a few cells need it"},
     {"--iterations", OPT_ITERATIONS, "N", "ada-ivf-step", "rounds of the local 2-means (default 10)"},
     {"--exact", OPT_EXACT, NULL, "ada-ivf-step", "places every record anew: none lags behind a new centroid"},
     {"--relineage", OPT_RELINEAGE, NULL, "ada-ivf-step", "writes every cell under the new index, so that the reference can search it"},
@@ -6775,6 +6776,7 @@ static void step_json(app *a, const dreamdb_ada_step_report *r, int dry)
     json_u64(o, "merges", r->merges, 0);
     json_u64(o, "created", r->created, 0);
     json_u64(o, "renamed", r->renamed, 0);
+    json_u64(o, "centred", r->centred, 0);
     json_u64(o, "marked", r->marked, 0);
     json_u64(o, "relineaged", r->relineaged, 0);
     json_u64(o, "cells_read", r->cells_read, 0);
@@ -6834,6 +6836,7 @@ static int verb_ada_step(app *a)
     desc.relineage = option_is(a, OPT_RELINEAGE);
     desc.allow_lossy = option_is(a, OPT_ALLOW_LOSSY);
     desc.dry_run = option_is(a, OPT_DRY_RUN);
+    desc.force = option_is(a, OPT_FORCE);
     int code = option_u64(a, OPT_K_MAX, 1, UINT32_MAX - 1, &desc.k_max);
     code = code ? code : option_u64(a, OPT_MAX_CELLS, 1, UINT32_MAX - 1, &desc.max_cells);
     code = code ? code : option_u32(a, OPT_ITERATIONS, 1, &desc.iterations);
@@ -6970,7 +6973,9 @@ static const verb_row verbs[] = {
     {"ada-ivf-status", verb_ada_status, 1, 1, "REF", "tells how balanced the cells of an embedding are",
      "From Ref, Manifest and Track alone: the same before and after gc.  --deep and --sample read buckets.\n"},
     {"ada-ivf-step", verb_ada_step, 1, 1, "REF", "splits overfull cells and merges nearly empty ones",
-     "Writes the cells it changes, an index and a table of generations (FORMAT.md); all other buckets stay.  Run it from cron, or when\n"
+     "Writes the cells it changes, an index and a table of generations (FORMAT.md); all other buckets stay.  It does nothing until cells\n"
+     "that hold a quarter of the records are overfull, or cv is above 1: many splits at once cost little more than one.  --force,\n"
+     "--k-max, --exact and --relineage do not wait.  Run it from cron, or when\n"
      "ada-ivf-status says so; exit 3 means that a writer was faster: try again.\n\n"
      "  dreamdb --store my.ddb ada-ivf-step main --dry-run\n"
      "  dreamdb --store my.ddb ada-ivf-step main --max-cells 256\n"},
