@@ -907,8 +907,10 @@ typedef struct dreamdb_gc_report {             /* filled in on failure too, as f
     uint64_t listed;                           /* objects of the store */
     uint64_t deleted, deleted_bytes;           /* dry_run: would be */
     uint64_t young, young_bytes;               /* reached by nothing, and kept for their age */
-    uint64_t others;                           /* names that are no object of the format (flags, jobs, refs): never touched */
+    uint64_t others;                           /* names that are no object of the format (flags, jobs, refs): not touched, but for files
+                                                  of jobs that have expired */
     uint64_t late;                             /* kept because the store was too slow: run again */
+    uint64_t jobs;                             /* of dreamdb_shard_plan under way: what they build on and what they wrote is kept */
 } dreamdb_gc_report;
 
 /* Removes the objects of a store that no state to be kept reaches: those that compact, train, merge and deleted refs leave behind.
@@ -35076,7 +35078,8 @@ enum {
     DDB_SHARD_NAME = 64,                       /* characters of a job's name */
     DDB_SHARD_FOLDER = 9 + DDB_SHARD_NAME + 1, /* of "_ada_ivf/JOB", and the terminator */
     DDB_SHARD_CELL = 33, DDB_SHARD_ROW = 95,   /* bytes of each in a part */
-    DDB_SHARD_RETRY = 100                      /* tips that the end follows */
+    DDB_SHARD_RETRY = 100,                     /* tips that the end follows */
+    DDB_SHARD_STATS = 1000                     /* buckets looked for together */
 };
 #define DDB_SHARD_ROOT    "_ada_ivf/"
 #define DDB_SHARD_CHUNK   (1u << 20)           /* bytes of moved records an object, about: the end holds one a part */
@@ -36292,6 +36295,41 @@ DDB_FN dreamdb_status ddb_shard_take_rows(ddb_ctx *ctx, ddb_shard *s, uint32_t a
     return DREAMDB_OK;
 }
 
+/* Are the buckets of the parts still there?  A gc that knows of no jobs may have taken them, and no Manifest must name them then. */
+DDB_FN dreamdb_status ddb_shard_there(ddb_ctx *ctx, ddb_shard *s)
+{
+    ddb_ada *a = &s->a;
+    const ddb_row *rows = (const ddb_row *)(const void *)a->rows.data;
+    size_t count = a->rows.size / sizeof *rows;
+    dreamdb_status status = DREAMDB_OK;
+    for (size_t from = 0; from < count && status == DREAMDB_OK; from += DDB_SHARD_STATS) {
+        ddb_arena arena = { NULL, 0 };
+        size_t some = count - from < (size_t)DDB_SHARD_STATS ? count - from : (size_t)DDB_SHARD_STATS, n = 0;
+        char *folder = ddb_view_folder(ctx, &arena, a->field, NULL);
+        ddb_object_want *wants = ddb_mem_arena_new(ctx, &arena, ddb_object_want, 2 * some);
+        dreamdb_io *ops = ddb_mem_arena_new(ctx, &arena, dreamdb_io, 2 * some);
+        status = folder && wants && ops ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+        for (size_t i = 0; i < some && status == DREAMDB_OK; i++) {
+            status = ddb_write_records_wish(ctx, &arena, folder, a->field, rows + from + i, wants, &n);
+        }
+        for (size_t i = 0; i < n && status == DREAMDB_OK; i++) {
+            ops[i].kind = DREAMDB_IO_STAT;
+            ops[i].path = wants[i].path;
+        }
+        status = status < 0 ? status : ddb_object_batch(ctx, s->env, ops, n);
+        for (size_t i = 0; i < n && status == DREAMDB_OK; i++) {
+            if (ops[i].status == DREAMDB_ERR_NOT_FOUND || (wants[i].size > 0 && ops[i].stat.size != wants[i].size)) {
+                status = ddb_mem_fail_at(ctx, DREAMDB_ERR_DIVERGED, ops[i].path, "job `%s` is void: %s, which one of its shards wrote, is "
+                                         "gone or cut: plan another job", s->desc->job, ops[i].path);
+            } else if (ops[i].status < 0) {
+                status = ddb_store_fail(ctx, &s->env->store, ops[i].status, "stat of", ops[i].path);
+            }
+        }
+        ddb_mem_arena_free(ctx, &arena);
+    }
+    return status;
+}
+
 /* Does every record of the written cells lie somewhere now?  left: those of which nobody told. */
 DDB_FN dreamdb_status ddb_shard_kept(ddb_ctx *ctx, ddb_shard *s, const ddb_shard_load *turns, size_t count, const ddb_shard_source *of,
                                      const uint64_t *left)
@@ -36343,7 +36381,8 @@ DDB_FN dreamdb_status ddb_shard_assemble(ddb_ctx *ctx, ddb_shard *s)
     for (size_t i = 0; i < s->list_count && status == DREAMDB_OK; i++) {
         status = s->list[i].cells ? ddb_shard_take_rows(ctx, s, (uint32_t)i, of, left) : DREAMDB_OK;
     }
-    return status < 0 ? status : ddb_shard_kept(ctx, s, turns, count, of, left);
+    status = status < 0 ? status : ddb_shard_kept(ctx, s, turns, count, of, left);
+    return status < 0 ? status : ddb_shard_there(ctx, s);
 }
 
 /* The cells that the plan could not split, as a step knows them. */
@@ -40031,7 +40070,7 @@ DDB_FN dreamdb_status ddb_check_stats(ddb_ctx *ctx, dreamdb_snapshot *view, cons
     return status;
 }
 
-/* ==== ROOM 48 gc | prefix ddb_gc_ | uses port mem bytes coll cbor addr store object page track manifest ref tomb history lineage item hot ==== */
+/* ==== ROOM 48 gc | prefix ddb_gc_ | uses port mem bytes coll cbor addr store object page track manifest ref tomb history lineage item hot shard ==== */
 /* Collecting garbage (FORMAT.md 23): marks what the states to be kept reach, then lists the store and removes the rest.
    Marks are addresses without folders, so an outboard, or the same bytes in another folder, lives as long as its object does.  What has to
    be read to find more (Manifests, Tracks, pages, tombstones) stands in an exact set; leaves (buckets, payloads, postings, indexes) go
@@ -40134,6 +40173,8 @@ DDB_FN void ddb_gc_filter_free(ddb_ctx *ctx, ddb_gc_filter *filter)
 
 /* A Manifest that waits; depth: states between it and the tip. */
 typedef struct ddb_gc_state { ddb_addr addr; uint64_t depth; bool root; } ddb_gc_state;
+/* A job of room shard: the newest of its files, the plan's time; 0 = it has no plan. */
+typedef struct ddb_gc_job { char name[DDB_SHARD_FOLDER]; uint64_t newest, planned; bool ended, expired, live; ddb_addr base; } ddb_gc_job;
 /* A branch's tip, for merge bases. */
 typedef struct ddb_gc_tip { ddb_addr addr, timeline; } ddb_gc_tip;
 
@@ -40149,6 +40190,8 @@ typedef struct ddb_gc {
     ddb_buf              queue;                /* of ddb_gc_state: full marks */
     ddb_buf              tips;                 /* of ddb_gc_tip */
     ddb_buf              bases;                /* of ddb_addr */
+    ddb_buf              jobs;                 /* of ddb_gc_job */
+    uint64_t             job_since;            /* what was written since then may be of a job under way; UINT64_MAX: there is none */
     bool                 outline;              /* rows are not followed now */
     uint64_t             clock;                /* of the store, when the run began */
     char                 flags[2][64];         /* the last two; a dry run has none */
@@ -40844,6 +40887,10 @@ DDB_FN dreamdb_status ddb_gc_roots(ddb_ctx *ctx, ddb_gc *gc, size_t *added)
         }
     }
     gc->report->refs = count;
+    for (size_t at = 0; at < gc->jobs.size && status == DREAMDB_OK; at += sizeof(ddb_gc_job)) {
+        const ddb_gc_job *job = (const ddb_gc_job *)(const void *)(gc->jobs.data + at);
+        status = job->live ? ddb_gc_queue(gc, &job->base, UINT64_MAX - 1, false) : DREAMDB_OK;
+    }
     status = status < 0 ? status : ddb_gc_states(ctx, gc);
     if (status == DREAMDB_OK && count == 0) {
         status = ddb_mem_fail_at(ctx, DREAMDB_ERR_NOT_FOUND, "refs/", "gc: the store has no ref, so everything in it would go: nothing was "
@@ -40851,6 +40898,102 @@ DDB_FN dreamdb_status ddb_gc_roots(ddb_ctx *ctx, ddb_gc *gc, size_t *added)
     }
     ddb_mem_arena_free(ctx, &arena);
     return status;
+}
+
+/* ---- Jobs ---- */
+
+/* The job of a path "_ada_ivf/JOB/FILE": its characters; 0: no such path. */
+DDB_FN size_t ddb_gc_job_of(const char *path)
+{
+    size_t root = sizeof DDB_SHARD_ROOT - 1;
+    const char *slash = strncmp(path, DDB_SHARD_ROOT, root) == 0 ? strchr(path + root, '/') : NULL;
+    return slash && slash > path + root && (size_t)(slash - path) < DDB_SHARD_FOLDER ? (size_t)(slash - path) : 0;
+}
+
+DDB_FN ddb_gc_job *ddb_gc_job_find(const ddb_gc *gc, const char *path, size_t size)
+{
+    ddb_gc_job *jobs = (ddb_gc_job *)(void *)gc->jobs.data;
+    for (size_t i = gc->jobs.size / sizeof *jobs; i > 0; i--) {    /* listings come job by job: the last is the likely one */
+        if (strncmp(jobs[i - 1].name, path, size) == 0 && jobs[i - 1].name[size] == 0) {
+            return jobs + i - 1;
+        }
+    }
+    return NULL;
+}
+
+DDB_FN int ddb_gc_note_job(void *user, const char *path, const dreamdb_stat *stat)
+{
+    ddb_gc *gc = (ddb_gc *)user;
+    size_t size = ddb_gc_job_of(path);
+    ddb_gc_job *job = size > 0 ? ddb_gc_job_find(gc, path, size) : NULL, fresh;
+    if (size > 0 && !job) {
+        memset(&fresh, 0, sizeof fresh);
+        memcpy(fresh.name, path, size);
+        ddb_bytes_put(&gc->jobs, &fresh, sizeof fresh);
+        gc->status = ddb_bytes_status(&gc->jobs);
+        job = gc->status < 0 ? NULL : ddb_gc_job_find(gc, path, size);
+    }
+    if (job) {
+        uint64_t at = stat->modified_ns > 0 ? stat->modified_ns : gc->clock;
+        job->newest = at > job->newest ? at : job->newest;
+        job->planned = strcmp(path + size, "/plan") == 0 ? at : job->planned;
+        job->ended = job->ended || strcmp(path + size, "/done") == 0;
+    }
+    return gc->status;
+}
+
+/* A job under way: its state is a root, without its parents; all that was written since shortly before its plan is kept.  What a worker
+   found in the store and is older, it put anew (ddb_object_puts_touch). */
+DDB_FN dreamdb_status ddb_gc_job_mark(ddb_ctx *ctx, ddb_gc *gc, ddb_gc_job *job)
+{
+    ddb_arena arena = { NULL, 0 };
+    ddb_shard_plan plan;
+    ddb_slice bytes;
+    bool there = false;
+    char path[DDB_SHARD_FOLDER + 8];
+    uint64_t expires = DDB_SHARD_EXPIRES, age = gc->clock > job->newest ? gc->clock - job->newest : 0;
+    (void)snprintf(path, sizeof path, "%s/plan", job->name);
+    dreamdb_status status = job->planned > 0 ? ddb_shard_read(ctx, gc->env, &arena, path, &there, &bytes) : DREAMDB_OK;
+    if (status == DREAMDB_OK && there) {
+        dreamdb_error quiet;
+        ddb_ctx own = ddb_mem_fork(ctx, &quiet);
+        status = ddb_shard_decode(&own, &arena, bytes, path, &plan);
+        expires = status == DREAMDB_OK ? plan.expires : expires;
+        job->expired = age > expires;
+        status = status < 0 && job->expired ? DREAMDB_OK : status < 0 ? ddb_mem_adopt(ctx, &quiet) : status;
+    }
+    job->expired = age > expires;
+    if (status == DREAMDB_OK && there && !job->expired && !job->ended) {
+        uint64_t since = job->planned > DDB_OBJECT_GC_AGE ? job->planned - DDB_OBJECT_GC_AGE : 0;
+        gc->job_since = since < gc->job_since ? since : gc->job_since;
+        gc->report->jobs++;
+        job->live = true;
+        job->base = plan.base;
+    }
+    ddb_mem_arena_free(ctx, &arena);
+    return status;
+}
+
+DDB_FN dreamdb_status ddb_gc_job_roots(ddb_ctx *ctx, ddb_gc *gc)
+{
+    gc->job_since = UINT64_MAX;
+    dreamdb_status status = ddb_gc_list(ctx, gc, DDB_SHARD_ROOT, ddb_gc_note_job);
+    for (size_t at = 0; at < gc->jobs.size && status == DREAMDB_OK; at += sizeof(ddb_gc_job)) {
+        status = ddb_gc_job_mark(ctx, gc, (ddb_gc_job *)(void *)(gc->jobs.data + at));
+    }
+    return status;
+}
+
+/* Is this a file that a job leaves behind, and has the job expired? */
+DDB_FN bool ddb_gc_job_over(const ddb_gc *gc, const char *path)
+{
+    ddb_addr addr;
+    uint32_t shard = 0, of = 0;
+    size_t size = ddb_gc_job_of(path), text = DREAMDB_ADDRESS_TEXT - 1;
+    const ddb_gc_job *job = size > 0 ? ddb_gc_job_find(gc, path, size) : NULL;
+    const char *name = path + size + 1;
+    return job && job->expired && (strcmp(name, "plan") == 0 || strcmp(name, "done") == 0 || ddb_shard_part_named(name, &addr, &shard, &of)
+        || (strlen(name) == text + 6 && ddb_addr_parse(ddb_bytes_slice(name, text), &addr) && strcmp(name + text, ".moved") == 0));
 }
 
 /* ---- What a later merge of two branches reads ---- */
@@ -40954,6 +41097,9 @@ DDB_FN dreamdb_status ddb_gc_outlines(ddb_ctx *ctx, ddb_gc *gc)
 
 DDB_FN bool ddb_gc_is_young(const ddb_gc *gc, uint64_t modified_ns)
 {
+    if (gc->job_since != UINT64_MAX && (modified_ns == 0 || modified_ns >= gc->job_since)) {
+        return true;
+    }
     if (gc->desc.keep_since_ns == DREAMDB_GC_NO_AGE) {
         return false;
     }
@@ -40988,6 +41134,7 @@ DDB_FN dreamdb_status ddb_gc_mark(ddb_ctx *ctx, ddb_gc *gc)
     dreamdb_status status = DREAMDB_OK;
     gc->young.key_size = sizeof(ddb_addr);
     status = ddb_ref_outlines(ctx, gc->env, &gc->outlines);
+    status = status < 0 ? status : ddb_gc_job_roots(ctx, gc);
     status = status < 0 ? status : ddb_gc_list(ctx, gc, "manifests/", ddb_gc_note_young);
     for (size_t i = 0; i < DDB_GC_ROUNDS && added > 0 && status == DREAMDB_OK; i++) {
         status = ddb_gc_roots(ctx, gc, &added);
@@ -41083,6 +41230,10 @@ DDB_FN int ddb_gc_judge(void *user, const char *path, const dreamdb_stat *stat)
     bool object = ddb_gc_is_object(path, &addr), counts = gc->again;
     report->listed += counts;
     report->others += counts && !object;
+    if (!object && gc->jobs.size > 0 && ddb_gc_job_over(gc, path)) {
+        report->others -= counts;
+        gc->status = ddb_gc_condemn(gc->ctx, gc, path, stat);
+    }
     if (object && !ddb_gc_lives(gc, &addr)) {
         if (ddb_gc_is_young(gc, stat->modified_ns)) {
             report->young += counts;
@@ -41197,6 +41348,7 @@ DDB_FN dreamdb_status ddb_gc_run(ddb_ctx *ctx, ddb_env *env, const dreamdb_gc_de
     ddb_bytes_init(&gc->queue, ctx);
     ddb_bytes_init(&gc->tips, ctx);
     ddb_bytes_init(&gc->bases, ctx);
+    ddb_bytes_init(&gc->jobs, ctx);
     dreamdb_status status = ddb_gc_check(ctx, gc);
     if (status == DREAMDB_OK) {
         status = ddb_gc_begin(ctx, gc);
@@ -41207,6 +41359,7 @@ DDB_FN dreamdb_status ddb_gc_run(ddb_ctx *ctx, ddb_env *env, const dreamdb_gc_de
     ddb_bytes_free(&gc->queue);
     ddb_bytes_free(&gc->tips);
     ddb_bytes_free(&gc->bases);
+    ddb_bytes_free(&gc->jobs);
     ddb_coll_map_free(ctx, &gc->inner);
     ddb_coll_map_free(ctx, &gc->young);
     ddb_coll_map_free(ctx, &gc->outlines);

@@ -602,6 +602,111 @@ static void faults(void)
     }
 }
 
+/* ---- gc ---- */
+
+/* Sets the age of every file that is there now; only: NULL, or the start of its path. */
+static void set_age(const char *only, uint64_t age_ns)
+{
+    ddb_store_memory *memory = (ddb_store_memory *)inner.user;
+    for (ddb_store_item *item = memory->shelf.oldest; item; item = item->newer) {
+        if (!only || strncmp((const char *)(item + 1), only, strlen(only)) == 0) { item->modified_ns = ddb_port_now_ns() - age_ns; }
+    }
+}
+
+static dreamdb_gc_report collect(int dry)
+{
+    dreamdb_gc_desc desc;
+    dreamdb_gc_report report;
+    dreamdb_config config = test_config(&store);
+    memset(&desc, 0, sizeof desc);
+    memset(&report, 0, sizeof report);
+    desc.keep_manifests = 1; desc.keep_since_ns = DREAMDB_GC_NO_AGE; desc.writers_paused = 1; desc.dry_run = dry;
+    config.random = draw;
+    dreamdb_status status = dreamdb_gc(&config, &desc, &report, &error);
+    CHECK(status == DREAMDB_OK);
+    if (status < 0) { printf("%s\n", error.message); }
+    return report;
+}
+
+static size_t job_files(void)
+{
+    static files f;
+    f.count = 0;
+    CHECK(inner.list(inner.user, "_ada_ivf/", note_file, &f) == DREAMDB_OK);
+    return f.count;
+}
+
+/* The strictest gc between all stages, with the planned state out of every window, takes nothing that the job needs; of an expired one it
+   takes all. */
+static void collected(void)
+{
+    dreamdb_ada_step_desc step = step_of(RABITQ, 0);
+    for (int way = 0; way < 3; way++) {
+        open_store();
+        make(RABITQ, 0);
+        set_age(NULL, UINT64_C(7200) * 1000000000);
+        good(0, "g", &step, 0, 0);
+        good(1, "g", NULL, 0, 3);
+        dreamdb *db = open_on(&store, "main");
+        append(db, 30, 2, 2);
+        append(db, 10, 12, 0);
+        dreamdb_compact_desc fold;
+        memset(&fold, 0, sizeof fold);
+        if (way == 0) { CHECK(dreamdb_compact(db, &fold, NULL, &error) == DREAMDB_OK); }       /* buckets of the planned state are in no tip */
+        dreamdb_close(db);
+        CHECK_EQ_U64(collect(0).jobs, 1);
+        good(1, "g", NULL, 2, 3);
+        good(1, "g", NULL, 1, 3);
+        CHECK_EQ_U64(collect(0).jobs, 1);
+        if (way < 2) {
+            dreamdb_status status = stage(2, "g", NULL, 0, 0);         /* a compaction of the same cells may be no merge; what matters is that all is there */
+            CHECK(status == DREAMDB_OK || (way == 0 && status == DREAMDB_ERR_DIVERGED));
+            if (status < 0) { printf("compacted meanwhile: %s\n", error.message); }
+            CHECK_EQ_U64(collect(0).jobs, status < 0);
+            check_rows(RABITQ);
+            CHECK(job_files() > 4);
+        }
+        set_age(NULL, UINT64_C(8) * 86400 * 1000000000);
+        set_age("_ada_ivf/g/plan", UINT64_C(6) * 86400 * 1000000000);      /* its last sign of life counts */
+        put_file("_ada_ivf/g/else", (const uint8_t *)"?", 1);
+        set_age("_ada_ivf/g/else", UINT64_C(6) * 86400 * 1000000000);
+        size_t before = job_files();
+        (void)collect(0);
+        CHECK_EQ_U64(job_files(), before);
+        set_age(NULL, UINT64_C(8) * 86400 * 1000000000);
+        uint64_t others = collect(1).deleted;
+        CHECK(others >= before - 1 && job_files() == before);
+        CHECK(collect(0).deleted >= before - 1 && job_files() == 1);       /* what is not ours by name stays */
+        CHECK(stage(1, "g", NULL, 0, 3) == DREAMDB_ERR_NOT_FOUND);
+        check_rows(RABITQ);
+        close_store();
+    }
+}
+
+/* gc stops at a plan that it cannot read, until that is old; buckets that somebody took all the same are missed before the Manifest is made. */
+static void robbed(void)
+{
+    dreamdb_ada_step_desc step = step_of(RAW, 0);
+    dreamdb_gc_desc desc;
+    dreamdb_config config = test_config(&store);
+    memset(&desc, 0, sizeof desc);
+    open_store();
+    make(RAW, 0);
+    put_file("_ada_ivf/q/plan", (const uint8_t *)"nonsense", 8);
+    config = test_config(&store);
+    CHECK(dreamdb_gc(&config, &desc, NULL, &error) == DREAMDB_ERR_CORRUPT && strstr(error.path, "_ada_ivf/q/plan"));
+    set_age("_ada_ivf/q/plan", UINT64_C(8) * 86400 * 1000000000);
+    CHECK(collect(0).jobs == 0 && job_files() == 0);
+    good(0, "q", &step, 0, 0);
+    good(1, "q", NULL, 0, 1);
+    CHECK(inner.remove(inner.user, "_ada_ivf/q/plan") == DREAMDB_OK);          /* a gc that knows of no job */
+    (void)collect(0);
+    good(0, "q", &step, 0, 0);
+    CHECK(stage(2, "q", NULL, 0, 0) == DREAMDB_ERR_DIVERGED && strstr(error.message, "is gone"));
+    check_rows(RAW);
+    close_store();
+}
+
 int main(void)
 {
     RUN(same_bytes);
@@ -613,6 +718,8 @@ int main(void)
     RUN(damaged);
     RUN(forged_plan);
     RUN(forged_part);
+    RUN(collected);
+    RUN(robbed);
     RUN(faults);
     return test_end("shard");
 }
