@@ -35380,7 +35380,7 @@ DDB_FN dreamdb_status ddb_shard_read(ddb_ctx *ctx, ddb_env *env, ddb_arena *aren
     return status < 0 ? status : copy ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
 }
 
-/* Writes one, durably; exists may be NULL: then it is written over. */
+/* Writes one, durably, unless it is there: no file of a job is ever written over. */
 DDB_FN dreamdb_status ddb_shard_write(ddb_ctx *ctx, ddb_env *env, const char *path, ddb_slice bytes, bool *exists)
 {
     dreamdb_io op;
@@ -35389,16 +35389,13 @@ DDB_FN dreamdb_status ddb_shard_write(ddb_ctx *ctx, ddb_env *env, const char *pa
     op.path = path;
     op.data = bytes.data;
     op.size = bytes.size;
-    op.condition.kind = exists ? DREAMDB_PUT_IF_ABSENT : DREAMDB_PUT_ALWAYS;
+    op.condition.kind = DREAMDB_PUT_IF_ABSENT;
     dreamdb_status status = ddb_object_batch(ctx, env, &op, 1);
-    bool there = status == DREAMDB_OK && exists && (op.status == DREAMDB_ERR_EXISTS || op.status == DREAMDB_ERR_CONFLICT);
-    if (exists) {
-        *exists = there;
-    }
-    if (status == DREAMDB_OK && op.status < 0 && !there) {
+    *exists = status == DREAMDB_OK && (op.status == DREAMDB_ERR_EXISTS || op.status == DREAMDB_ERR_CONFLICT);
+    if (status == DREAMDB_OK && op.status < 0 && !*exists) {
         status = ddb_store_fail(ctx, &env->store, op.status, "write of", path);
     }
-    return status < 0 || there ? status : ddb_object_sync(ctx, env);
+    return status < 0 || *exists ? status : ddb_object_sync(ctx, env);
 }
 
 /* What a part tells of one cell; chunk UINT32_MAX: none of its records moved. */
@@ -36486,6 +36483,7 @@ DDB_FN dreamdb_status ddb_shard_land(ddb_ctx *ctx, struct dreamdb *db, ddb_shard
 DDB_FN dreamdb_status ddb_shard_finish(ddb_ctx *ctx, struct dreamdb *db, const dreamdb_shard_desc *desc, dreamdb_shard_report *out)
 {
     ddb_shard s;
+    bool there = false;
     dreamdb_shard_report report;
     dreamdb_status status = ddb_shard_init(ctx, db, &s, desc, &report);
     status = status < 0 ? status : ddb_shard_find(ctx, db, &s);
@@ -36502,7 +36500,7 @@ DDB_FN dreamdb_status ddb_shard_finish(ddb_ctx *ctx, struct dreamdb *db, const d
         status = status < 0 ? status : ddb_shard_assemble(ctx, &s);
         status = status < 0 ? status : ddb_shard_land(ctx, db, &s);
         status = status < 0 ? status
-            : ddb_shard_write(ctx, db->env, s.done_path, ddb_bytes_slice(s.told.manifest, DREAMDB_ADDRESS_SIZE), NULL);
+            : ddb_shard_write(ctx, db->env, s.done_path, ddb_bytes_slice(s.told.manifest, DREAMDB_ADDRESS_SIZE), &there);
     }
     status = ddb_shard_tell(&s, status, out);
     ddb_shard_close(ctx, &s);

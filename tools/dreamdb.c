@@ -680,7 +680,8 @@ enum {
     OPT_ESTIMATE, OPT_HISTORY, OPT_REASON, OPT_STRATEGY, OPT_DRY_RUN, OPT_DEEP, OPT_K_MAX, OPT_HOT, OPT_HOT_ITEMS, OPT_HOT_SECONDS,
     OPT_HOT_BYTES, OPT_THRESHOLD, OPT_MAX_CELLS, OPT_KEEP_BYTES, OPT_MAX_READ, OPT_NEIGHBOURS, OPT_RELINEAGE, OPT_ALLOW_LOSSY,
     OPT_RETRY, OPT_TOKEN, OPT_RESUME, OPT_GRAPH, OPT_KEEP_MANIFESTS, OPT_KEEP_SINCE, OPT_WRITERS_PAUSED, OPT_LIST,
-    OPT_ENDPOINT, OPT_REGION, OPT_SHARD, OPT_OF, OPT_JOB_ID, OPT_ORCHESTRATE, OPT_FINISH, OPT_WAIT, OPT_EXPIRES
+    OPT_ENDPOINT, OPT_REGION, OPT_SHARD, OPT_OF, OPT_JOB_ID, OPT_ORCHESTRATE, OPT_FINISH, OPT_WAIT, OPT_EXPIRES,
+    OPT_IF_ABSENT
 };
 
 typedef struct option_row { const char *name; int id; const char *value; const char *verbs; const char *help; } option_row;
@@ -774,10 +775,12 @@ static const option_row options[] = {
     {"--exact", OPT_EXACT, NULL, "ada-ivf-step", "places every record anew: none lags behind a new centroid"},
     {"--relineage", OPT_RELINEAGE, NULL, "ada-ivf-step", "writes every cell under the new index, so that the reference can search it"},
     {"--allow-lossy", OPT_ALLOW_LOSSY, NULL, "ada-ivf-step", "fields of codes alone: places records by what the codes decode to"},
+    {"--if-absent", OPT_IF_ABSENT, NULL, "branch", "a branch of that name that is there stays as it is: exit 0"},
     {"--job-id", OPT_JOB_ID, "JOB", "ada-ivf-step", "a step by many machines: letters, digits, _ - and dots; with one of the next three"},
     {"--orchestrate", OPT_ORCHESTRATE, NULL, "ada-ivf-step", "plans the job; with --finish ends it"},
     {"--shard", OPT_SHARD, "N", "ada-ivf-step", "does share N of the job, from 0 to M-1"},
-    {"--of", OPT_OF, "M", "ada-ivf-step", "the number of shares"},
+    {"--of", OPT_OF, "M", "ada-ivf-step append", "the number of shares"},
+    {"--shard", OPT_SHARD, "N", "append", "the N-th (from 0) of M even parts of the rows: for M writers, each on a branch of its own"},
     {"--finish", OPT_FINISH, NULL, "ada-ivf-step", "with --orchestrate: puts the shares together and moves the ref"},
     {"--wait", OPT_WAIT, "DURATION", "ada-ivf-step", "a share waits for the plan, the end for the shares (default: not at all)"},
     {"--expires", OPT_EXPIRES, "DURATION", "ada-ivf-step", "--orchestrate: gc forgets the job so long after its last sign of life (7d)"},
@@ -4108,7 +4111,8 @@ typedef struct job {
     uint64_t start; int has_start;
     uint64_t batch_rows, total, done, batches;
     uint64_t objects, bytes_put, compact_bytes, anchor_first, folded, replays;
-    uint64_t resumed; int has_token;          /* resumed: rows that --resume found in */
+    uint64_t first;                           /* row that --shard begins with; total is where it ends */
+    uint64_t resumed; int has_token;          /* resumed: rows of the files that --resume found in, first among them */
     uint32_t retry;
     uint8_t  manifest[DREAMDB_ADDRESS_SIZE];
     dreamdb_column *lent;
@@ -4251,7 +4255,6 @@ static int find_token(void *user, const dreamdb_log_entry *e)
 static int job_resume(app *a, job *j)
 {
     token_search t = {a, j, 0};
-    int code = EXIT_DONE;
     dreamdb_status status = dreamdb_history(a->view, 0, find_token, &t, &a->error);
     if (status || interrupted) {
         return interrupted ? stopped() : fail_status(status, &a->error);
@@ -4260,6 +4263,14 @@ static int job_resume(app *a, job *j)
         return fail(EXIT_FAILED, "--resume: token '%s' has %" PRIu64 " rows in, and here are %" PRIu64 ": these are not the same files",
                     option_value(a, OPT_TOKEN), j->resumed, j->total);
     }
+    return EXIT_DONE;
+}
+
+/* Leaves out the rows before the share, and those that are in. */
+static int job_skip(job *j)
+{
+    int code = EXIT_DONE;
+    j->resumed = j->resumed > j->first ? j->resumed : j->first;
     while (j->has_rows && j->done < j->resumed && !code) {
         size_t got = 0;
         uint64_t left = j->resumed - j->done;
@@ -4271,6 +4282,32 @@ static int job_resume(app *a, job *j)
     }
     j->done = j->resumed;
     return code;
+}
+
+/* --shard N --of M: the N-th of M parts of the rows, which are as even as can be. */
+static int job_share(app *a, job *j)
+{
+    uint64_t shard = 0, of = 0, whole, rest;
+    if (!option_is(a, OPT_SHARD) && !option_is(a, OPT_OF)) {
+        return EXIT_DONE;
+    }
+    int code = option_u64(a, OPT_SHARD, 0, UINT32_MAX, &shard);
+    code = code ? code : option_u64(a, OPT_OF, 1, UINT32_MAX, &of);
+    if (code) {
+        return code;
+    }
+    if (!option_is(a, OPT_SHARD) || !option_is(a, OPT_OF) || shard >= of) {
+        return fail(EXIT_USAGE, "append: --shard N --of M: both, and N from 0 to M-1");
+    }
+    if (!j->has_start && !j->has_anchors && !(j->has_rows && j->b.anchored > 0)) {
+        return fail(EXIT_USAGE, "append --shard: writers that draw anchors each for itself would draw the same: give --anchor-start, "
+                    "--anchors or a column _anchor");
+    }
+    whole = j->total / of;
+    rest = j->total % of;
+    j->first = whole * shard + (shard < rest ? shard : rest);
+    j->total = j->first + whole + (shard < rest);
+    return EXIT_DONE;
 }
 
 /* --retry, --token, --resume. */
@@ -4300,6 +4337,7 @@ static int job_open(app *a, job *j)
     if (!code && j->b.count == 0) {
         code = fail(EXIT_USAGE, "append: no rows: add --column FIELD=FILE or --rows FILE");
     }
+    code = code ? code : job_share(a, j);
     if (j->batch_rows > j->total) {
         j->batch_rows = j->total;
     }
@@ -4307,7 +4345,8 @@ static int job_open(app *a, job *j)
         j->lent = (dreamdb_column *)grow_array(NULL, j->b.count, sizeof *j->lent);
         memcpy(j->manifest, a->info->manifest, sizeof j->manifest);
     }
-    return code ? code : job_tries(a, j);
+    code = code ? code : job_tries(a, j);
+    return code ? code : job_skip(j);
 }
 
 /* How many rows the next batch takes: media held in memory count. */
@@ -4425,8 +4464,8 @@ static void job_print(app *a, const job *j)
     char number[32], many[32], size[32], text[DREAMDB_ADDRESS_TEXT];
     uint64_t rows_in = j->done - j->resumed;
     if (!a->json) {
-        if (j->resumed > 0) {
-            out_format(&a->o, "%s rows were in already\n", grouped(j->resumed, number));
+        if (j->resumed > j->first) {
+            out_format(&a->o, "%s rows were in already\n", grouped(j->resumed - j->first, number));
         }
         out_format(&a->o, "appended %s rows to %.200s in %" PRIu64 " commit%s: %s objects, %s\nmanifest  %s\n", grouped(rows_in, number),
                    a->operands[0], j->batches, j->batches == 1 ? "" : "s", grouped(j->objects, many), size_text(j->bytes_put, size),
@@ -4449,7 +4488,7 @@ static void job_print(app *a, const job *j)
         json_u64(&a->o, "anchor_first", j->anchor_first, 0);
     }
     if (option_is(a, OPT_RESUME)) {
-        json_u64(&a->o, "resumed", j->resumed, 0);
+        json_u64(&a->o, "resumed", j->resumed - j->first, 0);
     }
     json_u64(&a->o, "replays", j->replays, 0);
     json_u64(&a->o, "objects", j->objects, 0);
@@ -4474,7 +4513,7 @@ static int verb_append(app *a)
     code = job_open(a, &j);
     a->own_progress = 1;
     while (!code && j.done < j.total) {
-        code = report(a, "append", j.done, j.total, "rows") ? stopped() : job_append(a, &j);
+        code = report(a, "append", j.done - j.first, j.total - j.first, "rows") ? stopped() : job_append(a, &j);
     }
     if (!code) {
         job_print(a, &j);
@@ -4604,6 +4643,14 @@ static int verb_branch(app *a)
     }
     char from[DREAMDB_ADDRESS_TEXT];
     dreamdb_status status = dreamdb_branch(a->db, address_text(a->info->manifest, from), a->operands[1], &a->error);
+    if (status == DREAMDB_ERR_EXISTS && option_is(a, OPT_IF_ABSENT)) {
+        if (!a->json) {
+            out_format(&a->o, "there is a branch %.200s already: it stays where it is\n", a->operands[1]);
+        } else {
+            out_text(&a->o, "{\"exists\":true}\n");
+        }
+        return EXIT_DONE;
+    }
     if (status) {
         return fail_usage(status, &a->error);
     }
@@ -7026,7 +7073,8 @@ static const verb_row verbs[] = {
      "FILE of --column: .npy, .fvecs, .txt (one value a line, an empty line is none), or a folder of files for media (sorted by name).\n"
      "--rows: columns by name; an empty cell of a .csv is no value (\"\" is an empty text); media cells name files; vectors are [x,...].\n"
      "Every --batch is one commit.  Without anchors the rows get the clock's nanoseconds.  With --token an append that was stopped goes\n"
-     "on by the same call with --resume: nothing lands twice.\n\n"
+     "on by the same call with --resume: nothing lands twice.  M writers with --shard N --of M, each on a branch of its own, take one file\n"
+     "together; merge-many brings them in (examples/scheduler/ingest.sh).\n\n"
      "--hot is for a few rows at a time: they wait in one small object a field, and every read shows them at once.  It refuses media,\n"
      "constants and layers by --into, and scalar values whose anchors do not lie above those of their field.  While rows wait, flush-hot\n"
      "must come first for train, ada-ivf-step and compact of the field, for a merge in which both sides changed it, and for an append\n"
