@@ -40991,7 +40991,8 @@ DDB_FN bool ddb_gc_job_over(const ddb_gc *gc, const char *path)
     const ddb_gc_job *job = size > 0 ? ddb_gc_job_find(gc, path, size) : NULL;
     const char *name = path + size + 1;
     return job && job->expired && (strcmp(name, "plan") == 0 || strcmp(name, "done") == 0 || ddb_shard_part_named(name, &addr, &shard, &of)
-        || (strlen(name) == text + 6 && ddb_addr_parse(ddb_bytes_slice(name, text), &addr) && strcmp(name + text, ".moved") == 0));
+        || (strlen(name) > text && ddb_addr_parse(ddb_bytes_slice(name, text), &addr)
+            && (strcmp(name + text, ".moved") == 0 || strcmp(name + text, ".run") == 0)));
 }
 
 /* ---- What a later merge of two branches reads ---- */
