@@ -88,11 +88,12 @@
      ROOM 42 compact    Fragments into whole buckets and postings
      ROOM 43 diff       How two states differ
      ROOM 44 ada        How balanced the cells of an embedding field are, and the step that makes them so
-     ROOM 45 query      Vector search over the cells of one view
-     ROOM 46 check      What a view is made of, and whether it is whole
-     ROOM 47 gc         Collecting garbage (FORMAT.md 23)
-     ROOM 48 trace      Which objects still hold bytes of given rows, and the refs that reach them (erase-report)
-     ROOM 49 api        The public functions
+     ROOM 45 shard      A step of Ada-IVF by many machines (FORMAT.md 24)
+     ROOM 46 query      Vector search over the cells of one view
+     ROOM 47 check      What a view is made of, and whether it is whole
+     ROOM 48 gc         Collecting garbage (FORMAT.md 23)
+     ROOM 49 trace      Which objects still hold bytes of given rows, and the refs that reach them (erase-report)
+     ROOM 50 api        The public functions
 */
 #if defined(DREAMDB_IMPLEMENTATION) && defined(__linux__) && !defined(_GNU_SOURCE)
   #define _GNU_SOURCE 1                       /* syncfs; room port alone uses it */
@@ -921,8 +922,10 @@ typedef struct dreamdb_gc_report {             /* filled in on failure too, as f
     uint64_t listed;                           /* objects of the store */
     uint64_t deleted, deleted_bytes;           /* dry_run: would be */
     uint64_t young, young_bytes;               /* reached by nothing, and kept for their age */
-    uint64_t others;                           /* names that are no object of the format (flags, jobs, refs): never touched */
+    uint64_t others;                           /* names that are no object of the format (flags, jobs, refs): not touched, but for files
+                                                  of jobs that have expired */
     uint64_t late;                             /* kept because the store was too slow: run again */
+    uint64_t jobs;                             /* of dreamdb_shard_plan under way: what they build on and what they wrote is kept */
 } dreamdb_gc_report;
 
 /* Removes the objects of a store that no state to be kept reaches: those that compact, train, merge and deleted refs leave behind.
@@ -1071,6 +1074,60 @@ typedef struct dreamdb_ada_step_report {
  * Format  FORMAT.md "Ada-IVF and the lineage table". */
 DREAMDB_API dreamdb_status dreamdb_ada_step(dreamdb *db, const dreamdb_ada_step_desc *desc, dreamdb_ada_step_report *report,
                                             dreamdb_error *error);
+
+/* ---- A step by many machines: plan, work, finish ---------------------------------------------------------------------- */
+
+typedef struct dreamdb_shard_desc {
+    const char *job;                           /* required: 1 to 64 letters, digits, _ - and single dots inside */
+    const dreamdb_ada_step_desc *step;         /* plan: NULL = the defaults */
+    uint64_t    expires_ns;                    /* plan: gc forgets a job so long after its last file was written; 0 = 7 days */
+    uint32_t    shard, of;                     /* work: 0 to of - 1; at most 4,096 */
+    uint64_t    wait_ns;                       /* work: for the plan; finish: for the plan and all shares; 0 = not at all */
+} dreamdb_shard_desc;
+
+typedef struct dreamdb_shard_report {
+    int      again;                            /* 1: this stage had been done before; nothing was written */
+    int      rebased;                          /* finish: the ref had moved, and what came meanwhile was merged */
+    uint32_t parts;                            /* shares that were there when the stage looked */
+    uint64_t cells, cells_done;                /* that the step places anew; of them done: by this share, or (finish) by all */
+    uint64_t bytes;                            /* of those cells' buckets (plan: all; work: this share's) */
+    uint8_t  base[DREAMDB_ADDRESS_SIZE];       /* the state that the job was planned on */
+    dreamdb_ada_step_report step;              /* as far as this stage knows; finish: of the whole step */
+} dreamdb_shard_report;
+
+/* The first stage of a step that many processes or machines share, which need nothing but the store: chooses and splits cells, puts the new
+ * index, and writes the job's plan.  The ref does not move.  Run again with the same options it tells what is planned (again = 1).
+ *
+ * Returns OK, also when there is nothing to do; EXISTS (a job of that id has ended, or has other options); ARGUMENT (no job id), and as
+ *         dreamdb_ada_step.  step->dry_run plans nothing: it tells what would be split and merged.
+ * Threads as dreamdb_append.
+ * Costs   reads the Track, and the cells that are split; writes an index and the plan: 5 bytes a cell that is placed anew.
+ * Format  FORMAT.md "Jobs". */
+DREAMDB_API dreamdb_status dreamdb_shard_plan(dreamdb *db, const dreamdb_shard_desc *desc, dreamdb_shard_report *report,
+                                              dreamdb_error *error);
+
+/* The second stage, once for each shard: reads its share of the cells, places their records, writes buckets, and a part that tells of them.
+ * The bytes of the step do not depend on `of`, nor on how often a share is run: a share that was killed is run again, a lost one by any
+ * other number.  All shares of one run should have the same `of`.
+ *
+ * Returns OK; NOT_FOUND (no such job, also after wait_ns); ARGUMENT (shard >= of, the job is of another ref); STORE, MEMORY, LIMIT,
+ *         CORRUPT, CANCELLED.
+ * Threads as dreamdb_append.
+ * Costs   reads the Track of the planned state and its share of the buckets, writes them anew: about 1/of of the step.  Memory: 16 MiB of
+ *         records, one cell, 40 bytes a cell. */
+DREAMDB_API dreamdb_status dreamdb_shard_work(dreamdb *db, const dreamdb_shard_desc *desc, dreamdb_shard_report *report,
+                                              dreamdb_error *error);
+
+/* The last stage: waits for all shares, writes what moved between cells, and one Manifest, the same that dreamdb_ada_step would have made
+ * of the planned state at the time of the plan.  If the ref has moved since, that Manifest is merged into it: rows that were appended
+ * meanwhile are placed by the new index.  Run again it finds the job ended (again = 1).
+ *
+ * Returns OK; NOT_FOUND (no such job; shares are missing: the message names them); DIVERGED (a step or a training came between: the job is
+ *         void; or as dreamdb_merge); CONFLICT (the ref moves all the time); ARGUMENT, STORE, MEMORY, LIMIT, CORRUPT, CANCELLED.
+ * Threads as dreamdb_append.
+ * Costs   reads all parts and the records that moved, not those that stayed.  Memory: 256 MiB of moved records at most, 1 MiB a share. */
+DREAMDB_API dreamdb_status dreamdb_shard_finish(dreamdb *db, const dreamdb_shard_desc *desc, dreamdb_shard_report *report,
+                                                dreamdb_error *error);
 
 /* ---- Small helpers -------------------------------------------------------------------------------------------------- */
 
@@ -35831,7 +35888,1452 @@ DDB_FN dreamdb_status ddb_ada_step(ddb_ctx *ctx, struct dreamdb *db, const dream
     return status;
 }
 
-/* ==== ROOM 45 query | prefix ddb_query_ | uses port mem bytes coll exact kern bound code pool object page track tomb index bucket view scan ==== */
+/* ==== ROOM 45 shard | prefix ddb_shard_ | uses port mem bytes coll addr store object page ref index lineage bucket view history write merge ada ==== */
+/* A step of Ada-IVF by many machines (FORMAT.md 24), which share nothing but the store.  The plan chooses the cells, makes the index and
+   says which cells are placed anew; each worker takes a share of them, writes the buckets of what stays at home, and a part that tells of
+   them and of the records that moved; the end writes those, and one Manifest.  A scheduler runs the stages; each may be run again, at any
+   time and by several at once.
+   Invariant: the Manifest of a job depends on its plan alone, neither on the number of shares nor on who did what when.  So a stage that
+   was killed is run again, and two that end a job make one Manifest.  Files of a job lie under _ada_ivf/JOB/; room gc takes what they need
+   for alive until the job expires.
+   Plans and parts are hostile until their hash and form are checked. */
+
+enum {
+    DDB_SHARD_VERSION = 1,
+    DDB_SHARD_MOST = 4096,                     /* shares of a job */
+    DDB_SHARD_NAME = 64,                       /* characters of a job's name */
+    DDB_SHARD_FOLDER = 9 + DDB_SHARD_NAME + 1, /* of "_ada_ivf/JOB", and the terminator */
+    DDB_SHARD_CELL = 33, DDB_SHARD_ROW = 95,   /* bytes of each in a part */
+    DDB_SHARD_RETRY = 100,                     /* tips that the end follows */
+    DDB_SHARD_STATS = 1000                     /* buckets looked for together */
+};
+#define DDB_SHARD_ROOT    "_ada_ivf/"
+#define DDB_SHARD_CHUNK   (1u << 20)           /* bytes of moved records an object, about: the end holds one a part */
+#define DDB_SHARD_EXPIRES (UINT64_C(7) * 86400 * 1000000000)
+#define DDB_SHARD_NAP     (UINT64_C(200) * 1000000)        /* between two looks at what is waited for */
+enum { DDB_SHARD_EXACT = 1, DDB_SHARD_RELINEAGE = 2, DDB_SHARD_LOSSY = 4, DDB_SHARD_MADE = 8 };
+
+typedef struct ddb_shard_change { uint32_t id, from, home; } ddb_shard_change;
+typedef struct ddb_shard_flag { uint32_t cell; uint8_t flags; } ddb_shard_flag;
+
+typedef struct ddb_shard_plan {
+    ddb_addr              name;                /* of the plan's own bytes */
+    ddb_addr              base, old, index;    /* the state that the step builds on, its index, the new one (or the same) */
+    uint64_t              now, expires;        /* of the Manifest; ns after the last file of the job that it expires */
+    dreamdb_ada_step_desc step;
+    dreamdb_ada_step_report report;            /* what the plan counted */
+    bool                  made;                /* there is a new index */
+    uint32_t              k, k_new;
+    const char           *ref;
+    ddb_shard_flag       *flags;   size_t flag_count;      /* cells that are placed anew, ascending */
+    ddb_shard_change     *changes; size_t change_count;    /* ids whose from or home is not the id itself, ascending */
+    uint32_t             *marks;   size_t mark_count;      /* cells that could not be split */
+} ddb_shard_plan;
+
+/* ---- Bytes ---- */
+
+DDB_FN void ddb_shard_put32(ddb_buf *buf, uint32_t value)
+{
+    uint8_t raw[4];
+    ddb_bytes_set_be32(raw, value);
+    ddb_bytes_put(buf, raw, sizeof raw);
+}
+
+DDB_FN void ddb_shard_put64(ddb_buf *buf, uint64_t value)
+{
+    uint8_t raw[8];
+    ddb_bytes_set_be64(raw, value);
+    ddb_bytes_put(buf, raw, sizeof raw);
+}
+
+/* Bytes that are read from the front; bad once and for all when they end early. */
+typedef struct ddb_shard_reader { const uint8_t *at; size_t left; bool bad; } ddb_shard_reader;
+
+/* The next n bytes; NULL at a bad end. */
+DDB_FN const uint8_t *ddb_shard_take(ddb_shard_reader *r, uint64_t n)
+{
+    const uint8_t *at = r->at;
+    r->bad = r->bad || n > r->left;
+    if (r->bad) {
+        return NULL;
+    }
+    r->at += n;
+    r->left -= (size_t)n;
+    return at;
+}
+
+DDB_FN uint32_t ddb_shard_take32(ddb_shard_reader *r)
+{
+    const uint8_t *at = ddb_shard_take(r, 4);
+    return at ? ddb_bytes_be32(at) : 0;
+}
+
+DDB_FN uint64_t ddb_shard_take64(ddb_shard_reader *r)
+{
+    const uint8_t *at = ddb_shard_take(r, 8);
+    return at ? ddb_bytes_be64(at) : 0;
+}
+
+DDB_FN void ddb_shard_take_addr(ddb_shard_reader *r, ddb_addr *out)
+{
+    const uint8_t *at = ddb_shard_take(r, DREAMDB_ADDRESS_SIZE);
+    memset(out, 0, sizeof *out);
+    r->bad = r->bad || !ddb_addr_take(ddb_bytes_slice(at, DREAMDB_ADDRESS_SIZE), out);
+}
+
+/* The number of things of `size` bytes each that follow: never more than the bytes that are left. */
+DDB_FN size_t ddb_shard_take_count(ddb_shard_reader *r, size_t size)
+{
+    uint32_t n = ddb_shard_take32(r);
+    r->bad = r->bad || n > r->left / size;
+    return r->bad ? 0 : (size_t)n;
+}
+
+/* Reads magic and version. */
+DDB_FN dreamdb_status ddb_shard_open(ddb_ctx *ctx, ddb_shard_reader *r, ddb_slice bytes, const char *magic, const char *path)
+{
+    memset(r, 0, sizeof *r);
+    r->at = bytes.data;
+    r->left = bytes.size;
+    const uint8_t *head = ddb_shard_take(r, 4);
+    uint32_t version = ddb_shard_take32(r);
+    if (!head || memcmp(head, magic, 4) != 0 || r->bad) {
+        return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, "job file %s does not start with a whole %s header", path, magic);
+    }
+    return version == DDB_SHARD_VERSION ? DREAMDB_OK
+        : ddb_mem_fail_at(ctx, DREAMDB_ERR_FORMAT, path, "job file %s has version %lu, which is unknown here: update the library", path,
+                          (unsigned long)version);
+}
+
+DDB_FN dreamdb_status ddb_shard_bad(ddb_ctx *ctx, const char *path, const char *why)
+{
+    return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, "job file %s: %s", path, why);
+}
+
+/* ---- The plan's bytes ---- */
+
+DDB_FN dreamdb_status ddb_shard_encode(ddb_ctx *ctx, ddb_buf *buf, ddb_shard_plan *plan)
+{
+    const dreamdb_ada_step_desc *step = &plan->step;
+    const dreamdb_ada_step_report *told = &plan->report;
+    ddb_bytes_put(buf, plan->name.bytes, sizeof plan->name.bytes);             /* room for the hash of the rest */
+    ddb_bytes_put(buf, "DSHP", 4);
+    ddb_shard_put32(buf, DDB_SHARD_VERSION);
+    ddb_bytes_put(buf, plan->base.bytes, sizeof plan->base.bytes);
+    ddb_bytes_put(buf, plan->old.bytes, sizeof plan->old.bytes);
+    ddb_bytes_put(buf, plan->index.bytes, sizeof plan->index.bytes);
+    const uint64_t numbers[] = { plan->now, plan->expires, step->k_max, step->max_cells, step->max_read_bytes, step->iterations,
+                                 step->neighbours, told->splits, told->merges, told->created, told->renamed, told->marked,
+                                 told->relineaged };
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        ddb_shard_put64(buf, numbers[i]);
+    }
+    ddb_shard_put32(buf, (uint32_t)((step->exact ? DDB_SHARD_EXACT : 0) | (step->relineage ? DDB_SHARD_RELINEAGE : 0)
+                                    | (step->allow_lossy ? DDB_SHARD_LOSSY : 0) | (plan->made ? DDB_SHARD_MADE : 0)));
+    ddb_shard_put32(buf, plan->k);
+    ddb_shard_put32(buf, plan->k_new);
+    const char *const texts[] = { plan->ref, step->field };
+    for (size_t i = 0; i < 2; i++) {
+        ddb_shard_put32(buf, (uint32_t)strlen(texts[i]));
+        ddb_bytes_put(buf, texts[i], strlen(texts[i]));
+    }
+    ddb_shard_put32(buf, (uint32_t)plan->flag_count);
+    for (size_t i = 0; i < plan->flag_count; i++) {
+        ddb_shard_put32(buf, plan->flags[i].cell);
+        ddb_bytes_put_u8(buf, plan->flags[i].flags);
+    }
+    ddb_shard_put32(buf, (uint32_t)plan->change_count);
+    for (size_t i = 0; i < plan->change_count; i++) {
+        ddb_shard_put32(buf, plan->changes[i].id);
+        ddb_shard_put32(buf, plan->changes[i].from);
+        ddb_shard_put32(buf, plan->changes[i].home);
+    }
+    ddb_shard_put32(buf, (uint32_t)plan->mark_count);
+    for (size_t i = 0; i < plan->mark_count; i++) {
+        ddb_shard_put32(buf, plan->marks[i]);
+    }
+    dreamdb_status status = ddb_bytes_status(buf);
+    if (status == DREAMDB_OK) {
+        ddb_addr_of(ctx->cpu, ddb_bytes_slice(buf->data + DREAMDB_ADDRESS_SIZE, buf->size - DREAMDB_ADDRESS_SIZE), &plan->name);
+        memcpy(buf->data, plan->name.bytes, sizeof plan->name.bytes);
+    }
+    return status;
+}
+
+DDB_FN const char *ddb_shard_take_text(ddb_ctx *ctx, ddb_arena *arena, ddb_shard_reader *r)
+{
+    size_t size = ddb_shard_take_count(r, 1);
+    const uint8_t *at = ddb_shard_take(r, size);
+    r->bad = r->bad || (size > 0 && memchr(at, 0, size) != NULL);
+    return r->bad ? "" : ddb_mem_arena_copy(ctx, arena, at, size);
+}
+
+/* Names, numbers and texts: what stands before the lists. */
+DDB_FN dreamdb_status ddb_shard_decode_head(ddb_ctx *ctx, ddb_arena *arena, ddb_shard_reader *r, ddb_shard_plan *out)
+{
+    uint64_t numbers[13];
+    dreamdb_ada_step_desc *step = &out->step;
+    ddb_shard_take_addr(r, &out->base);
+    ddb_shard_take_addr(r, &out->old);
+    ddb_shard_take_addr(r, &out->index);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        numbers[i] = ddb_shard_take64(r);
+    }
+    r->bad = r->bad || numbers[5] > UINT32_MAX || numbers[6] > UINT32_MAX;
+    out->now = numbers[0];
+    out->expires = numbers[1];
+    step->k_max = numbers[2];
+    step->max_cells = numbers[3];
+    step->max_read_bytes = numbers[4];
+    step->iterations = (uint32_t)numbers[5];
+    step->neighbours = (uint32_t)numbers[6];
+    out->report.splits = numbers[7];
+    out->report.merges = numbers[8];
+    out->report.created = numbers[9];
+    out->report.renamed = numbers[10];
+    out->report.marked = numbers[11];
+    out->report.relineaged = numbers[12];
+    uint32_t bits = ddb_shard_take32(r);
+    r->bad = r->bad || bits > 15;
+    step->exact = (bits & DDB_SHARD_EXACT) != 0;
+    step->relineage = (bits & DDB_SHARD_RELINEAGE) != 0;
+    step->allow_lossy = (bits & DDB_SHARD_LOSSY) != 0;
+    out->made = (bits & DDB_SHARD_MADE) != 0;
+    out->k = ddb_shard_take32(r);
+    out->k_new = ddb_shard_take32(r);
+    out->ref = ddb_shard_take_text(ctx, arena, r);
+    step->field = ddb_shard_take_text(ctx, arena, r);
+    return out->ref && step->field ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+}
+
+/* The lists; ids in them are in range and ascend. */
+DDB_FN dreamdb_status ddb_shard_decode_lists(ddb_ctx *ctx, ddb_arena *arena, ddb_shard_reader *r, ddb_shard_plan *out)
+{
+    out->flag_count = ddb_shard_take_count(r, 5);
+    out->flags = ddb_mem_arena_new(ctx, arena, ddb_shard_flag, out->flag_count);
+    for (size_t i = 0; i < out->flag_count && out->flags; i++) {
+        ddb_shard_flag *flag = out->flags + i;
+        flag->cell = ddb_shard_take32(r);
+        const uint8_t *at = ddb_shard_take(r, 1);
+        flag->flags = at ? *at : 0;
+        r->bad = r->bad || flag->cell >= out->k || (i > 0 && flag->cell <= flag[-1].cell) || flag->flags == 0
+            || flag->flags >= (uint8_t)DDB_ADA_WRITTEN;
+    }
+    out->change_count = ddb_shard_take_count(r, 12);
+    out->changes = ddb_mem_arena_new(ctx, arena, ddb_shard_change, out->change_count);
+    for (size_t i = 0; i < out->change_count && out->changes; i++) {
+        ddb_shard_change *change = out->changes + i;
+        change->id = ddb_shard_take32(r);
+        change->from = ddb_shard_take32(r);
+        change->home = ddb_shard_take32(r);
+        r->bad = r->bad || change->id >= out->k_new || (i > 0 && change->id <= change[-1].id)
+            || (change->from >= out->k && change->from != UINT32_MAX) || (change->home >= out->k && change->home != UINT32_MAX);
+    }
+    out->mark_count = ddb_shard_take_count(r, 4);
+    out->marks = ddb_mem_arena_new(ctx, arena, uint32_t, out->mark_count);
+    for (size_t i = 0; i < out->mark_count && out->marks; i++) {
+        out->marks[i] = ddb_shard_take32(r);
+        r->bad = r->bad || out->marks[i] >= out->k;
+    }
+    return out->flags && out->changes && out->marks ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+}
+
+/* Decodes a plan; out lives in the arena. */
+DDB_FN dreamdb_status ddb_shard_decode(ddb_ctx *ctx, ddb_arena *arena, ddb_slice bytes, const char *path, ddb_shard_plan *out)
+{
+    ddb_shard_reader r;
+    ddb_addr told;
+    memset(out, 0, sizeof *out);
+    if (bytes.size < DREAMDB_ADDRESS_SIZE || !ddb_addr_take(ddb_bytes_slice(bytes.data, DREAMDB_ADDRESS_SIZE), &told)) {
+        return ddb_shard_bad(ctx, path, "it does not start with a hash");
+    }
+    ddb_slice rest = ddb_bytes_slice(bytes.data + DREAMDB_ADDRESS_SIZE, bytes.size - DREAMDB_ADDRESS_SIZE);
+    ddb_addr_of(ctx->cpu, rest, &out->name);
+    if (!ddb_addr_equal(&told, &out->name)) {
+        return ddb_shard_bad(ctx, path, "its bytes do not hash to what it says: it is cut or damaged");
+    }
+    dreamdb_status status = ddb_shard_open(ctx, &r, rest, "DSHP", path);
+    status = status < 0 ? status : ddb_shard_decode_head(ctx, arena, &r, out);
+    status = status < 0 ? status : ddb_shard_decode_lists(ctx, arena, &r, out);
+    if (status == DREAMDB_OK && (r.bad || r.left > 0 || out->k < 1 || out->k_new < 1 || out->now == 0
+                                 || out->made == ddb_addr_equal(&out->old, &out->index))) {
+        return ddb_shard_bad(ctx, path, "it ends early, or says what no plan can say");
+    }
+    return status;
+}
+
+/* ---- Files of a job ---- */
+
+/* "_ada_ivf/JOB"; letters, digits, _ - and inner dots: a name that is safe in every store, and in a shell. */
+DDB_FN dreamdb_status ddb_shard_folder(ddb_ctx *ctx, const char *job, char out[DDB_SHARD_FOLDER])
+{
+    size_t size = job ? strlen(job) : 0;
+    bool good = size > 0 && size <= DDB_SHARD_NAME && job[0] != '.' && job[size - 1] != '.';
+    for (size_t i = 0; i < size && good; i++) {
+        char c = job[i];
+        good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-'
+            || (c == '.' && job[i - 1] != '.');
+    }
+    if (!good) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "`%.80s` is no job id: use 1 to 64 letters, digits, _ - and single dots inside",
+                            job ? job : "");
+    }
+    (void)snprintf(out, DDB_SHARD_FOLDER, DDB_SHARD_ROOT "%s", job);
+    return DREAMDB_OK;
+}
+
+/* Reads a small file that is no object; NOT_FOUND is no error here: *there tells. */
+DDB_FN dreamdb_status ddb_shard_read(ddb_ctx *ctx, ddb_env *env, ddb_arena *arena, const char *path, bool *there, ddb_slice *out)
+{
+    dreamdb_io op;
+    memset(&op, 0, sizeof op);
+    op.kind = DREAMDB_IO_GET;
+    op.path = path;
+    *there = false;
+    dreamdb_status status = ddb_object_batch(ctx, env, &op, 1);
+    if (status < 0 || op.status == DREAMDB_ERR_NOT_FOUND) {
+        return status;
+    }
+    if (op.status < 0) {
+        return ddb_store_fail(ctx, &env->store, op.status, "read of", path);
+    }
+    char *copy = op.blob.size <= env->limits.object_bytes ? ddb_mem_arena_copy(ctx, arena, op.blob.data, (size_t)op.blob.size) : NULL;
+    *there = copy != NULL;
+    *out = ddb_bytes_slice(copy, copy ? (size_t)op.blob.size : 0);
+    status = copy || op.blob.size <= env->limits.object_bytes ? status
+        : ddb_mem_fail_at(ctx, DREAMDB_ERR_LIMIT, path, "job file %s is larger than limits.object_bytes", path);
+    ddb_store_release(&op.blob);
+    return status < 0 ? status : copy ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+}
+
+/* Writes one, durably, unless it is there: no file of a job is ever written over. */
+DDB_FN dreamdb_status ddb_shard_write(ddb_ctx *ctx, ddb_env *env, const char *path, ddb_slice bytes, bool *exists)
+{
+    dreamdb_io op;
+    memset(&op, 0, sizeof op);
+    op.kind = DREAMDB_IO_PUT;
+    op.path = path;
+    op.data = bytes.data;
+    op.size = bytes.size;
+    op.condition.kind = DREAMDB_PUT_IF_ABSENT;
+    dreamdb_status status = ddb_object_batch(ctx, env, &op, 1);
+    *exists = status == DREAMDB_OK && (op.status == DREAMDB_ERR_EXISTS || op.status == DREAMDB_ERR_CONFLICT);
+    if (status == DREAMDB_OK && op.status < 0 && !*exists) {
+        status = ddb_store_fail(ctx, &env->store, op.status, "write of", path);
+    }
+    return status < 0 || *exists ? status : ddb_object_sync(ctx, env);
+}
+
+/* What a part tells of one cell; chunk UINT32_MAX: none of its records moved. */
+typedef struct ddb_shard_cell {
+    uint32_t cell, chunk, out, buckets;        /* out: records of it in that chunk; buckets: read */
+    uint32_t at;                               /* of its first record in the chunk; follows from the cells before */
+    uint8_t  written;
+    uint64_t dropped, moved;
+} ddb_shard_cell;
+typedef struct ddb_shard_chunk { ddb_addr addr; uint32_t count; } ddb_shard_chunk;
+
+/* A part, and what it says once it was read. */
+typedef struct ddb_shard_part {
+    ddb_addr         name;
+    uint32_t         shard, of;
+    char            *path;
+    bool             read;
+    ddb_object       object;
+    ddb_shard_cell  *cells;  size_t cell_count;
+    ddb_shard_chunk *chunks; size_t chunk_count;
+    ddb_slice        rows;   size_t row_count;
+    ddb_object       chunk;                    /* the one that is being taken from */
+    uint32_t         chunk_at;                 /* UINT32_MAX: none */
+} ddb_shard_part;
+
+/* One job as a stage sees it. */
+typedef struct ddb_shard {
+    ddb_ada         a;                         /* first: what reads cells hands it back */
+    ddb_env        *env;
+    const dreamdb_shard_desc *desc;
+    dreamdb_shard_report     *report;
+    ddb_arena       arena;
+    char            folder[DDB_SHARD_FOLDER];
+    char            plan_path[DDB_SHARD_FOLDER + 8], done_path[DDB_SHARD_FOLDER + 8];
+    ddb_shard_plan  plan;
+    ddb_addr        done;                      /* the Manifest of a job that has ended */
+    bool            planned, ended;
+    dreamdb_ada_step_report told;
+    uint64_t        buckets;                   /* work: read before this cell */
+    uint64_t        began;                     /* when waiting began */
+    uint32_t       *cells; size_t cell_count;  /* work: of this share; split ones first, both ascending */
+    ddb_buf         parts, chunks;             /* work: ddb_shard_cell; ddb_shard_chunk */
+    ddb_shard_part *list; size_t list_count, list_cap;      /* end: parts that were read */
+} ddb_shard;
+
+/* Reads plan and end, if they are there. */
+DDB_FN dreamdb_status ddb_shard_look(ddb_ctx *ctx, ddb_env *env, ddb_shard *s)
+{
+    ddb_slice bytes;
+    dreamdb_status status = ddb_shard_read(ctx, env, &s->arena, s->plan_path, &s->planned, &bytes);
+    if (status == DREAMDB_OK && s->planned) {
+        status = ddb_shard_decode(ctx, &s->arena, bytes, s->plan_path, &s->plan);
+        status = status < 0 ? status : ddb_shard_read(ctx, env, &s->arena, s->done_path, &s->ended, &bytes);
+    }
+    if (status == DREAMDB_OK && s->ended && !ddb_addr_take(bytes, &s->done)) {
+        return ddb_shard_bad(ctx, s->done_path, "it is no address of 33 bytes");
+    }
+    return status;
+}
+
+/* Sleeps a little; *again false: wait_ns are over. */
+DDB_FN dreamdb_status ddb_shard_wait(ddb_ctx *ctx, ddb_env *env, ddb_shard *s, const char *what, uint64_t done, uint64_t total, bool *again)
+{
+    uint64_t now = ddb_port_now_ns(), spent = now > s->began ? now - s->began : 0;
+    *again = spent < s->desc->wait_ns;
+    if (*again) {
+        uint64_t left = s->desc->wait_ns - spent;
+        ddb_port_sleep_ns(left < DDB_SHARD_NAP ? left : DDB_SHARD_NAP);
+        return ddb_object_progress(ctx, env, what, done, total, "cells");
+    }
+    return DREAMDB_OK;
+}
+
+/* Opens a job that was planned for the handle's ref; waits for the plan. */
+DDB_FN dreamdb_status ddb_shard_find(ddb_ctx *ctx, struct dreamdb *db, ddb_shard *s)
+{
+    bool again = true;
+    dreamdb_status status = ddb_shard_look(ctx, db->env, s);
+    while (status == DREAMDB_OK && !s->planned && again) {
+        status = ddb_shard_wait(ctx, db->env, s, "ada-ivf-step: wait for the plan", 0, 0, &again);
+        ddb_mem_arena_free(ctx, &s->arena);
+        status = status < 0 || !again ? status : ddb_shard_look(ctx, db->env, s);
+    }
+    if (status == DREAMDB_OK && !s->planned) {
+        return ddb_mem_fail_at(ctx, DREAMDB_ERR_NOT_FOUND, s->plan_path, "there is no job `%s` in this store: it was not planned yet, or "
+                               "has expired; orchestrate comes first", s->desc->job);
+    }
+    return status < 0 || strcmp(s->plan.ref, db->ref) == 0 ? status
+        : ddb_mem_fail_at(ctx, DREAMDB_ERR_ARGUMENT, s->plan_path, "job `%s` was planned for ref `%.80s`, not for `%.80s`", s->desc->job,
+                          s->plan.ref, db->ref);
+}
+
+DDB_FN dreamdb_status ddb_shard_init(ddb_ctx *ctx, struct dreamdb *db, ddb_shard *s, const dreamdb_shard_desc *desc,
+                                     dreamdb_shard_report *report)
+{
+    memset(s, 0, sizeof *s);
+    memset(report, 0, sizeof *report);
+    s->env = db->env;
+    s->desc = desc;
+    s->report = report;
+    s->began = ddb_port_now_ns();
+    ddb_ada_init(ctx, &s->a, &s->plan.step, &s->told);
+    ddb_bytes_init(&s->parts, ctx);
+    ddb_bytes_init(&s->chunks, ctx);
+    dreamdb_status status = ddb_shard_folder(ctx, desc->job, s->folder);
+    if (status == DREAMDB_OK) {
+        (void)snprintf(s->plan_path, sizeof s->plan_path, "%s/plan", s->folder);
+        (void)snprintf(s->done_path, sizeof s->done_path, "%s/done", s->folder);
+    }
+    return status;
+}
+
+/* Gives back what a step holds: the write, if it was opened. */
+DDB_FN void ddb_shard_leave(ddb_ctx *ctx, ddb_shard *s)
+{
+    if (s->a.write.db) {
+        ddb_ada_close(ctx, &s->a);
+        s->a.write.db = NULL;
+    }
+}
+
+DDB_FN void ddb_shard_free_parts(ddb_ctx *ctx, ddb_shard *s)
+{
+    for (size_t i = 0; i < s->list_count; i++) {
+        if (s->list[i].object.data) {
+            ddb_object_release(s->env, &s->list[i].object);
+        }
+        if (s->list[i].chunk.data) {
+            ddb_object_release(s->env, &s->list[i].chunk);
+        }
+    }
+    ddb_mem_drop(ctx, s->list, ddb_shard_part, s->list_cap);
+    s->list = NULL;
+    s->list_count = s->list_cap = 0;
+}
+
+DDB_FN void ddb_shard_close(ddb_ctx *ctx, ddb_shard *s)
+{
+    ddb_shard_leave(ctx, s);
+    ddb_shard_free_parts(ctx, s);
+    ddb_bytes_free(&s->parts);
+    ddb_bytes_free(&s->chunks);
+    ddb_mem_arena_free(ctx, &s->arena);
+}
+
+/* Tells the outcome, also after a failure. */
+DDB_FN dreamdb_status ddb_shard_tell(ddb_shard *s, dreamdb_status status, dreamdb_shard_report *out)
+{
+    s->report->step = s->told;
+    if (status < 0) {
+        s->report->step.outcome = DREAMDB_ADA_NOTHING;
+    }
+    if (out) {
+        *out = *s->report;
+    }
+    return status;
+}
+
+/* ---- Stage 1: the plan ---- */
+
+/* What the design of a step says, as lists. */
+DDB_FN dreamdb_status ddb_shard_note(ddb_ctx *ctx, ddb_shard *s)
+{
+    ddb_ada *a = &s->a;
+    ddb_shard_plan *plan = &s->plan;
+    size_t hot = a->plan.hot_count;
+    plan->base = a->write.view->address;
+    plan->old = a->field->registry.index;
+    plan->index = a->address;
+    plan->made = a->made != NULL;
+    plan->k = a->k;
+    plan->k_new = a->k_new;
+    plan->report = s->told;
+    plan->flags = ddb_mem_arena_new(ctx, &s->arena, ddb_shard_flag, a->k);
+    plan->changes = ddb_mem_arena_new(ctx, &s->arena, ddb_shard_change, a->k_new);
+    plan->marks = ddb_mem_arena_new(ctx, &s->arena, uint32_t, hot);
+    if (!plan->flags || !plan->changes || !plan->marks) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    for (uint32_t c = 0; c < a->k; c++) {
+        if (a->flags[c] != 0) {
+            plan->flags[plan->flag_count].cell = c;
+            plan->flags[plan->flag_count++].flags = a->flags[c];
+            s->report->cells += a->records[c] > 0;
+            s->report->bytes += a->bytes[c];
+        }
+    }
+    for (uint32_t c = 0; c < a->k_new; c++) {
+        if (a->from[c] != c || a->home[c] != c) {
+            ddb_shard_change *change = plan->changes + plan->change_count++;
+            change->id = c;
+            change->from = a->from[c];
+            change->home = a->home[c];
+        }
+    }
+    for (size_t i = 0; i < hot; i++) {
+        if (a->splits[i].parts == 1) {
+            plan->marks[plan->mark_count++] = a->plan.hot[i];
+        }
+    }
+    return DREAMDB_OK;
+}
+
+/* The options of a plan, and those that are asked for now; no field named means whichever it is. */
+DDB_FN bool ddb_shard_same_step(const dreamdb_ada_step_desc *a, const dreamdb_ada_step_desc *b)
+{
+    return (!b->field || strcmp(a->field, b->field) == 0) && a->k_max == b->k_max && a->max_cells == b->max_cells
+        && a->max_read_bytes == b->max_read_bytes && a->iterations == b->iterations && a->neighbours == b->neighbours
+        && !a->exact == !b->exact && !a->relineage == !b->relineage && !a->allow_lossy == !b->allow_lossy;
+}
+
+/* A job of that name is there: the same one, planned before; or another. */
+DDB_FN dreamdb_status ddb_shard_met(ddb_ctx *ctx, struct dreamdb *db, ddb_shard *s, const dreamdb_ada_step_desc *step)
+{
+    s->report->again = 1;
+    s->report->cells = s->plan.flag_count;
+    memcpy(s->report->base, s->plan.base.bytes, sizeof s->report->base);
+    s->told = s->plan.report;
+    if (s->ended) {
+        return ddb_mem_fail_at(ctx, DREAMDB_ERR_EXISTS, s->done_path, "job `%s` has ended already: give the next one another id",
+                               s->desc->job);
+    }
+    return strcmp(s->plan.ref, db->ref) == 0 && ddb_shard_same_step(&s->plan.step, step) ? DREAMDB_OK
+        : ddb_mem_fail_at(ctx, DREAMDB_ERR_EXISTS, s->plan_path, "there is a job `%s` with another ref or other options: choose another "
+                          "id, or go on with its own", s->desc->job);
+}
+
+/* Designs the step, puts the index, then the plan. */
+DDB_FN dreamdb_status ddb_shard_design(ddb_ctx *ctx, struct dreamdb *db, ddb_shard *s)
+{
+    ddb_buf bytes;
+    ddb_ada *a = &s->a;
+    bool exists = false;
+    dreamdb_status status = ddb_write_open(ctx, db, true, &a->write);
+    status = status < 0 ? status : ddb_ada_begin(ctx, a);
+    status = status < 0 ? status : ddb_ada_choose(ctx, a);
+    s->told.cv_after = s->told.cv_before;
+    if (status < 0) {
+        return status;
+    }
+    memcpy(s->report->base, a->write.view->address.bytes, sizeof s->report->base);
+    if (s->plan.step.dry_run) {
+        return DREAMDB_OK;
+    }
+    s->plan.now = ddb_object_now(db->env);
+    s->plan.step.field = ddb_mem_arena_copy(ctx, &s->arena, a->field->schema->name.data, a->field->schema->name.size);
+    s->plan.ref = db->ref;
+    s->plan.expires = s->desc->expires_ns > 0 ? s->desc->expires_ns : DDB_SHARD_EXPIRES;
+    ddb_bytes_init(&bytes, ctx);
+    status = s->plan.step.field ? ddb_ada_design(ctx, a) : DREAMDB_ERR_MEMORY;
+    status = status < 0 ? status : ddb_shard_note(ctx, s);
+    status = status < 0 ? status : ddb_shard_encode(ctx, &bytes, &s->plan);
+    status = status < 0 ? status : ddb_object_flush(ctx, a->write.puts);
+    status = status < 0 ? status : ddb_object_sync(ctx, db->env);
+    status = status < 0 ? status : ddb_shard_write(ctx, db->env, s->plan_path, ddb_bytes_of(&bytes), &exists);
+    ddb_bytes_free(&bytes);
+    ddb_ada_tell(a, status);
+    if (status == DREAMDB_OK && exists) {      /* another one was faster: its plan holds */
+        dreamdb_ada_step_desc step = s->plan.step;
+        s->report->cells = s->report->bytes = 0;
+        status = ddb_shard_look(ctx, db->env, s);
+        return status < 0 ? status : ddb_shard_met(ctx, db, s, &step);
+    }
+    return status;
+}
+
+DDB_FN dreamdb_status ddb_shard_plan_job(ddb_ctx *ctx, struct dreamdb *db, const dreamdb_shard_desc *desc, dreamdb_shard_report *out)
+{
+    ddb_shard s;
+    dreamdb_shard_report report;
+    dreamdb_ada_step_desc step;
+    memset(&step, 0, sizeof step);
+    step = desc->step ? *desc->step : step;
+    dreamdb_status status = ddb_shard_init(ctx, db, &s, desc, &report);
+    status = status < 0 ? status : ddb_shard_look(ctx, db->env, &s);
+    if (status == DREAMDB_OK && s.planned) {
+        status = ddb_shard_met(ctx, db, &s, &step);
+    } else if (status == DREAMDB_OK) {
+        s.plan.step = step;
+        status = ddb_shard_design(ctx, db, &s);
+    }
+    status = ddb_shard_tell(&s, status, out);
+    ddb_shard_close(ctx, &s);
+    return status;
+}
+
+/* ---- What the other stages know of the plan ---- */
+
+/* The new index of a plan, as another process made it. */
+DDB_FN dreamdb_status ddb_shard_index(ddb_ctx *ctx, ddb_shard *s)
+{
+    ddb_object object;
+    ddb_ada *a = &s->a;
+    char *path = ddb_addr_path(ctx, &a->arena, "spatial-index", &s->plan.index);
+    dreamdb_status status = path ? ddb_object_get(ctx, a->write.env, path, &s->plan.index, DDB_OBJECT_METADATA, &object)
+        : DREAMDB_ERR_MEMORY;
+    if (status < 0) {
+        return status;
+    }
+    status = ddb_index_decode(ctx, ddb_bytes_slice(object.data, object.size), path, &a->made);
+    ddb_object_release(a->write.env, &object);
+    if (status == DREAMDB_OK && (!ddb_index_is_ivf(a->made) || ddb_index_k(a->made) != s->plan.k_new || ddb_index_dim(a->made) != a->dim
+                                 || ddb_index_bits(a->made) != a->bits)) {
+        return ddb_shard_bad(ctx, s->plan_path, "the index that it names is not of its cells");
+    }
+    a->index = a->made;
+    a->address = s->plan.index;
+    return status;
+}
+
+/* Makes of the plan what a step has after its design: on the same state, with the same flags and ids. */
+DDB_FN dreamdb_status ddb_shard_adopt(ddb_ctx *ctx, struct dreamdb *db, ddb_shard *s)
+{
+    ddb_ada *a = &s->a;
+    const ddb_shard_plan *plan = &s->plan;
+    dreamdb_status status = ddb_write_open(ctx, db, false, &a->write);
+    status = status < 0 ? status : ddb_view_load(ctx, db, db->ref, &plan->base, &a->write.view);
+    if (status < 0) {
+        return status;
+    }
+    a->write.manifest = a->write.view->manifest;
+    status = ddb_ada_begin(ctx, a);
+    if (status == DREAMDB_OK && (a->k != plan->k || !ddb_addr_equal(&plan->old, &a->field->registry.index)
+                                 || (!plan->made && plan->k_new != plan->k))) {
+        return ddb_shard_bad(ctx, s->plan_path, "the state that it names has another index than it says");
+    }
+    status = status < 0 || !plan->made ? status : ddb_shard_index(ctx, s);
+    a->k_new = plan->k_new;
+    a->from = status < 0 ? NULL : ddb_mem_arena_new(ctx, &a->arena, uint32_t, a->k_new);
+    a->home = status < 0 ? NULL : ddb_mem_arena_new(ctx, &a->arena, uint32_t, a->k_new);
+    if (!a->from || !a->home) {
+        return status < 0 ? status : DREAMDB_ERR_MEMORY;
+    }
+    for (uint32_t c = 0; c < a->k_new; c++) {
+        a->from[c] = a->home[c] = c < a->k ? c : UINT32_MAX;
+    }
+    for (size_t i = 0; i < plan->change_count; i++) {
+        a->from[plan->changes[i].id] = plan->changes[i].from;
+        a->home[plan->changes[i].id] = plan->changes[i].home;
+    }
+    for (size_t i = 0; i < plan->flag_count; i++) {
+        a->flags[plan->flags[i].cell] = plan->flags[i].flags;
+    }
+    return ddb_ada_settle(ctx, a);
+}
+
+/* ---- Stage 2: a share of the cells ---- */
+
+typedef struct ddb_shard_load { uint64_t bytes; uint32_t cell, split; } ddb_shard_load;
+
+/* Largest first. */
+DDB_FN int ddb_shard_by_bytes(const void *a, const void *b, void *user)
+{
+    const ddb_shard_load *x = (const ddb_shard_load *)a, *y = (const ddb_shard_load *)b;
+    (void)user;
+    return x->bytes != y->bytes ? (x->bytes > y->bytes ? -1 : 1) : x->cell < y->cell ? -1 : x->cell > y->cell;
+}
+
+/* In the order in which a step places cells. */
+DDB_FN int ddb_shard_by_turn(const void *a, const void *b, void *user)
+{
+    const ddb_shard_load *x = (const ddb_shard_load *)a, *y = (const ddb_shard_load *)b;
+    (void)user;
+    return x->split != y->split ? (x->split ? -1 : 1) : x->cell < y->cell ? -1 : x->cell > y->cell;
+}
+
+/* All cells that are placed anew, in that order. */
+DDB_FN dreamdb_status ddb_shard_turns(ddb_ctx *ctx, ddb_shard *s, ddb_shard_load **out, size_t *count)
+{
+    ddb_ada *a = &s->a;
+    ddb_shard_load *all = ddb_mem_arena_new(ctx, &s->arena, ddb_shard_load, s->plan.flag_count);
+    *out = all;
+    *count = 0;
+    for (size_t i = 0; i < s->plan.flag_count && all; i++) {
+        uint32_t c = s->plan.flags[i].cell;
+        if (a->records[c] > 0) {
+            ddb_shard_load *load = all + (*count)++;
+            load->cell = c;
+            load->bytes = a->bytes[c];
+            load->split = (a->flags[c] & DDB_ADA_SPLIT) != 0;
+        }
+    }
+    return all ? ddb_coll_sort(ctx, all, *count, sizeof *all, ddb_shard_by_turn, NULL) : DREAMDB_ERR_MEMORY;
+}
+
+/* The cells of this share: the largest first, each to the share that has least.  Bytes of the step do not depend on it. */
+DDB_FN dreamdb_status ddb_shard_share(ddb_ctx *ctx, ddb_shard *s)
+{
+    ddb_shard_load *all = NULL;
+    size_t count = 0, mine = 0;
+    uint32_t of = s->desc->of;
+    uint64_t *loads = ddb_mem_arena_new(ctx, &s->arena, uint64_t, of);
+    dreamdb_status status = loads ? ddb_shard_turns(ctx, s, &all, &count) : DREAMDB_ERR_MEMORY;
+    s->report->cells = count;
+    status = status < 0 ? status : ddb_coll_sort(ctx, all, count, sizeof *all, ddb_shard_by_bytes, NULL);
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        uint32_t least = 0;
+        for (uint32_t j = 1; j < of; j++) {
+            least = loads[j] < loads[least] ? j : least;
+        }
+        loads[least] += all[i].bytes + 1;
+        if (least == s->desc->shard) {
+            all[mine++] = all[i];
+        }
+    }
+    status = status < 0 ? status : ddb_coll_sort(ctx, all, mine, sizeof *all, ddb_shard_by_turn, NULL);
+    s->cells = status < 0 ? NULL : ddb_mem_arena_new(ctx, &s->arena, uint32_t, mine);
+    for (size_t i = 0; i < mine && s->cells; i++) {
+        s->cells[i] = all[i].cell;
+    }
+    s->cell_count = mine;
+    return status < 0 ? status : s->cells ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+}
+
+/* Puts the moved records that wait as an object of the job. */
+DDB_FN dreamdb_status ddb_shard_put_chunk(ddb_ctx *ctx, ddb_shard *s)
+{
+    ddb_buf bytes;
+    ddb_shard_chunk chunk;
+    ddb_ada_set *set = &s->a.out;
+    memset(&chunk, 0, sizeof chunk);
+    chunk.count = (uint32_t)set->count;
+    if (set->count == 0) {
+        return DREAMDB_OK;
+    }
+    ddb_bytes_init(&bytes, ctx);
+    ddb_bytes_put(&bytes, "DSHM", 4);
+    ddb_shard_put32(&bytes, DDB_SHARD_VERSION);
+    ddb_shard_put32(&bytes, chunk.count);
+    for (size_t i = 0; i < set->count; i++) {
+        ddb_shard_put64(&bytes, ddb_ada_set_anchors(set)[i]);
+    }
+    for (size_t i = 0; i < set->count; i++) {
+        ddb_shard_put32(&bytes, ddb_ada_id(&s->a, set->keys.data + i * s->a.key_size));
+    }
+    uint8_t *floats = ddb_bytes_reserve(&bytes, set->vectors.size);
+    if (floats) {
+        ddb_bytes_set_f32(floats, ddb_ada_set_vectors(set), set->count * s->a.dim);
+        bytes.size += set->vectors.size;
+    }
+    ddb_bytes_put(&bytes, set->codes.data, set->codes.size);
+    dreamdb_status status = ddb_bytes_status(&bytes);
+    status = status < 0 ? status : ddb_object_put_named(ctx, s->a.write.puts, s->folder, ".moved", ddb_bytes_of(&bytes), &chunk.addr);
+    ddb_bytes_put(&s->chunks, &chunk, sizeof chunk);
+    ddb_bytes_free(&bytes);
+    ddb_ada_set_clear(set);
+    return status < 0 ? status : ddb_bytes_status(&s->chunks);
+}
+
+/* One cell of the share, read: sorted into what waits, and noted.  Moved records of a cell stand in one chunk. */
+DDB_FN dreamdb_status ddb_shard_take_cell(ddb_ctx *ctx, ddb_ada *a, uint32_t cell)
+{
+    ddb_shard *s = (ddb_shard *)(void *)a;     /* a is its first member */
+    ddb_shard_cell note;
+    size_t waited = a->out.count;
+    uint64_t dropped = s->told.records_dropped, moved = s->told.records_moved;
+    memset(&note, 0, sizeof note);
+    dreamdb_status status = ddb_ada_sort(ctx, a, cell, &a->set);
+    note.cell = cell;
+    note.written = (a->flags[cell] & DDB_ADA_WRITTEN) != 0;
+    note.buckets = (uint32_t)(s->told.buckets_read - s->buckets);
+    note.dropped = s->told.records_dropped - dropped;
+    note.moved = s->told.records_moved - moved;
+    note.out = (uint32_t)(a->out.count - waited);
+    note.chunk = note.out > 0 ? (uint32_t)(s->chunks.size / sizeof(ddb_shard_chunk)) : UINT32_MAX;
+    s->buckets = s->told.buckets_read;
+    ddb_bytes_put(&s->parts, &note, sizeof note);
+    s->report->cells_done++;
+    status = status < 0 ? status : ddb_bytes_status(&s->parts);
+    if (status == DREAMDB_OK && a->own.vectors.size > DDB_ADA_WAVE) {
+        status = ddb_ada_flush(ctx, a, &a->own, &a->rows);
+    }
+    return status == DREAMDB_OK && a->out.vectors.size + a->out.codes.size > DDB_SHARD_CHUNK ? ddb_shard_put_chunk(ctx, s) : status;
+}
+
+/* The part's bytes. */
+DDB_FN dreamdb_status ddb_shard_encode_part(ddb_buf *buf, const ddb_shard *s)
+{
+    const ddb_shard_cell *cells = (const ddb_shard_cell *)(const void *)s->parts.data;
+    const ddb_shard_chunk *chunks = (const ddb_shard_chunk *)(const void *)s->chunks.data;
+    const ddb_row *rows = (const ddb_row *)(const void *)s->a.rows.data;
+    size_t chunk_count = s->chunks.size / sizeof *chunks, cell_count = s->parts.size / sizeof *cells;
+    size_t row_count = s->a.rows.size / sizeof *rows;
+    ddb_bytes_put(buf, "DSHR", 4);
+    ddb_shard_put32(buf, DDB_SHARD_VERSION);
+    ddb_bytes_put(buf, s->plan.name.bytes, sizeof s->plan.name.bytes);
+    ddb_shard_put32(buf, (uint32_t)chunk_count);
+    for (size_t i = 0; i < chunk_count; i++) {
+        ddb_bytes_put(buf, chunks[i].addr.bytes, DREAMDB_ADDRESS_SIZE);
+        ddb_shard_put32(buf, chunks[i].count);
+    }
+    ddb_shard_put32(buf, (uint32_t)cell_count);
+    for (size_t i = 0; i < cell_count; i++) {
+        ddb_shard_put32(buf, cells[i].cell);
+        ddb_shard_put32(buf, cells[i].chunk);
+        ddb_shard_put32(buf, cells[i].out);
+        ddb_shard_put32(buf, cells[i].buckets);
+        ddb_bytes_put_u8(buf, cells[i].written);
+        ddb_shard_put64(buf, cells[i].dropped);
+        ddb_shard_put64(buf, cells[i].moved);
+    }
+    ddb_shard_put32(buf, (uint32_t)row_count);
+    for (size_t i = 0; i < row_count; i++) {
+        uint32_t id = 0;
+        if (!ddb_lineage_cell_of(rows[i].key, s->plan.k_new, &id)) {
+            return DREAMDB_ERR_CORRUPT;        /* keys come from the index itself */
+        }
+        ddb_shard_put32(buf, id);
+        ddb_shard_put64(buf, rows[i].t_start);
+        ddb_shard_put64(buf, rows[i].t_end);
+        ddb_shard_put64(buf, rows[i].size);
+        ddb_bytes_put_u8(buf, (rows[i].flags & DDB_ROW_SIDECAR) != 0);
+        ddb_bytes_put(buf, rows[i].addr.bytes, DREAMDB_ADDRESS_SIZE);
+        ddb_bytes_put(buf, rows[i].sidecar.bytes, DREAMDB_ADDRESS_SIZE);
+    }
+    return ddb_bytes_status(buf);
+}
+
+/* Writes what waits, then the part: all that it names is durable before it is there. */
+DDB_FN dreamdb_status ddb_shard_put_part(ddb_ctx *ctx, ddb_shard *s)
+{
+    ddb_buf bytes;
+    ddb_addr name;
+    char suffix[40];
+    ddb_puts *puts = s->a.write.puts;
+    dreamdb_status status = ddb_ada_flush(ctx, &s->a, &s->a.own, &s->a.rows);
+    status = status < 0 ? status : ddb_shard_put_chunk(ctx, s);
+    status = status < 0 ? status : ddb_object_flush(ctx, puts);
+    status = status < 0 ? status : ddb_object_sync(ctx, s->a.write.env);
+    (void)snprintf(suffix, sizeof suffix, ".part-%lu-of-%lu", (unsigned long)s->desc->shard, (unsigned long)s->desc->of);
+    ddb_bytes_init(&bytes, ctx);
+    status = status < 0 ? status : ddb_shard_encode_part(&bytes, s);
+    status = status < 0 ? status : ddb_object_put_named(ctx, puts, s->folder, suffix, ddb_bytes_of(&bytes), &name);
+    status = status < 0 ? status : ddb_object_flush(ctx, puts);
+    status = status < 0 ? status : ddb_object_sync(ctx, s->a.write.env);
+    ddb_bytes_free(&bytes);
+    return status;
+}
+
+DDB_FN dreamdb_status ddb_shard_place(ddb_ctx *ctx, struct dreamdb *db, ddb_shard *s)
+{
+    size_t split = 0;
+    ddb_ada *a = &s->a;
+    dreamdb_status status = ddb_shard_adopt(ctx, db, s);
+    status = status < 0 ? status : ddb_shard_share(ctx, s);
+    while (status == DREAMDB_OK && split < s->cell_count && (a->flags[s->cells[split]] & DDB_ADA_SPLIT)) {
+        s->report->bytes += a->bytes[s->cells[split++]];
+    }
+    for (size_t i = split; i < s->cell_count && status == DREAMDB_OK; i++) {
+        s->report->bytes += a->bytes[s->cells[i]];
+    }
+    status = status < 0 ? status : ddb_ada_read(ctx, a, s->cells, split, "ada-ivf-step: split", ddb_shard_take_cell);
+    status = status < 0 ? status
+        : ddb_ada_read(ctx, a, s->cells + split, s->cell_count - split, "ada-ivf-step: place", ddb_shard_take_cell);
+    status = status < 0 ? status : ddb_shard_put_part(ctx, s);
+    ddb_ada_tell(a, status);
+    return status;
+}
+
+/* ---- Parts that are there ---- */
+
+/* Digits up to a character; false: no number below 2^32, or another character. */
+DDB_FN bool ddb_shard_digits(const char **at, const char *end, uint32_t *out)
+{
+    uint64_t value = 0;
+    const char *from = *at;
+    while (**at >= '0' && **at <= '9' && value <= UINT32_MAX) {
+        value = value * 10 + (uint64_t)(*(*at)++ - '0');
+    }
+    size_t size = strlen(end);
+    bool good = *at > from && value <= UINT32_MAX && strncmp(*at, end, size) == 0;
+    *at += good ? size : 0;
+    *out = (uint32_t)value;
+    return good;
+}
+
+/* "ADDRESS.part-N-of-M", the file's name in the folder. */
+DDB_FN bool ddb_shard_part_named(const char *name, ddb_addr *addr, uint32_t *shard, uint32_t *of)
+{
+    size_t text = DREAMDB_ADDRESS_TEXT - 1;
+    const char *at = name + text + 6;
+    return strlen(name) > text + 6 && ddb_addr_parse(ddb_bytes_slice(name, text), addr) && memcmp(name + text, ".part-", 6) == 0
+        && ddb_shard_digits(&at, "-of-", shard) && ddb_shard_digits(&at, "", of) && *at == 0;
+}
+
+typedef struct ddb_shard_listing { ddb_ctx *ctx; ddb_shard *s; dreamdb_status status; } ddb_shard_listing;
+
+/* Notes a part that was not met before. */
+DDB_FN int ddb_shard_note_part(void *user, const char *path, const dreamdb_stat *stat)
+{
+    ddb_shard_listing *l = (ddb_shard_listing *)user;
+    ddb_shard *s = l->s;
+    ddb_shard_part fresh;
+    const char *name = strrchr(path, '/');
+    (void)stat;
+    memset(&fresh, 0, sizeof fresh);
+    fresh.chunk_at = UINT32_MAX;
+    if (!name || !ddb_shard_part_named(name + 1, &fresh.name, &fresh.shard, &fresh.of)) {
+        return DREAMDB_OK;
+    }
+    for (size_t i = 0; i < s->list_count; i++) {
+        if (strcmp(s->list[i].path, path) == 0) {
+            return DREAMDB_OK;
+        }
+    }
+    if (s->list_count == s->list_cap) {
+        size_t cap = s->list_cap > 0 ? 2 * s->list_cap : 16;
+        ddb_shard_part *more = (ddb_shard_part *)ddb_mem_resize(l->ctx, s->list, s->list_cap * sizeof *more, cap * sizeof *more);
+        if (!more) {
+            return l->status = DREAMDB_ERR_MEMORY;
+        }
+        s->list = more;
+        s->list_cap = cap;
+    }
+    fresh.path = ddb_mem_arena_copy(l->ctx, &s->arena, path, strlen(path));
+    s->list[s->list_count] = fresh;
+    s->list_count += fresh.path != NULL;
+    return l->status = fresh.path ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+}
+
+DDB_FN dreamdb_status ddb_shard_list(ddb_ctx *ctx, ddb_shard *s)
+{
+    char prefix[DDB_SHARD_FOLDER + 1];
+    ddb_shard_listing listing = { ctx, s, DREAMDB_OK };
+    (void)snprintf(prefix, sizeof prefix, "%s/", s->folder);
+    int given = s->env->store.list(s->env->store.user, prefix, ddb_shard_note_part, &listing);
+    return listing.status < 0 ? listing.status : given < 0 ? ddb_store_fail(ctx, &s->env->store, given, "listing of", prefix) : DREAMDB_OK;
+}
+
+/* The lists of a part; cells are those of the plan's, rows lie in cells of the new index. */
+DDB_FN dreamdb_status ddb_shard_decode_part(ddb_ctx *ctx, ddb_shard *s, ddb_shard_part *part)
+{
+    ddb_shard_reader r;
+    ddb_addr plan;
+    dreamdb_status status = ddb_shard_open(ctx, &r, ddb_bytes_slice(part->object.data, part->object.size), "DSHR", part->path);
+    if (status < 0) {
+        return status;
+    }
+    ddb_shard_take_addr(&r, &plan);
+    if (!r.bad && !ddb_addr_equal(&plan, &s->plan.name)) {
+        return DREAMDB_OK;                     /* left by an earlier job of this name */
+    }
+    part->chunk_count = ddb_shard_take_count(&r, DREAMDB_ADDRESS_SIZE + 4);
+    part->chunks = ddb_mem_arena_new(ctx, &s->arena, ddb_shard_chunk, part->chunk_count);
+    for (size_t i = 0; i < part->chunk_count && part->chunks; i++) {
+        ddb_shard_take_addr(&r, &part->chunks[i].addr);
+        part->chunks[i].count = ddb_shard_take32(&r);
+    }
+    part->cell_count = ddb_shard_take_count(&r, DDB_SHARD_CELL);
+    part->cells = ddb_mem_arena_new(ctx, &s->arena, ddb_shard_cell, part->cell_count);
+    uint32_t chunk = 0, used = 0;
+    for (size_t i = 0; i < part->cell_count && part->cells; i++) {
+        ddb_shard_cell *cell = part->cells + i;
+        cell->cell = ddb_shard_take32(&r);
+        cell->chunk = ddb_shard_take32(&r);
+        cell->out = ddb_shard_take32(&r);
+        cell->buckets = ddb_shard_take32(&r);
+        const uint8_t *at = ddb_shard_take(&r, 1);
+        cell->written = at ? *at : 0;
+        cell->dropped = ddb_shard_take64(&r);
+        cell->moved = ddb_shard_take64(&r);
+        r.bad = r.bad || cell->cell >= s->plan.k || cell->written > 1 || (cell->chunk == UINT32_MAX) != (cell->out == 0)
+            || (cell->out > 0 && (cell->chunk < chunk || cell->chunk >= part->chunk_count || !cell->written));
+        if (cell->out > 0 && !r.bad) {         /* chunks are filled one after the other, cell by cell */
+            used = cell->chunk == chunk ? used : 0;
+            chunk = cell->chunk;
+            cell->at = used;
+            r.bad = cell->out > part->chunks[chunk].count - used;
+            used += cell->out;
+        }
+    }
+    part->row_count = ddb_shard_take_count(&r, DDB_SHARD_ROW);
+    part->rows = ddb_bytes_slice(r.at, r.bad ? 0 : r.left);
+    if (!part->chunks || !part->cells) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    return r.bad || r.left != part->row_count * (size_t)DDB_SHARD_ROW
+        ? ddb_shard_bad(ctx, part->path, "it ends early, or tells of cells or records that are not there") : DREAMDB_OK;
+}
+
+/* Lists the folder and reads the parts that are new in it. */
+DDB_FN dreamdb_status ddb_shard_gather(ddb_ctx *ctx, ddb_shard *s)
+{
+    dreamdb_status status = ddb_shard_list(ctx, s);
+    s->report->parts = (uint32_t)s->list_count;
+    for (size_t i = 0; i < s->list_count && status == DREAMDB_OK; i++) {
+        ddb_shard_part *part = s->list + i;
+        if (!part->read) {
+            status = ddb_object_get(ctx, s->env, part->path, &part->name, DDB_OBJECT_METADATA, &part->object);
+            status = status < 0 ? status : ddb_shard_decode_part(ctx, s, part);
+            part->read = status == DREAMDB_OK;
+        }
+    }
+    return status;
+}
+
+DDB_FN dreamdb_status ddb_shard_work(ddb_ctx *ctx, struct dreamdb *db, const dreamdb_shard_desc *desc, dreamdb_shard_report *out)
+{
+    ddb_shard s;
+    dreamdb_shard_report report;
+    dreamdb_status status = ddb_shard_init(ctx, db, &s, desc, &report);
+    if (status == DREAMDB_OK && (desc->of < 1 || desc->of > (uint32_t)DDB_SHARD_MOST || desc->shard >= desc->of)) {
+        status = ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "shard %lu of %lu: shards count from 0 to one less than their number, which is at "
+                              "most %d", (unsigned long)desc->shard, (unsigned long)desc->of, (int)DDB_SHARD_MOST);
+    }
+    status = status < 0 ? status : ddb_shard_find(ctx, db, &s);
+    status = status < 0 || s.ended ? status : ddb_shard_gather(ctx, &s);
+    for (size_t i = 0; i < s.list_count && status == DREAMDB_OK; i++) {
+        const ddb_shard_part *part = s.list + i;
+        if (part->shard == desc->shard && part->of == desc->of && part->cells) {
+            report.again = 1;
+            report.cells_done = part->cell_count;
+        }
+    }
+    report.again = report.again || s.ended;
+    memcpy(report.base, s.plan.base.bytes, sizeof report.base);
+    if (status == DREAMDB_OK && !report.again) {
+        status = ddb_shard_place(ctx, db, &s);
+    }
+    status = ddb_shard_tell(&s, status, out);
+    ddb_shard_close(ctx, &s);
+    return status;
+}
+
+/* ---- Stage 3: the end ---- */
+
+/* Who tells of a cell: a part, and the place in it. */
+typedef struct ddb_shard_source { uint32_t part, at; } ddb_shard_source;
+
+/* The shards that wrote nothing, as "1, 3 of 4", for the first M that is met. */
+DDB_FN void ddb_shard_absent(const ddb_shard *s, char *out, size_t size)
+{
+    size_t used = 0, told = 0;
+    uint32_t of = s->list_count > 0 ? s->list[0].of : 0;
+    out[0] = 0;
+    for (uint32_t n = 0; n < of && n < (uint32_t)DDB_SHARD_MOST; n++) {
+        bool there = false;
+        for (size_t i = 0; i < s->list_count && !there; i++) {
+            there = s->list[i].of == of && s->list[i].shard == n && s->list[i].cells;
+        }
+        if (!there && told++ < 8) {
+            int more = snprintf(out + used, size - used, "%s%lu", used > 0 ? ", " : "", (unsigned long)n);
+            used += more > 0 && (size_t)more < size - used ? (size_t)more : 0;
+        }
+    }
+    if (told > 0) {
+        (void)snprintf(out + used, size - used, "%s of %lu", told > 8 ? ", ..." : "", (unsigned long)of);
+    } else {
+        (void)snprintf(out, size, "%s", of > 0 ? "none of those; shards were run with different numbers" : "all");
+    }
+}
+
+/* Finds for each cell the part that tells of it; *missing: cells without. */
+DDB_FN dreamdb_status ddb_shard_cover(ddb_ctx *ctx, ddb_shard *s, const ddb_shard_load *turns, size_t count, ddb_shard_source *of,
+                                      size_t *missing)
+{
+    dreamdb_status status = ddb_shard_gather(ctx, s);
+    for (uint32_t c = 0; c < s->plan.k && status == DREAMDB_OK; c++) {
+        of[c].part = UINT32_MAX;
+    }
+    for (size_t i = 0; i < s->list_count && status == DREAMDB_OK; i++) {
+        for (size_t j = 0; j < s->list[i].cell_count && s->list[i].cells; j++) {
+            ddb_shard_source *source = of + s->list[i].cells[j].cell;
+            if (source->part == UINT32_MAX) {
+                source->part = (uint32_t)i;
+                source->at = (uint32_t)j;
+            }
+        }
+    }
+    *missing = 0;
+    for (size_t i = 0; i < count; i++) {
+        *missing += of[turns[i].cell].part == UINT32_MAX;
+    }
+    s->report->cells = count;
+    s->report->cells_done = count - *missing;
+    return status;
+}
+
+/* Waits until every cell is told of. */
+DDB_FN dreamdb_status ddb_shard_await(ddb_ctx *ctx, ddb_shard *s, const ddb_shard_load *turns, size_t count, ddb_shard_source *of)
+{
+    size_t missing = 0;
+    bool again = true;
+    char absent[120];
+    dreamdb_status status = ddb_shard_cover(ctx, s, turns, count, of, &missing);
+    while (status == DREAMDB_OK && missing > 0 && again) {
+        status = ddb_shard_wait(ctx, s->env, s, "ada-ivf-step: wait for shards", count - missing, count, &again);
+        status = status < 0 || !again ? status : ddb_shard_cover(ctx, s, turns, count, of, &missing);
+    }
+    if (status < 0 || missing == 0) {
+        return status;
+    }
+    ddb_shard_absent(s, absent, sizeof absent);
+    return ddb_mem_fail_at(ctx, DREAMDB_ERR_NOT_FOUND, s->folder, "job `%s`: %zu of %zu cells have no result yet; missing shards: %s",
+                           s->desc->job, missing, count, absent);
+}
+
+/* Fetches a chunk of moved records and checks its form. */
+DDB_FN dreamdb_status ddb_shard_chunk_open(ddb_ctx *ctx, ddb_shard *s, ddb_shard_part *part, uint32_t at)
+{
+    ddb_shard_reader r;
+    char text[DREAMDB_ADDRESS_TEXT], path[DDB_SHARD_FOLDER + DREAMDB_ADDRESS_TEXT + 8];
+    const ddb_shard_chunk *chunk = part->chunks + at;
+    uint64_t record = 12 + 4 * (uint64_t)s->a.dim + (s->a.field->codec ? s->a.payload : 0);
+    if (part->chunk.data) {
+        ddb_object_release(s->env, &part->chunk);
+    }
+    part->chunk_at = at;
+    ddb_addr_text(&chunk->addr, text);
+    (void)snprintf(path, sizeof path, "%s/%s.moved", s->folder, text);
+    dreamdb_status status = ddb_object_get(ctx, s->env, path, &chunk->addr, DDB_OBJECT_METADATA | DDB_OBJECT_NO_CACHE, &part->chunk);
+    status = status < 0 ? status : ddb_shard_open(ctx, &r, ddb_bytes_slice(part->chunk.data, part->chunk.size), "DSHM", path);
+    if (status == DREAMDB_OK && (ddb_shard_take32(&r) != chunk->count || r.bad || r.left != chunk->count * record)) {
+        return ddb_shard_bad(ctx, path, "it has not the size of its records");
+    }
+    return status;
+}
+
+/* Adds the moved records of a cell to those that wait. */
+DDB_FN dreamdb_status ddb_shard_take_moved(ddb_ctx *ctx, ddb_shard *s, ddb_shard_part *part, const ddb_shard_cell *cell)
+{
+    ddb_ada *a = &s->a;
+    ddb_ada_set *set = &a->out;
+    size_t n = cell->out, width = (size_t)a->dim * sizeof(float);
+    dreamdb_status status = part->chunk_at == cell->chunk ? DREAMDB_OK : ddb_shard_chunk_open(ctx, s, part, cell->chunk);
+    if (status < 0) {
+        return status;
+    }
+    size_t all = part->chunks[cell->chunk].count, from = cell->at;
+    const uint8_t *anchors = part->chunk.data + 12, *ids = anchors + all * 8, *floats = ids + all * 4, *codes = floats + all * width;
+    uint8_t *room = ddb_bytes_reserve(&set->vectors, n * width), *keys = ddb_bytes_reserve(&set->keys, n * a->key_size);
+    if (!room || !keys) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    ddb_bytes_get_f32((float *)(void *)room, floats + from * width, n * a->dim);
+    for (size_t i = 0; i < n; i++) {
+        uint64_t anchor = ddb_bytes_be64(anchors + (from + i) * 8);
+        uint32_t id = ddb_bytes_be32(ids + (from + i) * 4);
+        if (id >= a->k_new || anchor > DREAMDB_ANCHOR_MAX || a->home[id] == cell->cell) {
+            return ddb_shard_bad(ctx, part->path, "a moved record lies in a cell that the index has not, or never moved");
+        }
+        ddb_bytes_put(&set->anchors, &anchor, sizeof anchor);
+        ddb_index_key_of(a->index, id, keys + i * a->key_size);
+        a->now[id]++;
+    }
+    set->vectors.size += n * width;
+    set->keys.size += n * a->key_size;
+    set->count += n;
+    if (a->field->codec) {
+        ddb_bytes_put(&set->codes, codes + from * a->payload, n * a->payload);
+    }
+    return ddb_ada_set_bad(set) ? DREAMDB_ERR_MEMORY : DREAMDB_OK;
+}
+
+/* The rows of a part whose cells it is the source of. */
+DDB_FN dreamdb_status ddb_shard_take_rows(ddb_ctx *ctx, ddb_shard *s, uint32_t at, const ddb_shard_source *of, uint64_t *left)
+{
+    ddb_ada *a = &s->a;
+    const ddb_shard_part *part = s->list + at;
+    ddb_shard_reader r;
+    memset(&r, 0, sizeof r);
+    r.at = part->rows.data;
+    r.left = part->rows.size;
+    for (size_t i = 0; i < part->row_count; i++) {
+        ddb_row row;
+        memset(&row, 0, sizeof row);
+        uint32_t id = ddb_shard_take32(&r), home = id < a->k_new ? a->home[id] : UINT32_MAX;
+        row.t_start = ddb_shard_take64(&r);
+        row.t_end = ddb_shard_take64(&r);
+        row.size = ddb_shard_take64(&r);
+        const uint8_t *side = ddb_shard_take(&r, 1);
+        row.flags = side && *side ? (uint32_t)DDB_ROW_SIDECAR : 0;
+        ddb_shard_take_addr(&r, &row.addr);
+        const uint8_t *sidecar = ddb_shard_take(&r, DREAMDB_ADDRESS_SIZE);
+        uint64_t records = ddb_bucket_records(row.size, a->field->schema, ddb_view_code_bytes(a->field));
+        r.bad = r.bad || home == UINT32_MAX || !(a->flags[home] & DDB_ADA_WRITTEN) || row.t_start >= row.t_end || records == 0
+            || (row.flags > 0 && !ddb_addr_take(ddb_bytes_slice(sidecar, DREAMDB_ADDRESS_SIZE), &row.sidecar))
+            || (row.flags > 0) != (a->field->schema->rerank != 0);
+        if (r.bad) {
+            return ddb_shard_bad(ctx, part->path, "a row is none of a cell that was written");
+        }
+        if (of[home].part != at) {
+            continue;                          /* another part tells of this cell too */
+        }
+        a->now[id] += records;
+        left[home] -= records;                 /* below 0 it is not 0 in the end either */
+        s->told.buckets_written++;
+        dreamdb_status status = ddb_ada_key(ctx, a, &a->arena, id, &row.key);
+        ddb_bytes_put(&a->rows, &row, sizeof row);
+        if (status < 0 || ddb_bytes_status(&a->rows) < 0) {
+            return DREAMDB_ERR_MEMORY;
+        }
+    }
+    return DREAMDB_OK;
+}
+
+/* Are the buckets of the parts still there?  A gc that knows of no jobs may have taken them, and no Manifest must name them then. */
+DDB_FN dreamdb_status ddb_shard_there(ddb_ctx *ctx, ddb_shard *s)
+{
+    ddb_ada *a = &s->a;
+    const ddb_row *rows = (const ddb_row *)(const void *)a->rows.data;
+    size_t count = a->rows.size / sizeof *rows;
+    dreamdb_status status = DREAMDB_OK;
+    for (size_t from = 0; from < count && status == DREAMDB_OK; from += DDB_SHARD_STATS) {
+        ddb_arena arena = { NULL, 0 };
+        size_t some = count - from < (size_t)DDB_SHARD_STATS ? count - from : (size_t)DDB_SHARD_STATS, n = 0;
+        char *folder = ddb_view_folder(ctx, &arena, a->field, NULL);
+        ddb_object_want *wants = ddb_mem_arena_new(ctx, &arena, ddb_object_want, 2 * some);
+        dreamdb_io *ops = ddb_mem_arena_new(ctx, &arena, dreamdb_io, 2 * some);
+        status = folder && wants && ops ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+        for (size_t i = 0; i < some && status == DREAMDB_OK; i++) {
+            status = ddb_write_records_wish(ctx, &arena, folder, a->field, rows + from + i, wants, &n);
+        }
+        for (size_t i = 0; i < n && status == DREAMDB_OK; i++) {
+            ops[i].kind = DREAMDB_IO_STAT;
+            ops[i].path = wants[i].path;
+        }
+        status = status < 0 ? status : ddb_object_batch(ctx, s->env, ops, n);
+        for (size_t i = 0; i < n && status == DREAMDB_OK; i++) {
+            if (ops[i].status == DREAMDB_ERR_NOT_FOUND || (wants[i].size > 0 && ops[i].stat.size != wants[i].size)) {
+                status = ddb_mem_fail_at(ctx, DREAMDB_ERR_DIVERGED, ops[i].path, "job `%s` is void: %s, which one of its shards wrote, is "
+                                         "gone or cut: plan another job", s->desc->job, ops[i].path);
+            } else if (ops[i].status < 0) {
+                status = ddb_store_fail(ctx, &s->env->store, ops[i].status, "stat of", ops[i].path);
+            }
+        }
+        ddb_mem_arena_free(ctx, &arena);
+    }
+    return status;
+}
+
+/* Does every record of the written cells lie somewhere now?  left: those of which nobody told. */
+DDB_FN dreamdb_status ddb_shard_kept(ddb_ctx *ctx, ddb_shard *s, const ddb_shard_load *turns, size_t count, const ddb_shard_source *of,
+                                     const uint64_t *left)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (left[turns[i].cell] != 0) {
+            return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, s->list[of[turns[i].cell].part].path, "job file %s: it does not tell of all "
+                                   "records of cell %lu", s->list[of[turns[i].cell].part].path, (unsigned long)turns[i].cell);
+        }
+    }
+    return DREAMDB_OK;
+}
+
+/* Puts the parts together: what stayed at home as rows, what moved as records, in the order in which one machine places them. */
+DDB_FN dreamdb_status ddb_shard_assemble(ddb_ctx *ctx, ddb_shard *s)
+{
+    ddb_ada *a = &s->a;
+    ddb_shard_load *turns = NULL;
+    size_t count = 0;
+    ddb_shard_source *of = ddb_mem_arena_new(ctx, &s->arena, ddb_shard_source, s->plan.k);
+    uint64_t *left = ddb_mem_arena_new(ctx, &s->arena, uint64_t, s->plan.k);
+    dreamdb_status status = of && left ? ddb_shard_turns(ctx, s, &turns, &count) : DREAMDB_ERR_MEMORY;
+    status = status < 0 ? status : ddb_shard_await(ctx, s, turns, count, of);
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        uint32_t c = turns[i].cell;
+        ddb_shard_part *part = s->list + of[c].part;
+        const ddb_shard_cell *cell = part->cells + of[c].at;
+        s->told.cells_read++;
+        s->told.buckets_read += cell->buckets;
+        s->told.records_read += a->records[c];
+        if (!cell->written && !(a->flags[c] & (DDB_ADA_TAKE | DDB_ADA_STALE))) {
+            continue;
+        }
+        left[c] = a->records[c] - cell->dropped - cell->out;
+        a->flags[c] |= DDB_ADA_WRITTEN;
+        s->told.cells_written++;
+        s->told.records_dropped += cell->dropped;
+        s->told.records_moved += cell->moved;
+        if (c < a->k_new && a->from[c] == c) {
+            a->now[c] -= a->records[c];
+        }
+        status = cell->out > 0 ? ddb_shard_take_moved(ctx, s, part, cell) : DREAMDB_OK;
+        if (status == DREAMDB_OK && a->out.vectors.size > DDB_ADA_FLUSH) {
+            status = ddb_ada_flush(ctx, a, &a->out, &a->moved);
+        }
+        status = status < 0 ? status : ddb_object_progress(ctx, s->env, "ada-ivf-step: finish", i + 1, count, "cells");
+    }
+    status = status < 0 ? status : ddb_ada_flush(ctx, a, &a->out, &a->moved);
+    for (size_t i = 0; i < s->list_count && status == DREAMDB_OK; i++) {
+        status = s->list[i].cells ? ddb_shard_take_rows(ctx, s, (uint32_t)i, of, left) : DREAMDB_OK;
+    }
+    status = status < 0 ? status : ddb_shard_kept(ctx, s, turns, count, of, left);
+    return status < 0 ? status : ddb_shard_there(ctx, s);
+}
+
+/* The cells that the plan could not split, as a step knows them. */
+DDB_FN dreamdb_status ddb_shard_marks(ddb_ctx *ctx, ddb_shard *s)
+{
+    ddb_ada *a = &s->a;
+    const dreamdb_ada_step_report *told = &s->plan.report;
+    a->splits = ddb_mem_arena_new(ctx, &a->arena, ddb_ada_split, s->plan.mark_count);
+    for (size_t i = 0; i < s->plan.mark_count && a->splits; i++) {
+        ddb_ada_set_init(ctx, &a->splits[i].set);
+        a->splits[i].parts = 1;
+    }
+    a->plan.hot = s->plan.marks;
+    a->plan.hot_count = a->splits ? s->plan.mark_count : 0;
+    s->told.splits = told->splits;
+    s->told.merges = told->merges;
+    s->told.created = told->created;
+    s->told.renamed = told->renamed;
+    s->told.marked = told->marked;
+    s->told.relineaged = told->relineaged;
+    s->told.k_before = s->told.k_after = a->k;
+    s->told.cv_after = s->told.cv_before;
+    for (uint32_t c = 0; c < a->k; c++) {
+        s->told.records += a->records[c];
+    }
+    s->told.k_cap = s->plan.step.k_max > 0 ? s->plan.step.k_max : ddb_ada_cap(s->told.records);
+    s->told.k_cap = ddb_ada_names(a->index) < s->told.k_cap ? ddb_ada_names(a->index) : s->told.k_cap;
+    return a->splits ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+}
+
+/* Somebody else trained or stepped since the plan: the new index would stand beside theirs. */
+DDB_FN dreamdb_status ddb_shard_still(ddb_ctx *ctx, struct dreamdb *db, ddb_shard *s)
+{
+    dreamdb_snapshot *tip = NULL;
+    char tag[DREAMDB_TAG_SIZE];
+    dreamdb_status status = ddb_view_tip(ctx, db, &tip, tag);
+    if (status < 0) {
+        return status;
+    }
+    const ddb_view_field *field = ddb_view_find(tip, ddb_bytes_text(s->plan.step.field));
+    bool same = field && field->has_registry && ddb_addr_equal(&field->registry.index, &s->plan.old);
+    ddb_view_release(ctx, tip);
+    return same ? DREAMDB_OK : ddb_mem_fail_at(ctx, DREAMDB_ERR_DIVERGED, s->plan_path, "job `%s` is void: field `%.80s` of `%.80s` has "
+        "another index now than when the job was planned (a step or a training came between): plan another job", s->desc->job,
+        s->plan.step.field, db->ref);
+}
+
+/* Brings the state of the job, which no ref has yet, under the tip: rows that came meanwhile are placed where its index has them. */
+DDB_FN dreamdb_status ddb_shard_join(ddb_ctx *ctx, struct dreamdb *db, ddb_shard *s, const ddb_addr *state)
+{
+    char text[DREAMDB_ADDRESS_TEXT];
+    dreamdb_merge_desc desc;
+    dreamdb_merge_report report;
+    memset(&desc, 0, sizeof desc);
+    memset(&report, 0, sizeof report);
+    ddb_addr_text(state, text);
+    desc.other = text;
+    desc.retry = DDB_SHARD_RETRY;
+    if (ctx->error) {
+        memset(ctx->error, 0, sizeof *ctx->error);
+    }
+    dreamdb_status status = ddb_shard_still(ctx, db, s);
+    status = status < 0 ? status : ddb_merge_one(ctx, db, &desc, &report);
+    memcpy(s->told.manifest, report.manifest, sizeof s->told.manifest);
+    s->told.objects += report.objects;
+    s->told.bytes += report.bytes;
+    s->report->rebased = status == DREAMDB_OK;
+    return status;
+}
+
+/* Makes the Manifest on the state of the plan.  If the ref has moved since, it may have this Manifest below it already (another run of the
+   end was faster); else both are joined. */
+DDB_FN dreamdb_status ddb_shard_land(ddb_ctx *ctx, struct dreamdb *db, ddb_shard *s)
+{
+    ddb_addr tip, state;
+    bool there = false;
+    ddb_write *w = &s->a.write;
+    dreamdb_status status = ddb_ref_read(ctx, db->env, db->ref, &tip, w->tag);
+    w->ts = s->plan.now;
+    w->apart = status == DREAMDB_OK && !ddb_addr_equal(&tip, &s->plan.base);
+    status = status < 0 ? status : ddb_ada_conclude(ctx, &s->a);
+    dreamdb_ada_outcome outcome = s->told.outcome;
+    state = w->address;
+    ddb_ada_tell(&s->a, status);
+    if ((status < 0 && status != DREAMDB_ERR_CONFLICT) || (status == DREAMDB_OK && (!w->apart
+        || s->told.outcome == DREAMDB_ADA_NOTHING))) {
+        return status;
+    }
+    s->told.outcome = outcome;
+    ddb_shard_leave(ctx, s);                   /* a merge is a write of its own */
+    status = ddb_ref_read(ctx, db->env, db->ref, &tip, NULL);
+    status = status < 0 ? status : ddb_history_holds(ctx, db->env, &tip, &s->plan.base, &state, &there);
+    if (status == DREAMDB_OK && there) {
+        memcpy(s->told.manifest, tip.bytes, sizeof s->told.manifest);
+        s->report->again = 1;
+        return DREAMDB_OK;
+    }
+    return status < 0 ? status : ddb_shard_join(ctx, db, s, &state);
+}
+
+DDB_FN dreamdb_status ddb_shard_finish(ddb_ctx *ctx, struct dreamdb *db, const dreamdb_shard_desc *desc, dreamdb_shard_report *out)
+{
+    ddb_shard s;
+    bool there = false;
+    dreamdb_shard_report report;
+    dreamdb_status status = ddb_shard_init(ctx, db, &s, desc, &report);
+    status = status < 0 ? status : ddb_shard_find(ctx, db, &s);
+    memcpy(report.base, s.plan.base.bytes, sizeof report.base);
+    if (status == DREAMDB_OK && s.ended) {
+        report.again = 1;
+        s.told = s.plan.report;
+        s.told.outcome = ddb_addr_equal(&s.done, &s.plan.base) ? DREAMDB_ADA_NOTHING : DREAMDB_ADA_MADE;
+        memcpy(s.told.index, s.plan.index.bytes, sizeof s.told.index);
+        memcpy(s.told.manifest, s.done.bytes, sizeof s.told.manifest);
+    } else if (status == DREAMDB_OK) {
+        status = ddb_shard_adopt(ctx, db, &s);
+        status = status < 0 ? status : ddb_shard_marks(ctx, &s);
+        status = status < 0 ? status : ddb_shard_assemble(ctx, &s);
+        status = status < 0 ? status : ddb_shard_land(ctx, db, &s);
+        status = status < 0 ? status
+            : ddb_shard_write(ctx, db->env, s.done_path, ddb_bytes_slice(s.told.manifest, DREAMDB_ADDRESS_SIZE), &there);
+    }
+    status = ddb_shard_tell(&s, status, out);
+    ddb_shard_close(ctx, &s);
+    return status;
+}
+
+/* ==== ROOM 46 query | prefix ddb_query_ | uses port mem bytes coll exact kern bound code pool object page track tomb index bucket view scan ==== */
 /* Vector search over the cells of one view.  Each probed cell is read once, verified, and kept in a layout made for the scan (unit rows,
    4-bit codes: room code) under db->cells_cap; scores are the exact left fold of the format, and the answer is the same for every SIMD
    level, thread count and cache size, ties by place in the Track.  Deleted rows are left out when a cell is built (a view never
@@ -38185,7 +39687,7 @@ DDB_FN dreamdb_status ddb_query_search(ddb_ctx *ctx, dreamdb_snapshot *view, con
     return DREAMDB_OK;
 }
 
-/* ==== ROOM 46 check | prefix ddb_check_ | uses port mem bytes coll hash cbor addr store object schema roaring page track manifest ref tomb index lineage bucket item view history ==== */
+/* ==== ROOM 47 check | prefix ddb_check_ | uses port mem bytes coll hash cbor addr store object schema roaring page track manifest ref tomb index lineage bucket item view history ==== */
 /* What a view is made of, and whether it is whole: info, log, stats, and verify, which walks and hashes everything and names each fault.
    Must never trust what it checks, and never stop at the first fault. */
 
@@ -39392,7 +40894,7 @@ DDB_FN dreamdb_status ddb_check_stats(ddb_ctx *ctx, dreamdb_snapshot *view, cons
     return status;
 }
 
-/* ==== ROOM 47 gc | prefix ddb_gc_ | uses port mem bytes coll cbor addr store object page track manifest ref tomb history lineage item hot ==== */
+/* ==== ROOM 48 gc | prefix ddb_gc_ | uses port mem bytes coll cbor addr store object page track manifest ref tomb history lineage item hot shard ==== */
 /* Collecting garbage (FORMAT.md 23): marks what the states to be kept reach, then lists the store and removes the rest.
    Marks are addresses without folders, so an outboard, or the same bytes in another folder, lives as long as its object does.  What has to
    be read to find more (Manifests, Tracks, pages, tombstones) stands in an exact set; leaves (buckets, payloads, postings, indexes) go
@@ -39498,6 +41000,8 @@ DDB_FN void ddb_gc_filter_free(ddb_ctx *ctx, ddb_gc_filter *filter)
 
 /* A Manifest that waits; depth: states between it and the tip. */
 typedef struct ddb_gc_state { ddb_addr addr; uint64_t depth; bool root, again; } ddb_gc_state;      /* again: for its parents only */
+/* A job of room shard: the newest of its files, the plan's time; 0 = it has no plan. */
+typedef struct ddb_gc_job { char name[DDB_SHARD_FOLDER]; uint64_t newest, planned; bool ended, expired, live; ddb_addr base; } ddb_gc_job;
 /* A branch's tip, for merge bases. */
 typedef struct ddb_gc_tip { ddb_addr addr, timeline; } ddb_gc_tip;
 
@@ -39513,6 +41017,8 @@ typedef struct ddb_gc {
     ddb_buf              queue;                /* of ddb_gc_state: full marks */
     ddb_buf              tips;                 /* of ddb_gc_tip */
     ddb_buf              bases;                /* of ddb_addr */
+    ddb_buf              jobs;                 /* of ddb_gc_job */
+    uint64_t             job_since;            /* what was written since then may be of a job under way; UINT64_MAX: there is none */
     bool                 outline;              /* rows are not followed now */
     uint64_t             clock;                /* of the store, when the run began */
     char                 flags[2][64];         /* the last two; a dry run has none */
@@ -40236,6 +41742,10 @@ DDB_FN dreamdb_status ddb_gc_roots(ddb_ctx *ctx, ddb_gc *gc, size_t *added)
         }
     }
     gc->report->refs = count;
+    for (size_t at = 0; at < gc->jobs.size && status == DREAMDB_OK; at += sizeof(ddb_gc_job)) {
+        const ddb_gc_job *job = (const ddb_gc_job *)(const void *)(gc->jobs.data + at);
+        status = job->live ? ddb_gc_queue(gc, &job->base, UINT64_MAX - 1, false) : DREAMDB_OK;
+    }
     status = status < 0 ? status : ddb_gc_states(ctx, gc);
     if (status == DREAMDB_OK && count == 0) {
         status = ddb_mem_fail_at(ctx, DREAMDB_ERR_NOT_FOUND, "refs/", "gc: the store has no ref, so everything in it would go: nothing was "
@@ -40243,6 +41753,103 @@ DDB_FN dreamdb_status ddb_gc_roots(ddb_ctx *ctx, ddb_gc *gc, size_t *added)
     }
     ddb_mem_arena_free(ctx, &arena);
     return status;
+}
+
+/* ---- Jobs ---- */
+
+/* The job of a path "_ada_ivf/JOB/FILE": its characters; 0: no such path. */
+DDB_FN size_t ddb_gc_job_of(const char *path)
+{
+    size_t root = sizeof DDB_SHARD_ROOT - 1;
+    const char *slash = strncmp(path, DDB_SHARD_ROOT, root) == 0 ? strchr(path + root, '/') : NULL;
+    return slash && slash > path + root && (size_t)(slash - path) < DDB_SHARD_FOLDER ? (size_t)(slash - path) : 0;
+}
+
+DDB_FN ddb_gc_job *ddb_gc_job_find(const ddb_gc *gc, const char *path, size_t size)
+{
+    ddb_gc_job *jobs = (ddb_gc_job *)(void *)gc->jobs.data;
+    for (size_t i = gc->jobs.size / sizeof *jobs; i > 0; i--) {    /* listings come job by job: the last is the likely one */
+        if (strncmp(jobs[i - 1].name, path, size) == 0 && jobs[i - 1].name[size] == 0) {
+            return jobs + i - 1;
+        }
+    }
+    return NULL;
+}
+
+DDB_FN int ddb_gc_note_job(void *user, const char *path, const dreamdb_stat *stat)
+{
+    ddb_gc *gc = (ddb_gc *)user;
+    size_t size = ddb_gc_job_of(path);
+    ddb_gc_job *job = size > 0 ? ddb_gc_job_find(gc, path, size) : NULL, fresh;
+    if (size > 0 && !job) {
+        memset(&fresh, 0, sizeof fresh);
+        memcpy(fresh.name, path, size);
+        ddb_bytes_put(&gc->jobs, &fresh, sizeof fresh);
+        gc->status = ddb_bytes_status(&gc->jobs);
+        job = gc->status < 0 ? NULL : ddb_gc_job_find(gc, path, size);
+    }
+    if (job) {
+        uint64_t at = stat->modified_ns > 0 ? stat->modified_ns : gc->clock;
+        job->newest = at > job->newest ? at : job->newest;
+        job->planned = strcmp(path + size, "/plan") == 0 ? at : job->planned;
+        job->ended = job->ended || strcmp(path + size, "/done") == 0;
+    }
+    return gc->status;
+}
+
+/* A job under way: its state is a root, without its parents; all that was written since shortly before its plan is kept.  What a worker
+   found in the store and is older, it put anew (ddb_object_puts_touch). */
+DDB_FN dreamdb_status ddb_gc_job_mark(ddb_ctx *ctx, ddb_gc *gc, ddb_gc_job *job)
+{
+    ddb_arena arena = { NULL, 0 };
+    ddb_shard_plan plan;
+    ddb_slice bytes;
+    bool there = false;
+    char path[DDB_SHARD_FOLDER + 8];
+    uint64_t expires = DDB_SHARD_EXPIRES, age = gc->clock > job->newest ? gc->clock - job->newest : 0;
+    (void)snprintf(path, sizeof path, "%s/plan", job->name);
+    dreamdb_status status = job->planned > 0 ? ddb_shard_read(ctx, gc->env, &arena, path, &there, &bytes) : DREAMDB_OK;
+    if (status == DREAMDB_OK && there) {
+        dreamdb_error quiet;
+        ddb_ctx own = ddb_mem_fork(ctx, &quiet);
+        status = ddb_shard_decode(&own, &arena, bytes, path, &plan);
+        expires = status == DREAMDB_OK ? plan.expires : expires;
+        job->expired = age > expires;
+        status = status < 0 && job->expired ? DREAMDB_OK : status < 0 ? ddb_mem_adopt(ctx, &quiet) : status;
+    }
+    job->expired = age > expires;
+    if (status == DREAMDB_OK && there && !job->expired && !job->ended) {
+        uint64_t since = job->planned > DDB_OBJECT_GC_AGE ? job->planned - DDB_OBJECT_GC_AGE : 0;
+        gc->job_since = since < gc->job_since ? since : gc->job_since;
+        gc->report->jobs++;
+        job->live = true;
+        job->base = plan.base;
+    }
+    ddb_mem_arena_free(ctx, &arena);
+    return status;
+}
+
+DDB_FN dreamdb_status ddb_gc_job_roots(ddb_ctx *ctx, ddb_gc *gc)
+{
+    gc->job_since = UINT64_MAX;
+    dreamdb_status status = ddb_gc_list(ctx, gc, DDB_SHARD_ROOT, ddb_gc_note_job);
+    for (size_t at = 0; at < gc->jobs.size && status == DREAMDB_OK; at += sizeof(ddb_gc_job)) {
+        status = ddb_gc_job_mark(ctx, gc, (ddb_gc_job *)(void *)(gc->jobs.data + at));
+    }
+    return status;
+}
+
+/* Is this a file that a job leaves behind, and has the job expired? */
+DDB_FN bool ddb_gc_job_over(const ddb_gc *gc, const char *path)
+{
+    ddb_addr addr;
+    uint32_t shard = 0, of = 0;
+    size_t size = ddb_gc_job_of(path), text = DREAMDB_ADDRESS_TEXT - 1;
+    const ddb_gc_job *job = size > 0 ? ddb_gc_job_find(gc, path, size) : NULL;
+    const char *name = path + size + 1;
+    return job && job->expired && (strcmp(name, "plan") == 0 || strcmp(name, "done") == 0 || ddb_shard_part_named(name, &addr, &shard, &of)
+        || (strlen(name) > text && ddb_addr_parse(ddb_bytes_slice(name, text), &addr)
+            && (strcmp(name + text, ".moved") == 0 || strcmp(name + text, ".run") == 0)));
 }
 
 /* ---- What a later merge of two branches reads ---- */
@@ -40355,6 +41962,9 @@ DDB_FN dreamdb_status ddb_gc_outlines(ddb_ctx *ctx, ddb_gc *gc)
 
 DDB_FN bool ddb_gc_is_young(const ddb_gc *gc, uint64_t modified_ns)
 {
+    if (gc->job_since != UINT64_MAX && (modified_ns == 0 || modified_ns >= gc->job_since)) {
+        return true;
+    }
     if (gc->desc.keep_since_ns == DREAMDB_GC_NO_AGE) {
         return false;
     }
@@ -40406,6 +42016,7 @@ DDB_FN dreamdb_status ddb_gc_mark(ddb_ctx *ctx, ddb_gc *gc)
     bool fresh = false;
     gc->young.key_size = sizeof(ddb_addr);
     dreamdb_status status = ddb_ref_outlines(ctx, gc->env, &gc->outlines);
+    status = status < 0 ? status : ddb_gc_job_roots(ctx, gc);
     status = status < 0 ? status : ddb_gc_list(ctx, gc, "manifests/", ddb_gc_note_young);
     return status < 0 ? status : ddb_gc_look(ctx, gc, &fresh);
 }
@@ -40568,6 +42179,10 @@ DDB_FN int ddb_gc_judge(void *user, const char *path, const dreamdb_stat *stat)
     bool object = ddb_gc_is_object(path, &addr), counts = gc->again;
     report->listed += counts;
     report->others += counts && !object;
+    if (!object && gc->jobs.size > 0 && ddb_gc_job_over(gc, path)) {
+        report->others -= counts;
+        gc->status = ddb_gc_condemn(gc->ctx, gc, path, stat);
+    }
     if (object && !ddb_gc_lives(gc, &addr)) {
         if (ddb_gc_is_young(gc, stat->modified_ns)) {
             report->young += counts;
@@ -40634,6 +42249,7 @@ DDB_FN dreamdb_status ddb_gc_run(ddb_ctx *ctx, ddb_env *env, const dreamdb_gc_de
     ddb_bytes_init(&gc->queue, ctx);
     ddb_bytes_init(&gc->tips, ctx);
     ddb_bytes_init(&gc->bases, ctx);
+    ddb_bytes_init(&gc->jobs, ctx);
     dreamdb_status status = ddb_gc_check(ctx, gc);
     if (status == DREAMDB_OK) {
         status = ddb_gc_begin(ctx, gc);
@@ -40644,6 +42260,7 @@ DDB_FN dreamdb_status ddb_gc_run(ddb_ctx *ctx, ddb_env *env, const dreamdb_gc_de
     ddb_bytes_free(&gc->queue);
     ddb_bytes_free(&gc->tips);
     ddb_bytes_free(&gc->bases);
+    ddb_bytes_free(&gc->jobs);
     ddb_coll_map_free(ctx, &gc->inner);
     ddb_coll_map_free(ctx, &gc->young);
     ddb_coll_map_free(ctx, &gc->outlines);
@@ -40654,7 +42271,7 @@ DDB_FN dreamdb_status ddb_gc_run(ddb_ctx *ctx, ddb_env *env, const dreamdb_gc_de
     return status;
 }
 
-/* ==== ROOM 48 trace | prefix ddb_trace_ | uses port mem bytes coll cbor addr object schema roaring page track manifest ref tomb bucket item hot view scan gc ==== */
+/* ==== ROOM 49 trace | prefix ddb_trace_ | uses port mem bytes coll cbor addr object schema roaring page track manifest ref tomb bucket item hot view scan gc ==== */
 /* Which objects still hold bytes of given rows, and the refs that reach them (erase-report).  Every state that a ref keeps is walked; rows
    whose interval meets an asked anchor are looked into, each object once.  A scalar's value also stands in the Track or page of its row.
    Invariant: what cannot be looked into is counted, never taken for free of the rows.  Must never write. */
@@ -41247,7 +42864,7 @@ DDB_FN dreamdb_status ddb_trace_run(ddb_ctx *ctx, struct dreamdb *db, const drea
     return status;
 }
 
-/* ==== ROOM 49 api | prefix ddb_api_ | uses port mem bytes coll cpu hash addr object ref view write fold scan erase merge compact diff ada query check gc trace ==== */
+/* ==== ROOM 50 api | prefix ddb_api_ | uses port mem bytes coll cpu hash addr object ref view write fold scan erase merge compact diff ada shard query check gc trace ==== */
 /* The public functions: check the arguments, call one room.  Nothing else lives here. */
 
 /* The allocator of a config, or libc. */
@@ -41801,6 +43418,27 @@ DREAMDB_API dreamdb_status dreamdb_ada_step(dreamdb *db, const dreamdb_ada_step_
     DDB_API_BEGIN(db, db, "dreamdb_ada_step");
     memset(&all, 0, sizeof all);
     return ddb_ada_step(&ctx, db, desc ? desc : &all, report);
+}
+
+DREAMDB_API dreamdb_status dreamdb_shard_plan(dreamdb *db, const dreamdb_shard_desc *desc, dreamdb_shard_report *report,
+                                              dreamdb_error *error)
+{
+    DDB_API_BEGIN(db, desc && desc->job, "dreamdb_shard_plan");
+    return ddb_shard_plan_job(&ctx, db, desc, report);
+}
+
+DREAMDB_API dreamdb_status dreamdb_shard_work(dreamdb *db, const dreamdb_shard_desc *desc, dreamdb_shard_report *report,
+                                              dreamdb_error *error)
+{
+    DDB_API_BEGIN(db, desc && desc->job, "dreamdb_shard_work");
+    return ddb_shard_work(&ctx, db, desc, report);
+}
+
+DREAMDB_API dreamdb_status dreamdb_shard_finish(dreamdb *db, const dreamdb_shard_desc *desc, dreamdb_shard_report *report,
+                                                dreamdb_error *error)
+{
+    DDB_API_BEGIN(db, desc && desc->job, "dreamdb_shard_finish");
+    return ddb_shard_finish(&ctx, db, desc, report);
 }
 
 DREAMDB_API const char *dreamdb_status_name(dreamdb_status status)

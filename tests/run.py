@@ -145,6 +145,7 @@ def suite_test():
     steps += white_box() + [golden(), program(BUILD + '/tests/fault', 'fault sweep', 900)] + example_steps() + replay_steps(20)
     if os.path.exists('tests/test_cli.py'):
         steps.append(Step('command line', [PYTHON, 'tests/test_cli.py'], 600, BUILD + '/dreamdb'))
+        steps.append(Step('schedulers', [PYTHON, 'tests/test_scheduler.py'], 600, BUILD + '/dreamdb'))
     steps += [Step('readme', [PYTHON, 'tests/readme_example.py'], 300), Step('header hygiene', [PYTHON, 'tests/matrix.py', 'hygiene'], 600)]
     return run_all(steps, JOBS)
 

@@ -1081,6 +1081,71 @@ def test_ada():
     check(rows_of('ada-ivf-step', 'c', '--allow-lossy')[0]['outcome'] == 'nothing', '--allow-lossy')
 
 
+def test_shards():
+    rows = unit(900, 6)
+    vectors('v.npy', rows)
+    vectors('w.npy', [[x + 0.3 * y for x, y in zip(rows[i % 3], rows[i])] for i in range(600)])
+    for store in ('s', 'one'):
+        ok('create', 'main', '--field', 'emb:embedding,train=v.npy,k=30', '--nonce', '00' * 16, '--now-ns', 1000, store=store)
+        ok('append', 'main', '--column', 'emb=v.npy', '--anchor-start', 0, '--now-ns', 2000, store=store)
+        ok('append', 'main', '--column', 'emb=w.npy', '--anchor-start', 5000, '--now-ns', 3000, store=store)
+    one = rows_of('ada-ivf-step', 'main', '--now-ns', 9000, store='one')[0]
+    step = ('ada-ivf-step', 'main', '--job-id', 'n-1')
+    bad(2, '--job-id', 'ada-ivf-step', 'main', '--shard', 0, '--of', 2)
+    bad(2, '--job-id', 'ada-ivf-step', 'main', '--orchestrate')
+    for wrong in ((), ('--finish',), ('--shard', 0), ('--of', 2), ('--orchestrate', '--shard', 0, '--of', 2)):
+        bad(2, 'say --orchestrate', *step, *wrong)
+    bad(2, 'from 0 to 1', *step, '--shard', 2, '--of', 2)
+    bad(2, 'belongs to the plan', *step, '--shard', 0, '--of', 2, '--exact')
+    bad(2, 'belongs to the plan', *step, '--orchestrate', '--finish', '--max-cells', 3)
+    bad(2, 'duration', *step, '--shard', 0, '--of', 2, '--wait', 'long')
+    bad(2, 'duration', *step, '--orchestrate', '--expires', '0')
+    bad(2, 'no job id', 'ada-ivf-step', 'main', '--job-id', '../x', '--orchestrate')
+    bad(4, 'no job `n-1`', *step, '--shard', 0, '--of', 2)
+    bad(4, 'no job `n-1`', *step, '--orchestrate', '--finish', '--wait', '1s')
+    before = tree('s')
+    dry = rows_of(*step, '--orchestrate', '--dry-run')[0]
+    check(dry['splits'] == one['splits'] > 0 and tree('s') == before, 'a dry plan %s' % dry)
+    plan = rows_of(*step, '--orchestrate', '--now-ns', 9000, '--expires', '12h')[0]
+    check(plan['stage'] == 'planned' and not plan['again'] and plan['cells'] > 0 and plan['splits'] == one['splits'], 'plan %s' % plan)
+    check(rows_of(*step, '--orchestrate')[0]['again'] and 'is there' in ok(*step, '--orchestrate').out, 'planned twice')
+    bad(1, 'other options', *step, '--orchestrate', '--exact')
+    first = rows_of(*step, '--shard', 0, '--of', 2)[0]
+    check(first['stage'] == 'worked' and first['shard'] == 0 and first['of'] == 2 and 0 < first['cells_done'] < first['cells'], 'share %s' % first)
+    check('was there already' in ok(*step, '--shard', 0, '--of', 2).out, 'a share twice')
+    bad(4, 'missing shards: 1 of 2', *step, '--orchestrate', '--finish')
+    check(rows_of('gc', '--dry-run')[0]['jobs'] == 1 and 'under way' in ok('gc', '--dry-run').out, 'gc knows of the job')
+    check('share 1 of 2' in ok(*step, '--shard', 1, '--of', 2).out, 'a share for people')
+    last = rows_of(*step, '--orchestrate', '--finish')[0]
+    check(last['manifest'] == one['manifest'] and last['stage'] == 'finished' and not last['rebased'], 'the end %s, one process %s' % (last, one))
+    check('ended already' in ok(*step, '--orchestrate', '--finish').out and rows_of('gc', '--dry-run')[0]['jobs'] == 0, 'the end twice')
+    bad(1, 'another id', *step, '--orchestrate')
+    check('no fault' in ok('verify', 'main').out, 'verify')
+    same = {n: b for n, b in tree('s').items() if not n.startswith('_ada_ivf/')}
+    check(same == tree('one'), 'file by file what one process makes: %s' % [n for n in set(same) ^ set(tree('one'))][:5] + str([n for n in same if same[n] != tree('one').get(n)][:5]))
+
+
+def test_shared_append():
+    ids = list(range(101))
+    numbers('n.npy', ids)
+    text('r.csv', '_anchor,n\n' + ''.join('%d,%d\n' % (1000 + i, i) for i in ids))
+    ok('create', 'main', '--field', 'n:int')
+    bad(2, 'would draw the same', 'append', 'main', '--column', 'n=n.npy', '--shard', 0, '--of', 3)
+    bad(2, 'both, and N from 0', 'append', 'main', '--column', 'n=n.npy', '--anchor-start', 0, '--shard', 0)
+    bad(2, 'both, and N from 0', 'append', 'main', '--column', 'n=n.npy', '--anchor-start', 0, '--shard', 3, '--of', 3)
+    for n in range(3):
+        ok('branch', 'main', 'b%d' % n, '--if-absent')
+        for turn in range(2):
+            out = rows_of('append', 'b%d' % n, '--column', 'n=n.npy', '--anchor-start', 0, '--shard', n, '--of', 3, '--batch', 20, '--token', 't%d' % n, '--resume')[0]
+            check(out['rows'] == ((34, 34, 33)[n] if turn == 0 else 0) and out['resumed'] == (0 if turn == 0 else (34, 34, 33)[n]), 'share %d: %s' % (n, out))
+        ok('append', 'b%d' % n, '--rows', 'r.csv', '--shard', n, '--of', 3)
+    check(rows_of('branch', 'main', 'b1', '--if-absent')[0] == {'exists': True} and 'stays' in ok('branch', 'main', 'b1', '--if-absent').out, '--if-absent')
+    bad(1, 'already', 'branch', 'main', 'b1')
+    ok('merge-many', 'main', 'b0', 'b1', 'b2')
+    found = sorted((row['anchor'], row['fields']['n']) for row in rows_of('scan', 'main'))
+    check(found == [(i, i) for i in ids] + [(1000 + i, i) for i in ids], 'every row once, under its own anchor')
+
+
 # ---- Tests: behaviour as a program -----------------------------------------------------------------------------------
 
 def test_reproducible():

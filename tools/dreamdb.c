@@ -682,7 +682,8 @@ enum {
     OPT_HOT_BYTES, OPT_THRESHOLD, OPT_MAX_CELLS, OPT_KEEP_BYTES, OPT_MAX_READ, OPT_NEIGHBOURS, OPT_RELINEAGE, OPT_ALLOW_LOSSY,
     OPT_KEEP_DEAD, OPT_FORCE,
     OPT_RETRY, OPT_TOKEN, OPT_RESUME, OPT_GRAPH, OPT_KEEP_MANIFESTS, OPT_KEEP_SINCE, OPT_WRITERS_PAUSED, OPT_LIST,
-    OPT_ENDPOINT, OPT_REGION
+    OPT_ENDPOINT, OPT_REGION, OPT_SHARD, OPT_OF, OPT_JOB_ID, OPT_ORCHESTRATE, OPT_FINISH, OPT_WAIT, OPT_EXPIRES,
+    OPT_IF_ABSENT
 };
 
 typedef struct option_row { const char *name; int id; const char *value; const char *verbs; const char *help; } option_row;
@@ -781,6 +782,15 @@ static const option_row options[] = {
     {"--exact", OPT_EXACT, NULL, "ada-ivf-step", "places every record anew: none lags behind a new centroid"},
     {"--relineage", OPT_RELINEAGE, NULL, "ada-ivf-step", "writes every cell under the new index, so that the reference can search it"},
     {"--allow-lossy", OPT_ALLOW_LOSSY, NULL, "ada-ivf-step", "fields of codes alone: places records by what the codes decode to"},
+    {"--if-absent", OPT_IF_ABSENT, NULL, "branch", "a branch of that name that is there stays as it is: exit 0"},
+    {"--job-id", OPT_JOB_ID, "JOB", "ada-ivf-step", "a step by many machines: letters, digits, _ - and dots; with one of the next three"},
+    {"--orchestrate", OPT_ORCHESTRATE, NULL, "ada-ivf-step", "plans the job; with --finish ends it"},
+    {"--shard", OPT_SHARD, "N", "ada-ivf-step", "does share N of the job, from 0 to M-1"},
+    {"--of", OPT_OF, "M", "ada-ivf-step append", "the number of shares"},
+    {"--shard", OPT_SHARD, "N", "append", "the N-th (from 0) of M even parts of the rows: for M writers, each on a branch of its own"},
+    {"--finish", OPT_FINISH, NULL, "ada-ivf-step", "with --orchestrate: puts the shares together and moves the ref"},
+    {"--wait", OPT_WAIT, "DURATION", "ada-ivf-step", "a share waits for the plan, the end for the shares (default: not at all)"},
+    {"--expires", OPT_EXPIRES, "DURATION", "ada-ivf-step", "--orchestrate: gc forgets the job so long after its last sign of life (7d)"},
     {"--dry-run", OPT_DRY_RUN, NULL, "ada-ivf-step", "tells how many cells it would split and merge; writes nothing"},
     {"--history", OPT_HISTORY, "N|all", "verify", "older Manifests too (default 0: this state)"},
 };
@@ -789,7 +799,7 @@ static const option_row options[] = {
 static const char *const later_verbs[] = {
     "rebuild-ivf", "recommendations", "watch"};
 static const char *const later_options[] = {
-    "--pack", "--recommend", "--shard", "--of", "--job-id", "--orchestrate", "--finish"};
+    "--pack", "--recommend"};
 
 typedef struct verb_row {
     const char *name;
@@ -4108,7 +4118,8 @@ typedef struct job {
     uint64_t start; int has_start;
     uint64_t batch_rows, total, done, batches;
     uint64_t objects, bytes_put, compact_bytes, anchor_first, folded, replays;
-    uint64_t resumed; int has_token;          /* resumed: rows that --resume found in */
+    uint64_t first;                           /* row that --shard begins with; total is where it ends */
+    uint64_t resumed; int has_token;          /* resumed: rows of the files that --resume found in, first among them */
     uint32_t retry;
     uint8_t  manifest[DREAMDB_ADDRESS_SIZE];
     dreamdb_column *lent;
@@ -4251,7 +4262,6 @@ static int find_token(void *user, const dreamdb_log_entry *e)
 static int job_resume(app *a, job *j)
 {
     token_search t = {a, j, 0};
-    int code = EXIT_DONE;
     dreamdb_status status = dreamdb_history(a->view, 0, find_token, &t, &a->error);
     if (status || interrupted) {
         return interrupted ? stopped() : fail_status(status, &a->error);
@@ -4260,6 +4270,14 @@ static int job_resume(app *a, job *j)
         return fail(EXIT_FAILED, "--resume: token '%s' has %" PRIu64 " rows in, and here are %" PRIu64 ": these are not the same files",
                     option_value(a, OPT_TOKEN), j->resumed, j->total);
     }
+    return EXIT_DONE;
+}
+
+/* Leaves out the rows before the share, and those that are in. */
+static int job_skip(job *j)
+{
+    int code = EXIT_DONE;
+    j->resumed = j->resumed > j->first ? j->resumed : j->first;
     while (j->has_rows && j->done < j->resumed && !code) {
         size_t got = 0;
         uint64_t left = j->resumed - j->done;
@@ -4271,6 +4289,32 @@ static int job_resume(app *a, job *j)
     }
     j->done = j->resumed;
     return code;
+}
+
+/* --shard N --of M: the N-th of M parts of the rows, which are as even as can be. */
+static int job_share(app *a, job *j)
+{
+    uint64_t shard = 0, of = 0, whole, rest;
+    if (!option_is(a, OPT_SHARD) && !option_is(a, OPT_OF)) {
+        return EXIT_DONE;
+    }
+    int code = option_u64(a, OPT_SHARD, 0, UINT32_MAX, &shard);
+    code = code ? code : option_u64(a, OPT_OF, 1, UINT32_MAX, &of);
+    if (code) {
+        return code;
+    }
+    if (!option_is(a, OPT_SHARD) || !option_is(a, OPT_OF) || shard >= of) {
+        return fail(EXIT_USAGE, "append: --shard N --of M: both, and N from 0 to M-1");
+    }
+    if (!j->has_start && !j->has_anchors && !(j->has_rows && j->b.anchored > 0)) {
+        return fail(EXIT_USAGE, "append --shard: writers that draw anchors each for itself would draw the same: give --anchor-start, "
+                    "--anchors or a column _anchor");
+    }
+    whole = j->total / of;
+    rest = j->total % of;
+    j->first = whole * shard + (shard < rest ? shard : rest);
+    j->total = j->first + whole + (shard < rest);
+    return EXIT_DONE;
 }
 
 /* --retry, --token, --resume. */
@@ -4300,6 +4344,7 @@ static int job_open(app *a, job *j)
     if (!code && j->b.count == 0) {
         code = fail(EXIT_USAGE, "append: no rows: add --column FIELD=FILE or --rows FILE");
     }
+    code = code ? code : job_share(a, j);
     if (j->batch_rows > j->total) {
         j->batch_rows = j->total;
     }
@@ -4307,7 +4352,8 @@ static int job_open(app *a, job *j)
         j->lent = (dreamdb_column *)grow_array(NULL, j->b.count, sizeof *j->lent);
         memcpy(j->manifest, a->info->manifest, sizeof j->manifest);
     }
-    return code ? code : job_tries(a, j);
+    code = code ? code : job_tries(a, j);
+    return code ? code : job_skip(j);
 }
 
 /* How many rows the next batch takes: media held in memory count. */
@@ -4425,8 +4471,8 @@ static void job_print(app *a, const job *j)
     char number[32], many[32], size[32], text[DREAMDB_ADDRESS_TEXT];
     uint64_t rows_in = j->done - j->resumed;
     if (!a->json) {
-        if (j->resumed > 0) {
-            out_format(&a->o, "%s rows were in already\n", grouped(j->resumed, number));
+        if (j->resumed > j->first) {
+            out_format(&a->o, "%s rows were in already\n", grouped(j->resumed - j->first, number));
         }
         out_format(&a->o, "appended %s rows to %.200s in %" PRIu64 " commit%s: %s objects, %s\nmanifest  %s\n", grouped(rows_in, number),
                    a->operands[0], j->batches, j->batches == 1 ? "" : "s", grouped(j->objects, many), size_text(j->bytes_put, size),
@@ -4449,7 +4495,7 @@ static void job_print(app *a, const job *j)
         json_u64(&a->o, "anchor_first", j->anchor_first, 0);
     }
     if (option_is(a, OPT_RESUME)) {
-        json_u64(&a->o, "resumed", j->resumed, 0);
+        json_u64(&a->o, "resumed", j->resumed - j->first, 0);
     }
     json_u64(&a->o, "replays", j->replays, 0);
     json_u64(&a->o, "objects", j->objects, 0);
@@ -4474,7 +4520,7 @@ static int verb_append(app *a)
     code = job_open(a, &j);
     a->own_progress = 1;
     while (!code && j.done < j.total) {
-        code = report(a, "append", j.done, j.total, "rows") ? stopped() : job_append(a, &j);
+        code = report(a, "append", j.done - j.first, j.total - j.first, "rows") ? stopped() : job_append(a, &j);
     }
     if (!code) {
         job_print(a, &j);
@@ -4604,6 +4650,14 @@ static int verb_branch(app *a)
     }
     char from[DREAMDB_ADDRESS_TEXT];
     dreamdb_status status = dreamdb_branch(a->db, address_text(a->info->manifest, from), a->operands[1], &a->error);
+    if (status == DREAMDB_ERR_EXISTS && option_is(a, OPT_IF_ABSENT)) {
+        if (!a->json) {
+            out_format(&a->o, "there is a branch %.200s already: it stays where it is\n", a->operands[1]);
+        } else {
+            out_text(&a->o, "{\"exists\":true}\n");
+        }
+        return EXIT_DONE;
+    }
     if (status) {
         return fail_usage(status, &a->error);
     }
@@ -4866,8 +4920,8 @@ static void print_gc(app *a, const dreamdb_gc_report *r, int dry)
                    dry ? "true" : "false", r->refs, r->manifests, r->links, r->bases);
         out_format(o, ",\"marked\":%" PRIu64 ",\"listed\":%" PRIu64 ",\"deleted\":%" PRIu64 ",\"deleted_bytes\":%" PRIu64,
                    r->marked, r->listed, r->deleted, r->deleted_bytes);
-        out_format(o, ",\"young\":%" PRIu64 ",\"young_bytes\":%" PRIu64 ",\"others\":%" PRIu64 ",\"late\":%" PRIu64 "}\n",
-                   r->young, r->young_bytes, r->others, r->late);
+        out_format(o, ",\"young\":%" PRIu64 ",\"young_bytes\":%" PRIu64 ",\"others\":%" PRIu64 ",\"late\":%" PRIu64
+                   ",\"jobs\":%" PRIu64 "}\n", r->young, r->young_bytes, r->others, r->late, r->jobs);
         return;
     }
     out_format(o, "%s %s object%s", dry ? "would remove" : "removed", grouped(r->deleted, n), r->deleted == 1 ? "" : "s");
@@ -4882,6 +4936,10 @@ static void print_gc(app *a, const dreamdb_gc_report *r, int dry)
         out_format(o, " (%s)", size_text(r->young_bytes, bytes));
     }
     out_text(o, "\n");
+    if (r->jobs > 0) {
+        out_format(o, "%s job%s of many machines under way: what %s may need is kept\n", grouped(r->jobs, n), r->jobs == 1 ? "" : "s",
+                   r->jobs == 1 ? "it" : "they");
+    }
     if (r->late > 0) {
         out_format(o, "the store was slow: %s more can go, run it again\n", grouped(r->late, n));
     }
@@ -6760,12 +6818,11 @@ static int verb_ada_status(app *a)
     return EXIT_DONE;
 }
 
-static void step_json(app *a, const dreamdb_ada_step_report *r, int dry)
+/* The members of a step, after what stands there already. */
+static void step_members(output *o, const dreamdb_ada_step_report *r, int dry, int first)
 {
     static const char *const outcomes[] = {"nothing", "marked", "made"};
-    output *o = &a->o;
-    out_text(o, "{");
-    json_name(o, "outcome", 1);
+    json_name(o, "outcome", first);
     json_string(o, outcomes[r->outcome]);
     json_flag(o, "dry_run", dry);
     json_u64(o, "k_before", r->k_before, 0);
@@ -6793,7 +6850,13 @@ static void step_json(app *a, const dreamdb_ada_step_report *r, int dry)
     json_u64(o, "bytes", r->bytes, 0);
     json_address(o, "index", r->index, 0);
     json_address(o, "manifest", r->manifest, 0);
-    out_text(o, "}\n");
+}
+
+static void step_json(app *a, const dreamdb_ada_step_report *r, int dry)
+{
+    out_text(&a->o, "{");
+    step_members(&a->o, r, dry, 1);
+    out_text(&a->o, "}\n");
 }
 
 static void print_step(app *a, const dreamdb_ada_step_report *r, int dry)
@@ -6825,12 +6888,138 @@ static void print_step(app *a, const dreamdb_ada_step_report *r, int dry)
     out_format(&a->o, "stepped %.200s: Manifest %s\n", a->operands[0], address_text(r->manifest, text));
 }
 
+/* ---- A step by many machines ---- */
+
+typedef enum job_stage { JOB_NONE, JOB_PLAN, JOB_WORK, JOB_FINISH } job_stage;
+
+/* Which stage the options name. */
+static int job_of(app *a, job_stage *stage, dreamdb_shard_desc *desc)
+{
+    int shard = option_value(a, OPT_SHARD) != NULL, of = option_value(a, OPT_OF) != NULL;
+    int plan = option_is(a, OPT_ORCHESTRATE), finish = option_is(a, OPT_FINISH);
+    const char *wait = option_value(a, OPT_WAIT), *expires = option_value(a, OPT_EXPIRES);
+    desc->job = option_value(a, OPT_JOB_ID);
+    if (!desc->job) {
+        return shard || of || plan || finish || wait || expires
+            ? fail(EXIT_USAGE, "ada-ivf-step: a step by many machines needs --job-id JOB, the same for all of them") : EXIT_DONE;
+    }
+    if (shard + plan != 1 || shard != of || (finish && !plan)) {
+        return fail(EXIT_USAGE, "ada-ivf-step --job-id: say --orchestrate (first), --shard N --of M (each N once), or "
+                    "--orchestrate --finish");
+    }
+    if (wait && !parse_duration(wait, &desc->wait_ns)) {
+        return fail(EXIT_USAGE, "option --wait: '%s' is no duration such as 90s, 30m or 2h", wait);
+    }
+    if (expires && (!parse_duration(expires, &desc->expires_ns) || desc->expires_ns == 0)) {
+        return fail(EXIT_USAGE, "option --expires: '%s' is no duration such as 12h or 7d", expires);
+    }
+    *stage = shard ? JOB_WORK : finish ? JOB_FINISH : JOB_PLAN;
+    int code = shard ? option_u32(a, OPT_OF, 1, &desc->of) : EXIT_DONE;
+    code = code || !shard ? code : option_u32(a, OPT_SHARD, 0, &desc->shard);
+    return !code && shard && desc->shard >= desc->of
+        ? fail(EXIT_USAGE, "--shard %" PRIu32 " --of %" PRIu32 ": shares count from 0 to %" PRIu32, desc->shard, desc->of, desc->of - 1)
+        : code;
+}
+
+/* --exact and the like are said once, to the plan: a share that said them too might say others. */
+static int job_options(app *a, job_stage stage)
+{
+    static const struct { int id; const char *name; } ones[] = {
+        {OPT_K_MAX, "--k-max"}, {OPT_MAX_CELLS, "--max-cells"}, {OPT_MAX_READ, "--max-read-bytes"}, {OPT_NEIGHBOURS, "--neighbours"},
+        {OPT_ITERATIONS, "--iterations"}, {OPT_EXACT, "--exact"}, {OPT_RELINEAGE, "--relineage"}, {OPT_ALLOW_LOSSY, "--allow-lossy"},
+        {OPT_DRY_RUN, "--dry-run"}, {OPT_FIELD, "--field"}, {OPT_EXPIRES, "--expires"}};
+    for (size_t i = 0; i < COUNT_OF(ones); i++) {
+        if (stage != JOB_PLAN && (option_value(a, ones[i].id) || option_is(a, ones[i].id))) {
+            return fail(EXIT_USAGE, "ada-ivf-step: %s belongs to the plan (--orchestrate without --finish)", ones[i].name);
+        }
+    }
+    return EXIT_DONE;
+}
+
+static void job_json(app *a, job_stage stage, const dreamdb_shard_desc *desc, const dreamdb_shard_report *r, int dry)
+{
+    static const char *const names[] = {"", "planned", "worked", "finished"};
+    output *o = &a->o;
+    out_text(o, "{");
+    json_name(o, "job", 1);
+    json_string(o, desc->job);
+    json_name(o, "stage", 0);
+    json_string(o, names[stage]);
+    json_flag(o, "again", r->again);
+    json_address(o, "base", r->base, 0);
+    json_u64(o, "cells", r->cells, 0);
+    json_u64(o, "cells_done", r->cells_done, 0);
+    json_u64(o, "cell_bytes", r->bytes, 0);
+    if (stage == JOB_WORK) {
+        json_u64(o, "shard", desc->shard, 0);
+        json_u64(o, "of", desc->of, 0);
+    }
+    if (stage == JOB_FINISH) {
+        json_flag(o, "rebased", r->rebased);
+        json_u64(o, "parts", r->parts, 0);
+    }
+    step_members(o, &r->step, dry, 0);
+    out_text(o, "}\n");
+}
+
+static void print_job(app *a, job_stage stage, const dreamdb_shard_desc *desc, const dreamdb_shard_report *r, int dry)
+{
+    output *o = &a->o;
+    char size[32];
+    if (stage == JOB_FINISH && !r->again) {
+        print_step(a, &r->step, 0);
+        if (r->rebased) {
+            out_format(o, "%.200s had moved meanwhile: both are merged\n", a->operands[0]);
+        }
+    } else if (stage == JOB_FINISH) {
+        out_format(o, "job %s had ended already\n", desc->job);
+    } else if (stage == JOB_WORK && r->again) {
+        out_format(o, "job %s: share %" PRIu32 " of %" PRIu32 " was there already\n", desc->job, desc->shard, desc->of);
+    } else if (stage == JOB_WORK) {
+        out_format(o, "job %s: share %" PRIu32 " of %" PRIu32 ": %" PRIu64 " of %" PRIu64 " cells, %s read", desc->job, desc->shard,
+                   desc->of, r->cells_done, r->cells, size_text(r->bytes, size));
+        out_format(o, "; wrote %" PRIu64 " objects, %s\n", r->step.objects, size_text(r->step.bytes, size));
+    } else if (dry) {
+        print_step(a, &r->step, 1);
+    } else {
+        out_format(o, "job %s %s: splits %" PRIu64 " and merges %" PRIu64 " cells; ", desc->job,
+                   r->again ? "is there" : "planned", r->step.splits, r->step.merges);
+        out_format(o, "%" PRIu64 " cells are placed anew%s%s\n", r->cells, r->again ? "" : ", ", r->again ? "" : size_text(r->bytes, size));
+    }
+}
+
+static int run_job(app *a, job_stage stage, dreamdb_shard_desc *desc, const dreamdb_ada_step_desc *step)
+{
+    dreamdb_shard_report report;
+    memset(&report, 0, sizeof report);
+    desc->step = step;
+    int code = job_options(a, stage);
+    code = code ? code : open_view(a, WRITE);
+    if (code) {
+        return code;
+    }
+    dreamdb_status status = stage == JOB_PLAN ? dreamdb_shard_plan(a->db, desc, &report, &a->error)
+        : stage == JOB_WORK ? dreamdb_shard_work(a->db, desc, &report, &a->error) : dreamdb_shard_finish(a->db, desc, &report, &a->error);
+    if (status) {
+        return fail_usage(status, &a->error);
+    }
+    if (a->json) {
+        job_json(a, stage, desc, &report, step->dry_run);
+    } else {
+        print_job(a, stage, desc, &report, step->dry_run);
+    }
+    return EXIT_DONE;
+}
+
 static int verb_ada_step(app *a)
 {
     dreamdb_ada_step_desc desc;
     dreamdb_ada_step_report report;
+    dreamdb_shard_desc shard;
+    job_stage stage = JOB_NONE;
     const char *bytes = option_value(a, OPT_MAX_READ);
     memset(&desc, 0, sizeof desc);
+    memset(&shard, 0, sizeof shard);
     desc.field = option_value(a, OPT_FIELD);
     desc.exact = option_is(a, OPT_EXACT);
     desc.relineage = option_is(a, OPT_RELINEAGE);
@@ -6843,6 +7032,10 @@ static int verb_ada_step(app *a)
     code = code ? code : option_u32(a, OPT_NEIGHBOURS, 1, &desc.neighbours);
     if (!code && bytes && !parse_size(bytes, &desc.max_read_bytes)) {
         code = fail(EXIT_USAGE, "option --max-read-bytes: '%s' is no size, such as 64M", bytes);
+    }
+    code = code ? code : job_of(a, &stage, &shard);
+    if (!code && stage != JOB_NONE) {
+        return run_job(a, stage, &shard, &desc);
     }
     code = code ? code : open_view(a, WRITE);
     dreamdb_status status = code ? DREAMDB_OK : dreamdb_ada_step(a->db, &desc, &report, &a->error);
@@ -6906,7 +7099,8 @@ static const verb_row verbs[] = {
      "FILE of --column: .npy, .fvecs, .txt (one value a line, an empty line is none), or a folder of files for media (sorted by name).\n"
      "--rows: columns by name; an empty cell of a .csv is no value (\"\" is an empty text); media cells name files; vectors are [x,...].\n"
      "Every --batch is one commit.  Without anchors the rows get the clock's nanoseconds.  With --token an append that was stopped goes\n"
-     "on by the same call with --resume: nothing lands twice.\n\n"
+     "on by the same call with --resume: nothing lands twice.  M writers with --shard N --of M, each on a branch of its own, take one file\n"
+     "together; merge-many brings them in (examples/scheduler/ingest.sh).\n\n"
      "--hot is for a few rows at a time: they wait in one small object a field, and every read shows them at once.  It refuses media,\n"
      "constants and layers by --into, and scalar values whose anchors do not lie above those of their field.  While rows wait, flush-hot\n"
      "must come first for train and ada-ivf-step of the field, for a merge in which both sides changed it, and for an append without\n"
@@ -6977,8 +7171,14 @@ static const verb_row verbs[] = {
      "that hold a quarter of the records are overfull, or cv is above 1: many splits at once cost little more than one.  --force,\n"
      "--k-max, --exact and --relineage do not wait.  Run it from cron, or when\n"
      "ada-ivf-status says so; exit 3 means that a writer was faster: try again.\n\n"
+     "With --job-id many machines share one step: a scheduler runs the plan, then the shares, then the end.  Each may be run again at any\n"
+     "time; the result is the same, bit for bit, for every number of shares.  A share or end that comes too early exits 4, or waits\n"
+     "(--wait); a job that another step or a training made void exits 1.  examples/scheduler has it for Kubernetes, Slurm and a shell.\n\n"
      "  dreamdb --store my.ddb ada-ivf-step main --dry-run\n"
-     "  dreamdb --store my.ddb ada-ivf-step main --max-cells 256\n"},
+     "  dreamdb --store my.ddb ada-ivf-step main --max-cells 256\n"
+     "  dreamdb --store my.ddb ada-ivf-step main --job-id night-7 --orchestrate\n"
+     "  dreamdb --store my.ddb ada-ivf-step main --job-id night-7 --shard 0 --of 2     # and --shard 1 --of 2, anywhere\n"
+     "  dreamdb --store my.ddb ada-ivf-step main --job-id night-7 --orchestrate --finish --wait 1h\n"},
     {"version", verb_version, 0, 0, "", "prints version and features", ""},
     {"help", verb_help, 0, 1, "[VERB]", "prints this, or the help of a verb", ""},
 };

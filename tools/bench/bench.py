@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """bench.py [--data DIR] [--work DIR] [--only a,b] : the figures of the README, remade.
 
-Parts: kernels hash ingest coded append small retry compact query reach memory gc scan size, and when they are named drift (minutes) and versions: the
+Parts: kernels hash ingest coded append small retry compact query reach memory gc scan size, and when they are named drift (minutes), shard and versions: the
 lines that deletes, merges, compaction and gc must reach, each beside what was asked.  Peers (faiss-cpu, the reference wheel, BLAKE3's C library) are
 installed by tools/bench/peers.sh; a part whose peer is missing says so and is left out.  Query ratios are interleaved: query by query, peer after peer in one
 process, best of several rounds (bench_query.py); the others run one after the other and take the minimum of several runs.  One thread unless a line says otherwise."""
@@ -269,6 +269,18 @@ def part_drift(args, lib, exe):
         base, _, raw = data_set(args.data, name)
         for row in run(program, raw, str(base.shape[1]), str(len(base)), "1000").splitlines():
             line("drift", name, "", row)
+
+
+def part_shard(args, lib, exe):
+    """A step by one share and by four (see bench_shard.c)."""
+    program = os.path.join(BUILD, "bench_shard")
+    subprocess.run([os.environ.get("CC", "cc"), "-O2", "-std=c99", "-o", program, os.path.join(HERE, "bench_shard.c"), os.path.join(TOP, "examples", "dreamdb.c"), "-lpthread", "-lm"], check=True)
+    for name in ("glove", "fashion"):
+        base, _, raw = data_set(args.data, name)
+        words = run(program, raw, str(base.shape[1]), str(len(base))).split()
+        got = {key: float(value) for key, value in zip(words[::2], words[1::2])}
+        line("shard", "%s, a step of %d cells: CPU of each of 4 shares / of 1" % (name, got["cells"]), "%.2f (%.2f s)" % (got["ratio"], got["share4"]),
+             "wanted: at most .30; plan %.2f s, end %.2f s; the whole step in one call %.2f s" % (got["plan"], got["end"], got["step"]))
 
 
 def part_scan(args, lib, exe):
