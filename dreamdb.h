@@ -93,7 +93,8 @@
      ROOM 47 check      What a view is made of, and whether it is whole
      ROOM 48 gc         Collecting garbage (FORMAT.md 23)
      ROOM 49 trace      Which objects still hold bytes of given rows, and the refs that reach them (erase-report)
-     ROOM 50 api        The public functions
+     ROOM 50 advise     What maintenance a dataset needs now
+     ROOM 51 api        The public functions
 */
 #if defined(DREAMDB_IMPLEMENTATION) && defined(__linux__) && !defined(_GNU_SOURCE)
   #define _GNU_SOURCE 1                       /* syncfs; room port alone uses it */
@@ -1100,6 +1101,35 @@ typedef struct dreamdb_rebuild_report {        /* filled in on failure too, as f
  * Format  FORMAT.md "Ada-IVF and the lineage table". */
 DREAMDB_API dreamdb_status dreamdb_rebuild(dreamdb *db, const dreamdb_rebuild_desc *desc, dreamdb_rebuild_report *report,
                                            dreamdb_error *error);
+
+typedef enum dreamdb_action {                  /* in the order in which they are told and should be done */
+    DREAMDB_ACTION_FLUSH_HOT = 1, DREAMDB_ACTION_COMPACT, DREAMDB_ACTION_ADA_STEP, DREAMDB_ACTION_REBUILD, DREAMDB_ACTION_GC
+} dreamdb_action;
+
+typedef struct dreamdb_advice {                /* lives for the call */
+    dreamdb_action action;
+    const char *field;                         /* NULL = of the whole dataset; of GC the whole store */
+    uint32_t    threshold;                     /* of COMPACT, as of dreamdb_compact_desc: 1 (field NULL) for deleted records */
+    int         urgent;                        /* 1: reads or appends feel it; 0: in a quiet hour */
+    const char *reason;                        /* one line with the numbers */
+} dreamdb_advice;
+typedef int (*dreamdb_advice_fn)(void *user, const dreamdb_advice *advice);
+
+typedef struct dreamdb_recommend_desc {        /* all zero: everything */
+    int no_listing;                            /* 1: the store is not listed, and GC not recommended */
+} dreamdb_recommend_desc;
+
+/* Tells what maintenance a state needs now, and why: rows that wait in hot shards, fragments of cells and values, cells out of balance, an
+ * index too small for its records, deleted records, old states.  When it is done, it is no longer recommended.
+ *
+ * desc    NULL = all zero.
+ * each    each recommendation, in the order of dreamdb_action for each field; not 0 stops with CANCELLED.
+ * Returns OK, ARGUMENT (no each), STORE, MEMORY, CORRUPT, CANCELLED.
+ * Threads many at once on one snapshot.
+ * Costs   reads the Tracks of vectors and scalars, their pages and the indexes; where a twentieth and more may be deleted 16 buckets; lists
+ *         refs/ and manifests/.  Memory: 40 bytes a populated cell. */
+DREAMDB_API dreamdb_status dreamdb_recommend(dreamdb_snapshot *snapshot, const dreamdb_recommend_desc *desc, dreamdb_advice_fn each,
+                                             void *user, dreamdb_error *error);
 
 /* ---- Small helpers -------------------------------------------------------------------------------------------------- */
 
@@ -34046,8 +34076,8 @@ DDB_FN dreamdb_status ddb_ada_refuse(ddb_ctx *ctx, ddb_ada *a)
     if (!ddb_index_is_ivf(field->index)) {
         bool imi = ddb_index_kind(field->index) == DREAMDB_INDEX_IMI;
         return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%.*s` has an %s index, whose cells cannot be split one by one: %s", size,
-                            name, imi ? "imi" : "lsh", imi ? "train it anew, with another k_sub if it has grown"
-                            : "train an ivf index, or make the field with more bits");
+                            name, imi ? "imi" : "lsh", imi ? "rebuild-ivf trains it anew, with another k_sub if it has grown"
+                            : "train an ivf index (rebuild-ivf), or make the field with more bits");
     }
     if (field->codec && !field->schema->rerank && !a->desc->allow_lossy) {
         return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%.*s` stores codes alone (no rerank): records can be placed only by what "
@@ -41424,7 +41454,287 @@ DDB_FN dreamdb_status ddb_trace_run(ddb_ctx *ctx, struct dreamdb *db, const drea
     return status;
 }
 
-/* ==== ROOM 50 api | prefix ddb_api_ | uses port mem bytes coll cpu hash addr object ref view write fold scan erase merge compact diff ada rebuild query check gc trace ==== */
+/* ==== ROOM 50 advise | prefix ddb_advise_ | uses port mem bytes exact store object schema page track tomb index view write ada ==== */
+/* What maintenance a dataset needs now.  From Tracks, their pages, and a few buckets where many rows are deleted; of the store one listing.
+   Invariant: what is recommended goes away when it is done, so that a loop that does it comes to rest. */
+
+enum {
+    DDB_ADVISE_FRAGMENTS = 4,                 /* buckets a cell, or rows a value, from which compaction pays; */
+    DDB_ADVISE_URGENT = 16,                   /* and from which reads feel it */
+    DDB_ADVISE_ROWS = 64,                     /* rows of a scalar Track below which nothing matters */
+    DDB_ADVISE_INLINE = 256 << 10,            /* bytes of a Track that each append writes anew */
+    DDB_ADVISE_HOT = 1000,                    /* rows that wait in a hot shard; */
+    DDB_ADVISE_WAIT = 600,                    /* seconds that one may wait */
+    DDB_ADVISE_FEW = 8,                       /* so many times fewer cells than the square root of the records are too few */
+    DDB_ADVISE_RECORDS = 20000,               /* records from which the cells of hashing indexes are judged */
+    DDB_ADVISE_LOOKS = 16,                    /* buckets that are read to tell the share of deleted records */
+    DDB_ADVISE_KEPT = 100                     /* states of a branch that gc keeps */
+};
+#define DDB_ADVISE_DAY UINT64_C(86400000000000)
+
+typedef struct ddb_advise {
+    dreamdb_snapshot  *view;
+    dreamdb_advice_fn  each;
+    void              *user;
+    ddb_tomb          *tomb;
+    uint64_t           tombstones;
+    bool               deleted;                /* told already: it is for all fields */
+} ddb_advise;
+
+/* Tells one.  reason is a format. */
+DDB_FN DDB_PRINTF(6, 7) dreamdb_status ddb_advise_tell(ddb_ctx *ctx, const ddb_advise *a, dreamdb_action action,
+                                                       const ddb_view_field *field, bool urgent, const char *reason, ...)
+{
+    char text[200], name[256];
+    dreamdb_advice advice;
+    va_list list;
+    memset(&advice, 0, sizeof advice);
+    va_start(list, reason);
+    (void)vsnprintf(text, sizeof text, reason, list);
+    va_end(list);
+    if (field) {
+        (void)snprintf(name, sizeof name, "%.*s", (int)field->schema->name.size, (const char *)field->schema->name.data);
+    }
+    advice.action = action;
+    advice.field = field ? name : NULL;
+    advice.threshold = action == DREAMDB_ACTION_COMPACT ? (field ? 2 : 1) : 0;
+    advice.urgent = urgent;
+    advice.reason = text;
+    return a->each(a->user, &advice) ? ddb_mem_fail(ctx, DREAMDB_ERR_CANCELLED, "stopped by the caller") : DREAMDB_OK;
+}
+
+/* Rows that wait; the other verbs refuse their field until they are flushed, so nothing else is said of it. */
+DDB_FN dreamdb_status ddb_advise_hot(ddb_ctx *ctx, const ddb_advise *a, const ddb_view_field *field)
+{
+    uint64_t now = ddb_object_now(a->view->db->env), since = field->hot.published_at;
+    uint64_t waits = now > since ? (now - since) / UINT64_C(1000000000) : 0;
+    return field->hot.count < (size_t)DDB_ADVISE_HOT && waits < (uint64_t)DDB_ADVISE_WAIT ? DREAMDB_OK
+        : ddb_advise_tell(ctx, a, DREAMDB_ACTION_FLUSH_HOT, field, field->hot.count >= (size_t)DDB_ADVISE_URGENT * DDB_ADVISE_HOT,
+                          "%zu rows wait in a hot shard for %llu s", field->hot.count, (unsigned long long)waits);
+}
+
+/* Rows a value of a scalar Track. */
+DDB_FN dreamdb_status ddb_advise_scalar(ddb_ctx *ctx, const ddb_advise *a, const ddb_view_field *field)
+{
+    ddb_track_cursor *cursor = NULL;
+    ddb_buf last;
+    uint64_t rows = 0, values = 0;
+    ddb_bytes_init(&last, ctx);
+    dreamdb_status status = ddb_track_open(ctx, a->view->db->env, &field->track, NULL, &cursor);
+    while (status == DREAMDB_OK) {
+        const ddb_row *row = NULL;
+        status = ddb_track_next(ctx, cursor, &row);
+        if (status == DREAMDB_OK && (rows++ == 0 || !ddb_bytes_equal(ddb_bytes_of(&last), row->key))) {
+            values++;
+            ddb_bytes_clear(&last);
+            ddb_bytes_put(&last, row->key.data, row->key.size);
+            status = ddb_bytes_status(&last);
+        }
+    }
+    if (cursor) {
+        ddb_track_close(ctx, cursor);
+    }
+    ddb_bytes_free(&last);
+    bool large = field->track.form == DDB_TRACK_INLINE && field->track_object.size > (uint64_t)DDB_ADVISE_INLINE && rows >= 2 * values;
+    if (status != DREAMDB_DONE || rows < (uint64_t)DDB_ADVISE_ROWS || (rows < values * DDB_ADVISE_FRAGMENTS && !large)) {
+        return status == DREAMDB_DONE ? DREAMDB_OK : status;
+    }
+    return ddb_advise_tell(ctx, a, DREAMDB_ACTION_COMPACT, field, large || rows >= values * DDB_ADVISE_URGENT,
+                           "%llu rows for %llu values%s", (unsigned long long)rows, (unsigned long long)values,
+                           large ? ", in a list that each append writes anew" : "");
+}
+
+/* ---- Embeddings ---- */
+
+DDB_FN dreamdb_status ddb_advise_look(ddb_ctx *ctx, void *user, const ddb_ada_fetched *got)
+{
+    ddb_ada_look *look = (ddb_ada_look *)user;
+    look->out->records += got->bucket.count;
+    return ddb_ada_look_deleted(ctx, look, &got->bucket);
+}
+
+/* How many of 16 buckets' records are deleted; said once for all fields. */
+DDB_FN dreamdb_status ddb_advise_deleted(ddb_ctx *ctx, ddb_advise *a, const ddb_view_field *field, uint64_t buckets)
+{
+    ddb_arena arena = {NULL, 0};
+    ddb_ada_look look;
+    dreamdb_ada_balance found;
+    ddb_track_cursor *cursor = NULL;
+    uint64_t looks = buckets < (uint64_t)DDB_ADVISE_LOOKS ? buckets : (uint64_t)DDB_ADVISE_LOOKS, at = 0;
+    size_t n = 0;
+    memset(&look, 0, sizeof look);
+    memset(&found, 0, sizeof found);
+    look.tomb = a->tomb;
+    look.out = &found;
+    ddb_row *rows = ddb_mem_arena_new(ctx, &arena, ddb_row, DDB_ADVISE_LOOKS);
+    dreamdb_status status = rows ? ddb_track_open(ctx, a->view->db->env, &field->track, NULL, &cursor) : DREAMDB_ERR_MEMORY;
+    for (; status == DREAMDB_OK && n < looks; at++) {
+        const ddb_row *row = NULL;
+        status = ddb_track_next(ctx, cursor, &row);
+        if (status == DREAMDB_OK && at == ddb_ada_pick(buckets, looks, n)) {
+            const char *key = ddb_mem_arena_copy(ctx, &arena, row->key.data, row->key.size);
+            rows[n] = *row;
+            rows[n++].key = ddb_bytes_slice(key, row->key.size);
+            status = key ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+        }
+    }
+    if (cursor) {
+        ddb_track_close(ctx, cursor);
+    }
+    status = status == DREAMDB_DONE ? DREAMDB_OK : status;
+    status = status < 0 || n == 0 ? status : ddb_ada_fetch(ctx, a->view->db->env, field, rows, n, ddb_advise_look, &look);
+    ddb_mem_arena_free(ctx, &arena);
+    if (status < 0 || found.deleted * 10 < found.records || found.deleted == 0) {
+        return status;
+    }
+    a->deleted = true;
+    return ddb_advise_tell(ctx, a, DREAMDB_ACTION_COMPACT, NULL, found.deleted * 2 >= found.records, "about %llu %% of the records are "
+                           "deleted", (unsigned long long)(found.deleted * 100 / found.records));
+}
+
+/* Buckets of cells against those that they need. */
+DDB_FN dreamdb_status ddb_advise_fragments(ddb_ctx *ctx, const ddb_advise *a, const ddb_view_field *field, const ddb_ada_cell *cells,
+                                           size_t count)
+{
+    size_t code = ddb_view_code_bytes(field);
+    uint64_t record = field->registry.has_compressor ? 8 + (code > 0 ? code : 1) : 8 + 4 * field->schema->dim, have = 0, need = 0;
+    uint64_t per = ddb_write_cap(field->schema) / record;
+    per = per > 0 ? per : 1;
+    for (size_t i = 0; i < count; i++) {
+        have += cells[i].buckets;
+        need += (cells[i].records + per - 1) / per;
+    }
+    return need == 0 || have < need * DDB_ADVISE_FRAGMENTS ? DREAMDB_OK
+        : ddb_advise_tell(ctx, a, DREAMDB_ACTION_COMPACT, field, have >= need * DDB_ADVISE_URGENT, "%llu buckets where %llu would do",
+                          (unsigned long long)have, (unsigned long long)need);
+}
+
+/* The index: a step where some cells are out of balance, a rebuild where all are. */
+DDB_FN dreamdb_status ddb_advise_index(ddb_ctx *ctx, const ddb_advise *a, ddb_view_field *field, const ddb_ada_cell *cells, size_t count)
+{
+    dreamdb_ada_balance b;
+    ddb_ada_look look;
+    memset(&b, 0, sizeof b);
+    memset(&look, 0, sizeof look);
+    look.view = a->view;
+    look.field = field;
+    look.out = &b;
+    ddb_ada_spread(field, cells, count, &b);
+    bool ivf = ddb_index_is_ivf(field->index), hashing = !ivf && ddb_index_kind(field->index) != DREAMDB_INDEX_IMI;
+    double root = ddb_exact_sqrt64((double)b.records), mean = b.populated > 0 ? (double)b.records / (double)b.populated : 0;
+    if ((field->codec && !field->schema->rerank) || ddb_schema_is_l2(field->schema) || b.records == 0) {
+        return DREAMDB_OK;                     /* codes alone, or a metric that is not trained: nothing can be done */
+    }
+    if (hashing) {
+        return b.records < (uint64_t)DDB_ADVISE_RECORDS || (mean >= 4 && mean <= DDB_ADVISE_URGENT * root) ? DREAMDB_OK
+            : ddb_advise_tell(ctx, a, DREAMDB_ACTION_REBUILD, field, false, "%.1f records a cell of a hashing index: a trained one "
+                              "reads less", mean);
+    }
+    bool few = (double)b.k * DDB_ADVISE_FEW < root;
+    bool full = ivf && b.k >= ddb_ada_names(field->index) && (few || b.cv > DDB_ADA_CV);
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < count; i++) {
+        bytes += cells[i].bytes;
+    }
+    if (full || (few && (!ivf || bytes > DDB_ADA_READ))) {           /* a step holds the cells that it splits: it mends small fields only */
+        return ddb_advise_tell(ctx, a, DREAMDB_ACTION_REBUILD, field, few, "%llu cells for %llu records%s", (unsigned long long)b.k,
+                               (unsigned long long)b.records, full ? ", and its keys can name no more" : "");
+    }
+    dreamdb_status status = ivf && (few || !b.balanced) ? ddb_ada_foresee(ctx, &look, cells, count) : DREAMDB_OK;
+    return status < 0 || b.splits + b.merges == 0 ? status
+        : ddb_advise_tell(ctx, a, DREAMDB_ACTION_ADA_STEP, field, b.cv > 2 * DDB_ADA_CV, "cv %.2f, %llu cells of at most %llu: "
+                          "%llu to split, %llu to merge", b.cv, (unsigned long long)b.k, (unsigned long long)b.k_cap,
+                          (unsigned long long)b.splits, (unsigned long long)b.merges);
+}
+
+DDB_FN dreamdb_status ddb_advise_embedding(ddb_ctx *ctx, ddb_advise *a, ddb_view_field *field)
+{
+    ddb_buf cells;
+    uint64_t buckets = 0, records = 0;
+    ddb_bytes_init(&cells, ctx);
+    dreamdb_status status = ddb_view_need(ctx, a->view, &field, 1, (unsigned)DDB_VIEW_TRACK | (unsigned)DDB_VIEW_INDEX);
+    status = status < 0 ? status : ddb_view_try_codec(ctx, a->view, field);
+    status = status < 0 ? status : ddb_ada_count(ctx, a->view->db->env, field, ddb_index_k(field->index), &cells);
+    const ddb_ada_cell *list = (const ddb_ada_cell *)(const void *)cells.data;
+    size_t count = cells.size / sizeof *list;
+    for (size_t i = 0; i < count; i++) {
+        buckets += list[i].buckets;
+        records += list[i].records;
+    }
+    if (status == DREAMDB_OK && !a->deleted && records > 0 && a->tombstones >= records / 20 && a->tombstones > 0
+        && (field->codec || !field->registry.has_compressor)) {
+        status = ddb_advise_deleted(ctx, a, field, buckets);
+    }
+    status = status < 0 ? status : ddb_advise_fragments(ctx, a, field, list, count);
+    status = status < 0 ? status : ddb_advise_index(ctx, a, field, list, count);
+    ddb_bytes_free(&cells);
+    return status;
+}
+
+DDB_FN dreamdb_status ddb_advise_field(ddb_ctx *ctx, ddb_advise *a, ddb_view_field *field)
+{
+    dreamdb_error quiet;
+    ddb_ctx look = ddb_mem_fork(ctx, &quiet);
+    bool scalar = field->cls == DDB_TRACK_BITMAP || field->cls == DDB_TRACK_BTREE;
+    if ((field->cls != DDB_TRACK_SPATIAL && !scalar) || ddb_view_readable(&look, a->view, field) < 0) {
+        return DREAMDB_OK;
+    }
+    dreamdb_status status = ddb_view_need(ctx, a->view, &field, 1, DDB_VIEW_COLD);
+    if (status < 0 || field->has_hot) {
+        return status < 0 ? status : ddb_advise_hot(ctx, a, field);
+    }
+    return scalar ? ddb_advise_scalar(ctx, a, field) : ddb_advise_embedding(ctx, a, field);
+}
+
+/* ---- The store ---- */
+
+typedef struct ddb_advise_listing { uint64_t now, old, refs; } ddb_advise_listing;
+
+DDB_FN int ddb_advise_state(void *user, const char *path, const dreamdb_stat *stat)
+{
+    ddb_advise_listing *listing = (ddb_advise_listing *)user;
+    bool ref = path[0] == 'r';
+    listing->refs += ref;
+    listing->old += !ref && stat->modified_ns < listing->now && listing->now - stat->modified_ns > DDB_ADVISE_DAY;
+    return 0;
+}
+
+/* States older than a day against those that gc keeps.  Some of them it keeps for merges, so it is recommended from twice as many on. */
+DDB_FN dreamdb_status ddb_advise_store(ddb_ctx *ctx, const ddb_advise *a)
+{
+    static const char *const prefixes[] = { "refs/", "manifests/" };
+    const dreamdb_store *store = &a->view->db->env->store;
+    ddb_advise_listing listing;
+    memset(&listing, 0, sizeof listing);
+    listing.now = ddb_object_now(a->view->db->env);
+    for (size_t i = 0; i < 2; i++) {
+        int status = store->list(store->user, prefixes[i], ddb_advise_state, &listing);
+        if (status < 0) {
+            return ddb_store_fail(ctx, store, status, "list of", prefixes[i]);
+        }
+    }
+    return listing.old <= 2 * DDB_ADVISE_KEPT * listing.refs ? DREAMDB_OK
+        : ddb_advise_tell(ctx, a, DREAMDB_ACTION_GC, NULL, false, "%llu states are older than a day, gc keeps %d of each of %llu refs",
+                          (unsigned long long)listing.old, DDB_ADVISE_KEPT, (unsigned long long)listing.refs);
+}
+
+DDB_FN dreamdb_status ddb_advise_all(ddb_ctx *ctx, dreamdb_snapshot *view, const dreamdb_recommend_desc *desc, dreamdb_advice_fn each,
+                                     void *user)
+{
+    ddb_advise a;
+    memset(&a, 0, sizeof a);
+    a.view = view;
+    a.each = each;
+    a.user = user;
+    dreamdb_status status = ddb_view_tomb(ctx, view, &a.tomb);
+    status = status < 0 ? status : ddb_tomb_count(ctx, a.tomb, &a.tombstones);
+    for (size_t i = 0; i < view->schema.count && status == DREAMDB_OK; i++) {
+        status = ddb_advise_field(ctx, &a, view->fields + i);
+    }
+    return status < 0 || desc->no_listing ? status : ddb_advise_store(ctx, &a);
+}
+
+/* ==== ROOM 51 api | prefix ddb_api_ | uses port mem bytes coll cpu hash addr object ref view write fold scan erase merge compact diff ada rebuild query check gc trace advise ==== */
 /* The public functions: check the arguments, call one room.  Nothing else lives here. */
 
 /* The allocator of a config, or libc. */
@@ -41981,6 +42291,15 @@ DREAMDB_API dreamdb_status dreamdb_rebuild(dreamdb *db, const dreamdb_rebuild_de
     DDB_API_BEGIN(db, db, "dreamdb_rebuild");
     memset(&all, 0, sizeof all);
     return ddb_rebuild_all(&ctx, db, desc ? desc : &all, report);
+}
+
+DREAMDB_API dreamdb_status dreamdb_recommend(dreamdb_snapshot *snapshot, const dreamdb_recommend_desc *desc, dreamdb_advice_fn each,
+                                             void *user, dreamdb_error *error)
+{
+    dreamdb_recommend_desc all;
+    DDB_API_BEGIN(snapshot ? snapshot->db : NULL, snapshot && each, "dreamdb_recommend");
+    memset(&all, 0, sizeof all);
+    return ddb_advise_all(&ctx, snapshot, desc ? desc : &all, each, user);
 }
 
 DREAMDB_API const char *dreamdb_status_name(dreamdb_status status)
