@@ -88,12 +88,14 @@
      ROOM 42 compact    Fragments into whole buckets and postings
      ROOM 43 diff       How two states differ
      ROOM 44 ada        How balanced the cells of an embedding field are, and the step that makes them so
-     ROOM 45 shard      A step of Ada-IVF by many machines (FORMAT.md 24)
-     ROOM 46 query      Vector search over the cells of one view
-     ROOM 47 check      What a view is made of, and whether it is whole
-     ROOM 48 gc         Collecting garbage (FORMAT.md 23)
-     ROOM 49 trace      Which objects still hold bytes of given rows, and the refs that reach them (erase-report)
-     ROOM 50 api        The public functions
+     ROOM 45 rebuild    Training an index anew and placing every record under it, in memory that does not follow the field
+     ROOM 46 shard      A step of Ada-IVF by many machines (FORMAT.md 24)
+     ROOM 47 query      Vector search over the cells of one view
+     ROOM 48 check      What a view is made of, and whether it is whole
+     ROOM 49 gc         Collecting garbage (FORMAT.md 23)
+     ROOM 50 trace      Which objects still hold bytes of given rows, and the refs that reach them (erase-report)
+     ROOM 51 advise     What maintenance a dataset needs now
+     ROOM 52 api        The public functions
 */
 #if defined(DREAMDB_IMPLEMENTATION) && defined(__linux__) && !defined(_GNU_SOURCE)
   #define _GNU_SOURCE 1                       /* syncfs; room port alone uses it */
@@ -1128,6 +1130,84 @@ DREAMDB_API dreamdb_status dreamdb_shard_work(dreamdb *db, const dreamdb_shard_d
  * Costs   reads all parts and the records that moved, not those that stayed.  Memory: 256 MiB of moved records at most, 1 MiB a share. */
 DREAMDB_API dreamdb_status dreamdb_shard_finish(dreamdb *db, const dreamdb_shard_desc *desc, dreamdb_shard_report *report,
                                                 dreamdb_error *error);
+
+typedef struct dreamdb_rebuild_desc {          /* all zero: the only embedding field, with the defaults */
+    const char *field;                         /* NULL = the only embedding field */
+    dreamdb_index_kind index;                  /* IVF or IMI; DEFAULT = IMI where the field has it, else IVF (of LSH too) */
+    uint32_t k, iterations, key_bits;          /* as of dreamdb_train_desc; k 0 = the square root of the live records; of IMI k_sub */
+    uint64_t seed;
+    uint64_t sample;                           /* records to train on, those with the smallest BLAKE3 of their anchor; 0 = 256 a cell, at
+                                                  least 65,536, and no more than a third of the memory holds */
+    uint64_t memory_bytes;                     /* what it may hold, about; 0 = 1 GiB, at least 128 KiB.  See Costs */
+    int      compressor;                       /* 1: of a PQ field with rerank new codebooks too; branches made before cannot
+                                                  be merged then */
+    int      allow_lossy;                      /* 1: also where codes are all there is: records are placed by what their codes decode to */
+    int      dry_run;                          /* 1: tells what would be done from the Track alone; writes nothing */
+    uint32_t retry;                            /* how often what was built may be merged with the tip of a faster writer; 0 =
+                                                  CONFLICT */
+} dreamdb_rebuild_desc;
+
+typedef struct dreamdb_rebuild_report {        /* filled in on failure too, as far as it came */
+    uint64_t k_before, k_after;                /* cells; of a dry run: about */
+    uint64_t records, live;                    /* before: in the Track, deleted ones too; live ones (of an anchor all its records) */
+    uint64_t sampled;                          /* records trained on */
+    uint64_t records_placed, records_dropped, records_losing;   /* dropped: deleted ones; losing: older ones of an anchor with several */
+    uint64_t buckets_read, buckets_written, populated;   /* populated: cells that have records afterwards */
+    uint64_t readings;                         /* how often the stored records were read: 2, more if memory is short for their anchors */
+    uint64_t runs, run_bytes;                  /* sorted on the way through the store: 0 where all was held; removed again */
+    double   cv_before, cv_after;              /* standard deviation / mean of the cells' records */
+    uint64_t objects, bytes;                   /* new in the store, runs left out */
+    uint32_t replays;                          /* how often the tip had moved: 1 and more, then the tip is a merge */
+    uint8_t  index[DREAMDB_ADDRESS_SIZE];      /* afterwards */
+    uint8_t  manifest[DREAMDB_ADDRESS_SIZE];
+} dreamdb_rebuild_report;
+
+/* Trains the index of a field anew on a sample of its records and places every live record under it; one Manifest.  What dreamdb_train
+ * does in memory, for fields of any size: with a sample of all records the result is the same, byte for byte.  Exact vectors decide, and
+ * codes are made of them anew; where there are codes alone they are carried.  Deleted records are dropped, of an anchor with several
+ * records the one that is read stays.  Equal states and options give equal bytes, whatever memory (but for the default sample) and threads.
+ *
+ * Returns OK; NOT_FOUND (no such field); ARGUMENT (no embedding field, several and none is named, an empty one, codes without exact vectors
+ *         and no allow_lossy, fewer records sampled than cells); UNSUPPORTED (the L2 metric); LIMIT (too little memory, the message says
+ *         how much it wants); CONFLICT (somebody moved the Ref, and no retry, or changed the field's cells too: nothing is changed);
+ *         STORE, MEMORY, CORRUPT, CANCELLED.
+ * Threads as dreamdb_append: one writer at a time on a handle.
+ * Costs   reads every bucket twice (sample, then placing), writes every live record once; where they do not fit in half of memory_bytes
+ *         they pass once more through the store, as sorted runs under _ada_ivf/, which are removed at the end (after a crash by gc).
+ *         Memory: memory_bytes, and besides the index, 300 bytes a new bucket, and one bucket with its sidecar.  The least memory grows
+ *         with the square root of the field: 100 GiB can be sorted in 128 MiB.  k-means: sample * k * dim * iterations.
+ * Format  FORMAT.md "Ada-IVF and the lineage table". */
+DREAMDB_API dreamdb_status dreamdb_rebuild(dreamdb *db, const dreamdb_rebuild_desc *desc, dreamdb_rebuild_report *report,
+                                           dreamdb_error *error);
+
+typedef enum dreamdb_action {                  /* in the order in which they are told and should be done */
+    DREAMDB_ACTION_FLUSH_HOT = 1, DREAMDB_ACTION_COMPACT, DREAMDB_ACTION_ADA_STEP, DREAMDB_ACTION_REBUILD, DREAMDB_ACTION_GC
+} dreamdb_action;
+
+typedef struct dreamdb_advice {                /* lives for the call */
+    dreamdb_action action;
+    const char *field;                         /* NULL = of the whole dataset; of GC the whole store */
+    uint32_t    threshold;                     /* of COMPACT, as of dreamdb_compact_desc: 1 (field NULL) for deleted records */
+    int         urgent;                        /* 1: reads or appends feel it; 0: in a quiet hour */
+    const char *reason;                        /* one line with the numbers */
+} dreamdb_advice;
+typedef int (*dreamdb_advice_fn)(void *user, const dreamdb_advice *advice);
+
+typedef struct dreamdb_recommend_desc {        /* all zero: everything */
+    int no_listing;                            /* 1: the store is not listed, and GC not recommended */
+} dreamdb_recommend_desc;
+
+/* Tells what maintenance a state needs now, and why: rows that wait in hot shards, fragments of cells and values, cells out of balance, an
+ * index too small for its records, deleted records, old states.  When it is done, it is no longer recommended.
+ *
+ * desc    NULL = all zero.
+ * each    each recommendation, in the order of dreamdb_action for each field; not 0 stops with CANCELLED.
+ * Returns OK, ARGUMENT (no each), STORE, MEMORY, CORRUPT, CANCELLED.
+ * Threads many at once on one snapshot.
+ * Costs   reads the Tracks of vectors and scalars, their pages and the indexes; where a twentieth and more may be deleted 16 buckets; lists
+ *         refs/ and manifests/.  Memory: 40 bytes a populated cell. */
+DREAMDB_API dreamdb_status dreamdb_recommend(dreamdb_snapshot *snapshot, const dreamdb_recommend_desc *desc, dreamdb_advice_fn each,
+                                             void *user, dreamdb_error *error);
 
 /* ---- Small helpers -------------------------------------------------------------------------------------------------- */
 
@@ -34698,8 +34778,8 @@ DDB_FN dreamdb_status ddb_ada_refuse(ddb_ctx *ctx, ddb_ada *a)
     if (!ddb_index_is_ivf(field->index)) {
         bool imi = ddb_index_kind(field->index) == DREAMDB_INDEX_IMI;
         return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%.*s` has an %s index, whose cells cannot be split one by one: %s", size,
-                            name, imi ? "imi" : "lsh", imi ? "train it anew, with another k_sub if it has grown"
-                            : "train an ivf index, or make the field with more bits");
+                            name, imi ? "imi" : "lsh", imi ? "rebuild-ivf trains it anew, with another k_sub if it has grown"
+                            : "train an ivf index (rebuild-ivf), or make the field with more bits");
     }
     if (field->codec && !field->schema->rerank && !a->desc->allow_lossy) {
         return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%.*s` stores codes alone (no rerank): records can be placed only by what "
@@ -35888,7 +35968,1102 @@ DDB_FN dreamdb_status ddb_ada_step(ddb_ctx *ctx, struct dreamdb *db, const dream
     return status;
 }
 
-/* ==== ROOM 45 shard | prefix ddb_shard_ | uses port mem bytes coll addr store object page ref index lineage bucket view history write merge ada ==== */
+/* ==== ROOM 45 rebuild | prefix ddb_rebuild_ | uses port mem bytes coll hash addr pool object schema page track manifest tomb index lineage bucket view write merge ada ==== */
+/* Training the index of a field anew and placing every live record under it (rebuild-ivf), in memory that does not follow the field.
+   Stages, each with plain inputs and outputs, so that other machines may do a part of them:
+     survey   all buckets -> a sample (the records whose BLAKE3(anchor) is smallest) and the anchors that may have several records
+     train    sample -> the index object, its address
+     place    some rows of the old Track -> runs: chunks of records sorted by (cell, anchor), objects of their own
+     fold     the chunks of all places -> buckets and their Track rows, in the order of cells, records by anchor
+     publish  Track, schema, registry -> one Manifest, one compare-and-swap
+   Invariant: the bytes of the result follow from the old state and the sample's size, k, seed and iterations alone: not from memory,
+   threads, or into how many places the rows were cut.  With a sample of all records they are those of `train`. */
+
+enum {
+    DDB_REBUILD_EACH = 256,                   /* records a cell that a sample has by default */
+    DDB_REBUILD_SAMPLE = 65536,               /* and at least so many in all */
+    DDB_REBUILD_ROWS = 256,                   /* buckets read together */
+    DDB_REBUILD_KEY = 32,                     /* bytes of the longest cell key */
+    DDB_REBUILD_HEAD = 16,                    /* bytes before the records of a chunk */
+    DDB_REBUILD_CHUNK = 1024,                 /* bytes of the smallest chunk, */
+    DDB_REBUILD_CHUNK_MOST = 8 << 20          /* and of the largest */
+};
+#define DDB_REBUILD_MEMORY (UINT64_C(1) << 30)
+#define DDB_REBUILD_LEAST  (UINT64_C(1) << 17)
+#define DDB_REBUILD_ALL    (UINT64_C(1) << 32)                 /* windows of anchors are parts of this */
+#define DDB_REBUILD_FOLDER "_ada_ivf/rebuild-"
+
+/* A chunk of a run: its first record, and where it lies. */
+typedef struct ddb_rebuild_chunk {
+    uint8_t  key[DDB_REBUILD_KEY];
+    uint64_t anchor;
+    ddb_addr addr;
+    size_t   count;                            /* records */
+} ddb_rebuild_chunk;
+
+/* A record as it is held and, its floats little-endian, as it stands in a run:
+   floats (of a field that has them), code (of a coded one), anchor, key, and zeros up to a multiple of 4. */
+typedef struct ddb_rebuild_shape { size_t floats, code, anchor, key, key_size, size; } ddb_rebuild_shape;
+
+typedef struct ddb_rebuild_slot { uint64_t prefix, anchor; size_t at; } ddb_rebuild_slot;
+typedef struct ddb_rebuild_pick { uint64_t hash, order, anchor; size_t slot; } ddb_rebuild_pick;
+
+/* The records with the smallest hashes so far: a heap, the worst on top. */
+typedef struct ddb_rebuild_sample {
+    ddb_rebuild_pick *heap;
+    float            *vectors;                 /* [most][dim] */
+    size_t            count, most;
+} ddb_rebuild_sample;
+
+/* Anchors of a window that may have several records: a filter of those seen, and of those seen in it the last place. */
+typedef struct ddb_rebuild_doubles {
+    uint64_t *filter;
+    size_t    words, most;                     /* most: anchors in the map */
+    ddb_map   last;
+    uint64_t  low, high;                       /* the window: parts of DDB_REBUILD_ALL */
+    bool      over;                            /* too many: the window must be narrower */
+} ddb_rebuild_doubles;
+
+typedef struct ddb_rebuild ddb_rebuild;
+/* A bucket that was read: deleted[] marks records, order is the place of its first one in the Track, vectors NULL if not asked for. */
+typedef dreamdb_status (*ddb_rebuild_fn)(ddb_ctx *ctx, ddb_rebuild *r, const ddb_ada_fetched *got, const uint8_t *deleted, uint64_t order,
+                                         const float *vectors);
+
+struct ddb_rebuild {
+    ddb_write              write;
+    const dreamdb_rebuild_desc *desc;
+    dreamdb_rebuild_report *report;
+    ddb_view_field        *field;
+    ddb_tomb              *tomb;
+    ddb_arena              arena;
+    dreamdb_train_desc     train;
+    uint32_t               dim;
+    uint64_t               memory, rows, records;       /* rows and records of the old Track */
+    ddb_rebuild_sample     sample;
+    ddb_rebuild_doubles    doubles;
+    ddb_write_made         made;               /* codec NULL: that of the field stays */
+    const ddb_codec       *codec;
+    ddb_addr               address, codec_address;
+    ddb_rebuild_shape      shape;
+    /* what is held */
+    uint8_t               *base;
+    size_t                 cap, room, count, ready;     /* records: that may be held; of base; there; with a key */
+    ddb_buf                floats;             /* codes alone: the decoded vectors of the records without a key */
+    size_t                 chunk;              /* records of a chunk */
+    ddb_buf                chunks;             /* ddb_rebuild_chunk */
+    ddb_puts              *spill;
+    const char            *folder;             /* of runs */
+    ddb_buf                out;                /* ddb_row of new buckets */
+    /* the walk over the old buckets */
+    ddb_rebuild_fn         each;
+    uint64_t               row;                /* number of the first row that is read now */
+    bool                   survey;             /* the first walk: counts and samples too */
+};
+
+DDB_FN void ddb_rebuild_sample_free(ddb_ctx *ctx, ddb_rebuild *r)
+{
+    ddb_mem_drop(ctx, r->sample.heap, ddb_rebuild_pick, r->sample.most);
+    ddb_mem_drop(ctx, r->sample.vectors, float, r->sample.most * r->dim);
+    memset(&r->sample, 0, sizeof r->sample);
+}
+
+/* FOLDER/ADDRESS.run */
+DDB_FN char *ddb_rebuild_path(ddb_ctx *ctx, ddb_arena *arena, const char *folder, const ddb_addr *addr)
+{
+    size_t size = strlen(folder) + DREAMDB_ADDRESS_TEXT + 5;
+    char text[DREAMDB_ADDRESS_TEXT], *out = (char *)ddb_mem_arena_alloc(ctx, arena, size);
+    if (out) {
+        ddb_addr_text(addr, text);
+        (void)snprintf(out, size, "%s/%s.run", folder, text);
+    }
+    return out;
+}
+
+/* Removes the runs, as well as that can be done: what stays is gc's. */
+DDB_FN void ddb_rebuild_forget(ddb_ctx *ctx, ddb_rebuild *r)
+{
+    dreamdb_error quiet;
+    ddb_ctx look = ddb_mem_fork(ctx, &quiet);
+    const ddb_rebuild_chunk *chunks = (const ddb_rebuild_chunk *)(const void *)r->chunks.data;
+    size_t count = r->chunks.size / sizeof *chunks;
+    for (size_t at = 0; at < count; at += DDB_REBUILD_ROWS) {
+        dreamdb_io ops[DDB_REBUILD_ROWS];
+        ddb_arena arena = {NULL, 0};
+        size_t n = count - at < (size_t)DDB_REBUILD_ROWS ? count - at : (size_t)DDB_REBUILD_ROWS;
+        memset(ops, 0, sizeof ops);
+        for (size_t i = 0; i < n; i++) {
+            ops[i].kind = DREAMDB_IO_REMOVE;
+            ops[i].path = ddb_rebuild_path(&look, &arena, r->folder, &chunks[at + i].addr);
+            n = ops[i].path ? n : i;
+        }
+        (void)ddb_object_batch(&look, r->write.env, ops, n);
+        ddb_mem_arena_free(&look, &arena);
+    }
+    ddb_bytes_clear(&r->chunks);
+}
+
+DDB_FN void ddb_rebuild_doubles_clear(ddb_ctx *ctx, ddb_rebuild_doubles *d)
+{
+    ddb_mem_drop(ctx, d->filter, uint64_t, d->words);
+    ddb_coll_map_free(ctx, &d->last);
+    memset(&d->last, 0, sizeof d->last);
+    d->last.key_size = sizeof(uint64_t);
+    d->filter = NULL;
+    d->over = false;
+}
+
+DDB_FN void ddb_rebuild_close(ddb_ctx *ctx, ddb_rebuild *r)
+{
+    if (r->spill) {
+        ddb_rebuild_forget(ctx, r);
+        ddb_object_puts_close(ctx, r->spill);
+    }
+    ddb_rebuild_sample_free(ctx, r);
+    ddb_rebuild_doubles_clear(ctx, &r->doubles);
+    ddb_mem_free(ctx, r->base, r->room * r->shape.size);
+    ddb_bytes_free(&r->floats);
+    ddb_bytes_free(&r->chunks);
+    ddb_bytes_free(&r->out);
+    ddb_write_made_free(ctx, &r->made);
+    ddb_mem_arena_free(ctx, &r->arena);
+    ddb_write_close(ctx, &r->write);
+}
+
+/* ---- Reading the old buckets ---- */
+
+/* Which records of a bucket are deleted: marks in the arena. */
+DDB_FN dreamdb_status ddb_rebuild_deleted(ddb_ctx *ctx, ddb_rebuild *r, ddb_arena *arena, const ddb_bucket *bucket, uint8_t **out)
+{
+    size_t n = bucket->count;
+    uint64_t *sorted = ddb_mem_arena_new(ctx, arena, uint64_t, n);
+    uint8_t *gone = ddb_mem_arena_new(ctx, arena, uint8_t, n), *marks = ddb_mem_arena_new(ctx, arena, uint8_t, n);
+    *out = marks;
+    if (!sorted || !gone || !marks) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    if (ddb_tomb_empty(r->tomb) || n == 0) {
+        return DREAMDB_OK;
+    }
+    for (size_t i = 0; i < n; i++) {
+        sorted[i] = ddb_bucket_anchor(bucket, i);
+    }
+    dreamdb_status status = ddb_coll_sort_u64(ctx, sorted, n);
+    size_t distinct = status < 0 ? 0 : ddb_coll_unique_u64(sorted, n);
+    status = status < 0 ? status : ddb_tomb_test(ctx, r->tomb, sorted, distinct, gone);
+    for (size_t i = 0; i < n && status == DREAMDB_OK; i++) {
+        marks[i] = gone[ddb_coll_lower_u64(sorted, distinct, ddb_bucket_anchor(bucket, i))];
+    }
+    return status;
+}
+
+/* One fetched bucket, with its vectors, to r->each. */
+DDB_FN dreamdb_status ddb_rebuild_bucket(ddb_ctx *ctx, void *user, const ddb_ada_fetched *got)
+{
+    ddb_rebuild *r = (ddb_rebuild *)user;
+    ddb_arena arena = {NULL, 0};
+    uint8_t *deleted = NULL;
+    float *vectors = NULL;
+    dreamdb_status status = ddb_rebuild_deleted(ctx, r, &arena, &got->bucket, &deleted);
+    for (size_t i = 0; i < got->bucket.count && status == DREAMDB_OK; i++) {
+        if (ddb_bucket_anchor(&got->bucket, i) > DREAMDB_ANCHOR_MAX) {
+            status = ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, got->want->path, "bucket holds anchor 2^64-1, which no row can have");
+        }
+    }
+    if (status == DREAMDB_OK) {
+        vectors = (float *)ddb_mem_arena_array(ctx, &arena, got->bucket.count, (size_t)r->dim * sizeof(float));
+        status = vectors ? ddb_ada_vectors(ctx, r->field, got, vectors) : DREAMDB_ERR_MEMORY;
+    }
+    r->report->buckets_read++;
+    uint64_t order = (r->row + got->at) << 32;
+    status = status < 0 ? status : r->each(ctx, r, got, deleted, order, vectors);
+    ddb_mem_arena_free(ctx, &arena);
+    return status;
+}
+
+/* The next rows that are read together, in the arena. */
+DDB_FN dreamdb_status ddb_rebuild_some(ddb_ctx *ctx, const ddb_rebuild *r, ddb_arena *arena, ddb_track_cursor *cursor, uint64_t left,
+                                       ddb_row *rows, size_t *count, bool *ended)
+{
+    uint64_t bytes = 0, most = r->memory / 16 < DDB_ADA_WAVE ? r->memory / 16 : DDB_ADA_WAVE;
+    dreamdb_status status = DREAMDB_OK;
+    *count = 0;
+    while (status == DREAMDB_OK && *count < (size_t)DDB_REBUILD_ROWS && *count < left && bytes < most && !*ended) {
+        const ddb_row *row = NULL;
+        status = ddb_track_next(ctx, cursor, &row);
+        *ended = status == DREAMDB_DONE;
+        if (status == DREAMDB_OK) {
+            const char *key = ddb_mem_arena_copy(ctx, arena, row->key.data, row->key.size);
+            rows[*count] = *row;
+            rows[(*count)++].key = ddb_bytes_slice(key, row->key.size);
+            bytes += row->size;
+            status = key ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+        }
+    }
+    return *ended ? DREAMDB_OK : status;
+}
+
+/* Gives every bucket of the rows [from, to) of the old Track to fn; after each batch of them to done. */
+DDB_FN dreamdb_status ddb_rebuild_walk(ddb_ctx *ctx, ddb_rebuild *r, uint64_t from, uint64_t to, const char *what, ddb_rebuild_fn fn,
+                                       dreamdb_status (*done)(ddb_ctx *ctx, ddb_rebuild *r))
+{
+    ddb_track_cursor *cursor = NULL;
+    const ddb_row *skipped = NULL;
+    bool ended = false;
+    dreamdb_status status = ddb_track_open(ctx, r->write.env, &r->field->track, NULL, &cursor);
+    r->each = fn;
+    for (r->row = 0; r->row < from && status == DREAMDB_OK; r->row++) {
+        status = ddb_track_next(ctx, cursor, &skipped);
+    }
+    ended = status == DREAMDB_DONE;
+    status = ended ? DREAMDB_OK : status;
+    while (status == DREAMDB_OK && !ended && r->row < to) {
+        ddb_arena arena = {NULL, 0};
+        size_t n = 0;
+        ddb_row *rows = ddb_mem_arena_new(ctx, &arena, ddb_row, DDB_REBUILD_ROWS);
+        status = rows ? ddb_rebuild_some(ctx, r, &arena, cursor, to - r->row, rows, &n, &ended) : DREAMDB_ERR_MEMORY;
+        status = status < 0 || n == 0 ? status : ddb_ada_fetch(ctx, r->write.env, r->field, rows, n, ddb_rebuild_bucket, r);
+        r->row += n;
+        status = status < 0 || !done ? status : done(ctx, r);
+        status = status < 0 ? status : ddb_object_progress(ctx, r->write.env, what, r->row, r->rows, "buckets");
+        ddb_mem_arena_free(ctx, &arena);
+    }
+    if (cursor) {
+        ddb_track_close(ctx, cursor);
+    }
+    r->report->readings++;
+    return status;
+}
+
+/* ---- Survey: the sample, and anchors with several records ---- */
+
+DDB_FN uint64_t ddb_rebuild_mix(uint64_t x)
+{
+    x = (x ^ (x >> 33)) * UINT64_C(0xff51afd7ed558ccd);
+    x = (x ^ (x >> 33)) * UINT64_C(0xc4ceb9fe1a85ec53);
+    return x ^ (x >> 33);
+}
+
+DDB_FN bool ddb_rebuild_inside(const ddb_rebuild_doubles *d, uint64_t mixed)
+{
+    uint64_t part = mixed >> 32;
+    return part >= d->low && part < d->high;
+}
+
+/* Notes an anchor: 4 bits of one word say that it was seen; a second time (or what looks like one) its place goes into the map. */
+DDB_FN dreamdb_status ddb_rebuild_seen(ddb_ctx *ctx, ddb_rebuild_doubles *d, uint64_t anchor, uint64_t order)
+{
+    uint64_t mixed = ddb_rebuild_mix(anchor), other = ddb_rebuild_mix(mixed ^ UINT64_C(0x9e3779b97f4a7c15)), bits = 0, *last = NULL;
+    if (d->over || !ddb_rebuild_inside(d, mixed)) {
+        return DREAMDB_OK;
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        bits |= UINT64_C(1) << (other >> (58 - 6 * i) & 63);
+    }
+    uint64_t *word = d->filter + (size_t)((other & UINT32_MAX) * d->words >> 32);
+    if ((*word & bits) != bits) {
+        *word |= bits;
+        return DREAMDB_OK;
+    }
+    d->over = d->last.count >= d->most;
+    dreamdb_status status = d->over ? DREAMDB_OK : ddb_coll_map_put(ctx, &d->last, &anchor, order, &last, NULL);
+    if (status == DREAMDB_OK && last) {
+        *last = order;
+    }
+    return status;
+}
+
+/* Is a a worse choice than b?  Of one anchor the later record is the better one. */
+DDB_FN bool ddb_rebuild_worse(const ddb_rebuild_pick *a, const ddb_rebuild_pick *b)
+{
+    return a->hash != b->hash ? a->hash > b->hash : a->order < b->order;
+}
+
+/* Puts a pick at `at` of the heap or below it. */
+DDB_FN void ddb_rebuild_sink(ddb_rebuild_sample *s, size_t at, const ddb_rebuild_pick *pick)
+{
+    size_t child = 2 * at + 1;
+    while (child < s->count) {
+        child += child + 1 < s->count && ddb_rebuild_worse(s->heap + child + 1, s->heap + child);
+        if (!ddb_rebuild_worse(s->heap + child, pick)) {
+            break;
+        }
+        s->heap[at] = s->heap[child];
+        at = child;
+        child = 2 * at + 1;
+    }
+    s->heap[at] = *pick;
+}
+
+/* Offers a record to the sample. */
+DDB_FN void ddb_rebuild_offer(const ddb_ctx *ctx, ddb_rebuild *r, uint64_t anchor, uint64_t order, const float *vector)
+{
+    uint8_t text[8], hash[32];
+    ddb_rebuild_pick pick;
+    ddb_rebuild_sample *s = &r->sample;
+    ddb_bytes_set_be64(text, anchor);
+    ddb_hash_one(ctx->cpu, text, sizeof text, hash);
+    pick.hash = ddb_bytes_be64(hash);
+    pick.order = order;
+    pick.anchor = anchor;
+    if (s->count < s->most) {
+        size_t at = s->count++;
+        pick.slot = at;
+        for (; at > 0 && ddb_rebuild_worse(&pick, s->heap + (at - 1) / 2); at = (at - 1) / 2) {
+            s->heap[at] = s->heap[(at - 1) / 2];
+        }
+        s->heap[at] = pick;
+    } else if (s->count > 0 && ddb_rebuild_worse(s->heap, &pick)) {
+        pick.slot = s->heap[0].slot;
+        ddb_rebuild_sink(s, 0, &pick);
+    } else {
+        return;
+    }
+    memcpy(s->vectors + pick.slot * r->dim, vector, r->dim * sizeof(float));
+}
+
+DDB_FN dreamdb_status ddb_rebuild_survey_bucket(ddb_ctx *ctx, ddb_rebuild *r, const ddb_ada_fetched *got, const uint8_t *deleted,
+                                                uint64_t order, const float *vectors)
+{
+    dreamdb_status status = DREAMDB_OK;
+    for (size_t i = 0; i < got->bucket.count && status == DREAMDB_OK; i++) {
+        uint64_t anchor = ddb_bucket_anchor(&got->bucket, i);
+        if (!deleted[i]) {
+            status = ddb_rebuild_seen(ctx, &r->doubles, anchor, order + i);
+        }
+        if (!deleted[i] && r->survey) {
+            r->report->live++;
+            ddb_rebuild_offer(ctx, r, anchor, order + i, vectors + i * r->dim);
+        }
+    }
+    return status;
+}
+
+/* Finds the anchors of the window from low on that may have several records; where they are too many for the memory, of a narrower one. */
+DDB_FN dreamdb_status ddb_rebuild_doubles_find(ddb_ctx *ctx, ddb_rebuild *r, uint64_t low, uint64_t *width)
+{
+    ddb_rebuild_doubles *d = &r->doubles;
+    dreamdb_status status = DREAMDB_OK;
+    do {
+        bool again = d->over;
+        *width = again && *width > 1 ? *width / 2 : *width;
+        ddb_rebuild_doubles_clear(ctx, d);
+        d->low = low;
+        d->high = low + *width < DDB_REBUILD_ALL ? low + *width : DDB_REBUILD_ALL;
+        d->filter = ddb_mem_new(ctx, uint64_t, d->words);
+        status = d->filter ? ddb_rebuild_walk(ctx, r, 0, UINT64_MAX, "rebuild-ivf: survey", ddb_rebuild_survey_bucket, NULL)
+            : DREAMDB_ERR_MEMORY;
+        r->survey = false;
+    } while (status == DREAMDB_OK && d->over && *width > 1);
+    ddb_mem_drop(ctx, d->filter, uint64_t, d->words);
+    d->filter = NULL;
+    return status < 0 || !d->over ? status : ddb_mem_fail(ctx, DREAMDB_ERR_LIMIT, "too many records of one anchor for %llu bytes of memory",
+                                                          (unsigned long long)r->memory);
+}
+
+/* ---- Train ---- */
+
+DDB_FN int ddb_rebuild_pick_compare(const void *a, const void *b, void *user)
+{
+    const ddb_rebuild_pick *x = (const ddb_rebuild_pick *)a, *y = (const ddb_rebuild_pick *)b;
+    (void)user;
+    return x->anchor != y->anchor ? (x->anchor < y->anchor ? -1 : 1) : x->order < y->order ? -1 : x->order > y->order;
+}
+
+/* The sample by anchor, the last record of each, as train takes it; gives the heap back. */
+DDB_FN dreamdb_status ddb_rebuild_sample_take(ddb_ctx *ctx, ddb_rebuild *r, ddb_write_records *out)
+{
+    ddb_rebuild_sample *s = &r->sample;
+    size_t dim = r->dim;
+    dreamdb_status status = ddb_coll_sort(ctx, s->heap, s->count, sizeof *s->heap, ddb_rebuild_pick_compare, NULL);
+    out->dim = r->dim;
+    out->cap = s->count;
+    out->vectors = status < 0 ? NULL : ddb_mem_new(ctx, float, out->cap * dim);
+    status = status < 0 ? status : out->vectors ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    for (size_t i = 0; i < s->count && status == DREAMDB_OK; i++) {
+        if (i + 1 == s->count || s->heap[i + 1].anchor != s->heap[i].anchor) {
+            memcpy(out->vectors + out->count++ * dim, s->vectors + s->heap[i].slot * dim, dim * sizeof(float));
+        }
+    }
+    ddb_rebuild_sample_free(ctx, r);
+    r->report->sampled = out->count;
+    return status;
+}
+
+/* Sample -> index (and codebooks, if asked for), put; their addresses; what the query calibration says of it. */
+DDB_FN dreamdb_status ddb_rebuild_train(ddb_ctx *ctx, ddb_rebuild *r)
+{
+    ddb_write_records sample;
+    bool imi = ddb_write_train_kind(&r->train, r->field) == DREAMDB_INDEX_IMI;
+    memset(&sample, 0, sizeof sample);
+    dreamdb_status status = ddb_rebuild_sample_take(ctx, r, &sample);
+    if (status == DREAMDB_OK && sample.count == 0) {
+        status = ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%s` holds no live record: there is nothing to train on", r->train.field);
+    }
+    if (status == DREAMDB_OK && r->train.k == 0) {
+        uint32_t root = ddb_write_root(r->report->live);
+        r->train.k = imi ? ddb_write_root(root) : root;
+        r->train.k = r->train.k < sample.count ? r->train.k : (uint32_t)sample.count;
+    }
+    status = status < 0 ? status : ddb_write_train_index(ctx, &r->write, &r->train, r->field, &sample, &r->address, &r->made.index);
+    if (status == DREAMDB_OK && r->train.compressor) {
+        status = ddb_write_train_codec(ctx, &r->write, &r->train, r->field, &sample, &r->made, &r->codec_address);
+    }
+    if (status == DREAMDB_OK) {
+        status = ddb_write_calibration(ctx, &r->write, r->field->schema->name, r->made.index, &r->address, sample.vectors, sample.count);
+    }
+    ddb_mem_drop(ctx, sample.vectors, float, sample.cap * r->dim);
+    r->codec = r->made.codec ? r->made.codec : r->field->codec;
+    return status;
+}
+
+/* ---- Place: records into sorted runs ---- */
+
+DDB_FN uint8_t *ddb_rebuild_at(const ddb_rebuild *r, size_t i) { return r->base + i * r->shape.size; }
+
+DDB_FN uint64_t ddb_rebuild_anchor(const ddb_rebuild *r, size_t i)
+{
+    uint64_t anchor;
+    memcpy(&anchor, ddb_rebuild_at(r, i) + r->shape.anchor, sizeof anchor);
+    return anchor;
+}
+
+/* What a record is made of under the new index, how many may be held, and how large the chunks of runs are: as many chunks must be held at
+   once as there are runs. */
+DDB_FN dreamdb_status ddb_rebuild_plan(ddb_ctx *ctx, ddb_rebuild *r)
+{
+    ddb_rebuild_shape *s = &r->shape;
+    bool alone = r->codec && !r->field->schema->rerank;
+    s->key_size = ddb_index_key_size(r->made.index);
+    s->floats = alone ? 0 : (size_t)r->dim * sizeof(float);
+    s->code = r->codec ? r->codec->code_bytes : 0;
+    s->anchor = s->floats + s->code;
+    s->key = s->anchor + 8;
+    s->size = (s->key + s->key_size + 3) / 4 * 4;
+    DREAMDB_ASSERT(s->key_size <= (size_t)DDB_REBUILD_KEY);
+    uint64_t beside = 2 * sizeof(ddb_rebuild_slot) + 8 + s->key_size + s->code + 1 + sizeof(ddb_write_slot);
+    uint64_t most = r->memory / 2 / (s->size + beside), runs = most > 0 ? r->records / most + 2 : 1;
+    uint64_t chunk = most / 2 / runs, least = (uint64_t)DDB_REBUILD_CHUNK / s->size;
+    uint64_t largest = (uint64_t)DDB_REBUILD_CHUNK_MOST / s->size;
+    least = least > 0 ? least : 1;
+    if (most < r->records && chunk < least) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_LIMIT, "field `%s`: %llu bytes of memory are too few to sort %llu records of %zu bytes: give "
+                            "four times as much", r->train.field, (unsigned long long)r->memory, (unsigned long long)r->records, s->size);
+    }
+    r->cap = (size_t)(most < r->records ? most : r->records);
+    r->chunk = (size_t)(chunk < least ? least : chunk > largest && largest > least ? largest : chunk);
+    return DREAMDB_OK;
+}
+
+/* Room for so many records. */
+DDB_FN dreamdb_status ddb_rebuild_reserve(ddb_ctx *ctx, ddb_rebuild *r, size_t count)
+{
+    size_t bytes = 0;
+    if (count <= r->room) {
+        return DREAMDB_OK;
+    }
+    size_t room = count < r->cap && 2 * r->room < r->cap ? (count > 2 * r->room ? count : 2 * r->room) : count > r->cap ? count : r->cap;
+    uint8_t *base = ddb_mem_mul(room, r->shape.size, &bytes)
+        ? (uint8_t *)ddb_mem_resize(ctx, r->base, r->room * r->shape.size, bytes) : NULL;
+    if (!base) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    r->base = base;
+    r->room = room;
+    return DREAMDB_OK;
+}
+
+/* Gives keys (and codes, where they are made anew) to the records that have none. */
+DDB_FN dreamdb_status ddb_rebuild_keys(ddb_ctx *ctx, ddb_rebuild *r)
+{
+    const ddb_rebuild_shape *s = &r->shape;
+    size_t n = r->count - r->ready, key_bytes = 0, code_bytes = 0, fresh = s->floats > 0 ? s->code : 0;
+    const float *vectors = (const float *)(const void *)(s->floats > 0 ? ddb_rebuild_at(r, r->ready) : r->floats.data);
+    size_t stride = s->floats > 0 ? s->size / sizeof(float) : r->dim;
+    ddb_pool *pool = r->write.env->pool;
+    if (n == 0) {
+        return DREAMDB_OK;
+    }
+    bool fits = ddb_mem_mul(n, s->key_size, &key_bytes) && ddb_mem_mul(n, fresh, &code_bytes);
+    uint8_t *keys = fits ? (uint8_t *)ddb_mem_alloc(ctx, key_bytes) : NULL;
+    uint8_t *codes = fits && fresh > 0 ? (uint8_t *)ddb_mem_alloc(ctx, code_bytes) : NULL;
+    dreamdb_status status = keys && (codes || fresh == 0) ? ddb_index_keys(ctx, pool, r->made.index, vectors, stride, n, keys)
+        : DREAMDB_ERR_MEMORY;
+    if (status == DREAMDB_ERR_ARGUMENT) {
+        status = ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, r->field->track.path, "field `%s` holds a vector that no cell can hold",
+                                 r->train.field);
+    }
+    status = status < 0 || !codes ? status : ddb_index_codes(ctx, pool, r->codec, vectors, stride, n, codes);
+    for (size_t i = 0; i < n && status == DREAMDB_OK; i++) {
+        uint8_t *at = ddb_rebuild_at(r, r->ready + i);
+        memcpy(at + s->key, keys + i * s->key_size, s->key_size);
+        if (codes) {
+            memcpy(at + s->floats, codes + i * s->code, s->code);
+        }
+    }
+    ddb_mem_free(ctx, keys, key_bytes);
+    ddb_mem_free(ctx, codes, code_bytes);
+    ddb_bytes_clear(&r->floats);
+    r->ready = status < 0 ? r->ready : r->count;
+    return status;
+}
+
+DDB_FN int ddb_rebuild_slot_compare(const void *a, const void *b, void *user)
+{
+    const ddb_rebuild_slot *x = (const ddb_rebuild_slot *)a, *y = (const ddb_rebuild_slot *)b;
+    const ddb_rebuild *r = (const ddb_rebuild *)user;
+    if (x->prefix != y->prefix) {
+        return x->prefix < y->prefix ? -1 : 1;
+    }
+    if (r->shape.key_size > 8) {
+        int way = memcmp(ddb_rebuild_at(r, x->at) + r->shape.key, ddb_rebuild_at(r, y->at) + r->shape.key, r->shape.key_size);
+        if (way != 0) {
+            return way;
+        }
+    }
+    return x->anchor < y->anchor ? -1 : x->anchor > y->anchor;
+}
+
+/* The held records by (key, anchor); the caller drops r->count slots. */
+DDB_FN dreamdb_status ddb_rebuild_sort(ddb_ctx *ctx, ddb_rebuild *r, ddb_rebuild_slot **out)
+{
+    ddb_rebuild_slot *order = ddb_mem_new(ctx, ddb_rebuild_slot, r->count);
+    size_t size = r->shape.key_size;
+    *out = order;
+    for (size_t i = 0; order && i < r->count; i++) {
+        uint8_t head[8] = {0, 0, 0, 0, 0, 0, 0, 0};
+        memcpy(head, ddb_rebuild_at(r, i) + r->shape.key, size < 8 ? size : 8);
+        order[i].prefix = ddb_bytes_be64(head);
+        order[i].anchor = ddb_rebuild_anchor(r, i);
+        order[i].at = i;
+    }
+    return order ? ddb_coll_sort(ctx, order, r->count, sizeof *order, ddb_rebuild_slot_compare, r) : DREAMDB_ERR_MEMORY;
+}
+
+/* Writes one chunk of a run. */
+DDB_FN dreamdb_status ddb_rebuild_chunk_put(ddb_ctx *ctx, ddb_rebuild *r, const ddb_rebuild_slot *order, size_t count, ddb_buf *bytes)
+{
+    const ddb_rebuild_shape *s = &r->shape;
+    ddb_rebuild_chunk chunk;
+    ddb_bytes_clear(bytes);
+    uint8_t *at = ddb_bytes_reserve(bytes, DDB_REBUILD_HEAD + count * s->size);
+    if (!at) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    memcpy(at, "DRUN", 4);
+    ddb_bytes_set_be32(at + 4, 1);
+    ddb_bytes_set_be32(at + 8, (uint32_t)s->size);
+    ddb_bytes_set_be32(at + 12, (uint32_t)count);
+    at += DDB_REBUILD_HEAD;
+    for (size_t i = 0; i < count; i++, at += s->size) {
+        const uint8_t *from = ddb_rebuild_at(r, order[i].at);
+        memcpy(at, from, s->size);
+        ddb_bytes_set_f32(at, (const float *)(const void *)from, s->floats / sizeof(float));
+        ddb_bytes_set_be64(at + s->anchor, order[i].anchor);
+    }
+    bytes->size = DDB_REBUILD_HEAD + count * s->size;
+    memset(&chunk, 0, sizeof chunk);
+    memcpy(chunk.key, ddb_rebuild_at(r, order[0].at) + s->key, s->key_size);
+    chunk.anchor = order[0].anchor;
+    chunk.count = count;
+    chunk.addr.bytes[0] = DDB_ADDR_TAG;
+    ddb_hash_one(ctx->cpu, bytes->data, bytes->size, chunk.addr.bytes + 1);
+    const char *path = ddb_rebuild_path(ctx, &r->spill->arena, r->folder, &chunk.addr);
+    dreamdb_status status = path ? ddb_object_put_at(ctx, r->spill, path, ddb_bytes_of(bytes), true) : DREAMDB_ERR_MEMORY;
+    ddb_bytes_put(&r->chunks, &chunk, sizeof chunk);
+    status = status < 0 ? status : ddb_bytes_status(&r->chunks);
+    return status == DREAMDB_OK && r->spill->waiting >= r->spill->flush_bytes ? ddb_object_flush(ctx, r->spill) : status;
+}
+
+/* The held records become a run of chunks. */
+DDB_FN dreamdb_status ddb_rebuild_spill(ddb_ctx *ctx, ddb_rebuild *r)
+{
+    ddb_rebuild_slot *order = NULL;
+    ddb_buf bytes;
+    ddb_bytes_init(&bytes, ctx);
+    dreamdb_status status = ddb_rebuild_keys(ctx, r);
+    if (r->count == 0 || status < 0) {
+        return status;
+    }
+    status = ddb_rebuild_sort(ctx, r, &order);
+    status = status < 0 || r->spill ? status : ddb_object_puts_open(ctx, r->write.env, &r->spill);
+    for (size_t at = 0; at < r->count && status == DREAMDB_OK; at += r->chunk) {
+        size_t n = r->count - at < r->chunk ? r->count - at : r->chunk;
+        status = ddb_rebuild_chunk_put(ctx, r, order + at, n, &bytes);
+    }
+    status = status < 0 ? status : ddb_object_flush(ctx, r->spill);
+    ddb_mem_drop(ctx, order, ddb_rebuild_slot, r->count);
+    ddb_bytes_free(&bytes);
+    r->count = r->ready = 0;
+    r->report->runs++;
+    return status;
+}
+
+/* Takes over the live, winning records of a bucket. */
+DDB_FN dreamdb_status ddb_rebuild_place_bucket(ddb_ctx *ctx, ddb_rebuild *r, const ddb_ada_fetched *got, const uint8_t *deleted,
+                                               uint64_t order, const float *vectors)
+{
+    const ddb_rebuild_shape *s = &r->shape;
+    const ddb_bucket *bucket = &got->bucket;
+    dreamdb_status status = DREAMDB_OK;
+    for (size_t i = 0; i < bucket->count && status == DREAMDB_OK; i++) {
+        uint64_t anchor = ddb_bucket_anchor(bucket, i);
+        if (!ddb_rebuild_inside(&r->doubles, ddb_rebuild_mix(anchor))) {
+            continue;
+        }
+        const uint64_t *last = r->doubles.last.count > 0 ? ddb_coll_map_get(&r->doubles.last, &anchor) : NULL;
+        bool lost = last && *last != order + i;
+        r->report->records_dropped += deleted[i];
+        r->report->records_losing += !deleted[i] && lost;
+        if (deleted[i] || lost) {
+            continue;
+        }
+        status = r->count == r->cap ? ddb_rebuild_spill(ctx, r) : DREAMDB_OK;
+        status = status < 0 ? status : ddb_rebuild_reserve(ctx, r, r->count + 1);
+        if (status < 0) {
+            break;
+        }
+        uint8_t *at = ddb_rebuild_at(r, r->count++);
+        memset(at + s->key, 0, s->size - s->key);
+        memcpy(at + s->anchor, &anchor, sizeof anchor);
+        if (s->floats > 0) {
+            memcpy(at, vectors + i * r->dim, s->floats);
+        } else {
+            memcpy(at, bucket->records + i * bucket->record_size + 8, s->code);
+            ddb_bytes_put(&r->floats, vectors + i * r->dim, (size_t)r->dim * sizeof(float));
+            status = ddb_bytes_status(&r->floats);
+        }
+    }
+    return status;
+}
+
+/* Rows [from, to) of the old Track, the window of r->doubles -> runs; what fits in memory stays held. */
+DDB_FN dreamdb_status ddb_rebuild_place(ddb_ctx *ctx, ddb_rebuild *r, uint64_t from, uint64_t to)
+{
+    return ddb_rebuild_walk(ctx, r, from, to, "rebuild-ivf: place", ddb_rebuild_place_bucket, ddb_rebuild_keys);
+}
+
+/* ---- Fold: runs into buckets ---- */
+
+DDB_FN int ddb_rebuild_chunk_compare(const void *a, const void *b, void *user)
+{
+    const ddb_rebuild_chunk *x = (const ddb_rebuild_chunk *)a, *y = (const ddb_rebuild_chunk *)b;
+    int way = memcmp(x->key, y->key, sizeof x->key);
+    (void)user;
+    return way != 0 ? way : x->anchor < y->anchor ? -1 : x->anchor > y->anchor;
+}
+
+/* Adds the records of a fetched chunk to those held. */
+DDB_FN dreamdb_status ddb_rebuild_chunk_take(ddb_ctx *ctx, ddb_rebuild *r, const ddb_object_want *want, size_t count)
+{
+    const ddb_rebuild_shape *s = &r->shape;
+    const uint8_t *from = (const uint8_t *)want->object.data;
+    if (want->object.size != DDB_REBUILD_HEAD + (uint64_t)count * s->size || memcmp(from, "DRUN", 4) != 0
+        || ddb_bytes_be32(from + 8) != s->size) {
+        return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, want->path, "this is no run of this rebuild");
+    }
+    from += DDB_REBUILD_HEAD;
+    for (size_t i = 0; i < count; i++, from += s->size) {
+        uint8_t *at = ddb_rebuild_at(r, r->count++);
+        uint64_t anchor = ddb_bytes_be64(from + s->anchor);
+        memcpy(at, from, s->size);
+        ddb_bytes_get_f32((float *)(void *)at, from, s->floats / sizeof(float));
+        memcpy(at + s->anchor, &anchor, sizeof anchor);
+    }
+    r->ready = r->count;
+    return DREAMDB_OK;
+}
+
+/* Reads chunks. */
+DDB_FN dreamdb_status ddb_rebuild_load(ddb_ctx *ctx, ddb_rebuild *r, const ddb_rebuild_chunk *chunks, size_t count, size_t records)
+{
+    ddb_arena arena = {NULL, 0};
+    ddb_object_want *wants = ddb_mem_arena_new(ctx, &arena, ddb_object_want, count);
+    dreamdb_status status = wants ? ddb_rebuild_reserve(ctx, r, r->count + records) : DREAMDB_ERR_MEMORY;
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        wants[i].path = ddb_rebuild_path(ctx, &arena, r->folder, &chunks[i].addr);
+        wants[i].addr = chunks[i].addr;
+        wants[i].size = DDB_REBUILD_HEAD + (uint64_t)chunks[i].count * r->shape.size;
+        wants[i].flags = DDB_OBJECT_NO_CACHE;
+        status = wants[i].path ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    }
+    status = status < 0 ? status : ddb_object_get_many(ctx, r->write.env, wants, count);
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        status = ddb_rebuild_chunk_take(ctx, r, wants + i, chunks[i].count);
+    }
+    for (size_t i = 0; wants && i < count; i++) {
+        if (wants[i].object.data) {
+            ddb_object_release(r->write.env, &wants[i].object);
+        }
+    }
+    ddb_mem_arena_free(ctx, &arena);
+    return status;
+}
+
+/* How many of the ordered records may be written now: those before the first one that is not here yet; whole cells only, or, of a cell
+   that is all there is, whole buckets. */
+DDB_FN size_t ddb_rebuild_cut(const ddb_rebuild *r, const ddb_rebuild_slot *order, const ddb_rebuild_chunk *next)
+{
+    size_t low = 0, high = r->count, size = r->shape.key_size;
+    while (next && low < high) {
+        size_t middle = low + (high - low) / 2;
+        int way = memcmp(ddb_rebuild_at(r, order[middle].at) + r->shape.key, next->key, size);
+        bool before = way != 0 ? way < 0 : order[middle].anchor < next->anchor;
+        low = before ? middle + 1 : low;
+        high = before ? high : middle;
+    }
+    if (!next || low == 0) {
+        return next ? 0 : r->count;
+    }
+    size_t start = low - 1;
+    const uint8_t *key = ddb_rebuild_at(r, order[start].at) + r->shape.key;
+    while (start > 0 && memcmp(ddb_rebuild_at(r, order[start - 1].at) + r->shape.key, key, size) == 0) {
+        start--;
+    }
+    size_t stored = 8 + (r->codec ? r->shape.code : r->shape.floats), per = (size_t)(ddb_write_cap(r->field->schema) / stored);
+    return start > 0 ? start : low / (per > 0 ? per : 1) * (per > 0 ? per : 1);
+}
+
+/* Keeps the new rows, and counts the cells. */
+DDB_FN dreamdb_status ddb_rebuild_rows(ddb_ctx *ctx, ddb_rebuild *r, const ddb_write_vectors *v)
+{
+    const ddb_row *last = r->out.size > 0 ? (const ddb_row *)(const void *)(r->out.data + r->out.size - sizeof *last) : NULL;
+    for (size_t i = 0; i < v->row_count; i++) {
+        ddb_row row = v->rows[i];
+        ddb_slice before = i > 0 ? v->rows[i - 1].key : last ? last->key : ddb_bytes_slice(NULL, 0);
+        const char *key = ddb_mem_arena_copy(ctx, &r->arena, row.key.data, row.key.size);
+        r->report->populated += !ddb_bytes_equal(row.key, before);
+        row.key = ddb_bytes_slice(key, row.key.size);
+        ddb_bytes_put(&r->out, &row, sizeof row);
+        if (!key) {
+            return DREAMDB_ERR_MEMORY;
+        }
+    }
+    r->report->buckets_written += v->row_count;
+    return ddb_bytes_status(&r->out);
+}
+
+/* Writes the first records of the order as buckets; what the room write needs besides is freed at once. */
+DDB_FN dreamdb_status ddb_rebuild_emit(ddb_ctx *ctx, ddb_rebuild *r, const ddb_rebuild_slot *order, size_t count)
+{
+    const ddb_rebuild_shape *s = &r->shape;
+    ddb_write_vectors v;
+    ddb_write write = r->write;
+    memset(&write.arena, 0, sizeof write.arena);
+    ddb_write_vectors_of(r->field, (const float *)(const void *)r->base, s->size / sizeof(float), NULL, count, &v);
+    uint64_t *anchors = ddb_mem_arena_new(ctx, &write.arena, uint64_t, r->count);
+    v.index = r->made.index;
+    v.index_addr = r->address;
+    v.codec = r->codec;
+    v.codec_addr = r->codec_address;
+    v.payload = r->codec ? s->code : s->floats;
+    v.key_size = s->key_size;
+    v.anchors = anchors;
+    v.keys = (uint8_t *)ddb_mem_arena_array(ctx, &write.arena, r->count, s->key_size);
+    v.codes = r->codec ? (uint8_t *)ddb_mem_arena_array(ctx, &write.arena, r->count, s->code) : NULL;
+    v.slots = ddb_mem_arena_new(ctx, &write.arena, ddb_write_slot, count);
+    dreamdb_status status = anchors && v.keys && (v.codes || !r->codec) && v.slots ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        const uint8_t *at = ddb_rebuild_at(r, order[i].at);
+        v.slots[i].prefix = order[i].prefix;
+        v.slots[i].row = order[i].at;
+        anchors[order[i].at] = order[i].anchor;
+        memcpy(v.keys + order[i].at * s->key_size, at + s->key, s->key_size);
+        if (v.codes) {
+            memcpy(v.codes + order[i].at * s->code, at + s->floats, s->code);
+        }
+    }
+    v.rows = status < 0 ? NULL : ddb_mem_arena_new(ctx, &write.arena, ddb_row, ddb_write_row_count(&v));
+    status = status < 0 ? status : v.rows ? ddb_write_buckets(ctx, &write, &v) : DREAMDB_ERR_MEMORY;
+    status = status < 0 ? status : ddb_rebuild_rows(ctx, r, &v);
+    ddb_mem_arena_free(ctx, &write.arena);
+    r->report->records_placed += status < 0 ? 0 : count;
+    return status;
+}
+
+/* Keeps the records behind the first `cut` of the order. */
+DDB_FN dreamdb_status ddb_rebuild_keep(ddb_ctx *ctx, ddb_rebuild *r, const ddb_rebuild_slot *order, size_t cut)
+{
+    size_t kept = 0, n = r->count;
+    uint8_t *gone = ddb_mem_new(ctx, uint8_t, n);
+    if (!gone) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    for (size_t i = 0; i < cut; i++) {
+        gone[order[i].at] = 1;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (!gone[i]) {
+            memmove(ddb_rebuild_at(r, kept++), ddb_rebuild_at(r, i), r->shape.size);
+        }
+    }
+    r->count = r->ready = kept;
+    ddb_mem_drop(ctx, gone, uint8_t, n);
+    return DREAMDB_OK;
+}
+
+/* Chunks and held records -> buckets.  Chunks are read in the order of their first records, as many as memory holds: all records before
+   the first one of the next chunk are there then, whichever run they are in. */
+DDB_FN dreamdb_status ddb_rebuild_fold(ddb_ctx *ctx, ddb_rebuild *r)
+{
+    ddb_rebuild_chunk *chunks = (ddb_rebuild_chunk *)(void *)r->chunks.data;
+    size_t count = r->chunks.size / sizeof *chunks, at = 0;
+    dreamdb_status status = ddb_rebuild_keys(ctx, r);
+    status = status < 0 ? status : ddb_coll_sort(ctx, chunks, count, sizeof *chunks, ddb_rebuild_chunk_compare, NULL);
+    while (status == DREAMDB_OK && (at < count || r->count > 0)) {
+        ddb_rebuild_slot *order = NULL;
+        size_t take = 0, records = 0;
+        while (at + take < count && (take == 0 || r->count + records + chunks[at + take].count <= r->cap)) {
+            records += chunks[at + take++].count;
+        }
+        status = take > 0 ? ddb_rebuild_load(ctx, r, chunks + at, take, records) : DREAMDB_OK;
+        at += take;
+        size_t n = r->count;
+        status = status < 0 ? status : ddb_rebuild_sort(ctx, r, &order);
+        size_t cut = status < 0 ? 0 : ddb_rebuild_cut(r, order, at < count ? chunks + at : NULL);
+        status = status < 0 || cut == 0 ? status : ddb_rebuild_emit(ctx, r, order, cut);
+        status = status < 0 || cut == 0 ? status : ddb_rebuild_keep(ctx, r, order, cut);
+        ddb_mem_drop(ctx, order, ddb_rebuild_slot, n);
+        status = status < 0 ? status : ddb_object_progress(ctx, r->write.env, "rebuild-ivf: write", r->report->records_placed,
+                                                           r->report->live, "records");
+    }
+    return status;
+}
+
+/* ---- Publish ---- */
+
+/* The spread of the new cells, from their rows. */
+DDB_FN void ddb_rebuild_spread(const ddb_rebuild *r)
+{
+    const ddb_row *rows = (const ddb_row *)(const void *)r->out.data;
+    size_t count = r->out.size / sizeof *rows;
+    double sum = 0, squares = 0, cell = 0;
+    size_t code = r->codec ? r->codec->code_bytes : 0;
+    for (size_t i = 0; i < count; i++) {
+        cell += (double)ddb_bucket_records(rows[i].size, r->field->schema, code);
+        if (i + 1 == count || !ddb_bytes_equal(rows[i].key, rows[i + 1].key)) {
+            sum += cell;
+            squares += cell * cell;
+            cell = 0;
+        }
+    }
+    uint64_t k = ddb_index_k(r->made.index);
+    r->report->k_after = k > 0 ? k : r->report->populated;
+    r->report->cv_after = ddb_ada_cv(sum, squares, r->report->k_after);
+}
+
+DDB_FN dreamdb_status ddb_rebuild_publish(ddb_ctx *ctx, ddb_rebuild *r)
+{
+    ddb_track track;
+    ddb_addr put;
+    ddb_write *w = &r->write;
+    const ddb_field *schema = r->field->schema;
+    bool imi = ddb_write_train_kind(&r->train, r->field) == DREAMDB_INDEX_IMI;
+    size_t count = r->out.size / sizeof(ddb_row);
+    ddb_write_track_init(&track, schema, &r->field->binding->timeline);
+    dreamdb_status status = count == 0 ? DREAMDB_OK
+        : ddb_track_build(ctx, w->env, &w->arena, &track, (const ddb_row *)(const void *)r->out.data, count, w->page_limit, w->puts);
+    status = status < 0 ? status : ddb_track_put(ctx, w->puts, &w->arena, &track, &put);
+    if (status == DREAMDB_OK && !ddb_addr_equal(&put, &r->field->binding->address)) {
+        status = ddb_manifest_advance(ctx, &w->arena, &w->manifest, schema->name, &put, track.t_min, track.t_max, w->env->identical);
+    }
+    status = status < 0 ? status : ddb_write_train_point(ctx, w, r->field, imi ? DDB_SCHEMA_IMI : DDB_SCHEMA_IVF, &r->address,
+                                                         r->train.compressor ? &r->codec_address : NULL);
+    status = status < 0 ? status : ddb_lineage_drop(ctx, &w->arena, &w->manifest, r->field->binding->modality);
+    if (status == DREAMDB_OK) {
+        ddb_rebuild_spread(r);
+    }
+    return status < 0 ? status : ddb_write_publish(ctx, w, "rebuild_ivf");
+}
+
+/* ---- The verb ---- */
+
+/* What of codes alone can only be placed by what they decode to. */
+DDB_FN dreamdb_status ddb_rebuild_refuse(ddb_ctx *ctx, const ddb_rebuild *r)
+{
+    if (r->field->codec && !r->field->schema->rerank && !r->desc->allow_lossy) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%s` stores codes alone (no rerank): records can be placed only by what "
+                            "their codes decode to, which is not where their vectors belong; allow_lossy does it all the same",
+                            r->train.field);
+    }
+    if (r->memory < DDB_REBUILD_LEAST) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "memory_bytes: %llu are too few, 131072 the least", (unsigned long long)r->memory);
+    }
+    return DREAMDB_OK;
+}
+
+/* Counts of the old Track. */
+DDB_FN dreamdb_status ddb_rebuild_measure(ddb_ctx *ctx, ddb_rebuild *r)
+{
+    ddb_buf cells;
+    ddb_bytes_init(&cells, ctx);
+    dreamdb_status status = ddb_ada_count(ctx, r->write.env, r->field, 0, &cells);
+    const ddb_ada_cell *list = (const ddb_ada_cell *)(const void *)cells.data;
+    size_t count = cells.size / sizeof *list;
+    double sum = 0, squares = 0;
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        r->records += list[i].records;
+        r->rows += list[i].buckets;
+        sum += (double)list[i].records;
+        squares += (double)list[i].records * (double)list[i].records;
+    }
+    ddb_bytes_free(&cells);
+    uint64_t k = ddb_index_k(r->field->index);
+    r->report->records = r->records;
+    r->report->k_before = k > 0 ? k : count;
+    r->report->cv_before = ddb_ada_cv(sum, squares, r->report->k_before);
+    return status;
+}
+
+/* Sizes of the sample and of the filter; the folder of runs. */
+DDB_FN dreamdb_status ddb_rebuild_prepare(ddb_ctx *ctx, ddb_rebuild *r)
+{
+    uint64_t live = r->records, k = r->train.k, drawn = 0;
+    bool imi = ddb_write_train_kind(&r->train, r->field) == DREAMDB_INDEX_IMI;
+    k = k > 0 ? k : imi ? ddb_write_root(ddb_write_root(live)) : ddb_write_root(live);
+    uint64_t wanted = r->desc->sample > 0 ? r->desc->sample : k * DDB_REBUILD_EACH > (uint64_t)DDB_REBUILD_SAMPLE
+        ? k * DDB_REBUILD_EACH : (uint64_t)DDB_REBUILD_SAMPLE;
+    uint64_t fits = r->memory / 3 / ((uint64_t)r->dim * sizeof(float) + sizeof(ddb_rebuild_pick));
+    wanted = wanted < live ? wanted : live;
+    if (wanted > fits && (r->desc->sample > 0 || fits < k)) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_LIMIT, "field `%s`: a sample of %llu records needs %llu bytes of memory, the limit is %llu",
+                            r->train.field, (unsigned long long)wanted, (unsigned long long)(wanted * 3 * ((uint64_t)r->dim * sizeof(float)
+                            + sizeof(ddb_rebuild_pick))), (unsigned long long)r->memory);
+    }
+    wanted = wanted < fits ? wanted : fits;
+    r->report->sampled = wanted;
+    r->report->k_after = k;
+    r->sample.most = r->desc->dry_run ? 0 : (size_t)wanted;
+    uint64_t words = r->records / 4 + 64, most = r->memory / 64;
+    r->doubles.words = (size_t)(words < most ? words : most);
+    r->doubles.most = (size_t)(r->memory / 8 / 40);
+    r->sample.heap = ddb_mem_new(ctx, ddb_rebuild_pick, r->sample.most);
+    r->sample.vectors = ddb_mem_new(ctx, float, r->sample.most * r->dim);
+    char *folder = (char *)ddb_mem_arena_alloc(ctx, &r->arena, 64);
+    dreamdb_status status = r->sample.heap && r->sample.vectors && folder ? ddb_object_random(ctx, r->write.env, &drawn, sizeof drawn)
+        : DREAMDB_ERR_MEMORY;
+    if (folder) {
+        (void)snprintf(folder, 64, DDB_REBUILD_FOLDER "%016llx", (unsigned long long)drawn);
+    }
+    r->folder = folder;
+    return status;
+}
+
+DDB_FN dreamdb_status ddb_rebuild_begin(ddb_ctx *ctx, ddb_rebuild *r)
+{
+    const dreamdb_rebuild_desc *desc = r->desc;
+    dreamdb_status status = ddb_ada_field(ctx, r->write.view, desc->field, &r->field);
+    if (status < 0) {
+        return status;
+    }
+    r->train.field = ddb_mem_arena_copy(ctx, &r->arena, r->field->schema->name.data, r->field->schema->name.size);
+    r->train.k = desc->k;
+    r->train.iterations = desc->iterations;
+    r->train.key_bits = desc->key_bits;
+    r->train.seed = desc->seed;
+    r->train.index = desc->index;
+    r->train.compressor = desc->compressor;
+    r->memory = desc->memory_bytes > 0 ? desc->memory_bytes : DDB_REBUILD_MEMORY;
+    r->dim = (uint32_t)r->field->schema->dim;
+    status = r->train.field ? ddb_write_train_refuse(ctx, &r->write, &r->train, &r->field) : DREAMDB_ERR_MEMORY;
+    status = status < 0 ? status : ddb_rebuild_refuse(ctx, r);
+    status = status < 0 ? status : ddb_view_tomb(ctx, r->write.view, &r->tomb);
+    status = status < 0 ? status : ddb_rebuild_measure(ctx, r);
+    if (status < 0) {
+        return status;
+    }
+    r->codec_address = r->field->registry.compressor;
+    return ddb_rebuild_prepare(ctx, r);
+}
+
+/* Survey, train, place window by window (one, as a rule), fold, publish. */
+DDB_FN dreamdb_status ddb_rebuild_run(ddb_ctx *ctx, ddb_rebuild *r)
+{
+    uint64_t width = DDB_REBUILD_ALL, low = 0;
+    uint64_t parts = (r->records / 4 + 63 + r->doubles.words) / r->doubles.words;
+    width = parts > 1 && parts < DDB_REBUILD_ALL ? DDB_REBUILD_ALL / parts + 1 : width;
+    r->survey = true;
+    dreamdb_status status = ddb_rebuild_doubles_find(ctx, r, 0, &width);
+    status = status < 0 ? status : ddb_rebuild_train(ctx, r);
+    status = status < 0 ? status : ddb_rebuild_plan(ctx, r);
+    while (status == DREAMDB_OK && low < DDB_REBUILD_ALL) {
+        status = low > 0 ? ddb_rebuild_doubles_find(ctx, r, low, &width) : DREAMDB_OK;
+        status = status < 0 ? status : ddb_rebuild_place(ctx, r, 0, UINT64_MAX);
+        low += width;
+    }
+    ddb_rebuild_doubles_clear(ctx, &r->doubles);
+    if (status == DREAMDB_OK && r->chunks.size > 0) {          /* a run more, so that fold has its memory for chunks */
+        status = ddb_rebuild_spill(ctx, r);
+    }
+    status = status < 0 ? status : ddb_rebuild_fold(ctx, r);
+    return status < 0 ? status : ddb_rebuild_publish(ctx, r);
+}
+
+/* Somebody was faster.  What was built stands in the store as a state beside the tip: a merge places what the others added under the new
+   index (it descends from theirs), at a cost that follows what they added. */
+DDB_FN dreamdb_status ddb_rebuild_merge(ddb_ctx *ctx, struct dreamdb *db, uint32_t retry, const ddb_addr *state,
+                                        dreamdb_rebuild_report *report)
+{
+    dreamdb_merge_desc desc;
+    dreamdb_merge_report merged;
+    char text[DREAMDB_ADDRESS_TEXT];
+    memset(&desc, 0, sizeof desc);
+    memset(&merged, 0, sizeof merged);
+    ddb_addr_text(state, text);
+    desc.other = text;
+    desc.retry = retry - 1;
+    if (ctx->error) {
+        memset(ctx->error, 0, sizeof *ctx->error);
+    }
+    dreamdb_status status = ddb_merge_one(ctx, db, &desc, &merged);
+    report->replays = 1 + merged.replays;
+    report->objects += merged.objects;
+    report->bytes += merged.bytes;
+    memcpy(report->manifest, merged.manifest, sizeof report->manifest);
+    if (status == DREAMDB_ERR_DIVERGED) {
+        ddb_mem_note(ctx, "; another writer changed the field while it was rebuilt: start anew");
+        status = DREAMDB_ERR_CONFLICT;
+        if (ctx->error) {
+            ctx->error->status = status;
+        }
+    }
+    return status;
+}
+
+DDB_FN dreamdb_status ddb_rebuild_all(ddb_ctx *ctx, struct dreamdb *db, const dreamdb_rebuild_desc *desc, dreamdb_rebuild_report *report)
+{
+    ddb_rebuild r;
+    dreamdb_rebuild_report local;
+    ddb_addr state;
+    memset(&r, 0, sizeof r);
+    memset(&local, 0, sizeof local);
+    memset(&state, 0, sizeof state);
+    r.desc = desc;
+    r.report = &local;
+    r.doubles.last.key_size = sizeof(uint64_t);
+    ddb_bytes_init(&r.floats, ctx);
+    ddb_bytes_init(&r.chunks, ctx);
+    ddb_bytes_init(&r.out, ctx);
+    dreamdb_status status = ddb_write_open(ctx, db, true, &r.write);
+    status = status < 0 ? status : ddb_rebuild_begin(ctx, &r);
+    status = status < 0 || desc->dry_run ? status : ddb_rebuild_run(ctx, &r);
+    bool lost = status == DREAMDB_ERR_CONFLICT && desc->retry > 0;
+    if (r.write.view) {
+        state = r.write.address;
+        memcpy(local.manifest, (status == DREAMDB_OK && !desc->dry_run ? &state : &r.write.view->address)->bytes, sizeof local.manifest);
+        memcpy(local.index, r.address.bytes, sizeof local.index);
+    }
+    local.objects = r.write.puts ? r.write.puts->objects : 0;
+    local.bytes = r.write.puts ? r.write.puts->bytes : 0;
+    local.run_bytes = r.spill ? r.spill->bytes : 0;
+    ddb_rebuild_close(ctx, &r);
+    status = lost ? ddb_rebuild_merge(ctx, db, desc->retry, &state, &local) : status;
+    if (report) {
+        *report = local;
+    }
+    return status;
+}
+
+/* ==== ROOM 46 shard | prefix ddb_shard_ | uses port mem bytes coll addr store object page ref index lineage bucket view history write merge ada ==== */
 /* A step of Ada-IVF by many machines (FORMAT.md 24), which share nothing but the store.  The plan chooses the cells, makes the index and
    says which cells are placed anew; each worker takes a share of them, writes the buckets of what stays at home, and a part that tells of
    them and of the records that moved; the end writes those, and one Manifest.  A scheduler runs the stages; each may be run again, at any
@@ -37333,7 +38508,7 @@ DDB_FN dreamdb_status ddb_shard_finish(ddb_ctx *ctx, struct dreamdb *db, const d
     return status;
 }
 
-/* ==== ROOM 46 query | prefix ddb_query_ | uses port mem bytes coll exact kern bound code pool object page track tomb index bucket view scan ==== */
+/* ==== ROOM 47 query | prefix ddb_query_ | uses port mem bytes coll exact kern bound code pool object page track tomb index bucket view scan ==== */
 /* Vector search over the cells of one view.  Each probed cell is read once, verified, and kept in a layout made for the scan (unit rows,
    4-bit codes: room code) under db->cells_cap; scores are the exact left fold of the format, and the answer is the same for every SIMD
    level, thread count and cache size, ties by place in the Track.  Deleted rows are left out when a cell is built (a view never
@@ -39687,7 +40862,7 @@ DDB_FN dreamdb_status ddb_query_search(ddb_ctx *ctx, dreamdb_snapshot *view, con
     return DREAMDB_OK;
 }
 
-/* ==== ROOM 47 check | prefix ddb_check_ | uses port mem bytes coll hash cbor addr store object schema roaring page track manifest ref tomb index lineage bucket item view history ==== */
+/* ==== ROOM 48 check | prefix ddb_check_ | uses port mem bytes coll hash cbor addr store object schema roaring page track manifest ref tomb index lineage bucket item view history ==== */
 /* What a view is made of, and whether it is whole: info, log, stats, and verify, which walks and hashes everything and names each fault.
    Must never trust what it checks, and never stop at the first fault. */
 
@@ -40894,7 +42069,7 @@ DDB_FN dreamdb_status ddb_check_stats(ddb_ctx *ctx, dreamdb_snapshot *view, cons
     return status;
 }
 
-/* ==== ROOM 48 gc | prefix ddb_gc_ | uses port mem bytes coll cbor addr store object page track manifest ref tomb history lineage item hot shard ==== */
+/* ==== ROOM 49 gc | prefix ddb_gc_ | uses port mem bytes coll cbor addr store object page track manifest ref tomb history lineage item hot shard ==== */
 /* Collecting garbage (FORMAT.md 23): marks what the states to be kept reach, then lists the store and removes the rest.
    Marks are addresses without folders, so an outboard, or the same bytes in another folder, lives as long as its object does.  What has to
    be read to find more (Manifests, Tracks, pages, tombstones) stands in an exact set; leaves (buckets, payloads, postings, indexes) go
@@ -42023,6 +43198,14 @@ DDB_FN dreamdb_status ddb_gc_mark(ddb_ctx *ctx, ddb_gc *gc)
 
 /* ---- Sweep ---- */
 
+/* A run that a rebuild left when it was killed: nothing names it. */
+DDB_FN bool ddb_gc_is_run(const char *path, ddb_addr *out)
+{
+    const char *name = strncmp(path, "_ada_ivf/rebuild-", 17) == 0 ? strchr(path + 17, '/') : NULL;
+    return name && strlen(name) == 1 + DREAMDB_ADDRESS_TEXT - 1 + 4 && strcmp(name + DREAMDB_ADDRESS_TEXT, ".run") == 0
+        && ddb_addr_parse(ddb_bytes_slice(name + 1, DREAMDB_ADDRESS_TEXT - 1), out);
+}
+
 /* Is this a place of the format's objects?  Other names that end in an address are somebody else's, or of a later version. */
 DDB_FN bool ddb_gc_is_object(const char *path, ddb_addr *out)
 {
@@ -42034,6 +43217,9 @@ DDB_FN bool ddb_gc_is_object(const char *path, ddb_addr *out)
     ddb_addr timeline;
     if (strlen(path) == DDB_LINEAGE_PATH && memcmp(path, "ddbx/", 5) == 0 && strcmp(path + 4 + DREAMDB_ADDRESS_TEXT, ".lineage") == 0) {
         return ddb_addr_parse(ddb_bytes_slice(path + 5, DREAMDB_ADDRESS_TEXT - 1), out);
+    }
+    if (ddb_gc_is_run(path, out)) {
+        return true;
     }
     if (!slash || !ddb_gc_address_of(path, out)) {
         return false;
@@ -42271,7 +43457,7 @@ DDB_FN dreamdb_status ddb_gc_run(ddb_ctx *ctx, ddb_env *env, const dreamdb_gc_de
     return status;
 }
 
-/* ==== ROOM 49 trace | prefix ddb_trace_ | uses port mem bytes coll cbor addr object schema roaring page track manifest ref tomb bucket item hot view scan gc ==== */
+/* ==== ROOM 50 trace | prefix ddb_trace_ | uses port mem bytes coll cbor addr object schema roaring page track manifest ref tomb bucket item hot view scan gc ==== */
 /* Which objects still hold bytes of given rows, and the refs that reach them (erase-report).  Every state that a ref keeps is walked; rows
    whose interval meets an asked anchor are looked into, each object once.  A scalar's value also stands in the Track or page of its row.
    Invariant: what cannot be looked into is counted, never taken for free of the rows.  Must never write. */
@@ -42864,7 +44050,287 @@ DDB_FN dreamdb_status ddb_trace_run(ddb_ctx *ctx, struct dreamdb *db, const drea
     return status;
 }
 
-/* ==== ROOM 50 api | prefix ddb_api_ | uses port mem bytes coll cpu hash addr object ref view write fold scan erase merge compact diff ada shard query check gc trace ==== */
+/* ==== ROOM 51 advise | prefix ddb_advise_ | uses port mem bytes exact store object schema page track tomb index view write ada ==== */
+/* What maintenance a dataset needs now.  From Tracks, their pages, and a few buckets where many rows are deleted; of the store one listing.
+   Invariant: what is recommended goes away when it is done, so that a loop that does it comes to rest. */
+
+enum {
+    DDB_ADVISE_FRAGMENTS = 4,                 /* buckets a cell, or rows a value, from which compaction pays; */
+    DDB_ADVISE_URGENT = 16,                   /* and from which reads feel it */
+    DDB_ADVISE_ROWS = 64,                     /* rows of a scalar Track below which nothing matters */
+    DDB_ADVISE_INLINE = 256 << 10,            /* bytes of a Track that each append writes anew */
+    DDB_ADVISE_HOT = 1000,                    /* rows that wait in a hot shard; */
+    DDB_ADVISE_WAIT = 600,                    /* seconds that one may wait */
+    DDB_ADVISE_FEW = 8,                       /* so many times fewer cells than the square root of the records are too few */
+    DDB_ADVISE_RECORDS = 20000,               /* records from which the cells of hashing indexes are judged */
+    DDB_ADVISE_LOOKS = 16,                    /* buckets that are read to tell the share of deleted records */
+    DDB_ADVISE_KEPT = 100                     /* states of a branch that gc keeps */
+};
+#define DDB_ADVISE_DAY UINT64_C(86400000000000)
+
+typedef struct ddb_advise {
+    dreamdb_snapshot  *view;
+    dreamdb_advice_fn  each;
+    void              *user;
+    ddb_tomb          *tomb;
+    uint64_t           tombstones;
+    bool               deleted;                /* told already: it is for all fields */
+} ddb_advise;
+
+/* Tells one.  reason is a format. */
+DDB_FN DDB_PRINTF(6, 7) dreamdb_status ddb_advise_tell(ddb_ctx *ctx, const ddb_advise *a, dreamdb_action action,
+                                                       const ddb_view_field *field, bool urgent, const char *reason, ...)
+{
+    char text[200], name[256];
+    dreamdb_advice advice;
+    va_list list;
+    memset(&advice, 0, sizeof advice);
+    va_start(list, reason);
+    (void)vsnprintf(text, sizeof text, reason, list);
+    va_end(list);
+    if (field) {
+        (void)snprintf(name, sizeof name, "%.*s", (int)field->schema->name.size, (const char *)field->schema->name.data);
+    }
+    advice.action = action;
+    advice.field = field ? name : NULL;
+    advice.threshold = action == DREAMDB_ACTION_COMPACT ? (field ? 2 : 1) : 0;
+    advice.urgent = urgent;
+    advice.reason = text;
+    return a->each(a->user, &advice) ? ddb_mem_fail(ctx, DREAMDB_ERR_CANCELLED, "stopped by the caller") : DREAMDB_OK;
+}
+
+/* Rows that wait; the other verbs refuse their field until they are flushed, so nothing else is said of it. */
+DDB_FN dreamdb_status ddb_advise_hot(ddb_ctx *ctx, const ddb_advise *a, const ddb_view_field *field)
+{
+    uint64_t now = ddb_object_now(a->view->db->env), since = field->hot.published_at;
+    uint64_t waits = now > since ? (now - since) / UINT64_C(1000000000) : 0;
+    return field->hot.count < (size_t)DDB_ADVISE_HOT && waits < (uint64_t)DDB_ADVISE_WAIT ? DREAMDB_OK
+        : ddb_advise_tell(ctx, a, DREAMDB_ACTION_FLUSH_HOT, field, field->hot.count >= (size_t)DDB_ADVISE_URGENT * DDB_ADVISE_HOT,
+                          "%zu rows wait in a hot shard for %llu s", field->hot.count, (unsigned long long)waits);
+}
+
+/* Rows a value of a scalar Track. */
+DDB_FN dreamdb_status ddb_advise_scalar(ddb_ctx *ctx, const ddb_advise *a, const ddb_view_field *field)
+{
+    ddb_track_cursor *cursor = NULL;
+    ddb_buf last;
+    uint64_t rows = 0, values = 0;
+    ddb_bytes_init(&last, ctx);
+    dreamdb_status status = ddb_track_open(ctx, a->view->db->env, &field->track, NULL, &cursor);
+    while (status == DREAMDB_OK) {
+        const ddb_row *row = NULL;
+        status = ddb_track_next(ctx, cursor, &row);
+        if (status == DREAMDB_OK && (rows++ == 0 || !ddb_bytes_equal(ddb_bytes_of(&last), row->key))) {
+            values++;
+            ddb_bytes_clear(&last);
+            ddb_bytes_put(&last, row->key.data, row->key.size);
+            status = ddb_bytes_status(&last);
+        }
+    }
+    if (cursor) {
+        ddb_track_close(ctx, cursor);
+    }
+    ddb_bytes_free(&last);
+    bool large = field->track.form == DDB_TRACK_INLINE && field->track_object.size > (uint64_t)DDB_ADVISE_INLINE && rows >= 2 * values;
+    if (status != DREAMDB_DONE || rows < (uint64_t)DDB_ADVISE_ROWS || (rows < values * DDB_ADVISE_FRAGMENTS && !large)) {
+        return status == DREAMDB_DONE ? DREAMDB_OK : status;
+    }
+    return ddb_advise_tell(ctx, a, DREAMDB_ACTION_COMPACT, field, large || rows >= values * DDB_ADVISE_URGENT,
+                           "%llu rows for %llu values%s", (unsigned long long)rows, (unsigned long long)values,
+                           large ? ", in a list that each append writes anew" : "");
+}
+
+/* ---- Embeddings ---- */
+
+DDB_FN dreamdb_status ddb_advise_look(ddb_ctx *ctx, void *user, const ddb_ada_fetched *got)
+{
+    ddb_ada_look *look = (ddb_ada_look *)user;
+    look->out->records += got->bucket.count;
+    return ddb_ada_look_deleted(ctx, look, &got->bucket);
+}
+
+/* How many of 16 buckets' records are deleted; said once for all fields. */
+DDB_FN dreamdb_status ddb_advise_deleted(ddb_ctx *ctx, ddb_advise *a, const ddb_view_field *field, uint64_t buckets)
+{
+    ddb_arena arena = {NULL, 0};
+    ddb_ada_look look;
+    dreamdb_ada_balance found;
+    ddb_track_cursor *cursor = NULL;
+    uint64_t looks = buckets < (uint64_t)DDB_ADVISE_LOOKS ? buckets : (uint64_t)DDB_ADVISE_LOOKS, at = 0;
+    size_t n = 0;
+    memset(&look, 0, sizeof look);
+    memset(&found, 0, sizeof found);
+    look.tomb = a->tomb;
+    look.out = &found;
+    ddb_row *rows = ddb_mem_arena_new(ctx, &arena, ddb_row, DDB_ADVISE_LOOKS);
+    dreamdb_status status = rows ? ddb_track_open(ctx, a->view->db->env, &field->track, NULL, &cursor) : DREAMDB_ERR_MEMORY;
+    for (; status == DREAMDB_OK && n < looks; at++) {
+        const ddb_row *row = NULL;
+        status = ddb_track_next(ctx, cursor, &row);
+        if (status == DREAMDB_OK && at == ddb_ada_pick(buckets, looks, n)) {
+            const char *key = ddb_mem_arena_copy(ctx, &arena, row->key.data, row->key.size);
+            rows[n] = *row;
+            rows[n++].key = ddb_bytes_slice(key, row->key.size);
+            status = key ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+        }
+    }
+    if (cursor) {
+        ddb_track_close(ctx, cursor);
+    }
+    status = status == DREAMDB_DONE ? DREAMDB_OK : status;
+    status = status < 0 || n == 0 ? status : ddb_ada_fetch(ctx, a->view->db->env, field, rows, n, ddb_advise_look, &look);
+    ddb_mem_arena_free(ctx, &arena);
+    if (status < 0 || found.deleted * 10 < found.records || found.deleted == 0) {
+        return status;
+    }
+    a->deleted = true;
+    return ddb_advise_tell(ctx, a, DREAMDB_ACTION_COMPACT, NULL, found.deleted * 2 >= found.records, "about %llu %% of the records are "
+                           "deleted", (unsigned long long)(found.deleted * 100 / found.records));
+}
+
+/* Buckets of cells against those that they need. */
+DDB_FN dreamdb_status ddb_advise_fragments(ddb_ctx *ctx, const ddb_advise *a, const ddb_view_field *field, const ddb_ada_cell *cells,
+                                           size_t count)
+{
+    size_t code = ddb_view_code_bytes(field);
+    uint64_t record = field->registry.has_compressor ? 8 + (code > 0 ? code : 1) : 8 + 4 * field->schema->dim, have = 0, need = 0;
+    uint64_t per = ddb_write_cap(field->schema) / record;
+    per = per > 0 ? per : 1;
+    for (size_t i = 0; i < count; i++) {
+        have += cells[i].buckets;
+        need += (cells[i].records + per - 1) / per;
+    }
+    return need == 0 || have < need * DDB_ADVISE_FRAGMENTS ? DREAMDB_OK
+        : ddb_advise_tell(ctx, a, DREAMDB_ACTION_COMPACT, field, have >= need * DDB_ADVISE_URGENT, "%llu buckets where %llu would do",
+                          (unsigned long long)have, (unsigned long long)need);
+}
+
+/* The index: a step where some cells are out of balance, a rebuild where all are. */
+DDB_FN dreamdb_status ddb_advise_index(ddb_ctx *ctx, const ddb_advise *a, ddb_view_field *field, const ddb_ada_cell *cells, size_t count)
+{
+    dreamdb_ada_balance b;
+    ddb_ada_look look;
+    memset(&b, 0, sizeof b);
+    memset(&look, 0, sizeof look);
+    look.view = a->view;
+    look.field = field;
+    look.out = &b;
+    ddb_ada_spread(field, cells, count, &b);
+    bool ivf = ddb_index_is_ivf(field->index), hashing = !ivf && ddb_index_kind(field->index) != DREAMDB_INDEX_IMI;
+    double root = ddb_exact_sqrt64((double)b.records), mean = b.populated > 0 ? (double)b.records / (double)b.populated : 0;
+    if ((field->codec && !field->schema->rerank) || ddb_schema_is_l2(field->schema) || b.records == 0) {
+        return DREAMDB_OK;                     /* codes alone, or a metric that is not trained: nothing can be done */
+    }
+    if (hashing) {
+        return b.records < (uint64_t)DDB_ADVISE_RECORDS || (mean >= 4 && mean <= DDB_ADVISE_URGENT * root) ? DREAMDB_OK
+            : ddb_advise_tell(ctx, a, DREAMDB_ACTION_REBUILD, field, false, "%.1f records a cell of a hashing index: a trained one "
+                              "reads less", mean);
+    }
+    bool few = (double)b.k * DDB_ADVISE_FEW < root;
+    bool full = ivf && b.k >= ddb_ada_names(field->index) && (few || b.cv > DDB_ADA_CV);
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < count; i++) {
+        bytes += cells[i].bytes;
+    }
+    if (full || (few && (!ivf || bytes > DDB_ADA_READ))) {           /* a step holds the cells that it splits: it mends small fields only */
+        return ddb_advise_tell(ctx, a, DREAMDB_ACTION_REBUILD, field, few, "%llu cells for %llu records%s", (unsigned long long)b.k,
+                               (unsigned long long)b.records, full ? ", and its keys can name no more" : "");
+    }
+    dreamdb_status status = ivf && (few || !b.balanced) ? ddb_ada_foresee(ctx, &look, cells, count) : DREAMDB_OK;
+    return status < 0 || b.splits + b.merges == 0 ? status
+        : ddb_advise_tell(ctx, a, DREAMDB_ACTION_ADA_STEP, field, b.cv > 2 * DDB_ADA_CV, "cv %.2f, %llu cells of at most %llu: "
+                          "%llu to split, %llu to merge", b.cv, (unsigned long long)b.k, (unsigned long long)b.k_cap,
+                          (unsigned long long)b.splits, (unsigned long long)b.merges);
+}
+
+DDB_FN dreamdb_status ddb_advise_embedding(ddb_ctx *ctx, ddb_advise *a, ddb_view_field *field)
+{
+    ddb_buf cells;
+    uint64_t buckets = 0, records = 0;
+    ddb_bytes_init(&cells, ctx);
+    dreamdb_status status = ddb_view_need(ctx, a->view, &field, 1, (unsigned)DDB_VIEW_TRACK | (unsigned)DDB_VIEW_INDEX);
+    status = status < 0 ? status : ddb_view_try_codec(ctx, a->view, field);
+    status = status < 0 ? status : ddb_ada_count(ctx, a->view->db->env, field, ddb_index_k(field->index), &cells);
+    const ddb_ada_cell *list = (const ddb_ada_cell *)(const void *)cells.data;
+    size_t count = cells.size / sizeof *list;
+    for (size_t i = 0; i < count; i++) {
+        buckets += list[i].buckets;
+        records += list[i].records;
+    }
+    if (status == DREAMDB_OK && !a->deleted && records > 0 && a->tombstones >= records / 20 && a->tombstones > 0
+        && (field->codec || !field->registry.has_compressor)) {
+        status = ddb_advise_deleted(ctx, a, field, buckets);
+    }
+    status = status < 0 ? status : ddb_advise_fragments(ctx, a, field, list, count);
+    status = status < 0 ? status : ddb_advise_index(ctx, a, field, list, count);
+    ddb_bytes_free(&cells);
+    return status;
+}
+
+DDB_FN dreamdb_status ddb_advise_field(ddb_ctx *ctx, ddb_advise *a, ddb_view_field *field)
+{
+    dreamdb_error quiet;
+    ddb_ctx look = ddb_mem_fork(ctx, &quiet);
+    bool scalar = field->cls == DDB_TRACK_BITMAP || field->cls == DDB_TRACK_BTREE;
+    if ((field->cls != DDB_TRACK_SPATIAL && !scalar) || ddb_view_readable(&look, a->view, field) < 0) {
+        return DREAMDB_OK;
+    }
+    dreamdb_status status = ddb_view_need(ctx, a->view, &field, 1, DDB_VIEW_COLD);
+    if (status < 0 || field->has_hot) {
+        return status < 0 ? status : ddb_advise_hot(ctx, a, field);
+    }
+    return scalar ? ddb_advise_scalar(ctx, a, field) : ddb_advise_embedding(ctx, a, field);
+}
+
+/* ---- The store ---- */
+
+typedef struct ddb_advise_listing { uint64_t now, old, refs; } ddb_advise_listing;
+
+DDB_FN int ddb_advise_state(void *user, const char *path, const dreamdb_stat *stat)
+{
+    ddb_advise_listing *listing = (ddb_advise_listing *)user;
+    bool ref = path[0] == 'r';
+    listing->refs += ref;
+    listing->old += !ref && stat->modified_ns < listing->now && listing->now - stat->modified_ns > DDB_ADVISE_DAY;
+    return 0;
+}
+
+/* States older than a day against those that gc keeps.  Some of them it keeps for merges, so it is recommended from twice as many on. */
+DDB_FN dreamdb_status ddb_advise_store(ddb_ctx *ctx, const ddb_advise *a)
+{
+    static const char *const prefixes[] = { "refs/", "manifests/" };
+    const dreamdb_store *store = &a->view->db->env->store;
+    ddb_advise_listing listing;
+    memset(&listing, 0, sizeof listing);
+    listing.now = ddb_object_now(a->view->db->env);
+    for (size_t i = 0; i < 2; i++) {
+        int status = store->list(store->user, prefixes[i], ddb_advise_state, &listing);
+        if (status < 0) {
+            return ddb_store_fail(ctx, store, status, "list of", prefixes[i]);
+        }
+    }
+    return listing.old <= 2 * DDB_ADVISE_KEPT * listing.refs ? DREAMDB_OK
+        : ddb_advise_tell(ctx, a, DREAMDB_ACTION_GC, NULL, false, "%llu states are older than a day, gc keeps %d of each of %llu refs",
+                          (unsigned long long)listing.old, DDB_ADVISE_KEPT, (unsigned long long)listing.refs);
+}
+
+DDB_FN dreamdb_status ddb_advise_all(ddb_ctx *ctx, dreamdb_snapshot *view, const dreamdb_recommend_desc *desc, dreamdb_advice_fn each,
+                                     void *user)
+{
+    ddb_advise a;
+    memset(&a, 0, sizeof a);
+    a.view = view;
+    a.each = each;
+    a.user = user;
+    dreamdb_status status = ddb_view_tomb(ctx, view, &a.tomb);
+    status = status < 0 ? status : ddb_tomb_count(ctx, a.tomb, &a.tombstones);
+    for (size_t i = 0; i < view->schema.count && status == DREAMDB_OK; i++) {
+        status = ddb_advise_field(ctx, &a, view->fields + i);
+    }
+    return status < 0 || desc->no_listing ? status : ddb_advise_store(ctx, &a);
+}
+
+/* ==== ROOM 52 api | prefix ddb_api_ | uses port mem bytes coll cpu hash addr object ref view write fold scan erase merge compact diff ada rebuild shard query check gc trace advise ==== */
 /* The public functions: check the arguments, call one room.  Nothing else lives here. */
 
 /* The allocator of a config, or libc. */
@@ -43439,6 +44905,24 @@ DREAMDB_API dreamdb_status dreamdb_shard_finish(dreamdb *db, const dreamdb_shard
 {
     DDB_API_BEGIN(db, desc && desc->job, "dreamdb_shard_finish");
     return ddb_shard_finish(&ctx, db, desc, report);
+}
+
+DREAMDB_API dreamdb_status dreamdb_rebuild(dreamdb *db, const dreamdb_rebuild_desc *desc, dreamdb_rebuild_report *report,
+                                           dreamdb_error *error)
+{
+    dreamdb_rebuild_desc all;
+    DDB_API_BEGIN(db, db, "dreamdb_rebuild");
+    memset(&all, 0, sizeof all);
+    return ddb_rebuild_all(&ctx, db, desc ? desc : &all, report);
+}
+
+DREAMDB_API dreamdb_status dreamdb_recommend(dreamdb_snapshot *snapshot, const dreamdb_recommend_desc *desc, dreamdb_advice_fn each,
+                                             void *user, dreamdb_error *error)
+{
+    dreamdb_recommend_desc all;
+    DDB_API_BEGIN(snapshot ? snapshot->db : NULL, snapshot && each, "dreamdb_recommend");
+    memset(&all, 0, sizeof all);
+    return ddb_advise_all(&ctx, snapshot, desc ? desc : &all, each, user);
 }
 
 DREAMDB_API const char *dreamdb_status_name(dreamdb_status status)

@@ -148,8 +148,7 @@ def tree(folder):
 # ---- Tests: the command line -----------------------------------------------------------------------------------------
 
 VERBS = ('create add-field append train query get scan count delete flush-hot erase-report export log refs branch snapshot merge merge-many compact '
-         'ada-ivf-status ada-ivf-step diff delete-ref gc set-meta inspect verify stats version help').split()
-LATER = ('rebuild-ivf recommendations watch').split()
+         'ada-ivf-status ada-ivf-step rebuild-ivf recommendations watch diff delete-ref gc set-meta inspect verify stats version help').split()
 
 
 def test_usage():
@@ -162,8 +161,6 @@ def test_usage():
             page = ok('help', verb, store=None).out
             check(verb in page and ok(verb, '--help', store=None).out == page, 'help of ' + verb)
     check(ok('--help', store=None).out == all_help and ok('-h', store=None).out == all_help, '--help is help')
-    for verb in LATER:
-        bad(2, 'not in this version', verb, 'main', store=None)
     for option in ('--pack',):
         bad(2, 'not in this version', 'append', 'main', option)
     bad(2, "did you mean query", 'qurey', 'main', store=None)
@@ -1144,6 +1141,87 @@ def test_shared_append():
     ok('merge-many', 'main', 'b0', 'b1', 'b2')
     found = sorted((row['anchor'], row['fields']['n']) for row in rows_of('scan', 'main'))
     check(found == [(i, i) for i in ids] + [(1000 + i, i) for i in ids], 'every row once, under its own anchor')
+
+
+def test_rebuild():
+    rows = unit(1500, 6)
+    vectors('v.npy', rows)
+    ok('create', 'main', '--field', 'emb:embedding,train=v.npy,k=4', '--field', 'n:int,optional')
+    bad(2, 'no live record', 'rebuild-ivf', 'main', 'emb')
+    for start in range(0, 1500, 300):
+        vectors('w.npy', rows[start:start + 300])
+        ok('append', 'main', '--column', 'emb=w.npy', '--anchor-start', start)
+    ok('delete', 'main', *range(0, 200, 2))
+    by_anchor = lambda found: sorted(found, key=lambda row: row['anchor'])
+    before = by_anchor(rows_of('scan', 'main', '--fields', 'emb'))
+    hits = ok('query', 'main', 'emb', '--anchor', '7,1003', '--exact', '--json').out
+    tip = tree('s')['refs/main']
+    plan = rows_of('rebuild-ivf', 'main', '--dry-run')[0]
+    check(plan['outcome'] == 'planned' and plan['records'] == 1500 and plan['k_after'] == 38 and tree('s')['refs/main'] == tip, 'dry run %s' % plan)
+    check('would train about 38 cells' in ok('rebuild-ivf', 'main', 'emb', '--dry-run').out, 'dry run for people')
+    ok('branch', 'main', 'side')
+    made = rows_of('rebuild-ivf', 'main', 'emb', '--k', 20, '--seed', 3, '--memory', '160k', '--sample', 400)[0]
+    check(made['outcome'] == 'made' and made['k_after'] == 20 and made['records_placed'] == 1400 and made['records_dropped'] == 100 and made['runs'] > 1, 'rebuild %s' % made)
+    check(by_anchor(rows_of('scan', 'main', '--fields', 'emb')) == before, 'every row is as it was')
+    check(ok('query', 'main', 'emb', '--anchor', '7,1003', '--exact', '--json').out == hits, 'and every hit')
+    check('no fault' in ok('verify', 'main').out and not os.path.exists('s/_ada_ivf') or not [f for f in tree('s') if f.endswith('.run')], 'verify, no runs left')
+    again = rows_of('rebuild-ivf', 'side', 'emb', '--k', 20, '--seed', 3, '--sample', 400, '--threads', 1)[0]
+    check(again['runs'] == 0 and again['index'] == made['index'] and again['buckets_written'] == made['buckets_written'], 'the same index with other memory')
+    b = rows_of('ada-ivf-status', 'main', '--sample', 10000)[0]
+    check(b['moved'] == 0 and b['generations'] == 1 and b['k'] == 20 and b['deleted' if 'deleted' in b else 'k'] == 20, 'placed %s' % b)
+    check('rebuilt main' in ok('rebuild-ivf', 'main', '--k', 'auto').out, 'for people')
+    check(rows_of('ada-ivf-status', 'main')[0]['k'] == 37, 'auto: the square root of 1400')
+    check(rows_of('rebuild-ivf', 'main', '--index', 'imi', '--k', 5)[0]['outcome'] == 'made' and rows_of('ada-ivf-status', 'main')[0]['index'] == 'imi', 'to imi')
+    bad(2, 'rebuild-ivf', 'ada-ivf-step', 'main')
+    check(rows_of('rebuild-ivf', 'main', '--k', 6)[0]['k_after'] == 36, 'another k_sub')
+    check(rows_of('rebuild-ivf', 'main', '--index', 'ivf')[0]['k_after'] == 37, 'and back')
+    bad(2, '--memory', 'rebuild-ivf', 'main', '--memory', 'much')
+    bad(2, '--k', 'rebuild-ivf', 'main', '--k', '0')
+    bad(2, '--index', 'rebuild-ivf', 'main', '--index', 'lsh')
+    bad(4, 'no field `no`', 'rebuild-ivf', 'main', 'no')
+    bad(1, 'needs', 'rebuild-ivf', 'main', '--sample', 1400, '--memory', '128k')
+    ok('create', 'l', '--field', 'emb:embedding,dim=6,index=lsh')
+    ok('append', 'l', '--column', 'emb=v.npy')
+    bad(2, 'rebuild-ivf', 'ada-ivf-step', 'l')
+    check(rows_of('rebuild-ivf', 'l')[0]['k_after'] == 38 and rows_of('ada-ivf-status', 'l')[0]['index'] == 'ivf', 'lsh becomes ivf')
+    ok('create', 'c', '--field', 'emb:embedding,train=v.npy,k=9,compressor=rabitq,bits_per_dim=4')
+    ok('append', 'c', '--column', 'emb=v.npy')
+    bad(2, 'allow_lossy', 'rebuild-ivf', 'c')
+    check(rows_of('rebuild-ivf', 'c', '--allow-lossy')[0]['records_placed'] == 1500, '--allow-lossy')
+
+
+def test_watch():
+    rows = unit(1200, 6)
+    vectors('v.npy', rows)
+    ok('create', 'main', '--field', 'emb:embedding,train=v.npy,k=9', '--field', 'word:categorical,optional')
+    check('nothing to do' in ok('recommendations', 'main').out and ok('recommendations', 'main', '--json').out == '', 'an empty one needs nothing')
+    for start in range(0, 1200, 60):
+        vectors('w.npy', rows[start:start + 60])
+        ok('append', 'main', '--column', 'emb=w.npy', '--anchor-start', start)
+    ok('delete', 'main', *range(0, 600))
+    want = rows_of('recommendations', 'main')
+    check([(w['action'], w['field']) for w in want] == [('compact', None), ('compact', 'emb')] and want[0]['threshold'] == 1 and 'deleted' in want[0]['reason'], 'told %s' % want)
+    check('main: compact emb: ' in ok('recommendations', 'main').out, 'for people')
+    tip = tree('s')['refs/main']
+    check(rows_of('watch', 'main', '--once', '--dry-run') == want and tree('s')['refs/main'] == tip, 'a dry run tells the same')
+    check(rows_of('watch', 'main', '--once', '--only', 'flush-hot,gc') == [] and tree('s')['refs/main'] == tip, '--only')
+    done = rows_of('watch', 'main', '--once')
+    check(len(done) >= 1 and all(d['outcome'] == 'done' for d in done) and tree('s')['refs/main'] != tip, 'done %s' % done)
+    check(rows_of('recommendations', 'main') == [] and rows_of('watch', 'main', '--once') == [], 'and then nothing is left')
+    check(rows_of('count', 'main')[0]['count'] == 600, 'the rows are there')
+    bad(2, '--only', 'watch', 'main', '--only', 'sweep')
+    bad(2, '--interval', 'watch', 'main', '--interval', '5')
+    bad(2, 'once', 'watch', 'main', '--once', '--interval', '5s')
+    bad(4, 'no ref|absent|not', 'watch', 'absent', '--once')
+    for number in (signal.SIGTERM, signal.SIGINT):
+        p = subprocess.Popen([DREAMDB, '--store', 's', 'watch', 'main', 'absent', '--interval', '1s', '--json'], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for start in range(2000, 2300, 10):
+            vectors('w.npy', rows[start - 2000:start - 1990])
+            ok('append', 'main', '--column', 'emb=w.npy', '--anchor-start', start + 1000 * number)
+        line = p.stdout.readline()
+        p.send_signal(number)
+        out, err = p.communicate(timeout=60)
+        check(json.loads(line)['outcome'] == 'done' and p.returncode == 0 and b'absent' in err, 'a loop works, goes on after failures, ends at signal %d: %r %r %d' % (number, line, err, p.returncode))
 
 
 # ---- Tests: behaviour as a program -----------------------------------------------------------------------------------

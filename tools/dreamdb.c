@@ -683,7 +683,8 @@ enum {
     OPT_KEEP_DEAD, OPT_FORCE,
     OPT_RETRY, OPT_TOKEN, OPT_RESUME, OPT_GRAPH, OPT_KEEP_MANIFESTS, OPT_KEEP_SINCE, OPT_WRITERS_PAUSED, OPT_LIST,
     OPT_ENDPOINT, OPT_REGION, OPT_SHARD, OPT_OF, OPT_JOB_ID, OPT_ORCHESTRATE, OPT_FINISH, OPT_WAIT, OPT_EXPIRES,
-    OPT_IF_ABSENT
+    OPT_IF_ABSENT,
+    OPT_MEMORY, OPT_ONCE, OPT_INTERVAL, OPT_ONLY
 };
 
 typedef struct option_row { const char *name; int id; const char *value; const char *verbs; const char *help; } option_row;
@@ -718,6 +719,7 @@ static const option_row options[] = {
     {"--anchor-start", OPT_ANCHOR_START, "N", "append add-field", "anchors N, N+1, ..."},
     {"--batch", OPT_BATCH, "N", "append", "rows a commit (default 20000)"},
     {"--into", OPT_INTO, "FIELD", "append", "the columns go into this layer"},
+    {"--retry", OPT_RETRY, "N", "rebuild-ivf", "merges what was built with the tip of a faster writer, up to N times (default 0: exit 3)"},
     {"--retry", OPT_RETRY, "N", "append delete merge merge-many",
      "up to N tries more when another writer has moved the ref, after random waits that grow (default 0)"},
     {"--token", OPT_TOKEN, "TEXT", "append", "named in every commit's writer text, with the rows that are in by then"},
@@ -792,12 +794,23 @@ static const option_row options[] = {
     {"--wait", OPT_WAIT, "DURATION", "ada-ivf-step", "a share waits for the plan, the end for the shares (default: not at all)"},
     {"--expires", OPT_EXPIRES, "DURATION", "ada-ivf-step", "--orchestrate: gc forgets the job so long after its last sign of life (7d)"},
     {"--dry-run", OPT_DRY_RUN, NULL, "ada-ivf-step", "tells how many cells it would split and merge; writes nothing"},
+    {"--k", OPT_K, "N|auto", "rebuild-ivf", "cells; of imi k_sub (default auto: the square root of the records; imi: the fourth root)"},
+    {"--index", OPT_INDEX, "ivf|imi", "rebuild-ivf", "kind of the new index (default: imi where the field has it, else ivf)"},
+    {"--sample", OPT_SAMPLE, "N", "rebuild-ivf", "records to train on (default 256 a cell, 65536 at least, in a third of --memory)"},
+    {"--memory", OPT_MEMORY, "SIZE", "rebuild-ivf", "what it may hold (default 1G); what is more passes through sorted runs in the store"},
+    {"--iterations", OPT_ITERATIONS, "N", "rebuild-ivf", "rounds of k-means (default 10)"},
+    {"--key-bits", OPT_KEY_BITS, "24|auto", "rebuild-ivf", "width of cell keys (auto: as narrow as the reference's)"},
+    {"--compressor", OPT_COMPRESSOR, NULL, "rebuild-ivf", "of a pq field with rerank: new codebooks too; older branches do not merge then"},
+    {"--allow-lossy", OPT_ALLOW_LOSSY, NULL, "rebuild-ivf", "fields of codes alone: places records by what the codes decode to"},
+    {"--dry-run", OPT_DRY_RUN, NULL, "rebuild-ivf", "tells how many cells and records; writes nothing"},
+    {"--once", OPT_ONCE, NULL, "watch", "looks once, does what is needed, and ends: for cron"},
+    {"--interval", OPT_INTERVAL, "DURATION", "watch", "pause between two looks (default 5m)"},
+    {"--only", OPT_ONLY, "ACTION,...", "watch", "of flush-hot, compact, ada-ivf-step, rebuild-ivf, gc (default: all but rebuild-ivf)"},
+    {"--dry-run", OPT_DRY_RUN, NULL, "watch", "tells what it would do; writes nothing"},
     {"--history", OPT_HISTORY, "N|all", "verify", "older Manifests too (default 0: this state)"},
 };
 
 /* What a later version brings; named so that nobody looks for a typing error. */
-static const char *const later_verbs[] = {
-    "rebuild-ivf", "recommendations", "watch"};
 static const char *const later_options[] = {
     "--pack", "--recommend"};
 
@@ -6793,7 +6806,7 @@ static void print_balance(output *o, const dreamdb_ada_balance *b)
                    b->balanced ? "not urgent, they are balanced" : "run ada-ivf-step");
     } else {
         out_text(o, b->index == DREAMDB_INDEX_IVF ? "nothing to do\n"
-                 : "cells of this index are not split: train it anew when it is slow\n");
+                 : "cells of this index are not split: rebuild-ivf trains it anew when it is slow\n");
     }
 }
 
@@ -7050,6 +7063,377 @@ static int verb_ada_step(app *a)
     return EXIT_DONE;
 }
 
+static void rebuild_json(app *a, const dreamdb_rebuild_report *r, int dry)
+{
+    output *o = &a->o;
+    out_text(o, "{");
+    json_name(o, "outcome", 1);
+    json_string(o, dry ? "planned" : r->replays > 0 ? "merged" : "made");
+    json_u64(o, "k_before", r->k_before, 0);
+    json_u64(o, "k_after", r->k_after, 0);
+    json_u64(o, "records", r->records, 0);
+    json_u64(o, "live", r->live, 0);
+    json_u64(o, "sampled", r->sampled, 0);
+    json_u64(o, "records_placed", r->records_placed, 0);
+    json_u64(o, "records_dropped", r->records_dropped, 0);
+    json_u64(o, "records_losing", r->records_losing, 0);
+    json_u64(o, "buckets_read", r->buckets_read, 0);
+    json_u64(o, "buckets_written", r->buckets_written, 0);
+    json_u64(o, "populated", r->populated, 0);
+    json_u64(o, "readings", r->readings, 0);
+    json_u64(o, "runs", r->runs, 0);
+    json_u64(o, "run_bytes", r->run_bytes, 0);
+    json_number(o, "cv_before", r->cv_before);
+    json_number(o, "cv_after", r->cv_after);
+    json_u64(o, "objects", r->objects, 0);
+    json_u64(o, "bytes", r->bytes, 0);
+    json_u64(o, "replays", r->replays, 0);
+    json_address(o, "index", r->index, 0);
+    json_address(o, "manifest", r->manifest, 0);
+    out_text(o, "}\n");
+}
+
+static void print_rebuild(app *a, const dreamdb_rebuild_report *r, int dry)
+{
+    char n[3][32], size[32], text[DREAMDB_ADDRESS_TEXT];
+    if (dry) {
+        out_format(&a->o, "would train about %s cells on %s of %s records", grouped(r->k_after, n[0]), grouped(r->sampled, n[1]),
+                   grouped(r->records, n[2]));
+        out_format(&a->o, " and place them all; now %s cells, cv %.2f\n", grouped(r->k_before, n[0]), r->cv_before);
+        return;
+    }
+    out_format(&a->o, "%s cells became %s, trained on %s records; ", grouped(r->k_before, n[0]), grouped(r->k_after, n[1]),
+               grouped(r->sampled, n[2]));
+    out_format(&a->o, "cv %.2f became %.2f\n", r->cv_before, r->cv_after);
+    out_format(&a->o, "placed %s records in %s buckets; left out: %s deleted, ", grouped(r->records_placed, n[0]),
+               grouped(r->buckets_written, n[1]), grouped(r->records_dropped, n[2]));
+    out_format(&a->o, "%s replaced by a later one of the anchor\n", grouped(r->records_losing, n[0]));
+    out_format(&a->o, "wrote %s objects, %s", grouped(r->objects, n[0]), size_text(r->bytes, size));
+    if (r->runs > 0) {
+        out_format(&a->o, "; sorted through %s runs, %s, which are gone again", grouped(r->runs, n[0]), size_text(r->run_bytes, size));
+    }
+    out_format(&a->o, "%s\nrebuilt %.200s: Manifest %s\n", r->replays > 0 ? "; others had written meanwhile: merged" : "", a->operands[0],
+               address_text(r->manifest, text));
+}
+
+static int verb_rebuild(app *a)
+{
+    dreamdb_rebuild_desc desc;
+    dreamdb_rebuild_report report;
+    const char *memory = option_value(a, OPT_MEMORY), *bits = option_value(a, OPT_KEY_BITS), *index = option_value(a, OPT_INDEX);
+    const char *k = option_value(a, OPT_K);
+    memset(&desc, 0, sizeof desc);
+    desc.field = a->operand_count > 1 ? a->operands[1] : NULL;
+    desc.compressor = option_is(a, OPT_COMPRESSOR);
+    desc.allow_lossy = option_is(a, OPT_ALLOW_LOSSY);
+    desc.dry_run = option_is(a, OPT_DRY_RUN);
+    desc.seed = option_is(a, OPT_SEED) ? a->random_state : 0;
+    int code = k && strcmp(k, "auto") == 0 ? EXIT_DONE : option_u32(a, OPT_K, 1, &desc.k);
+    code = code ? code : option_u32(a, OPT_ITERATIONS, 1, &desc.iterations);
+    code = code ? code : option_u32(a, OPT_RETRY, 0, &desc.retry);
+    code = code ? code : option_u64(a, OPT_SAMPLE, 1, UINT64_MAX, &desc.sample);
+    if (!code && memory && !parse_size(memory, &desc.memory_bytes)) {
+        code = fail(EXIT_USAGE, "option --memory: '%s' is no size, such as 512M or 4G", memory);
+    }
+    if (!code && bits && !parse_key_bits(bits, &desc.key_bits)) {
+        code = fail(EXIT_USAGE, "option --key-bits: '%s' is neither a number from 1 to 64 nor auto", bits);
+    }
+    if (!code && index) {
+        desc.index = strcmp(index, "imi") == 0 ? DREAMDB_INDEX_IMI : DREAMDB_INDEX_IVF;
+        code = strcmp(index, "imi") != 0 && strcmp(index, "ivf") != 0
+            ? fail(EXIT_USAGE, "option --index: '%s' is neither ivf nor imi", index) : EXIT_DONE;
+    }
+    code = code ? code : open_view(a, WRITE);
+    dreamdb_status status = code ? DREAMDB_OK : dreamdb_rebuild(a->db, &desc, &report, &a->error);
+    if (code || status) {
+        return code ? code : fail_usage(status, &a->error);
+    }
+    if (a->json) {
+        rebuild_json(a, &report, desc.dry_run);
+    } else {
+        print_rebuild(a, &report, desc.dry_run);
+    }
+    return EXIT_DONE;
+}
+
+/* ---- What should be done now, and doing it --------------------------------------------------------------------------- */
+
+static const char *const action_names[] = {"", "flush-hot", "compact", "ada-ivf-step", "rebuild-ivf", "gc"};
+
+typedef struct advice { dreamdb_action action; int whole, urgent; uint32_t threshold; char field[256], reason[256]; } advice;
+typedef struct advices { advice *list; size_t count; } advices;
+
+static int take_advice(void *user, const dreamdb_advice *told)
+{
+    advices *all = (advices *)user;
+    all->list = (advice *)grow_array(all->list, all->count + 1, sizeof *all->list);
+    advice *one = &all->list[all->count++];
+    memset(one, 0, sizeof *one);
+    one->action = told->action;
+    one->whole = !told->field;
+    one->urgent = told->urgent;
+    one->threshold = told->threshold;
+    (void)snprintf(one->field, sizeof one->field, "%s", told->field ? told->field : "");
+    (void)snprintf(one->reason, sizeof one->reason, "%s", told->reason);
+    return 0;
+}
+
+/* One line of a recommendation; outcome NULL: it is only told. */
+static void print_advice(app *a, const char *ref, const advice *one, const char *outcome, double seconds, const char *message)
+{
+    output *o = &a->o;
+    if (!a->json) {
+        out_format(o, "%.200s: %s%s%s%s: %s", ref, action_names[one->action], one->whole ? "" : " ", one->field,
+                   one->threshold == 1 ? " --threshold 1" : "", one->reason);
+        out_format(o, "%s", one->urgent ? " (urgent)" : "");
+        if (outcome) {
+            out_format(o, ": %s (%.1f s)%s%s", outcome, seconds, message[0] ? ": " : "", message);
+        }
+        out_text(o, "\n");
+        return;
+    }
+    out_text(o, "{");
+    json_name(o, "ref", 1);
+    json_string(o, ref);
+    json_name(o, "action", 0);
+    json_string(o, action_names[one->action]);
+    json_name(o, "field", 0);
+    if (one->whole) {
+        out_text(o, "null");
+    } else {
+        json_string(o, one->field);
+    }
+    if (one->threshold > 0) {
+        json_u64(o, "threshold", one->threshold, 0);
+    }
+    json_flag(o, "urgent", one->urgent);
+    json_name(o, "reason", 0);
+    json_string(o, one->reason);
+    if (outcome) {
+        json_name(o, "outcome", 0);
+        json_string(o, outcome);
+        json_number(o, "seconds", seconds);
+        json_name(o, "message", 0);
+        json_string(o, message);
+    }
+    out_text(o, "}\n");
+}
+
+static int verb_recommendations(app *a)
+{
+    advices all = {NULL, 0};
+    int code = open_view(a, READ);
+    dreamdb_status status = code ? DREAMDB_OK : dreamdb_recommend(a->view, NULL, take_advice, &all, &a->error);
+    for (size_t i = 0; i < all.count && !code && !status; i++) {
+        print_advice(a, a->operands[0], &all.list[i], NULL, 0, "");
+    }
+    if (!code && !status && all.count == 0 && !a->json) {
+        out_format(&a->o, "%.200s: nothing to do\n", a->operands[0]);
+    }
+    free(all.list);
+    return code ? code : status ? fail_status(status, &a->error) : EXIT_DONE;
+}
+
+typedef struct watch {
+    app *a;
+    dreamdb **dbs;                             /* one a REF */
+    uint64_t interval;                         /* ns */
+    unsigned actions;                          /* bits of those that are done */
+    int once, dry, cut;                        /* cut: a verb was stopped in its middle */
+    int code;                                  /* of the last one that failed */
+} watch;
+
+enum { WATCH_TRIES = 3 };                      /* of an action whose ref another writer moved */
+
+/* --only flush-hot,compact,...; by default all but rebuild-ivf. */
+static int watch_actions(const app *a, unsigned *actions)
+{
+    const char *text = option_value(a, OPT_ONLY);
+    *actions = text ? 0 : 0x3fu & ~(1u << DREAMDB_ACTION_REBUILD);
+    while (text && *text) {
+        size_t size = strcspn(text, ","), found = 0;
+        for (size_t i = 1; i < COUNT_OF(action_names); i++) {
+            found = strlen(action_names[i]) == size && memcmp(action_names[i], text, size) == 0 ? i : found;
+        }
+        if (found == 0) {
+            return fail(EXIT_USAGE, "option --only: '%.*s' is none of flush-hot, compact, ada-ivf-step, rebuild-ivf, gc", (int)size, text);
+        }
+        *actions |= 1u << found;
+        text += size + (text[size] == ',');
+    }
+    return EXIT_DONE;
+}
+
+static uint64_t watch_now(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * UINT64_C(1000000000) + (uint64_t)t.tv_nsec;
+}
+
+/* Waits, and ends at once when a signal comes. */
+static void watch_sleep(uint64_t ns)
+{
+    uint64_t end = watch_now() + ns, now;
+    while (!interrupted && (now = watch_now()) < end) {
+        uint64_t rest = end - now < UINT64_C(200000000) ? end - now : UINT64_C(200000000);
+        struct timespec part = {0, (long)rest};
+        (void)nanosleep(&part, NULL);
+    }
+}
+
+/* What is recommended for a ref now. */
+static dreamdb_status watch_look(watch *w, size_t at, advices *all)
+{
+    app *a = w->a;
+    dreamdb_snapshot *view = NULL;
+    dreamdb_recommend_desc desc;
+    memset(&desc, 0, sizeof desc);
+    desc.no_listing = !(w->actions & 1u << DREAMDB_ACTION_GC) || at > 0;       /* gc is of the whole store: asked for once a round */
+    all->count = 0;
+    dreamdb_status status = w->dbs[at] ? DREAMDB_OK : dreamdb_open(&a->config, a->operands[at], &w->dbs[at], &a->error);
+    status = status ? status : dreamdb_snapshot_open(w->dbs[at], NULL, &view, &a->error);
+    status = status ? status : dreamdb_recommend(view, &desc, take_advice, all, &a->error);
+    dreamdb_snapshot_close(view);
+    return status;
+}
+
+static dreamdb_status watch_do(watch *w, size_t at, const advice *one)
+{
+    app *a = w->a;
+    dreamdb_compact_desc compact;
+    dreamdb_ada_step_desc step;
+    dreamdb_rebuild_desc rebuild;
+    const char *field = one->whole ? NULL : one->field;
+    memset(&compact, 0, sizeof compact);
+    memset(&step, 0, sizeof step);
+    memset(&rebuild, 0, sizeof rebuild);
+    compact.field = step.field = rebuild.field = field;
+    compact.threshold = one->threshold;
+    rebuild.retry = WATCH_TRIES;
+    switch (one->action) {
+    case DREAMDB_ACTION_FLUSH_HOT: return dreamdb_flush_hot(w->dbs[at], NULL, &a->error);
+    case DREAMDB_ACTION_COMPACT:   return dreamdb_compact(w->dbs[at], &compact, NULL, &a->error);
+    case DREAMDB_ACTION_ADA_STEP:  return dreamdb_ada_step(w->dbs[at], &step, NULL, &a->error);
+    case DREAMDB_ACTION_REBUILD:   return dreamdb_rebuild(w->dbs[at], &rebuild, NULL, &a->error);
+    case DREAMDB_ACTION_GC:        return dreamdb_gc(&a->config, NULL, NULL, &a->error);
+    default:                       return DREAMDB_OK;
+    }
+}
+
+/* Does one action, and tells what came of it. */
+static dreamdb_status watch_act(watch *w, size_t at, const advice *one)
+{
+    app *a = w->a;
+    uint64_t began = watch_now();
+    memset(&a->error, 0, sizeof a->error);
+    dreamdb_status status = watch_do(w, at, one);
+    const char *outcome = status == DREAMDB_OK ? "done" : status == DREAMDB_ERR_CONFLICT ? "conflict"
+        : status == DREAMDB_ERR_CANCELLED ? "stopped" : "failed";
+    print_advice(a, a->operands[at], one, outcome, (double)(watch_now() - began) / 1e9, status ? a->error.message : "");
+    out_flush(&a->o);
+    w->cut = w->cut || status == DREAMDB_ERR_CANCELLED;
+    w->code = status ? exit_of(status) : w->code;
+    return status;
+}
+
+/* The first recommendation that is to be done and was not tried in this round; NULL: none. */
+static const advice *watch_next(const watch *w, const advices *all, const advices *tried)
+{
+    for (size_t i = 0; i < all->count; i++) {
+        const advice *one = &all->list[i];
+        int fresh = (w->actions >> one->action & 1u) != 0;
+        for (size_t k = 0; k < tried->count && fresh; k++) {
+            fresh = tried->list[k].action != one->action || strcmp(tried->list[k].field, one->field) != 0
+                || tried->list[k].threshold != one->threshold;
+        }
+        if (fresh) {
+            return one;
+        }
+    }
+    return NULL;
+}
+
+/* One ref: looks, waits a random while so that two watchers do not meet, looks again, acts; until nothing is left to try. */
+static void watch_ref(watch *w, size_t at)
+{
+    app *a = w->a;
+    advices all = {NULL, 0}, tried = {NULL, 0};
+    int waited = w->once || w->dry, conflicts = 0;
+    const advice *one = NULL;
+    do {
+        dreamdb_status status = watch_look(w, at, &all);
+        if (status) {
+            w->cut = w->cut || status == DREAMDB_ERR_CANCELLED;
+            w->code = interrupted ? w->code : fail_status(status, &a->error);
+            break;
+        }
+        one = watch_next(w, &all, &tried);
+        if (one && !waited) {
+            uint64_t most = w->interval / 4 < UINT64_C(30000000000) ? w->interval / 4 : UINT64_C(30000000000);
+            watch_sleep(watch_now() * UINT64_C(0x9e3779b97f4a7c15) % (most + 1));
+            waited = 1;
+            continue;
+        }
+        advice doing;
+        if (one) {
+            doing = *one;
+            if (w->dry) {
+                print_advice(a, a->operands[at], one, NULL, 0, "");
+            } else {
+                status = watch_act(w, at, one);
+            }
+            if (status != DREAMDB_ERR_CONFLICT || ++conflicts >= WATCH_TRIES) {
+                tried.list = (advice *)grow_array(tried.list, tried.count + 1, sizeof *tried.list);
+                tried.list[tried.count++] = doing;
+            }
+        }
+    } while (one && !interrupted);
+    free(all.list);
+    free(tried.list);
+}
+
+static int verb_watch(app *a)
+{
+    watch w;
+    const char *interval = option_value(a, OPT_INTERVAL);
+    memset(&w, 0, sizeof w);
+    w.a = a;
+    w.once = option_is(a, OPT_ONCE);
+    w.dry = option_is(a, OPT_DRY_RUN);
+    w.interval = UINT64_C(300000000000);
+    int code = watch_actions(a, &w.actions);
+    if (!code && interval && (!parse_duration(interval, &w.interval) || w.interval < UINT64_C(1000000000))) {
+        code = fail(EXIT_USAGE, "option --interval: '%s' is no duration of a second or more, such as 90s, 30m or 24h", interval);
+    }
+    if (!code && w.once && interval) {
+        code = fail(EXIT_USAGE, "watch: --once looks once; --interval is for going on");
+    }
+    code = code ? code : open_store(a, w.dry ? READ : WRITE);
+    if (code) {
+        return code;
+    }
+    w.dbs = (dreamdb **)grow_array(NULL, a->operand_count, sizeof *w.dbs);
+    for (size_t i = 0; i < a->operand_count; i++) {
+        w.dbs[i] = NULL;
+    }
+    do {
+        w.code = EXIT_DONE;
+        for (size_t i = 0; i < a->operand_count && !interrupted; i++) {
+            watch_ref(&w, i);
+        }
+        out_flush(&a->o);
+        if (!w.once && !interrupted) {
+            watch_sleep(w.interval);
+        }
+    } while (!w.once && !interrupted && !a->o.error);
+    for (size_t i = 0; i < a->operand_count; i++) {
+        dreamdb_close(w.dbs[i]);
+    }
+    free(w.dbs);
+    return w.cut ? stopped() : w.once ? w.code : EXIT_DONE;
+}
+
 /* ---- version, help, main --------------------------------------------------------------------------------------------- */
 
 static int verb_version(app *a)
@@ -7099,7 +7483,7 @@ static const verb_row verbs[] = {
      "FILE of --column: .npy, .fvecs, .txt (one value a line, an empty line is none), or a folder of files for media (sorted by name).\n"
      "--rows: columns by name; an empty cell of a .csv is no value (\"\" is an empty text); media cells name files; vectors are [x,...].\n"
      "Every --batch is one commit.  Without anchors the rows get the clock's nanoseconds.  With --token an append that was stopped goes\n"
-     "on by the same call with --resume: nothing lands twice.  M writers with --shard N --of M, each on a branch of its own, take one file\n"
+     "on by the same call with --resume: nothing lands twice.  M writers with --shard N --of M, each on its own branch, take one file\n"
      "together; merge-many brings them in (examples/scheduler/ingest.sh).\n\n"
      "--hot is for a few rows at a time: they wait in one small object a field, and every read shows them at once.  It refuses media,\n"
      "constants and layers by --into, and scalar values whose anchors do not lie above those of their field.  While rows wait, flush-hot\n"
@@ -7179,6 +7563,20 @@ static const verb_row verbs[] = {
      "  dreamdb --store my.ddb ada-ivf-step main --job-id night-7 --orchestrate\n"
      "  dreamdb --store my.ddb ada-ivf-step main --job-id night-7 --shard 0 --of 2     # and --shard 1 --of 2, anywhere\n"
      "  dreamdb --store my.ddb ada-ivf-step main --job-id night-7 --orchestrate --finish --wait 1h\n"},
+    {"rebuild-ivf", verb_rebuild, 1, 2, "REF [FIELD]", "trains an index anew and places every record, in bounded memory",
+     "Where ada-ivf-step mends cells, this makes all of them: after years of drift, for another number of cells or kind of index (lsh\n"
+     "becomes ivf).  Reads every record twice and writes it once; deleted ones are left out.  Readers and writers go on meanwhile, and\n"
+     "--retry N brings what they appended under the new index.\n\n"
+     "  dreamdb --store my.ddb rebuild-ivf main emb --dry-run\n"
+     "  dreamdb --store my.ddb rebuild-ivf main emb --memory 4G --retry 5\n"},
+    {"recommendations", verb_recommendations, 1, 1, "REF", "tells what maintenance a dataset needs now, and why",
+     "From Tracks and their pages, a few buckets, and one listing of states; what was done is recommended no more.\n"},
+    {"watch", verb_watch, 1, SIZE_MAX, "REF...", "does what recommendations says, once or again and again",
+     "One line for each action: what, why, what came of it.  With --once the exit code is that of the last action that failed (3: another\n"
+     "writer was faster, the next run does it).  Without, it goes on after failures, and ends with 0 at SIGTERM or Ctrl-C, or with 130\n"
+     "when that stopped an action, of which then nothing is visible.  Two watchers do no harm: each looks again before it acts.\n\n"
+     "  dreamdb --store my.ddb watch main --once --only compact,gc\n"
+     "  dreamdb --store s3://bucket/data watch main other --interval 10m --json\n"},
     {"version", verb_version, 0, 0, "", "prints version and features", ""},
     {"help", verb_help, 0, 1, "[VERB]", "prints this, or the help of a verb", ""},
 };
@@ -7197,9 +7595,6 @@ static int unknown_verb(const char *name)
 {
     const char *best = NULL;
     size_t least = SIZE_MAX;
-    if (list_has(later_verbs, COUNT_OF(later_verbs), name, strlen(name))) {
-        return fail(EXIT_USAGE, "%s: not in this version", name);
-    }
     for (size_t i = 0; i < COUNT_OF(verbs); i++) {
         nearer(name, verbs[i].name, &best, &least);
     }
