@@ -599,8 +599,8 @@ typedef struct dreamdb_compact_desc {          /* all zero: every field, whereve
                                                   what shares a pack with a deleted row of threshold 1 comes on top */
     uint64_t keep_bytes;                       /* buckets of so many bytes or more stay as they are while at most keep_dead percent of their
                                                   records are deleted: older states and snapshots go on sharing them, and a row is not
-                                                  written anew with each call.  So do packs of postings that hold an eighth of their field's
-                                                  besides.  0 = every fragment is folded; config.identical knows no other */
+                                                  written anew with each call.  So do packs of long postings that hold an eighth of their
+                                                  field's.  0 = every fragment is folded; config.identical knows no other */
     uint32_t keep_dead;                        /* percent, at most 100; 0 = 50.  Where snapshots are kept for long more takes less space:
                                                   they hold the old bucket anyway, and what lives in it would be there twice.  A bucket of
                                                   which nothing lives goes in any case */
@@ -32141,6 +32141,7 @@ DDB_FN dreamdb_status ddb_merge_one(ddb_ctx *ctx, struct dreamdb *db, const drea
 enum {
     DDB_COMPACT_THRESHOLD = 2,
     DDB_COMPACT_ROWS = 4096,                  /* fragments, or rows of scalar Tracks, that are read together */
+    DDB_COMPACT_ROW = 200,
     DDB_COMPACT_PACK = 16 << 20               /* bytes from which a pack of postings is full: a night's folding rewrites no more than one */
 };
 #define DDB_COMPACT_ALL UINT64_MAX
@@ -32861,8 +32862,8 @@ DDB_FN dreamdb_status ddb_compact_packs(ddb_ctx *ctx, ddb_compact_scalars *all)
     return status;
 }
 
-/* Big packs: they stay as big buckets do.  One has keep_bytes or more and an eighth of the field's postings: a value
-   comes to lie in few of them. */
+/* Big packs: they stay as big buckets do.  One has keep_bytes or more and an eighth of the field's postings, so that a value comes to lie
+   in few of them; and long postings: a row of the Track takes about DDB_COMPACT_ROW bytes, and each pack has rows of its own. */
 typedef struct ddb_compact_big { uint64_t anchors, dead; bool asked; } ddb_compact_big;
 typedef struct ddb_compact_bigs {
     ddb_compact     *job;
@@ -32879,6 +32880,9 @@ DDB_FN dreamdb_status ddb_compact_big_find(ddb_ctx *ctx, const ddb_compact_scala
     dreamdb_status status = DREAMDB_OK;
     for (size_t i = 0; i < all->count; i++) {
         total += all->rows[i].size < UINT64_MAX - total ? all->rows[i].size : 0;
+    }
+    if (total / DDB_COMPACT_ROW < all->count) {
+        return DREAMDB_OK;
     }
     least = least > total / 8 ? least : total / 8;
     for (size_t i = 0; i < all->count && status == DREAMDB_OK; i++) {

@@ -28,7 +28,7 @@ static struct {
     uint64_t days, rows, steady, keep, seed, commits, big, dead, ratio;
     int growth, quiet, no_step, verbs, kinds;
     const char *store, *dump;
-} option = { 365, 50, 60, 10, 1, 0, 16384, 75, 0, 0, 0, 0, 0, 0, NULL, NULL };
+} option = { 365, 50, 60, 10, 1, 0, 4096, 75, 0, 0, 0, 0, 0, 0, NULL, NULL };
 
 static branch branches[BRANCHES];                /* the trunk first */
 static kept snapshots[MOST_KEPT];
