@@ -76,7 +76,8 @@ class Step:
 
 
 # What takes longest goes first, so that no core waits for it at the end; the closing "slowest" line of a suite says what belongs here.
-LONGEST = ('fault sweep', 'command line', 'test_store', 'header hygiene', 'test_merge', 'test_s3', 'test_compact', 'test_gc', 'test_replay', 'test_hot', 'test_ada')
+LONGEST = ('fault sweep', 'command line', 'test_store', 'header hygiene', 'test_merge', 'test_compact', 'test_s3', 'test_replay', 'test_write', 'test_gc', 'test_bound',
+           'test_hot', 'test_ada')
 
 
 def run_all(steps, jobs):
