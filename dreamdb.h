@@ -1012,6 +1012,7 @@ typedef struct dreamdb_ada_step_desc {         /* all zero: the only embedding f
     int         relineage;                     /* 1: writes every cell under the new index: the reference can search it again */
     int         allow_lossy;                   /* 1: also where codes are all there is: records are placed by what their codes decode to */
     int         dry_run;                       /* 1: tells what would be split and merged, writes nothing */
+    uint32_t    retry;                         /* how often it is put on a tip that appends or deletions moved; 0 = 16 */
     int         force;                         /* 1: also for a few hot or cold cells.  0: when hot cells hold a quarter of the records, cv
                                                   is above 1 or k above k_max; or if k_max, exact or relineage is given */
 } dreamdb_ada_step_desc;
@@ -1035,6 +1036,7 @@ typedef struct dreamdb_ada_step_report {
     uint64_t buckets_read, buckets_written;
     double   cv_before, cv_after;
     uint64_t generations;                      /* afterwards: see dreamdb_ada_balance */
+    uint64_t replays, records_carried;         /* how often the tip had moved; records that were added meanwhile to cells that it changes */
     uint64_t objects, bytes;                   /* new in the store */
     uint8_t  index[DREAMDB_ADDRESS_SIZE];      /* afterwards */
     uint8_t  manifest[DREAMDB_ADDRESS_SIZE];
@@ -1048,8 +1050,10 @@ typedef struct dreamdb_ada_step_report {
  * dropped.
  *
  * Returns OK; NOT_FOUND (no such field); ARGUMENT (no IVF field, several and none is named, codes without exact vectors and no
- *         allow_lossy); CONFLICT (somebody moved the Ref: nothing is changed); STORE, MEMORY, LIMIT, CORRUPT, CANCELLED.
- * Threads as dreamdb_append: one writer at a time on a handle.
+ *         allow_lossy); CONFLICT (another step or training of the field, a compaction of its cells, or more appends than it may follow:
+ *         nothing is changed); STORE, MEMORY, LIMIT, CORRUPT, CANCELLED.
+ * Threads as dreamdb_append: one writer at a time on a handle.  Others may append, delete and read meanwhile; a step that finds the tip
+ *         moved carries their rows over.
  * Costs   reads the Track and, of buckets, the touched cells alone; writes those, an index, a lineage table, the pages that hold a touched
  *         row and their ancestors.  Memory: the split, centred and merged cells up to max_read_bytes and 256 MiB of others, 40 bytes
  *         a cell.
@@ -33403,6 +33407,7 @@ DDB_FN dreamdb_status ddb_diff_states(ddb_ctx *ctx, dreamdb_snapshot *from, drea
 #define DDB_ADA_WORTH 0.25                    /* share of the records that hot cells hold before a step works: in the drift test */
 #define DDB_ADA_UNEVEN 1.0                    /*   a third of the cost of acting on each hot cell; or cv above this */
 enum {
+    DDB_ADA_REBASES = 16,                     /* how often a step starts on a tip that moved; each try is short beside the step */
     DDB_ADA_TRIES = 3,                        /* starts of a 2-means before a cell counts as unsplittable */
     DDB_ADA_SAMPLE = 32768,                   /* records that a 2-means looks at */
     DDB_ADA_ROWS = 256,                       /* buckets read together */
@@ -34931,11 +34936,11 @@ DDB_FN dreamdb_status ddb_ada_sort(ddb_ctx *ctx, ddb_ada *a, uint32_t cell, ddb_
     if (status < 0) {
         return status;
     }
-    a->flags[cell] |= DDB_ADA_WRITTEN;
-    a->report->cells_written++;
-    if (cell < a->k_new && a->from[cell] == cell) {
-        a->now[cell] -= a->records[cell];
+    if (!(a->flags[cell] & DDB_ADA_WRITTEN)) {       /* else rows of it came meanwhile */
+        a->report->cells_written++;
+        a->now[cell < a->k_new ? cell : 0] -= cell < a->k_new && a->from[cell] == cell ? a->records[cell] : 0;
     }
+    a->flags[cell] |= DDB_ADA_WRITTEN;
     for (size_t i = 0; i < set->count; i++) {
         uint32_t id = ddb_ada_id(a, set->keys.data + i * a->key_size);
         a->now[id]++;
@@ -35159,12 +35164,148 @@ DDB_FN dreamdb_status ddb_ada_design(ddb_ctx *ctx, ddb_ada *a)
     return status < 0 ? status : ddb_ada_flag(ctx, a);
 }
 
-/* Publishes what was placed, if there is something. */
+/* ---- A tip that moved meanwhile ---- */
+
+/* Must every row of this old cell be placed under the new index, whenever it was written? */
+DDB_FN bool ddb_ada_leaves(const ddb_ada *a, uint32_t c)
+{
+    return (a->flags[c] & (DDB_ADA_WRITTEN | DDB_ADA_TAKE | DDB_ADA_SPLIT)) != 0;
+}
+
+DDB_FN int ddb_ada_addr_compare(const void *a, const void *b, void *user)
+{
+    (void)user;
+    return memcmp(a, b, sizeof(ddb_addr));
+}
+
+/* The field as it is now: its index, codec and form must be those that the step began with. */
+DDB_FN dreamdb_status ddb_ada_same_field(ddb_ctx *ctx, ddb_ada *a, const ddb_addr *index, const ddb_addr *codec)
+{
+    dreamdb_status status = ddb_ada_field(ctx, a->write.view, a->desc->field, &a->field);
+    status = status < 0 ? status : ddb_ada_refuse(ctx, a);
+    if (status < 0) {
+        return status;
+    }
+    bool same = ddb_addr_equal(&a->field->registry.index, index) && ddb_addr_equal(&a->field->registry.compressor, codec)
+        && a->field->schema->dim == a->dim && ddb_index_k(a->field->index) == a->k;
+    if (!same) {
+        return ddb_mem_fail_at(ctx, DREAMDB_ERR_CONFLICT, a->write.db->ref, "somebody else gave the field another index meanwhile; nothing "
+                               "of this step is visible: look at ada-ivf-status, and try again if it is still needed");
+    }
+    a->index = a->made ? a->made : a->field->index;
+    return ddb_view_tomb(ctx, a->write.view, &a->tomb);
+}
+
+/* Reads the buckets of a cell that were added meanwhile, into a->set; counts those that are among the first `all` of a->taken, which are in
+   order. */
+DDB_FN dreamdb_status ddb_ada_added(ddb_ctx *ctx, ddb_ada *a, size_t all, const ddb_row *rows, size_t count, size_t *known)
+{
+    const ddb_addr *taken = (const ddb_addr *)(const void *)a->taken.data;
+    dreamdb_status status = DREAMDB_OK;
+    ddb_ada_set_clear(&a->set);
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        size_t low = 0, high = all;
+        while (low < high) {
+            size_t middle = low + (high - low) / 2;
+            bool less = memcmp(taken + middle, &rows[i].addr, sizeof *taken) < 0;
+            low = less ? middle + 1 : low;
+            high = less ? high : middle;
+        }
+        bool is = low < all && ddb_addr_equal(taken + low, &rows[i].addr);
+        *known += is;
+        status = is ? DREAMDB_OK : ddb_ada_fetch(ctx, a->write.env, a->field, rows + i, 1, ddb_ada_take, a);
+    }
+    return status;
+}
+
+/* Places the rows that were added meanwhile to cells that the step has taken apart. */
+DDB_FN dreamdb_status ddb_ada_carry(ddb_ctx *ctx, ddb_ada *a)
+{
+    ddb_arena arena = {NULL, 0};
+    ddb_track_select select;
+    ddb_row *rows = NULL;
+    size_t count = 0, known = 0, taken = a->taken.size / sizeof(ddb_addr);
+    memset(&select, 0, sizeof select);
+    ddb_slice *keys = ddb_mem_arena_new(ctx, &arena, ddb_slice, a->k);
+    dreamdb_status status = keys ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    status = status < 0 ? status : ddb_coll_sort(ctx, a->taken.data, taken, sizeof(ddb_addr), ddb_ada_addr_compare, NULL);
+    for (uint32_t c = 0; c < a->k && status == DREAMDB_OK; c++) {
+        if (ddb_ada_leaves(a, c)) {
+            status = ddb_ada_key(ctx, a, &arena, c, keys + select.key_count++);
+        }
+    }
+    select.keys = keys;
+    if (status == DREAMDB_OK && select.key_count > 0) {
+        status = ddb_track_collect(ctx, a->write.env, &arena, &a->field->track, &select, &rows, &count);
+    }
+    for (size_t at = 0; at < count && status == DREAMDB_OK;) {
+        size_t n = 1;
+        uint32_t cell = 0;
+        bool named = ddb_lineage_cell_of(rows[at].key, a->k, &cell);
+        while (at + n < count && ddb_bytes_equal(rows[at + n].key, rows[at].key)) {
+            n++;
+        }
+        status = named ? ddb_ada_added(ctx, a, taken, rows + at, n, &known) : DREAMDB_ERR_CORRUPT;
+        if (status == DREAMDB_OK && a->set.count > 0) {
+            a->report->records_carried += a->set.count;
+            a->flags[cell] |= DDB_ADA_TAKE;
+            status = ddb_ada_place(ctx, a, cell, &a->set);
+        }
+        at += n;
+    }
+    if (status == DREAMDB_OK && known != taken) {
+        status = ddb_mem_fail_at(ctx, DREAMDB_ERR_CONFLICT, a->write.db->ref, "somebody else wrote cells of this step anew meanwhile; "
+                                 "nothing of it is visible: try again");
+    }
+    ddb_mem_arena_free(ctx, &arena);
+    return status;
+}
+
+/* What the cells hold now: rows that others added to cells that stay as they are. */
+DDB_FN dreamdb_status ddb_ada_recount(ddb_ctx *ctx, ddb_ada *a)
+{
+    ddb_buf cells;
+    ddb_bytes_init(&cells, ctx);
+    dreamdb_status status = ddb_ada_count(ctx, a->write.env, a->field, a->k, &cells);
+    const ddb_ada_cell *list = (const ddb_ada_cell *)(const void *)cells.data;
+    for (size_t i = 0; i < cells.size / sizeof *list && status == DREAMDB_OK; i++) {
+        uint32_t c = list[i].id;
+        if (!ddb_ada_leaves(a, c) && c < a->k_new && a->from[c] == c) {
+            a->now[c] += list[i].records - a->records[c];        /* wraps where a compaction dropped some */
+            a->records[c] = list[i].records;
+        }
+    }
+    ddb_bytes_free(&cells);
+    return status;
+}
+
+/* Puts a step that lost to another writer on the tip as it is now.  Rows that came meanwhile are carried over; CONFLICT: another step,
+   training or compaction was there. */
+DDB_FN dreamdb_status ddb_ada_rebase(ddb_ctx *ctx, ddb_ada *a)
+{
+    ddb_addr index = a->field->registry.index, codec = a->field->registry.compressor;
+    dreamdb_status status = ddb_write_again(ctx, &a->write);
+    status = status < 0 ? status : ddb_ada_same_field(ctx, a, &index, &codec);
+    status = status < 0 ? status : ddb_ada_recount(ctx, a);
+    status = status < 0 ? status : ddb_ada_carry(ctx, a);
+    status = status < 0 ? status : ddb_ada_flush(ctx, a, &a->own, &a->rows);
+    return status < 0 ? status : ddb_ada_flush(ctx, a, &a->out, &a->moved);
+}
+
+/* Publishes what was placed, if there is something; on the tip as it is by then. */
 DDB_FN dreamdb_status ddb_ada_conclude(ddb_ctx *ctx, ddb_ada *a)
 {
     a->report->outcome = a->made || a->report->cells_written > 0 ? DREAMDB_ADA_MADE : a->report->marked > 0 ? DREAMDB_ADA_MARKED
         : DREAMDB_ADA_NOTHING;
-    return a->report->outcome == DREAMDB_ADA_NOTHING ? DREAMDB_OK : ddb_ada_publish(ctx, a);
+    dreamdb_status status = a->report->outcome == DREAMDB_ADA_NOTHING ? DREAMDB_OK : ddb_ada_publish(ctx, a);
+    while (ddb_write_replays(&a->write, status)) {
+        status = ddb_ada_rebase(ctx, a);
+        if (status < 0) {                        /* also a CONFLICT that no further try can solve */
+            return status;
+        }
+        status = ddb_ada_publish(ctx, a);
+    }
+    return status;
 }
 
 DDB_FN dreamdb_status ddb_ada_run(ddb_ctx *ctx, ddb_ada *a)
@@ -35223,6 +35364,7 @@ DDB_FN void ddb_ada_tell(ddb_ada *a, dreamdb_status status)
     }
     report->objects = a->write.puts ? a->write.puts->objects : 0;
     report->bytes = a->write.puts ? a->write.puts->bytes : 0;
+    report->replays = a->write.replays;
     report->outcome = status < 0 ? DREAMDB_ADA_NOTHING : report->outcome;
 }
 
@@ -35232,6 +35374,7 @@ DDB_FN dreamdb_status ddb_ada_step(ddb_ctx *ctx, struct dreamdb *db, const dream
     dreamdb_ada_step_report local;
     ddb_ada_init(ctx, &a, desc, &local);
     dreamdb_status status = ddb_write_open(ctx, db, true, &a.write);
+    a.write.retry = desc->retry > 0 ? desc->retry : (uint32_t)DDB_ADA_REBASES;
     status = status < 0 ? status : ddb_ada_begin(ctx, &a);
     status = status < 0 ? status : ddb_ada_choose(ctx, &a);
     local.cv_after = local.cv_before;

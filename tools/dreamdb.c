@@ -6766,6 +6766,8 @@ static void step_json(app *a, const dreamdb_ada_step_report *r, int dry)
     json_number(o, "cv_before", r->cv_before);
     json_number(o, "cv_after", r->cv_after);
     json_u64(o, "generations", r->generations, 0);
+    json_u64(o, "replays", r->replays, 0);
+    json_u64(o, "records_carried", r->records_carried, 0);
     json_u64(o, "objects", r->objects, 0);
     json_u64(o, "bytes", r->bytes, 0);
     json_address(o, "index", r->index, 0);
@@ -6953,7 +6955,7 @@ static const verb_row verbs[] = {
      "Writes the cells it changes, an index and a table of generations (FORMAT.md); all other buckets stay.  It does nothing until cells\n"
      "that hold a quarter of the records are overfull, or cv is above 1: many splits at once cost little more than one.  --force,\n"
      "--k-max, --exact and --relineage do not wait.  Run it from cron, or when\n"
-     "ada-ivf-status says so; exit 3 means that a writer was faster: try again.\n\n"
+     "ada-ivf-status says so.  Appends and deletions meanwhile are carried over; exit 3 means that another step was faster.\n\n"
      "  dreamdb --store my.ddb ada-ivf-step main --dry-run\n"
      "  dreamdb --store my.ddb ada-ivf-step main --max-cells 256\n"},
     {"version", verb_version, 0, 0, "", "prints version and features", ""},
