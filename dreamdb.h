@@ -33408,6 +33408,7 @@ DDB_FN dreamdb_status ddb_diff_states(ddb_ctx *ctx, dreamdb_snapshot *from, drea
 #define DDB_ADA_UNEVEN 1.0                    /*   a third of the cost of acting on each hot cell; or cv above this */
 enum {
     DDB_ADA_REBASES = 16,                     /* how often a step starts on a tip that moved; each try is short beside the step */
+    DDB_ADA_GONE = 1 << 20,                   /* deleted anchors that are held: 8 MiB; more are looked up cell by cell */
     DDB_ADA_TRIES = 3,                        /* starts of a 2-means before a cell counts as unsplittable */
     DDB_ADA_SAMPLE = 32768,                   /* records that a 2-means looks at */
     DDB_ADA_ROWS = 256,                       /* buckets read together */
@@ -33995,6 +33996,9 @@ typedef struct ddb_ada_split {
     uint64_t   *sizes;                         /* [parts] */
 } ddb_ada_split;
 
+/* Deleted anchors, sorted: all of the dataset where they are few enough to be held for the step, else those of a set. */
+typedef struct ddb_ada_gone { uint64_t *anchors; size_t count, cap; bool all; } ddb_ada_gone;
+
 typedef struct ddb_ada {
     ddb_write              write;
     const dreamdb_ada_step_desc *desc;
@@ -34024,6 +34028,7 @@ typedef struct ddb_ada {
     ddb_ada_set            own, out;           /* records that wait: those whose new cell has its home in theirs; the others */
     ddb_buf                rows, moved;        /* ddb_row of their new buckets */
     ddb_ada_set            set;                /* of the cell that is read */
+    ddb_ada_gone           gone;
     ddb_buf                taken;              /* ddb_addr of the buckets that are replaced */
 } ddb_ada;
 
@@ -34039,6 +34044,7 @@ DDB_FN void ddb_ada_close(ddb_ctx *ctx, ddb_ada *a)
     ddb_ada_set_free(&a->out);
     ddb_ada_set_free(&a->set);
     ddb_bytes_free(&a->taken);
+    ddb_mem_drop(ctx, a->gone.anchors, uint64_t, a->gone.cap);
     ddb_bytes_free(&a->rows);
     ddb_bytes_free(&a->moved);
     ddb_index_free(ctx, a->made);
@@ -34253,6 +34259,10 @@ DDB_FN dreamdb_status ddb_ada_read_some(ddb_ctx *ctx, ddb_ada *a, const uint32_t
             continue;
         }
         ddb_ada_set_clear(&a->set);
+        size_t floats = 0;
+        if (ddb_mem_mul((size_t)a->records[cells[done]], (size_t)a->dim * sizeof(float), &floats) && floats < DDB_ADA_WAVE) {
+            (void)ddb_bytes_reserve(&a->set.vectors, floats);        /* no growth in steps; a failure is told by the next one */
+        }
         while (status == DREAMDB_OK && at < row_count && ddb_bytes_equal(rows[at].key, *keys)) {
             size_t n = 0, bytes = 0;
             while (n < (size_t)DDB_ADA_ROWS && bytes < DDB_ADA_WAVE && at + n < row_count && ddb_bytes_equal(rows[at + n].key, *keys)) {
@@ -34414,13 +34424,49 @@ DDB_FN dreamdb_status ddb_ada_split_cell(ddb_ctx *ctx, ddb_ada *a, ddb_ada_split
     return status;
 }
 
-/* Takes the records whose anchors are marked out of a set; sorted has every anchor of it. */
-DDB_FN void ddb_ada_drop_marked(ddb_ada *a, ddb_ada_set *set, const uint64_t *sorted, const uint8_t *deleted, size_t distinct)
+/* The deleted ones among the anchors of a set. */
+DDB_FN dreamdb_status ddb_ada_gone_of(ddb_ctx *ctx, ddb_ada *a, const ddb_ada_set *set, ddb_ada_gone *out)
+{
+    size_t n = set->count, distinct = 0;
+    uint8_t *deleted = ddb_mem_new(ctx, uint8_t, n);
+    out->anchors = ddb_mem_new(ctx, uint64_t, n);
+    out->cap = n;
+    dreamdb_status status = out->anchors && deleted ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    if (status == DREAMDB_OK && n > 0) {
+        memcpy(out->anchors, set->anchors.data, n * sizeof *out->anchors);
+        status = ddb_coll_sort_u64(ctx, out->anchors, n);
+        distinct = status < 0 ? 0 : ddb_coll_unique_u64(out->anchors, n);
+        status = status < 0 ? status : ddb_tomb_test(ctx, a->tomb, out->anchors, distinct, deleted);
+    }
+    for (size_t i = 0; i < distinct && status == DREAMDB_OK; i++) {
+        out->anchors[out->count] = out->anchors[i];
+        out->count += deleted[i];
+    }
+    ddb_mem_drop(ctx, deleted, uint8_t, n);
+    return status;
+}
+
+/* Loads the list for the step, if it is not too long. */
+DDB_FN dreamdb_status ddb_ada_gone_all(ddb_ctx *ctx, ddb_ada *a)
+{
+    uint64_t count = 0;
+    dreamdb_status status = ddb_tomb_count(ctx, a->tomb, &count);
+    if (status < 0 || count > (uint64_t)DDB_ADA_GONE) {
+        return status;
+    }
+    status = ddb_tomb_anchors(ctx, a->tomb, &a->gone.anchors, &a->gone.count, &a->gone.cap);
+    a->gone.all = status == DREAMDB_OK;
+    return status;
+}
+
+/* Takes the records of these anchors out of a set. */
+DDB_FN void ddb_ada_drop_these(ddb_ada *a, ddb_ada_set *set, const ddb_ada_gone *gone)
 {
     size_t kept = 0, n = set->count, width = (size_t)a->dim * sizeof(float);
     uint64_t *anchors = (uint64_t *)(void *)set->anchors.data;
     for (size_t i = 0; i < n; i++) {
-        if (deleted[ddb_coll_lower_u64(sorted, distinct, anchors[i])]) {
+        size_t at = ddb_coll_lower_u64(gone->anchors, gone->count, anchors[i]);
+        if (at < gone->count && gone->anchors[at] == anchors[i]) {
             continue;
         }
         if (kept < i) {
@@ -34443,35 +34489,22 @@ DDB_FN void ddb_ada_drop_marked(ddb_ada *a, ddb_ada_set *set, const uint64_t *so
     set->keys.size = set->keys.size > 0 ? kept * a->key_size : 0;
 }
 
-/* Drops deleted records of some sets: the pages of tombstones are looked through once for all. */
+/* Drops deleted records of some sets. */
 DDB_FN dreamdb_status ddb_ada_drop(ddb_ctx *ctx, ddb_ada *a, ddb_ada_set *const *sets, size_t count)
 {
-    size_t n = 0, at = 0, distinct = 0;
-    for (size_t i = 0; i < count; i++) {
-        n += sets[i]->clean ? 0 : sets[i]->count;
-    }
-    uint64_t *sorted = ddb_tomb_empty(a->tomb) || n == 0 ? NULL : ddb_mem_new(ctx, uint64_t, n);
-    uint8_t *deleted = sorted ? ddb_mem_new(ctx, uint8_t, n) : NULL;
-    dreamdb_status status = ddb_tomb_empty(a->tomb) || n == 0 || deleted ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
-    for (size_t i = 0; i < count && deleted; i++) {
-        if (!sets[i]->clean && sets[i]->count > 0) {
-            memcpy(sorted + at, sets[i]->anchors.data, sets[i]->count * sizeof *sorted);
-            at += sets[i]->count;
-        }
-    }
-    if (deleted) {
-        status = ddb_coll_sort_u64(ctx, sorted, n);
-        distinct = status < 0 ? 0 : ddb_coll_unique_u64(sorted, n);
-        status = status < 0 ? status : ddb_tomb_test(ctx, a->tomb, sorted, distinct, deleted);
-    }
+    bool none = ddb_tomb_empty(a->tomb);
+    dreamdb_status status = none || a->gone.all ? DREAMDB_OK : ddb_ada_gone_all(ctx, a);
     for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
-        if (deleted && !sets[i]->clean) {
-            ddb_ada_drop_marked(a, sets[i], sorted, deleted, distinct);
+        ddb_ada_gone some;
+        memset(&some, 0, sizeof some);
+        bool asks = !none && !sets[i]->clean && sets[i]->count > 0;
+        status = asks && !a->gone.all ? ddb_ada_gone_of(ctx, a, sets[i], &some) : DREAMDB_OK;
+        if (status == DREAMDB_OK && asks) {
+            ddb_ada_drop_these(a, sets[i], a->gone.all ? &a->gone : &some);
         }
         sets[i]->clean = true;
+        ddb_mem_drop(ctx, some.anchors, uint64_t, some.cap);
     }
-    ddb_mem_drop(ctx, sorted, uint64_t, n);
-    ddb_mem_drop(ctx, deleted, uint8_t, n);
     return status;
 }
 
@@ -35193,6 +35226,8 @@ DDB_FN dreamdb_status ddb_ada_same_field(ddb_ctx *ctx, ddb_ada *a, const ddb_add
                                "of this step is visible: look at ada-ivf-status, and try again if it is still needed");
     }
     a->index = a->made ? a->made : a->field->index;
+    ddb_mem_drop(ctx, a->gone.anchors, uint64_t, a->gone.cap);
+    memset(&a->gone, 0, sizeof a->gone);
     return ddb_view_tomb(ctx, a->write.view, &a->tomb);
 }
 

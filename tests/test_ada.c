@@ -798,7 +798,7 @@ static void merges(void)
         CHECK(dreamdb_branch(main_db, NULL, "side", &error) == DREAMDB_OK && dreamdb_open(&config, "side", &side, &error) == DREAMDB_OK);
         dreamdb_ada_step_desc some;
         memset(&some, 0, sizeof some);
-        some.max_cells = 4; some.neighbours = 1;
+        some.max_cells = 4; some.neighbours = 1; some.force = 1;
         CHECK(step(side, &some).generations == 2);
         if (way == 1) { CHECK(dreamdb_set_meta(main_db, "dreamdb.note", "x", &error) == DREAMDB_OK); }
         if (way == 2) { append(main_db, 20, 3, 1, 0); }
@@ -829,7 +829,7 @@ static void training_after(void)
     dreamdb *db = make_dataset(&store, RABITQ, 12, 12);
     append(db, 300, 12, 0, 0);
     append(db, 100, 1, 2, 0);
-    some.max_cells = 4; some.neighbours = 1;
+    some.max_cells = 4; some.neighbours = 1; some.force = 1;
     CHECK(step(db, &some).generations == 2);
     desc.field = "e"; desc.k = 14;
     CHECK(dreamdb_train(db, &desc, &error) == DREAMDB_OK);
