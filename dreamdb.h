@@ -1032,6 +1032,7 @@ typedef struct dreamdb_ada_step_desc {         /* all zero: the only embedding f
     int         relineage;                     /* 1: writes every cell under the new index: the reference can search it again */
     int         allow_lossy;                   /* 1: also where codes are all there is: records are placed by what their codes decode to */
     int         dry_run;                       /* 1: tells what would be split and merged, writes nothing */
+    uint32_t    retry;                         /* how often it is put on a tip that appends or deletions moved; 0 = 16 */
     int         force;                         /* 1: also for a few hot or cold cells.  0: when hot cells hold a quarter of the records, cv
                                                   is above 1 or k above k_max; or if k_max, exact or relineage is given */
 } dreamdb_ada_step_desc;
@@ -1055,6 +1056,7 @@ typedef struct dreamdb_ada_step_report {
     uint64_t buckets_read, buckets_written;
     double   cv_before, cv_after;
     uint64_t generations;                      /* afterwards: see dreamdb_ada_balance */
+    uint64_t replays, records_carried;         /* how often the tip had moved; records that were added meanwhile to cells that it changes */
     uint64_t objects, bytes;                   /* new in the store */
     uint8_t  index[DREAMDB_ADDRESS_SIZE];      /* afterwards */
     uint8_t  manifest[DREAMDB_ADDRESS_SIZE];
@@ -1068,8 +1070,10 @@ typedef struct dreamdb_ada_step_report {
  * dropped.
  *
  * Returns OK; NOT_FOUND (no such field); ARGUMENT (no IVF field, several and none is named, codes without exact vectors and no
- *         allow_lossy); CONFLICT (somebody moved the Ref: nothing is changed); STORE, MEMORY, LIMIT, CORRUPT, CANCELLED.
- * Threads as dreamdb_append: one writer at a time on a handle.
+ *         allow_lossy); CONFLICT (another step or training of the field, a compaction of its cells, or more appends than it may follow:
+ *         nothing is changed); STORE, MEMORY, LIMIT, CORRUPT, CANCELLED.
+ * Threads as dreamdb_append: one writer at a time on a handle.  Others may append, delete and read meanwhile; a step that finds the tip
+ *         moved carries their rows over.
  * Costs   reads the Track and, of buckets, the touched cells alone; writes those, an index, a lineage table, the pages that hold a touched
  *         row and their ancestors.  Memory: the split, centred and merged cells up to max_read_bytes and 256 MiB of others, 40 bytes
  *         a cell.
@@ -34129,6 +34133,8 @@ DDB_FN dreamdb_status ddb_diff_states(ddb_ctx *ctx, dreamdb_snapshot *from, drea
 #define DDB_ADA_WORTH 0.25                    /* share of the records that hot cells hold before a step works: in the drift test */
 #define DDB_ADA_UNEVEN 1.0                    /*   a third of the cost of acting on each hot cell; or cv above this */
 enum {
+    DDB_ADA_REBASES = 16,                     /* how often a step starts on a tip that moved; each try is short beside the step */
+    DDB_ADA_GONE = 1 << 20,                   /* deleted anchors that are held: 8 MiB; more are looked up cell by cell */
     DDB_ADA_TRIES = 3,                        /* starts of a 2-means before a cell counts as unsplittable */
     DDB_ADA_SAMPLE = 32768,                   /* records that a 2-means looks at */
     DDB_ADA_ROWS = 256,                       /* buckets read together */
@@ -34716,6 +34722,9 @@ typedef struct ddb_ada_split {
     uint64_t   *sizes;                         /* [parts] */
 } ddb_ada_split;
 
+/* Deleted anchors, sorted: all of the dataset where they are few enough to be held for the step, else those of a set. */
+typedef struct ddb_ada_gone { uint64_t *anchors; size_t count, cap; bool all; } ddb_ada_gone;
+
 typedef struct ddb_ada {
     ddb_write              write;
     const dreamdb_ada_step_desc *desc;
@@ -34745,6 +34754,7 @@ typedef struct ddb_ada {
     ddb_ada_set            own, out;           /* records that wait: those whose new cell has its home in theirs; the others */
     ddb_buf                rows, moved;        /* ddb_row of their new buckets */
     ddb_ada_set            set;                /* of the cell that is read */
+    ddb_ada_gone           gone;
     ddb_buf                taken;              /* ddb_addr of the buckets that are replaced */
 } ddb_ada;
 
@@ -34760,6 +34770,7 @@ DDB_FN void ddb_ada_close(ddb_ctx *ctx, ddb_ada *a)
     ddb_ada_set_free(&a->out);
     ddb_ada_set_free(&a->set);
     ddb_bytes_free(&a->taken);
+    ddb_mem_drop(ctx, a->gone.anchors, uint64_t, a->gone.cap);
     ddb_bytes_free(&a->rows);
     ddb_bytes_free(&a->moved);
     ddb_index_free(ctx, a->made);
@@ -34974,6 +34985,10 @@ DDB_FN dreamdb_status ddb_ada_read_some(ddb_ctx *ctx, ddb_ada *a, const uint32_t
             continue;
         }
         ddb_ada_set_clear(&a->set);
+        size_t floats = 0;
+        if (ddb_mem_mul((size_t)a->records[cells[done]], (size_t)a->dim * sizeof(float), &floats) && floats < DDB_ADA_WAVE) {
+            (void)ddb_bytes_reserve(&a->set.vectors, floats);        /* no growth in steps; a failure is told by the next one */
+        }
         while (status == DREAMDB_OK && at < row_count && ddb_bytes_equal(rows[at].key, *keys)) {
             size_t n = 0, bytes = 0;
             while (n < (size_t)DDB_ADA_ROWS && bytes < DDB_ADA_WAVE && at + n < row_count && ddb_bytes_equal(rows[at + n].key, *keys)) {
@@ -35135,13 +35150,49 @@ DDB_FN dreamdb_status ddb_ada_split_cell(ddb_ctx *ctx, ddb_ada *a, ddb_ada_split
     return status;
 }
 
-/* Takes the records whose anchors are marked out of a set; sorted has every anchor of it. */
-DDB_FN void ddb_ada_drop_marked(ddb_ada *a, ddb_ada_set *set, const uint64_t *sorted, const uint8_t *deleted, size_t distinct)
+/* The deleted ones among the anchors of a set. */
+DDB_FN dreamdb_status ddb_ada_gone_of(ddb_ctx *ctx, ddb_ada *a, const ddb_ada_set *set, ddb_ada_gone *out)
+{
+    size_t n = set->count, distinct = 0;
+    uint8_t *deleted = ddb_mem_new(ctx, uint8_t, n);
+    out->anchors = ddb_mem_new(ctx, uint64_t, n);
+    out->cap = n;
+    dreamdb_status status = out->anchors && deleted ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    if (status == DREAMDB_OK && n > 0) {
+        memcpy(out->anchors, set->anchors.data, n * sizeof *out->anchors);
+        status = ddb_coll_sort_u64(ctx, out->anchors, n);
+        distinct = status < 0 ? 0 : ddb_coll_unique_u64(out->anchors, n);
+        status = status < 0 ? status : ddb_tomb_test(ctx, a->tomb, out->anchors, distinct, deleted);
+    }
+    for (size_t i = 0; i < distinct && status == DREAMDB_OK; i++) {
+        out->anchors[out->count] = out->anchors[i];
+        out->count += deleted[i];
+    }
+    ddb_mem_drop(ctx, deleted, uint8_t, n);
+    return status;
+}
+
+/* Loads the list for the step, if it is not too long. */
+DDB_FN dreamdb_status ddb_ada_gone_all(ddb_ctx *ctx, ddb_ada *a)
+{
+    uint64_t count = 0;
+    dreamdb_status status = ddb_tomb_count(ctx, a->tomb, &count);
+    if (status < 0 || count > (uint64_t)DDB_ADA_GONE) {
+        return status;
+    }
+    status = ddb_tomb_anchors(ctx, a->tomb, &a->gone.anchors, &a->gone.count, &a->gone.cap);
+    a->gone.all = status == DREAMDB_OK;
+    return status;
+}
+
+/* Takes the records of these anchors out of a set. */
+DDB_FN void ddb_ada_drop_these(ddb_ada *a, ddb_ada_set *set, const ddb_ada_gone *gone)
 {
     size_t kept = 0, n = set->count, width = (size_t)a->dim * sizeof(float);
     uint64_t *anchors = (uint64_t *)(void *)set->anchors.data;
     for (size_t i = 0; i < n; i++) {
-        if (deleted[ddb_coll_lower_u64(sorted, distinct, anchors[i])]) {
+        size_t at = ddb_coll_lower_u64(gone->anchors, gone->count, anchors[i]);
+        if (at < gone->count && gone->anchors[at] == anchors[i]) {
             continue;
         }
         if (kept < i) {
@@ -35164,35 +35215,22 @@ DDB_FN void ddb_ada_drop_marked(ddb_ada *a, ddb_ada_set *set, const uint64_t *so
     set->keys.size = set->keys.size > 0 ? kept * a->key_size : 0;
 }
 
-/* Drops deleted records of some sets: the pages of tombstones are looked through once for all. */
+/* Drops deleted records of some sets. */
 DDB_FN dreamdb_status ddb_ada_drop(ddb_ctx *ctx, ddb_ada *a, ddb_ada_set *const *sets, size_t count)
 {
-    size_t n = 0, at = 0, distinct = 0;
-    for (size_t i = 0; i < count; i++) {
-        n += sets[i]->clean ? 0 : sets[i]->count;
-    }
-    uint64_t *sorted = ddb_tomb_empty(a->tomb) || n == 0 ? NULL : ddb_mem_new(ctx, uint64_t, n);
-    uint8_t *deleted = sorted ? ddb_mem_new(ctx, uint8_t, n) : NULL;
-    dreamdb_status status = ddb_tomb_empty(a->tomb) || n == 0 || deleted ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
-    for (size_t i = 0; i < count && deleted; i++) {
-        if (!sets[i]->clean && sets[i]->count > 0) {
-            memcpy(sorted + at, sets[i]->anchors.data, sets[i]->count * sizeof *sorted);
-            at += sets[i]->count;
-        }
-    }
-    if (deleted) {
-        status = ddb_coll_sort_u64(ctx, sorted, n);
-        distinct = status < 0 ? 0 : ddb_coll_unique_u64(sorted, n);
-        status = status < 0 ? status : ddb_tomb_test(ctx, a->tomb, sorted, distinct, deleted);
-    }
+    bool none = ddb_tomb_empty(a->tomb);
+    dreamdb_status status = none || a->gone.all ? DREAMDB_OK : ddb_ada_gone_all(ctx, a);
     for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
-        if (deleted && !sets[i]->clean) {
-            ddb_ada_drop_marked(a, sets[i], sorted, deleted, distinct);
+        ddb_ada_gone some;
+        memset(&some, 0, sizeof some);
+        bool asks = !none && !sets[i]->clean && sets[i]->count > 0;
+        status = asks && !a->gone.all ? ddb_ada_gone_of(ctx, a, sets[i], &some) : DREAMDB_OK;
+        if (status == DREAMDB_OK && asks) {
+            ddb_ada_drop_these(a, sets[i], a->gone.all ? &a->gone : &some);
         }
         sets[i]->clean = true;
+        ddb_mem_drop(ctx, some.anchors, uint64_t, some.cap);
     }
-    ddb_mem_drop(ctx, sorted, uint64_t, n);
-    ddb_mem_drop(ctx, deleted, uint8_t, n);
     return status;
 }
 
@@ -35657,11 +35695,11 @@ DDB_FN dreamdb_status ddb_ada_sort(ddb_ctx *ctx, ddb_ada *a, uint32_t cell, ddb_
     if (status < 0) {
         return status;
     }
-    a->flags[cell] |= DDB_ADA_WRITTEN;
-    a->report->cells_written++;
-    if (cell < a->k_new && a->from[cell] == cell) {
-        a->now[cell] -= a->records[cell];
+    if (!(a->flags[cell] & DDB_ADA_WRITTEN)) {       /* else rows of it came meanwhile */
+        a->report->cells_written++;
+        a->now[cell < a->k_new ? cell : 0] -= cell < a->k_new && a->from[cell] == cell ? a->records[cell] : 0;
     }
+    a->flags[cell] |= DDB_ADA_WRITTEN;
     for (size_t i = 0; i < set->count; i++) {
         uint32_t id = ddb_ada_id(a, set->keys.data + i * a->key_size);
         a->now[id]++;
@@ -35885,12 +35923,150 @@ DDB_FN dreamdb_status ddb_ada_design(ddb_ctx *ctx, ddb_ada *a)
     return status < 0 ? status : ddb_ada_flag(ctx, a);
 }
 
-/* Publishes what was placed, if there is something. */
+/* ---- A tip that moved meanwhile ---- */
+
+/* Must every row of this old cell be placed under the new index, whenever it was written? */
+DDB_FN bool ddb_ada_leaves(const ddb_ada *a, uint32_t c)
+{
+    return (a->flags[c] & (DDB_ADA_WRITTEN | DDB_ADA_TAKE | DDB_ADA_SPLIT)) != 0;
+}
+
+DDB_FN int ddb_ada_addr_compare(const void *a, const void *b, void *user)
+{
+    (void)user;
+    return memcmp(a, b, sizeof(ddb_addr));
+}
+
+/* The field as it is now: its index, codec and form must be those that the step began with. */
+DDB_FN dreamdb_status ddb_ada_same_field(ddb_ctx *ctx, ddb_ada *a, const ddb_addr *index, const ddb_addr *codec)
+{
+    dreamdb_status status = ddb_ada_field(ctx, a->write.view, a->desc->field, &a->field);
+    status = status < 0 ? status : ddb_ada_refuse(ctx, a);
+    if (status < 0) {
+        return status;
+    }
+    bool same = ddb_addr_equal(&a->field->registry.index, index) && ddb_addr_equal(&a->field->registry.compressor, codec)
+        && a->field->schema->dim == a->dim && ddb_index_k(a->field->index) == a->k;
+    if (!same) {
+        return ddb_mem_fail_at(ctx, DREAMDB_ERR_CONFLICT, a->write.db->ref, "somebody else gave the field another index meanwhile; nothing "
+                               "of this step is visible: look at ada-ivf-status, and try again if it is still needed");
+    }
+    a->index = a->made ? a->made : a->field->index;
+    ddb_mem_drop(ctx, a->gone.anchors, uint64_t, a->gone.cap);
+    memset(&a->gone, 0, sizeof a->gone);
+    return ddb_view_tomb(ctx, a->write.view, &a->tomb);
+}
+
+/* Reads the buckets of a cell that were added meanwhile, into a->set; counts those that are among the first `all` of a->taken, which are in
+   order. */
+DDB_FN dreamdb_status ddb_ada_added(ddb_ctx *ctx, ddb_ada *a, size_t all, const ddb_row *rows, size_t count, size_t *known)
+{
+    const ddb_addr *taken = (const ddb_addr *)(const void *)a->taken.data;
+    dreamdb_status status = DREAMDB_OK;
+    ddb_ada_set_clear(&a->set);
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        size_t low = 0, high = all;
+        while (low < high) {
+            size_t middle = low + (high - low) / 2;
+            bool less = memcmp(taken + middle, &rows[i].addr, sizeof *taken) < 0;
+            low = less ? middle + 1 : low;
+            high = less ? high : middle;
+        }
+        bool is = low < all && ddb_addr_equal(taken + low, &rows[i].addr);
+        *known += is;
+        status = is ? DREAMDB_OK : ddb_ada_fetch(ctx, a->write.env, a->field, rows + i, 1, ddb_ada_take, a);
+    }
+    return status;
+}
+
+/* Places the rows that were added meanwhile to cells that the step has taken apart. */
+DDB_FN dreamdb_status ddb_ada_carry(ddb_ctx *ctx, ddb_ada *a)
+{
+    ddb_arena arena = {NULL, 0};
+    ddb_track_select select;
+    ddb_row *rows = NULL;
+    size_t count = 0, known = 0, taken = a->taken.size / sizeof(ddb_addr);
+    memset(&select, 0, sizeof select);
+    ddb_slice *keys = ddb_mem_arena_new(ctx, &arena, ddb_slice, a->k);
+    dreamdb_status status = keys ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    status = status < 0 ? status : ddb_coll_sort(ctx, a->taken.data, taken, sizeof(ddb_addr), ddb_ada_addr_compare, NULL);
+    for (uint32_t c = 0; c < a->k && status == DREAMDB_OK; c++) {
+        if (ddb_ada_leaves(a, c)) {
+            status = ddb_ada_key(ctx, a, &arena, c, keys + select.key_count++);
+        }
+    }
+    select.keys = keys;
+    if (status == DREAMDB_OK && select.key_count > 0) {
+        status = ddb_track_collect(ctx, a->write.env, &arena, &a->field->track, &select, &rows, &count);
+    }
+    for (size_t at = 0; at < count && status == DREAMDB_OK;) {
+        size_t n = 1;
+        uint32_t cell = 0;
+        bool named = ddb_lineage_cell_of(rows[at].key, a->k, &cell);
+        while (at + n < count && ddb_bytes_equal(rows[at + n].key, rows[at].key)) {
+            n++;
+        }
+        status = named ? ddb_ada_added(ctx, a, taken, rows + at, n, &known) : DREAMDB_ERR_CORRUPT;
+        if (status == DREAMDB_OK && a->set.count > 0) {
+            a->report->records_carried += a->set.count;
+            a->flags[cell] |= DDB_ADA_TAKE;
+            status = ddb_ada_place(ctx, a, cell, &a->set);
+        }
+        at += n;
+    }
+    if (status == DREAMDB_OK && known != taken) {
+        status = ddb_mem_fail_at(ctx, DREAMDB_ERR_CONFLICT, a->write.db->ref, "somebody else wrote cells of this step anew meanwhile; "
+                                 "nothing of it is visible: try again");
+    }
+    ddb_mem_arena_free(ctx, &arena);
+    return status;
+}
+
+/* What the cells hold now: rows that others added to cells that stay as they are. */
+DDB_FN dreamdb_status ddb_ada_recount(ddb_ctx *ctx, ddb_ada *a)
+{
+    ddb_buf cells;
+    ddb_bytes_init(&cells, ctx);
+    dreamdb_status status = ddb_ada_count(ctx, a->write.env, a->field, a->k, &cells);
+    const ddb_ada_cell *list = (const ddb_ada_cell *)(const void *)cells.data;
+    for (size_t i = 0; i < cells.size / sizeof *list && status == DREAMDB_OK; i++) {
+        uint32_t c = list[i].id;
+        if (!ddb_ada_leaves(a, c) && c < a->k_new && a->from[c] == c) {
+            a->now[c] += list[i].records - a->records[c];        /* wraps where a compaction dropped some */
+            a->records[c] = list[i].records;
+        }
+    }
+    ddb_bytes_free(&cells);
+    return status;
+}
+
+/* Puts a step that lost to another writer on the tip as it is now.  Rows that came meanwhile are carried over; CONFLICT: another step,
+   training or compaction was there. */
+DDB_FN dreamdb_status ddb_ada_rebase(ddb_ctx *ctx, ddb_ada *a)
+{
+    ddb_addr index = a->field->registry.index, codec = a->field->registry.compressor;
+    dreamdb_status status = ddb_write_again(ctx, &a->write);
+    status = status < 0 ? status : ddb_ada_same_field(ctx, a, &index, &codec);
+    status = status < 0 ? status : ddb_ada_recount(ctx, a);
+    status = status < 0 ? status : ddb_ada_carry(ctx, a);
+    status = status < 0 ? status : ddb_ada_flush(ctx, a, &a->own, &a->rows);
+    return status < 0 ? status : ddb_ada_flush(ctx, a, &a->out, &a->moved);
+}
+
+/* Publishes what was placed, if there is something; on the tip as it is by then. */
 DDB_FN dreamdb_status ddb_ada_conclude(ddb_ctx *ctx, ddb_ada *a)
 {
     a->report->outcome = a->made || a->report->cells_written > 0 ? DREAMDB_ADA_MADE : a->report->marked > 0 ? DREAMDB_ADA_MARKED
         : DREAMDB_ADA_NOTHING;
-    return a->report->outcome == DREAMDB_ADA_NOTHING ? DREAMDB_OK : ddb_ada_publish(ctx, a);
+    dreamdb_status status = a->report->outcome == DREAMDB_ADA_NOTHING ? DREAMDB_OK : ddb_ada_publish(ctx, a);
+    while (ddb_write_replays(&a->write, status)) {
+        status = ddb_ada_rebase(ctx, a);
+        if (status < 0) {                        /* also a CONFLICT that no further try can solve */
+            return status;
+        }
+        status = ddb_ada_publish(ctx, a);
+    }
+    return status;
 }
 
 DDB_FN dreamdb_status ddb_ada_run(ddb_ctx *ctx, ddb_ada *a)
@@ -35949,6 +36125,7 @@ DDB_FN void ddb_ada_tell(ddb_ada *a, dreamdb_status status)
     }
     report->objects = a->write.puts ? a->write.puts->objects : 0;
     report->bytes = a->write.puts ? a->write.puts->bytes : 0;
+    report->replays = a->write.replays;
     report->outcome = status < 0 ? DREAMDB_ADA_NOTHING : report->outcome;
 }
 
@@ -35958,6 +36135,7 @@ DDB_FN dreamdb_status ddb_ada_step(ddb_ctx *ctx, struct dreamdb *db, const dream
     dreamdb_ada_step_report local;
     ddb_ada_init(ctx, &a, desc, &local);
     dreamdb_status status = ddb_write_open(ctx, db, true, &a.write);
+    a.write.retry = desc->retry > 0 ? desc->retry : (uint32_t)DDB_ADA_REBASES;
     status = status < 0 ? status : ddb_ada_begin(ctx, &a);
     status = status < 0 ? status : ddb_ada_choose(ctx, &a);
     local.cv_after = local.cv_before;

@@ -6859,6 +6859,8 @@ static void step_members(output *o, const dreamdb_ada_step_report *r, int dry, i
     json_number(o, "cv_before", r->cv_before);
     json_number(o, "cv_after", r->cv_after);
     json_u64(o, "generations", r->generations, 0);
+    json_u64(o, "replays", r->replays, 0);
+    json_u64(o, "records_carried", r->records_carried, 0);
     json_u64(o, "objects", r->objects, 0);
     json_u64(o, "bytes", r->bytes, 0);
     json_address(o, "index", r->index, 0);
@@ -7554,7 +7556,7 @@ static const verb_row verbs[] = {
      "Writes the cells it changes, an index and a table of generations (FORMAT.md); all other buckets stay.  It does nothing until cells\n"
      "that hold a quarter of the records are overfull, or cv is above 1: many splits at once cost little more than one.  --force,\n"
      "--k-max, --exact and --relineage do not wait.  Run it from cron, or when\n"
-     "ada-ivf-status says so; exit 3 means that a writer was faster: try again.\n\n"
+     "ada-ivf-status says so.  Appends and deletions meanwhile are carried over; exit 3 means that another step was faster.\n\n"
      "With --job-id many machines share one step: a scheduler runs the plan, then the shares, then the end.  Each may be run again at any\n"
      "time; the result is the same, bit for bit, for every number of shares.  A share or end that comes too early exits 4, or waits\n"
      "(--wait); a job that another step or a training made void exits 1.  examples/scheduler has it for Kubernetes, Slurm and a shell.\n\n"

@@ -262,13 +262,20 @@ def part_gc(args, lib, exe):
 
 
 def part_drift(args, lib, exe):
-    """Ada-IVF while the data drifts: rows in the order of a principal direction, a step each 1,000 (see bench_drift.c)."""
-    program = os.path.join(BUILD, "bench_drift")
+    """Ada-IVF while the data drifts: 200,000 rows in the order of a principal direction, a step each 2,000 (see bench_drift.c)."""
+    import numpy as np
+    program, folder = os.path.join(BUILD, "bench_drift"), os.path.join(args.work, "drift")
     subprocess.run([os.environ.get("CC", "cc"), "-O2", "-std=c99", "-o", program, os.path.join(HERE, "bench_drift.c"), os.path.join(TOP, "examples", "dreamdb.c"), "-lpthread", "-lm"], check=True)
-    for name in ("glove", "fashion"):
-        base, _, raw = data_set(args.data, name)
-        for row in run(program, raw, str(base.shape[1]), str(len(base)), "1000").splitlines():
-            line("drift", name, "", row)
+    raw = os.path.join(args.data, "drift.200000.f32")
+    if not os.path.exists(raw):
+        more = os.path.join(args.data, "drift")
+        subprocess.run([sys.executable, os.path.join(HERE, "bench_data.py"), more, "--sets", "glove", "--n", "200000", "--cache", os.path.join(args.data, "cache")], check=True)
+        np.ascontiguousarray(np.load(os.path.join(more, "glove", "base.npy"))[:200000], "f4").tofile(raw)
+    for where in (folder, "memory"):
+        shutil.rmtree(folder, ignore_errors=True)
+        for row in run(program, raw, "50", "200000", where, "2000").splitlines():
+            line("drift", "glove", "", row)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def part_shard(args, lib, exe):
