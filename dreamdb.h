@@ -1049,7 +1049,8 @@ typedef struct dreamdb_ada_step_report {
     uint64_t splits, merges;                   /* cells split; cells merged into their neighbours (dry_run: planned) */
     uint64_t created, renamed;                 /* cells that are new; last cells that moved into a freed id */
     uint64_t centred;                          /* cells beside splits whose centroid is now the mean of their records */
-    uint64_t marked;                           /* cells found unsplittable by this step */
+    uint64_t marked;                           /* cells that cannot be split, or that only deleted records make hot: left until they
+                                                  have about twice the records */
     uint64_t relineaged;                       /* cells written only because their rows were many generations old */
     uint64_t cells_read, cells_written;        /* cells whose buckets were read; of them the ones written anew */
     uint64_t records_read, records_moved, records_dropped;   /* moved: to another cell; dropped: deleted ones */
@@ -1086,13 +1087,15 @@ DREAMDB_API dreamdb_status dreamdb_ada_step(dreamdb *db, const dreamdb_ada_step_
 typedef struct dreamdb_shard_desc {
     const char *job;                           /* required: 1 to 64 letters, digits, _ - and single dots inside */
     const dreamdb_ada_step_desc *step;         /* plan: NULL = the defaults */
+    int         propose;                       /* plan: 1 = the shares split the hot cells, too: see below */
     uint64_t    expires_ns;                    /* plan: gc forgets a job so long after its last file was written; 0 = 7 days */
     uint32_t    shard, of;                     /* work: 0 to of - 1; at most 4,096 */
-    uint64_t    wait_ns;                       /* work: for the plan; finish: for the plan and all shares; 0 = not at all */
+    uint64_t    wait_ns;                       /* plan: for proposals; work: for the plan; finish: for plan and shares; 0 = not at all */
 } dreamdb_shard_desc;
 
 typedef struct dreamdb_shard_report {
     int      again;                            /* 1: this stage had been done before; nothing was written */
+    int      opened;                           /* plan: the job waits for proposals; work: it proposed, and there is no plan yet */
     int      rebased;                          /* finish: the ref had moved, and what came meanwhile was merged */
     uint32_t parts;                            /* shares that were there when the stage looked */
     uint64_t cells, cells_done;                /* that the step places anew; of them done: by this share, or (finish) by all */
@@ -1103,6 +1106,8 @@ typedef struct dreamdb_shard_report {
 
 /* The first stage of a step that many processes or machines share, which need nothing but the store: chooses and splits cells, puts the new
  * index, and writes the job's plan.  The ref does not move.  Run again with the same options it tells what is planned (again = 1).
+ * With propose the shares do the 2-means as well: the first call opens the job (opened = 1), each share proposes how its hot cells are
+ * split (and waits for the plan, if it may), and this call, waiting or made again, makes the plan of their proposals.  It is the same plan.
  *
  * Returns OK, also when there is nothing to do; EXISTS (a job of that id has ended, or has other options); ARGUMENT (no job id), and as
  *         dreamdb_ada_step.  step->dry_run plans nothing: it tells what would be split and merged.
@@ -34720,6 +34725,8 @@ typedef struct ddb_ada_split {
     uint32_t    parts;
     float      *centroids;                     /* [parts][dim] */
     uint64_t   *sizes;                         /* [parts] */
+    bool        traced;                        /* trail: of each halving the part (u32) and the two centroids */
+    ddb_buf     trail;
 } ddb_ada_split;
 
 /* Deleted anchors, sorted: all of the dataset where they are few enough to be held for the step, else those of a set. */
@@ -35102,6 +35109,11 @@ DDB_FN dreamdb_status ddb_ada_part(ddb_ctx *ctx, ddb_ada *a, ddb_ada_split *s, u
             }
         }
         s->parts++;
+        if (s->traced) {
+            ddb_bytes_put(&s->trail, &at, sizeof at);
+            ddb_bytes_put(&s->trail, pair, 2 * dim * sizeof(float));
+            status = ddb_bytes_status(&s->trail);
+        }
     }
     ddb_mem_drop(ctx, some, float, n * dim);
     ddb_mem_drop(ctx, side, uint32_t, n);
@@ -35254,17 +35266,48 @@ DDB_FN int ddb_ada_cell_compare(const void *a, const void *b, void *user)
     return x < y ? -1 : x > y;
 }
 
-/* Reads the hot cells and splits them, largest first.  Those that cannot be split are marked; a cell that only deleted records made hot is
-   left for a compaction, or a later step. */
+/* How many cells the split of hot cell i may add: each of the others may have one. */
+DDB_FN uint64_t ddb_ada_allowance(const ddb_ada *a, size_t i)
+{
+    uint64_t others = a->plan.hot_count - 1 - i, left = a->plan.extra - a->fresh;
+    return left > others ? left - others : 1;
+}
+
+/* Takes what came of the split of hot cell i.  One that cannot be split is marked; so is one that only deleted records made hot, or each
+   step would read it again until a compaction drops them. */
+DDB_FN void ddb_ada_split_take(ddb_ada *a, size_t i)
+{
+    ddb_ada_split *s = a->splits + i;
+    a->fresh += s->parts - 1;
+    if (s->parts > 1) {
+        a->flags[a->plan.hot[i]] = DDB_ADA_SPLIT | DDB_ADA_TAKE;
+        a->report->splits++;
+        a->report->created += s->parts - 1;
+    }
+    if (s->parts <= 1) {
+        a->report->marked++;
+        ddb_ada_set_free(&s->set);
+    }
+}
+
+DDB_FN dreamdb_status ddb_ada_splits_new(ddb_ctx *ctx, ddb_ada *a)
+{
+    a->splits = ddb_mem_arena_new(ctx, &a->arena, ddb_ada_split, a->plan.hot_count);
+    for (size_t i = 0; i < a->plan.hot_count && a->splits; i++) {
+        ddb_ada_set_init(ctx, &a->splits[i].set);
+    }
+    a->report->splits = 0;
+    return a->splits ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+}
+
+/* Reads the hot cells and splits them, largest first. */
 DDB_FN dreamdb_status ddb_ada_split_all(ddb_ctx *ctx, ddb_ada *a)
 {
     size_t n = a->plan.hot_count;
     uint32_t *cells = ddb_mem_arena_new(ctx, &a->arena, uint32_t, n);
-    a->splits = ddb_mem_arena_new(ctx, &a->arena, ddb_ada_split, n);
-    dreamdb_status status = cells && a->splits ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
-    for (size_t i = 0; i < n && status == DREAMDB_OK; i++) {
-        ddb_ada_set_init(ctx, &a->splits[i].set);
-        cells[i] = a->plan.hot[i];
+    dreamdb_status status = cells ? ddb_ada_splits_new(ctx, a) : DREAMDB_ERR_MEMORY;
+    if (status == DREAMDB_OK && n > 0) {
+        memcpy(cells, a->plan.hot, n * sizeof *cells);
     }
     status = status < 0 ? status : ddb_coll_sort(ctx, cells, n, sizeof *cells, ddb_ada_cell_compare, NULL);
     ddb_ada_set **sets = ddb_mem_arena_new(ctx, &a->arena, ddb_ada_set *, n);
@@ -35273,23 +35316,10 @@ DDB_FN dreamdb_status ddb_ada_split_all(ddb_ctx *ctx, ddb_ada *a)
     }
     status = status < 0 ? status : sets ? ddb_ada_read(ctx, a, cells, n, "ada-ivf-step: read", ddb_ada_keep) : DREAMDB_ERR_MEMORY;
     status = status < 0 ? status : ddb_ada_drop(ctx, a, sets, n);
-    a->report->splits = 0;
     for (size_t i = 0; i < n && status == DREAMDB_OK; i++) {
-        uint32_t cell = a->plan.hot[i];
-        ddb_ada_split *s = a->splits + i;
-        uint64_t others = n - 1 - i, left = a->plan.extra - a->fresh;     /* each of the others may have one */
-        status = ddb_ada_split_cell(ctx, a, s, cell, left > others ? left - others : 1);
-        a->fresh += s->parts - 1;
-        if (status == DREAMDB_OK && s->parts > 1) {
-            a->flags[cell] = DDB_ADA_SPLIT | DDB_ADA_TAKE;
-            a->report->splits++;
-            a->report->created += s->parts - 1;
-        }
-        bool hot = (double)s->set.count > DDB_ADA_HOT * a->plan.fair;
-        a->report->marked += s->parts == 1 && hot;
-        s->parts = s->parts == 1 && !hot ? 0 : s->parts;
-        if (s->parts <= 1) {
-            ddb_ada_set_free(&s->set);
+        status = ddb_ada_split_cell(ctx, a, a->splits + i, a->plan.hot[i], ddb_ada_allowance(a, i));
+        if (status == DREAMDB_OK) {
+            ddb_ada_split_take(a, i);
         }
         status = status < 0 ? status : ddb_object_progress(ctx, a->write.env, "ada-ivf-step: split", i + 1, n, "cells");
     }
@@ -35805,6 +35835,7 @@ DDB_FN ddb_lineage_cell ddb_ada_cell_after(const ddb_ada *a, uint32_t cell)
     memset(&out, 0, sizeof out);
     if (from != UINT32_MAX && old) {
         out = old->cells[from];
+        out.stuck = out.stuck > ddb_ada_mark(a->records[from]) ? 0 : out.stuck;        /* it has shrunk: what was true may be no longer */
     }
     bool same = from == cell;
     uint32_t changed = out.changed + one, most = DDB_LINEAGE_LONG_AGO;
@@ -35911,11 +35942,10 @@ DDB_FN dreamdb_status ddb_ada_publish(ddb_ctx *ctx, ddb_ada *a)
     return status < 0 ? status : ddb_write_publish(ctx, &a->write, "ada_ivf_step");
 }
 
-/* What the step does to the index: splits, ids, centroids, and which cells are placed anew. */
+/* What the step does to the index once its splits are known: ids, centroids, and which cells are placed anew. */
 DDB_FN dreamdb_status ddb_ada_design(ddb_ctx *ctx, ddb_ada *a)
 {
-    dreamdb_status status = ddb_ada_split_all(ctx, a);
-    status = status < 0 ? status : ddb_ada_centre(ctx, a);
+    dreamdb_status status = ddb_ada_centre(ctx, a);
     status = status < 0 ? status : ddb_ada_ids(ctx, a);
     if (status == DREAMDB_OK && (a->fresh > 0 || a->plan.cold_count > 0)) {
         status = ddb_ada_index(ctx, a);
@@ -36071,7 +36101,8 @@ DDB_FN dreamdb_status ddb_ada_conclude(ddb_ctx *ctx, ddb_ada *a)
 
 DDB_FN dreamdb_status ddb_ada_run(ddb_ctx *ctx, ddb_ada *a)
 {
-    dreamdb_status status = ddb_ada_design(ctx, a);
+    dreamdb_status status = ddb_ada_split_all(ctx, a);
+    status = status < 0 ? status : ddb_ada_design(ctx, a);
     status = status < 0 ? status : ddb_ada_place_all(ctx, a);
     return status < 0 ? status : ddb_ada_conclude(ctx, a);
 }
@@ -37612,10 +37643,11 @@ typedef struct ddb_shard {
     dreamdb_shard_report     *report;
     ddb_arena       arena;
     char            folder[DDB_SHARD_FOLDER];
-    char            plan_path[DDB_SHARD_FOLDER + 8], done_path[DDB_SHARD_FOLDER + 8];
+    char            open_path[DDB_SHARD_FOLDER + 8], plan_path[DDB_SHARD_FOLDER + 8], done_path[DDB_SHARD_FOLDER + 8];
     ddb_shard_plan  plan;
     ddb_addr        done;                      /* the Manifest of a job that has ended */
-    bool            planned, ended;
+    bool            opened, planned, ended;    /* opened: plan holds what the job was opened with, while it is not planned */
+    const char     *kind;                      /* of the files in list: ".part-" or ".proposal-" */
     dreamdb_ada_step_report told;
     uint64_t        buckets;                   /* work: read before this cell */
     uint64_t        began;                     /* when waiting began */
@@ -37628,8 +37660,13 @@ typedef struct ddb_shard {
 DDB_FN dreamdb_status ddb_shard_look(ddb_ctx *ctx, ddb_env *env, ddb_shard *s)
 {
     ddb_slice bytes;
+    s->opened = false;
     dreamdb_status status = ddb_shard_read(ctx, env, &s->arena, s->plan_path, &s->planned, &bytes);
-    if (status == DREAMDB_OK && s->planned) {
+    if (status == DREAMDB_OK && !s->planned) {
+        status = ddb_shard_read(ctx, env, &s->arena, s->open_path, &s->opened, &bytes);
+        return status < 0 || !s->opened ? status : ddb_shard_decode(ctx, &s->arena, bytes, s->open_path, &s->plan);
+    }
+    if (status == DREAMDB_OK) {
         status = ddb_shard_decode(ctx, &s->arena, bytes, s->plan_path, &s->plan);
         status = status < 0 ? status : ddb_shard_read(ctx, env, &s->arena, s->done_path, &s->ended, &bytes);
     }
@@ -37652,18 +37689,19 @@ DDB_FN dreamdb_status ddb_shard_wait(ddb_ctx *ctx, ddb_env *env, ddb_shard *s, c
     return DREAMDB_OK;
 }
 
-/* Opens a job that was planned for the handle's ref; waits for the plan. */
-DDB_FN dreamdb_status ddb_shard_find(ddb_ctx *ctx, struct dreamdb *db, ddb_shard *s)
+/* Finds a job of the handle's ref: one that was planned, or (open) that waits for proposals.  Waits for it. */
+DDB_FN dreamdb_status ddb_shard_find(ddb_ctx *ctx, struct dreamdb *db, ddb_shard *s, bool open)
 {
     bool again = true;
     dreamdb_status status = ddb_shard_look(ctx, db->env, s);
-    while (status == DREAMDB_OK && !s->planned && again) {
+    while (status == DREAMDB_OK && !s->planned && !(open && s->opened) && again) {
         status = ddb_shard_wait(ctx, db->env, s, "ada-ivf-step: wait for the plan", 0, 0, &again);
         ddb_mem_arena_free(ctx, &s->arena);
         status = status < 0 || !again ? status : ddb_shard_look(ctx, db->env, s);
     }
-    if (status == DREAMDB_OK && !s->planned) {
-        return ddb_mem_fail_at(ctx, DREAMDB_ERR_NOT_FOUND, s->plan_path, "there is no job `%s` in this store: it was not planned yet, or "
+    if (status == DREAMDB_OK && !s->planned && !(open && s->opened)) {
+        return ddb_mem_fail_at(ctx, DREAMDB_ERR_NOT_FOUND, s->plan_path, s->opened ? "job `%s` waits for proposals: orchestrate comes "
+                               "once more when they are there" : "there is no job `%s` in this store: it was not planned yet, or "
                                "has expired; orchestrate comes first", s->desc->job);
     }
     return status < 0 || strcmp(s->plan.ref, db->ref) == 0 ? status
@@ -37684,7 +37722,9 @@ DDB_FN dreamdb_status ddb_shard_init(ddb_ctx *ctx, struct dreamdb *db, ddb_shard
     ddb_bytes_init(&s->parts, ctx);
     ddb_bytes_init(&s->chunks, ctx);
     dreamdb_status status = ddb_shard_folder(ctx, desc->job, s->folder);
+    s->kind = ".part-";
     if (status == DREAMDB_OK) {
+        (void)snprintf(s->open_path, sizeof s->open_path, "%s/open", s->folder);
         (void)snprintf(s->plan_path, sizeof s->plan_path, "%s/plan", s->folder);
         (void)snprintf(s->done_path, sizeof s->done_path, "%s/done", s->folder);
     }
@@ -37735,6 +37775,378 @@ DDB_FN dreamdb_status ddb_shard_tell(ddb_shard *s, dreamdb_status status, dreamd
         *out = *s->report;
     }
     return status;
+}
+
+/* ---- The plan on its state ---- */
+
+/* Opens a write on the state of the plan, and begins a step there. */
+DDB_FN dreamdb_status ddb_shard_base(ddb_ctx *ctx, struct dreamdb *db, ddb_shard *s)
+{
+    ddb_ada *a = &s->a;
+    dreamdb_status status = ddb_write_open(ctx, db, false, &a->write);
+    status = status < 0 ? status : ddb_view_load(ctx, db, db->ref, &s->plan.base, &a->write.view);
+    if (status < 0) {
+        return status;
+    }
+    a->write.manifest = a->write.view->manifest;
+    return ddb_ada_begin(ctx, a);
+}
+
+/* The new index of a plan, as another process made it. */
+DDB_FN dreamdb_status ddb_shard_index(ddb_ctx *ctx, ddb_shard *s)
+{
+    ddb_object object;
+    ddb_ada *a = &s->a;
+    char *path = ddb_addr_path(ctx, &a->arena, "spatial-index", &s->plan.index);
+    dreamdb_status status = path ? ddb_object_get(ctx, a->write.env, path, &s->plan.index, DDB_OBJECT_METADATA, &object)
+        : DREAMDB_ERR_MEMORY;
+    if (status < 0) {
+        return status;
+    }
+    status = ddb_index_decode(ctx, ddb_bytes_slice(object.data, object.size), path, &a->made);
+    ddb_object_release(a->write.env, &object);
+    if (status == DREAMDB_OK && (!ddb_index_is_ivf(a->made) || ddb_index_k(a->made) != s->plan.k_new || ddb_index_dim(a->made) != a->dim
+                                 || ddb_index_bits(a->made) != a->bits)) {
+        return ddb_shard_bad(ctx, s->plan_path, "the index that it names is not of its cells");
+    }
+    a->index = a->made;
+    a->address = s->plan.index;
+    return status;
+}
+
+/* Makes of the plan what a step has after its design: on the same state, with the same flags and ids. */
+DDB_FN dreamdb_status ddb_shard_adopt(ddb_ctx *ctx, struct dreamdb *db, ddb_shard *s)
+{
+    ddb_ada *a = &s->a;
+    const ddb_shard_plan *plan = &s->plan;
+    dreamdb_status status = ddb_shard_base(ctx, db, s);
+    if (status == DREAMDB_OK && (a->k != plan->k || !ddb_addr_equal(&plan->old, &a->field->registry.index)
+                                 || (!plan->made && plan->k_new != plan->k))) {
+        return ddb_shard_bad(ctx, s->plan_path, "the state that it names has another index than it says");
+    }
+    status = status < 0 || !plan->made ? status : ddb_shard_index(ctx, s);
+    a->k_new = plan->k_new;
+    a->from = status < 0 ? NULL : ddb_mem_arena_new(ctx, &a->arena, uint32_t, a->k_new);
+    a->home = status < 0 ? NULL : ddb_mem_arena_new(ctx, &a->arena, uint32_t, a->k_new);
+    if (!a->from || !a->home) {
+        return status < 0 ? status : DREAMDB_ERR_MEMORY;
+    }
+    for (uint32_t c = 0; c < a->k_new; c++) {
+        a->from[c] = a->home[c] = c < a->k ? c : UINT32_MAX;
+    }
+    for (size_t i = 0; i < plan->change_count; i++) {
+        a->from[plan->changes[i].id] = plan->changes[i].from;
+        a->home[plan->changes[i].id] = plan->changes[i].home;
+    }
+    for (size_t i = 0; i < plan->flag_count; i++) {
+        a->flags[plan->flags[i].cell] = plan->flags[i].flags;
+    }
+    return ddb_ada_settle(ctx, a);
+}
+
+/* ---- Shares ---- */
+
+typedef struct ddb_shard_load { uint64_t bytes; uint32_t cell, split; } ddb_shard_load;
+
+/* Largest first. */
+DDB_FN int ddb_shard_by_bytes(const void *a, const void *b, void *user)
+{
+    const ddb_shard_load *x = (const ddb_shard_load *)a, *y = (const ddb_shard_load *)b;
+    (void)user;
+    return x->bytes != y->bytes ? (x->bytes > y->bytes ? -1 : 1) : x->cell < y->cell ? -1 : x->cell > y->cell;
+}
+
+/* In the order in which a step places cells. */
+DDB_FN int ddb_shard_by_turn(const void *a, const void *b, void *user)
+{
+    const ddb_shard_load *x = (const ddb_shard_load *)a, *y = (const ddb_shard_load *)b;
+    (void)user;
+    return x->split != y->split ? (x->split ? -1 : 1) : x->cell < y->cell ? -1 : x->cell > y->cell;
+}
+
+/* All cells that are placed anew, in that order. */
+DDB_FN dreamdb_status ddb_shard_turns(ddb_ctx *ctx, ddb_shard *s, ddb_shard_load **out, size_t *count)
+{
+    ddb_ada *a = &s->a;
+    ddb_shard_load *all = ddb_mem_arena_new(ctx, &s->arena, ddb_shard_load, s->plan.flag_count);
+    *out = all;
+    *count = 0;
+    for (size_t i = 0; i < s->plan.flag_count && all; i++) {
+        uint32_t c = s->plan.flags[i].cell;
+        if (a->records[c] > 0) {
+            ddb_shard_load *load = all + (*count)++;
+            load->cell = c;
+            load->bytes = a->bytes[c];
+            load->split = (a->flags[c] & DDB_ADA_SPLIT) != 0;
+        }
+    }
+    return all ? ddb_coll_sort(ctx, all, *count, sizeof *all, ddb_shard_by_turn, NULL) : DREAMDB_ERR_MEMORY;
+}
+
+/* The cells of this share: the largest first, each to the share that has least.  Bytes of the step do not depend on it. */
+DDB_FN dreamdb_status ddb_shard_share(ddb_ctx *ctx, ddb_shard *s, ddb_shard_load *all, size_t count)
+{
+    size_t mine = 0;
+    uint32_t of = s->desc->of;
+    uint64_t *loads = ddb_mem_arena_new(ctx, &s->arena, uint64_t, of);
+    dreamdb_status status = loads ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    s->report->cells = count;
+    status = status < 0 ? status : ddb_coll_sort(ctx, all, count, sizeof *all, ddb_shard_by_bytes, NULL);
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        uint32_t least = 0;
+        for (uint32_t j = 1; j < of; j++) {
+            least = loads[j] < loads[least] ? j : least;
+        }
+        loads[least] += all[i].bytes + 1;
+        if (least == s->desc->shard) {
+            all[mine++] = all[i];
+        }
+    }
+    status = status < 0 ? status : ddb_coll_sort(ctx, all, mine, sizeof *all, ddb_shard_by_turn, NULL);
+    s->cells = status < 0 ? NULL : ddb_mem_arena_new(ctx, &s->arena, uint32_t, mine);
+    for (size_t i = 0; i < mine && s->cells; i++) {
+        s->cells[i] = all[i].cell;
+    }
+    s->cell_count = mine;
+    return status < 0 ? status : s->cells ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+}
+
+/* ---- Parts that are there ---- */
+
+/* Digits up to a character; false: no number below 2^32, or another character. */
+DDB_FN bool ddb_shard_digits(const char **at, const char *end, uint32_t *out)
+{
+    uint64_t value = 0;
+    const char *from = *at;
+    while (**at >= '0' && **at <= '9' && value <= UINT32_MAX) {
+        value = value * 10 + (uint64_t)(*(*at)++ - '0');
+    }
+    size_t size = strlen(end);
+    bool good = *at > from && value <= UINT32_MAX && strncmp(*at, end, size) == 0;
+    *at += good ? size : 0;
+    *out = (uint32_t)value;
+    return good;
+}
+
+/* "ADDRESS.part-N-of-M", the file's name in the folder; or of another kind. */
+DDB_FN bool ddb_shard_part_named(const char *name, const char *kind, ddb_addr *addr, uint32_t *shard, uint32_t *of)
+{
+    size_t text = DREAMDB_ADDRESS_TEXT - 1, size = strlen(kind);
+    const char *at = name + text + size;
+    return strlen(name) > text + size && ddb_addr_parse(ddb_bytes_slice(name, text), addr) && memcmp(name + text, kind, size) == 0
+        && ddb_shard_digits(&at, "-of-", shard) && ddb_shard_digits(&at, "", of) && *at == 0;
+}
+
+typedef struct ddb_shard_listing { ddb_ctx *ctx; ddb_shard *s; dreamdb_status status; } ddb_shard_listing;
+
+/* Notes a part that was not met before. */
+DDB_FN int ddb_shard_note_part(void *user, const char *path, const dreamdb_stat *stat)
+{
+    ddb_shard_listing *l = (ddb_shard_listing *)user;
+    ddb_shard *s = l->s;
+    ddb_shard_part fresh;
+    const char *name = strrchr(path, '/');
+    (void)stat;
+    memset(&fresh, 0, sizeof fresh);
+    fresh.chunk_at = UINT32_MAX;
+    if (!name || !ddb_shard_part_named(name + 1, s->kind, &fresh.name, &fresh.shard, &fresh.of)) {
+        return DREAMDB_OK;
+    }
+    for (size_t i = 0; i < s->list_count; i++) {
+        if (strcmp(s->list[i].path, path) == 0) {
+            return DREAMDB_OK;
+        }
+    }
+    if (s->list_count == s->list_cap) {
+        size_t cap = s->list_cap > 0 ? 2 * s->list_cap : 16;
+        ddb_shard_part *more = (ddb_shard_part *)ddb_mem_resize(l->ctx, s->list, s->list_cap * sizeof *more, cap * sizeof *more);
+        if (!more) {
+            return l->status = DREAMDB_ERR_MEMORY;
+        }
+        s->list = more;
+        s->list_cap = cap;
+    }
+    fresh.path = ddb_mem_arena_copy(l->ctx, &s->arena, path, strlen(path));
+    s->list[s->list_count] = fresh;
+    s->list_count += fresh.path != NULL;
+    return l->status = fresh.path ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+}
+
+DDB_FN dreamdb_status ddb_shard_list(ddb_ctx *ctx, ddb_shard *s)
+{
+    char prefix[DDB_SHARD_FOLDER + 1];
+    ddb_shard_listing listing = { ctx, s, DREAMDB_OK };
+    (void)snprintf(prefix, sizeof prefix, "%s/", s->folder);
+    int given = s->env->store.list(s->env->store.user, prefix, ddb_shard_note_part, &listing);
+    return listing.status < 0 ? listing.status : given < 0 ? ddb_store_fail(ctx, &s->env->store, given, "listing of", prefix) : DREAMDB_OK;
+}
+
+/* The lists of a part; cells are those of the plan's, rows lie in cells of the new index. */
+DDB_FN dreamdb_status ddb_shard_decode_part(ddb_ctx *ctx, ddb_shard *s, ddb_shard_part *part)
+{
+    ddb_shard_reader r;
+    ddb_addr plan;
+    dreamdb_status status = ddb_shard_open(ctx, &r, ddb_bytes_slice(part->object.data, part->object.size), "DSHR", part->path);
+    if (status < 0) {
+        return status;
+    }
+    ddb_shard_take_addr(&r, &plan);
+    if (!r.bad && !ddb_addr_equal(&plan, &s->plan.name)) {
+        return DREAMDB_OK;                     /* left by an earlier job of this name */
+    }
+    part->chunk_count = ddb_shard_take_count(&r, DREAMDB_ADDRESS_SIZE + 4);
+    part->chunks = ddb_mem_arena_new(ctx, &s->arena, ddb_shard_chunk, part->chunk_count);
+    for (size_t i = 0; i < part->chunk_count && part->chunks; i++) {
+        ddb_shard_take_addr(&r, &part->chunks[i].addr);
+        part->chunks[i].count = ddb_shard_take32(&r);
+    }
+    part->cell_count = ddb_shard_take_count(&r, DDB_SHARD_CELL);
+    part->cells = ddb_mem_arena_new(ctx, &s->arena, ddb_shard_cell, part->cell_count);
+    uint32_t chunk = 0, used = 0;
+    for (size_t i = 0; i < part->cell_count && part->cells; i++) {
+        ddb_shard_cell *cell = part->cells + i;
+        cell->cell = ddb_shard_take32(&r);
+        cell->chunk = ddb_shard_take32(&r);
+        cell->out = ddb_shard_take32(&r);
+        cell->buckets = ddb_shard_take32(&r);
+        const uint8_t *at = ddb_shard_take(&r, 1);
+        cell->written = at ? *at : 0;
+        cell->dropped = ddb_shard_take64(&r);
+        cell->moved = ddb_shard_take64(&r);
+        r.bad = r.bad || cell->cell >= s->plan.k || cell->written > 1 || (cell->chunk == UINT32_MAX) != (cell->out == 0)
+            || (cell->out > 0 && (cell->chunk < chunk || cell->chunk >= part->chunk_count || !cell->written));
+        if (cell->out > 0 && !r.bad) {         /* chunks are filled one after the other, cell by cell */
+            used = cell->chunk == chunk ? used : 0;
+            chunk = cell->chunk;
+            cell->at = used;
+            r.bad = cell->out > part->chunks[chunk].count - used;
+            used += cell->out;
+        }
+    }
+    part->row_count = ddb_shard_take_count(&r, DDB_SHARD_ROW);
+    part->rows = ddb_bytes_slice(r.at, r.bad ? 0 : r.left);
+    if (!part->chunks || !part->cells) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    return r.bad || r.left != part->row_count * (size_t)DDB_SHARD_ROW
+        ? ddb_shard_bad(ctx, part->path, "it ends early, or tells of cells or records that are not there") : DREAMDB_OK;
+}
+
+/* The lists of a file of proposals, for an open job: cells with `out` live records, and `buckets` halvings at byte `at`. */
+DDB_FN dreamdb_status ddb_shard_decode_proposals(ddb_ctx *ctx, ddb_shard *s, ddb_shard_part *part)
+{
+    ddb_shard_reader r;
+    ddb_addr plan;
+    uint64_t halving = 4 + 2 * (uint64_t)s->a.dim * sizeof(float);
+    dreamdb_status status = ddb_shard_open(ctx, &r, ddb_bytes_slice(part->object.data, part->object.size), "DSHC", part->path);
+    if (status < 0) {
+        return status;
+    }
+    ddb_shard_take_addr(&r, &plan);
+    if (!r.bad && !ddb_addr_equal(&plan, &s->plan.name)) {
+        return DREAMDB_OK;
+    }
+    part->cell_count = ddb_shard_take_count(&r, 12);
+    part->cells = ddb_mem_arena_new(ctx, &s->arena, ddb_shard_cell, part->cell_count);
+    for (size_t i = 0; i < part->cell_count && part->cells; i++) {
+        ddb_shard_cell *cell = part->cells + i;
+        cell->cell = ddb_shard_take32(&r);
+        cell->out = ddb_shard_take32(&r);
+        cell->buckets = ddb_shard_take32(&r);
+        r.bad = r.bad || cell->cell >= s->plan.k || part->object.size > UINT32_MAX;
+        cell->at = (uint32_t)(part->object.size - r.left);
+        (void)ddb_shard_take(&r, cell->buckets * halving);
+    }
+    return !part->cells ? DREAMDB_ERR_MEMORY : r.bad || r.left > 0
+        ? ddb_shard_bad(ctx, part->path, "it ends early, or tells of cells that are not there") : DREAMDB_OK;
+}
+
+/* Lists the folder and reads the parts that are new in it. */
+DDB_FN dreamdb_status ddb_shard_gather(ddb_ctx *ctx, ddb_shard *s)
+{
+    dreamdb_status status = ddb_shard_list(ctx, s);
+    s->report->parts = (uint32_t)s->list_count;
+    for (size_t i = 0; i < s->list_count && status == DREAMDB_OK; i++) {
+        ddb_shard_part *part = s->list + i;
+        if (!part->read) {
+            status = ddb_object_get(ctx, s->env, part->path, &part->name, DDB_OBJECT_METADATA, &part->object);
+            status = status < 0 ? status : strcmp(s->kind, ".part-") == 0 ? ddb_shard_decode_part(ctx, s, part)
+                : ddb_shard_decode_proposals(ctx, s, part);
+            part->read = status == DREAMDB_OK;
+        }
+    }
+    return status;
+}
+
+/* Who tells of a cell: a part, and the place in it. */
+typedef struct ddb_shard_source { uint32_t part, at; } ddb_shard_source;
+
+/* The shards that wrote nothing, as "1, 3 of 4", for the first M that is met. */
+DDB_FN void ddb_shard_absent(const ddb_shard *s, char *out, size_t size)
+{
+    size_t used = 0, told = 0;
+    uint32_t of = s->list_count > 0 ? s->list[0].of : 0;
+    out[0] = 0;
+    for (uint32_t n = 0; n < of && n < (uint32_t)DDB_SHARD_MOST; n++) {
+        bool there = false;
+        for (size_t i = 0; i < s->list_count && !there; i++) {
+            there = s->list[i].of == of && s->list[i].shard == n && s->list[i].cells;
+        }
+        if (!there && told++ < 8) {
+            int more = snprintf(out + used, size - used, "%s%lu", used > 0 ? ", " : "", (unsigned long)n);
+            used += more > 0 && (size_t)more < size - used ? (size_t)more : 0;
+        }
+    }
+    if (told > 0) {
+        (void)snprintf(out + used, size - used, "%s of %lu", told > 8 ? ", ..." : "", (unsigned long)of);
+    } else {
+        (void)snprintf(out, size, "%s", of > 0 ? "none of those; shards were run with different numbers" : "all");
+    }
+}
+
+/* Finds for each cell the part that tells of it; *missing: cells without. */
+DDB_FN dreamdb_status ddb_shard_cover(ddb_ctx *ctx, ddb_shard *s, const ddb_shard_load *turns, size_t count, ddb_shard_source *of,
+                                      size_t *missing)
+{
+    dreamdb_status status = ddb_shard_gather(ctx, s);
+    for (uint32_t c = 0; c < s->plan.k && status == DREAMDB_OK; c++) {
+        of[c].part = UINT32_MAX;
+    }
+    for (size_t i = 0; i < s->list_count && status == DREAMDB_OK; i++) {
+        for (size_t j = 0; j < s->list[i].cell_count && s->list[i].cells; j++) {
+            ddb_shard_source *source = of + s->list[i].cells[j].cell;
+            if (source->part == UINT32_MAX) {
+                source->part = (uint32_t)i;
+                source->at = (uint32_t)j;
+            }
+        }
+    }
+    *missing = 0;
+    for (size_t i = 0; i < count; i++) {
+        *missing += of[turns[i].cell].part == UINT32_MAX;
+    }
+    s->report->cells = count;
+    s->report->cells_done = count - *missing;
+    return status;
+}
+
+/* Waits until every cell is told of. */
+DDB_FN dreamdb_status ddb_shard_await(ddb_ctx *ctx, ddb_shard *s, const ddb_shard_load *turns, size_t count, ddb_shard_source *of)
+{
+    size_t missing = 0;
+    bool again = true;
+    char absent[120];
+    dreamdb_status status = ddb_shard_cover(ctx, s, turns, count, of, &missing);
+    while (status == DREAMDB_OK && missing > 0 && again) {
+        status = ddb_shard_wait(ctx, s->env, s, "ada-ivf-step: wait for shards", count - missing, count, &again);
+        status = status < 0 || !again ? status : ddb_shard_cover(ctx, s, turns, count, of, &missing);
+    }
+    if (status < 0 || missing == 0) {
+        return status;
+    }
+    ddb_shard_absent(s, absent, sizeof absent);
+    return ddb_mem_fail_at(ctx, DREAMDB_ERR_NOT_FOUND, s->folder, "job `%s`: %zu of %zu cells have no result yet; missing shards: %s",
+                           s->desc->job, missing, count, absent);
 }
 
 /* ---- Stage 1: the plan ---- */
@@ -37790,10 +38202,10 @@ DDB_FN bool ddb_shard_same_step(const dreamdb_ada_step_desc *a, const dreamdb_ad
         && !a->exact == !b->exact && !a->relineage == !b->relineage && !a->allow_lossy == !b->allow_lossy;
 }
 
-/* A job of that name is there: the same one, planned before; or another. */
+/* A job of that name is there: the same one, planned (or opened) before; or another. */
 DDB_FN dreamdb_status ddb_shard_met(ddb_ctx *ctx, struct dreamdb *db, ddb_shard *s, const dreamdb_ada_step_desc *step)
 {
-    s->report->again = 1;
+    s->report->again = s->planned;
     s->report->cells = s->plan.flag_count;
     memcpy(s->report->base, s->plan.base.bytes, sizeof s->report->base);
     s->told = s->plan.report;
@@ -37806,41 +38218,124 @@ DDB_FN dreamdb_status ddb_shard_met(ddb_ctx *ctx, struct dreamdb *db, ddb_shard 
                           "id, or go on with its own", s->desc->job);
 }
 
-/* Designs the step, puts the index, then the plan. */
-DDB_FN dreamdb_status ddb_shard_design(ddb_ctx *ctx, struct dreamdb *db, ddb_shard *s)
+/* Begins a step on the state that the job was opened on, or on the tip. */
+DDB_FN dreamdb_status ddb_shard_begin(ddb_ctx *ctx, struct dreamdb *db, ddb_shard *s)
 {
-    ddb_buf bytes;
     ddb_ada *a = &s->a;
-    bool exists = false;
-    dreamdb_status status = ddb_write_open(ctx, db, true, &a->write);
-    status = status < 0 ? status : ddb_ada_begin(ctx, a);
+    ddb_shard_plan *plan = &s->plan;
+    dreamdb_status status = s->opened ? ddb_shard_base(ctx, db, s) : ddb_write_open(ctx, db, true, &a->write);
+    status = status < 0 || s->opened ? status : ddb_ada_begin(ctx, a);
     status = status < 0 ? status : ddb_ada_choose(ctx, a);
     s->told.cv_after = s->told.cv_before;
     if (status < 0) {
         return status;
     }
     memcpy(s->report->base, a->write.view->address.bytes, sizeof s->report->base);
-    if (s->plan.step.dry_run) {
-        return DREAMDB_OK;
+    if (!s->opened) {
+        plan->now = ddb_object_now(db->env);
+        plan->step.field = ddb_mem_arena_copy(ctx, &s->arena, a->field->schema->name.data, a->field->schema->name.size);
+        plan->ref = db->ref;
+        plan->expires = s->desc->expires_ns > 0 ? s->desc->expires_ns : DDB_SHARD_EXPIRES;
+        plan->base = a->write.view->address;
+        plan->old = plan->index = a->field->registry.index;
+        plan->k = plan->k_new = a->k;
     }
-    s->plan.now = ddb_object_now(db->env);
-    s->plan.step.field = ddb_mem_arena_copy(ctx, &s->arena, a->field->schema->name.data, a->field->schema->name.size);
-    s->plan.ref = db->ref;
-    s->plan.expires = s->desc->expires_ns > 0 ? s->desc->expires_ns : DDB_SHARD_EXPIRES;
+    return plan->step.field ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+}
+
+/* Writes the plan, or what a job is opened with. */
+DDB_FN dreamdb_status ddb_shard_put_plan(ddb_ctx *ctx, ddb_shard *s, const char *path, bool *exists)
+{
+    ddb_buf bytes;
     ddb_bytes_init(&bytes, ctx);
-    status = s->plan.step.field ? ddb_ada_design(ctx, a) : DREAMDB_ERR_MEMORY;
-    status = status < 0 ? status : ddb_shard_note(ctx, s);
-    status = status < 0 ? status : ddb_shard_encode(ctx, &bytes, &s->plan);
-    status = status < 0 ? status : ddb_object_flush(ctx, a->write.puts);
-    status = status < 0 ? status : ddb_object_sync(ctx, db->env);
-    status = status < 0 ? status : ddb_shard_write(ctx, db->env, s->plan_path, ddb_bytes_of(&bytes), &exists);
+    dreamdb_status status = ddb_shard_encode(ctx, &bytes, &s->plan);
+    status = status < 0 ? status : ddb_object_flush(ctx, s->a.write.puts);
+    status = status < 0 ? status : ddb_object_sync(ctx, s->env);
+    status = status < 0 ? status : ddb_shard_write(ctx, s->env, path, ddb_bytes_of(&bytes), exists);
     ddb_bytes_free(&bytes);
+    return status;
+}
+
+/* Takes as much of a proposal as the step allows: what this machine would have found itself. */
+DDB_FN dreamdb_status ddb_shard_take_proposal(ddb_ctx *ctx, ddb_shard *s, size_t i, const ddb_shard_part *part, const ddb_shard_cell *cell)
+{
+    ddb_ada *a = &s->a;
+    ddb_ada_split *split = a->splits + i;
+    uint64_t extra = ddb_ada_allowance(a, i);
+    size_t most = (size_t)(extra < cell->out ? extra : cell->out) + 1, row = (size_t)a->dim * sizeof(float);
+    const uint8_t *at = part->object.data + cell->at;
+    split->centroids = (float *)ddb_mem_arena_array(ctx, &a->arena, most, row);
+    split->set.count = cell->out;
+    split->parts = 1;
+    if (!split->centroids) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    for (uint32_t n = 0; n < cell->buckets && split->parts < most; n++, at += 4 + 2 * row) {
+        uint32_t of = ddb_bytes_be32(at);
+        if (of >= split->parts || cell->out > a->records[cell->cell]) {
+            return ddb_shard_bad(ctx, part->path, "it halves a part that is not there");
+        }
+        ddb_bytes_get_f32(split->centroids + (size_t)of * a->dim, at + 4, a->dim);
+        ddb_bytes_get_f32(split->centroids + (size_t)split->parts++ * a->dim, at + 4 + row, a->dim);
+    }
+    ddb_ada_split_take(a, i);
+    return DREAMDB_OK;
+}
+
+/* Splits by the proposals of the shares; *ready false: no share has proposed yet, and this call may not wait. */
+DDB_FN dreamdb_status ddb_shard_resolve(ddb_ctx *ctx, ddb_shard *s, bool fresh, bool *ready)
+{
+    ddb_ada *a = &s->a;
+    size_t count = a->plan.hot_count, missing = 0;
+    ddb_shard_load *turns = ddb_mem_arena_new(ctx, &s->arena, ddb_shard_load, count);
+    ddb_shard_source *of = ddb_mem_arena_new(ctx, &s->arena, ddb_shard_source, a->k);
+    dreamdb_status status = turns && of ? ddb_ada_splits_new(ctx, a) : DREAMDB_ERR_MEMORY;
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        turns[i].cell = a->plan.hot[i];
+    }
+    s->kind = ".proposal-";
+    status = status < 0 ? status : ddb_shard_cover(ctx, s, turns, count, of, &missing);
+    *ready = missing == 0 || (!fresh && s->list_count > 0) || s->desc->wait_ns > 0;      /* opened, twice perhaps: the shares come next */
+    status = status < 0 || !*ready ? status : ddb_shard_await(ctx, s, turns, count, of);
+    for (size_t i = 0; i < count && status == DREAMDB_OK && *ready; i++) {
+        const ddb_shard_part *part = s->list + of[a->plan.hot[i]].part;
+        status = ddb_shard_take_proposal(ctx, s, i, part, part->cells + of[a->plan.hot[i]].at);
+    }
+    return status;
+}
+
+/* Designs the step, puts the index, then the plan. */
+DDB_FN dreamdb_status ddb_shard_design(ddb_ctx *ctx, struct dreamdb *db, ddb_shard *s, const dreamdb_ada_step_desc *step)
+{
+    ddb_ada *a = &s->a;
+    bool exists = false, ready = true, fresh = !s->opened;
+    dreamdb_status status = ddb_shard_begin(ctx, db, s);
+    if (status < 0 || step->dry_run) {
+        return status;
+    }
+    if (s->desc->propose && fresh) {
+        status = ddb_shard_put_plan(ctx, s, s->open_path, &exists);
+        if (status == DREAMDB_OK && exists) {
+            return ddb_mem_fail_at(ctx, DREAMDB_ERR_CONFLICT, s->open_path, "job `%s` was opened by another process just now: try again",
+                                   s->desc->job);
+        }
+    }
+    if (status == DREAMDB_OK) {
+        status = s->desc->propose ? ddb_shard_resolve(ctx, s, fresh, &ready) : ddb_ada_split_all(ctx, a);
+    }
+    s->report->opened = !ready;
+    if (status < 0 || !ready) {
+        return status;
+    }
+    s->report->cells = s->report->cells_done = 0;
+    status = ddb_ada_design(ctx, a);
+    status = status < 0 ? status : ddb_shard_note(ctx, s);
+    status = status < 0 ? status : ddb_shard_put_plan(ctx, s, s->plan_path, &exists);
     ddb_ada_tell(a, status);
     if (status == DREAMDB_OK && exists) {      /* another one was faster: its plan holds */
-        dreamdb_ada_step_desc step = s->plan.step;
         s->report->cells = s->report->bytes = 0;
         status = ddb_shard_look(ctx, db->env, s);
-        return status < 0 ? status : ddb_shard_met(ctx, db, s, &step);
+        return status < 0 ? status : ddb_shard_met(ctx, db, s, step);
     }
     return status;
 }
@@ -37854,144 +38349,126 @@ DDB_FN dreamdb_status ddb_shard_plan_job(ddb_ctx *ctx, struct dreamdb *db, const
     step = desc->step ? *desc->step : step;
     dreamdb_status status = ddb_shard_init(ctx, db, &s, desc, &report);
     status = status < 0 ? status : ddb_shard_look(ctx, db->env, &s);
-    if (status == DREAMDB_OK && s.planned) {
+    if (status == DREAMDB_OK && (s.planned || s.opened)) {
         status = ddb_shard_met(ctx, db, &s, &step);
     } else if (status == DREAMDB_OK) {
         s.plan.step = step;
-        status = ddb_shard_design(ctx, db, &s);
+    }
+    if (status == DREAMDB_OK && !s.planned) {
+        status = ddb_shard_design(ctx, db, &s, &step);
     }
     status = ddb_shard_tell(&s, status, out);
     ddb_shard_close(ctx, &s);
     return status;
 }
 
-/* ---- What the other stages know of the plan ---- */
+/* ---- Stage 1, for a share: how its hot cells may be split ---- */
 
-/* The new index of a plan, as another process made it. */
-DDB_FN dreamdb_status ddb_shard_index(ddb_ctx *ctx, ddb_shard *s)
+/* The cell that was read: all halvings that a step might allow, behind those of the cells before. */
+DDB_FN dreamdb_status ddb_shard_propose_cell(ddb_ctx *ctx, ddb_ada *a, uint32_t cell)
 {
-    ddb_object object;
-    ddb_ada *a = &s->a;
-    char *path = ddb_addr_path(ctx, &a->arena, "spatial-index", &s->plan.index);
-    dreamdb_status status = path ? ddb_object_get(ctx, a->write.env, path, &s->plan.index, DDB_OBJECT_METADATA, &object)
-        : DREAMDB_ERR_MEMORY;
-    if (status < 0) {
-        return status;
+    ddb_shard *s = (ddb_shard *)(void *)a;     /* a is its first member */
+    ddb_ada_split split;
+    size_t at = 0, row = (size_t)a->dim * sizeof(float);
+    memset(&split, 0, sizeof split);
+    while (at + 1 < a->plan.hot_count && a->plan.hot[at] != cell) {
+        at++;
     }
-    status = ddb_index_decode(ctx, ddb_bytes_slice(object.data, object.size), path, &a->made);
-    ddb_object_release(a->write.env, &object);
-    if (status == DREAMDB_OK && (!ddb_index_is_ivf(a->made) || ddb_index_k(a->made) != s->plan.k_new || ddb_index_dim(a->made) != a->dim
-                                 || ddb_index_bits(a->made) != a->bits)) {
-        return ddb_shard_bad(ctx, s->plan_path, "the index that it names is not of its cells");
+    ddb_bytes_init(&split.trail, ctx);
+    split.traced = true;
+    split.set = a->set;                        /* lent */
+    ddb_ada_set *set = &split.set;
+    dreamdb_status status = ddb_ada_drop(ctx, a, &set, 1);
+    status = status < 0 ? status : ddb_ada_split_cell(ctx, a, &split, cell, ddb_ada_allowance(a, at));     /* as if none before had split */
+    ddb_shard_put32(&s->parts, cell);
+    ddb_shard_put32(&s->parts, (uint32_t)split.set.count);
+    ddb_shard_put32(&s->parts, split.parts > 0 ? split.parts - 1 : 0);
+    for (size_t from = 0; from < split.trail.size && status == DREAMDB_OK; from += 4 + 2 * row) {
+        uint32_t of = 0;
+        memcpy(&of, split.trail.data + from, sizeof of);
+        ddb_shard_put32(&s->parts, of);
+        uint8_t *floats = ddb_bytes_reserve(&s->parts, 2 * row);
+        if (floats) {
+            ddb_bytes_set_f32(floats, (const float *)(const void *)(split.trail.data + from + 4), 2 * (size_t)a->dim);
+            s->parts.size += 2 * row;
+        }
     }
-    a->index = a->made;
-    a->address = s->plan.index;
+    a->set = split.set;
+    ddb_bytes_free(&split.trail);
+    s->report->cells_done++;
+    return status < 0 ? status : ddb_bytes_status(&s->parts);
+}
+
+DDB_FN dreamdb_status ddb_shard_put_proposals(ddb_ctx *ctx, ddb_shard *s)
+{
+    ddb_buf bytes;
+    ddb_addr name;
+    char suffix[48];
+    ddb_puts *puts = s->a.write.puts;
+    (void)snprintf(suffix, sizeof suffix, ".proposal-%lu-of-%lu", (unsigned long)s->desc->shard, (unsigned long)s->desc->of);
+    ddb_bytes_init(&bytes, ctx);
+    ddb_bytes_put(&bytes, "DSHC", 4);
+    ddb_shard_put32(&bytes, DDB_SHARD_VERSION);
+    ddb_bytes_put(&bytes, s->plan.name.bytes, sizeof s->plan.name.bytes);
+    ddb_shard_put32(&bytes, (uint32_t)s->cell_count);
+    ddb_bytes_put(&bytes, s->parts.data, s->parts.size);
+    dreamdb_status status = ddb_bytes_status(&bytes);
+    status = status < 0 ? status : ddb_object_put_named(ctx, puts, s->folder, suffix, ddb_bytes_of(&bytes), &name);
+    status = status < 0 ? status : ddb_object_flush(ctx, puts);
+    status = status < 0 ? status : ddb_object_sync(ctx, s->env);
+    ddb_bytes_free(&bytes);
     return status;
 }
 
-/* Makes of the plan what a step has after its design: on the same state, with the same flags and ids. */
-DDB_FN dreamdb_status ddb_shard_adopt(ddb_ctx *ctx, struct dreamdb *db, ddb_shard *s)
+/* Is there a file of this kind by this share of the job? */
+DDB_FN dreamdb_status ddb_shard_did(ddb_ctx *ctx, ddb_shard *s, const char *kind)
+{
+    s->kind = kind;
+    ddb_shard_free_parts(ctx, s);
+    dreamdb_status status = ddb_shard_gather(ctx, s);
+    for (size_t i = 0; i < s->list_count && status == DREAMDB_OK; i++) {
+        const ddb_shard_part *part = s->list + i;
+        if (part->shard == s->desc->shard && part->of == s->desc->of && part->cells) {
+            s->report->again = 1;
+            s->report->cells_done = part->cell_count;
+        }
+    }
+    return status;
+}
+
+/* Proposes for an open job, unless that was done before; then waits for the plan.  s->opened stays while there is none. */
+DDB_FN dreamdb_status ddb_shard_propose(ddb_ctx *ctx, struct dreamdb *db, ddb_shard *s)
 {
     ddb_ada *a = &s->a;
-    const ddb_shard_plan *plan = &s->plan;
-    dreamdb_status status = ddb_write_open(ctx, db, false, &a->write);
-    status = status < 0 ? status : ddb_view_load(ctx, db, db->ref, &plan->base, &a->write.view);
-    if (status < 0) {
+    dreamdb_status status = ddb_shard_base(ctx, db, s);
+    status = status < 0 ? status : ddb_ada_choose(ctx, a);
+    status = status < 0 ? status : ddb_shard_did(ctx, s, ".proposal-");
+    ddb_shard_load *all = status < 0 ? NULL : ddb_mem_arena_new(ctx, &s->arena, ddb_shard_load, a->plan.hot_count);
+    status = status < 0 ? status : all ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    for (size_t i = 0; i < a->plan.hot_count && all; i++) {
+        all[i].cell = a->plan.hot[i];
+        all[i].bytes = a->bytes[a->plan.hot[i]];
+    }
+    if (status == DREAMDB_OK && !s->report->again) {
+        status = ddb_shard_share(ctx, s, all, a->plan.hot_count);
+        status = status < 0 ? status : ddb_ada_read(ctx, a, s->cells, s->cell_count, "ada-ivf-step: split", ddb_shard_propose_cell);
+        status = status < 0 ? status : ddb_shard_put_proposals(ctx, s);
+    }
+    memcpy(s->report->base, s->plan.base.bytes, sizeof s->report->base);
+    s->report->opened = 1;
+    if (status < 0 || s->desc->wait_ns == 0) {
         return status;
     }
-    a->write.manifest = a->write.view->manifest;
-    status = ddb_ada_begin(ctx, a);
-    if (status == DREAMDB_OK && (a->k != plan->k || !ddb_addr_equal(&plan->old, &a->field->registry.index)
-                                 || (!plan->made && plan->k_new != plan->k))) {
-        return ddb_shard_bad(ctx, s->plan_path, "the state that it names has another index than it says");
-    }
-    status = status < 0 || !plan->made ? status : ddb_shard_index(ctx, s);
-    a->k_new = plan->k_new;
-    a->from = status < 0 ? NULL : ddb_mem_arena_new(ctx, &a->arena, uint32_t, a->k_new);
-    a->home = status < 0 ? NULL : ddb_mem_arena_new(ctx, &a->arena, uint32_t, a->k_new);
-    if (!a->from || !a->home) {
-        return status < 0 ? status : DREAMDB_ERR_MEMORY;
-    }
-    for (uint32_t c = 0; c < a->k_new; c++) {
-        a->from[c] = a->home[c] = c < a->k ? c : UINT32_MAX;
-    }
-    for (size_t i = 0; i < plan->change_count; i++) {
-        a->from[plan->changes[i].id] = plan->changes[i].from;
-        a->home[plan->changes[i].id] = plan->changes[i].home;
-    }
-    for (size_t i = 0; i < plan->flag_count; i++) {
-        a->flags[plan->flags[i].cell] = plan->flags[i].flags;
-    }
-    return ddb_ada_settle(ctx, a);
+    dreamdb_shard_report *report = s->report;  /* from here on as a share that found a plan */
+    const dreamdb_shard_desc *desc = s->desc;
+    uint64_t began = s->began;
+    ddb_shard_close(ctx, s);
+    status = ddb_shard_init(ctx, db, s, desc, report);
+    s->began = began;
+    return status < 0 ? status : ddb_shard_find(ctx, db, s, false);
 }
 
 /* ---- Stage 2: a share of the cells ---- */
-
-typedef struct ddb_shard_load { uint64_t bytes; uint32_t cell, split; } ddb_shard_load;
-
-/* Largest first. */
-DDB_FN int ddb_shard_by_bytes(const void *a, const void *b, void *user)
-{
-    const ddb_shard_load *x = (const ddb_shard_load *)a, *y = (const ddb_shard_load *)b;
-    (void)user;
-    return x->bytes != y->bytes ? (x->bytes > y->bytes ? -1 : 1) : x->cell < y->cell ? -1 : x->cell > y->cell;
-}
-
-/* In the order in which a step places cells. */
-DDB_FN int ddb_shard_by_turn(const void *a, const void *b, void *user)
-{
-    const ddb_shard_load *x = (const ddb_shard_load *)a, *y = (const ddb_shard_load *)b;
-    (void)user;
-    return x->split != y->split ? (x->split ? -1 : 1) : x->cell < y->cell ? -1 : x->cell > y->cell;
-}
-
-/* All cells that are placed anew, in that order. */
-DDB_FN dreamdb_status ddb_shard_turns(ddb_ctx *ctx, ddb_shard *s, ddb_shard_load **out, size_t *count)
-{
-    ddb_ada *a = &s->a;
-    ddb_shard_load *all = ddb_mem_arena_new(ctx, &s->arena, ddb_shard_load, s->plan.flag_count);
-    *out = all;
-    *count = 0;
-    for (size_t i = 0; i < s->plan.flag_count && all; i++) {
-        uint32_t c = s->plan.flags[i].cell;
-        if (a->records[c] > 0) {
-            ddb_shard_load *load = all + (*count)++;
-            load->cell = c;
-            load->bytes = a->bytes[c];
-            load->split = (a->flags[c] & DDB_ADA_SPLIT) != 0;
-        }
-    }
-    return all ? ddb_coll_sort(ctx, all, *count, sizeof *all, ddb_shard_by_turn, NULL) : DREAMDB_ERR_MEMORY;
-}
-
-/* The cells of this share: the largest first, each to the share that has least.  Bytes of the step do not depend on it. */
-DDB_FN dreamdb_status ddb_shard_share(ddb_ctx *ctx, ddb_shard *s)
-{
-    ddb_shard_load *all = NULL;
-    size_t count = 0, mine = 0;
-    uint32_t of = s->desc->of;
-    uint64_t *loads = ddb_mem_arena_new(ctx, &s->arena, uint64_t, of);
-    dreamdb_status status = loads ? ddb_shard_turns(ctx, s, &all, &count) : DREAMDB_ERR_MEMORY;
-    s->report->cells = count;
-    status = status < 0 ? status : ddb_coll_sort(ctx, all, count, sizeof *all, ddb_shard_by_bytes, NULL);
-    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
-        uint32_t least = 0;
-        for (uint32_t j = 1; j < of; j++) {
-            least = loads[j] < loads[least] ? j : least;
-        }
-        loads[least] += all[i].bytes + 1;
-        if (least == s->desc->shard) {
-            all[mine++] = all[i];
-        }
-    }
-    status = status < 0 ? status : ddb_coll_sort(ctx, all, mine, sizeof *all, ddb_shard_by_turn, NULL);
-    s->cells = status < 0 ? NULL : ddb_mem_arena_new(ctx, &s->arena, uint32_t, mine);
-    for (size_t i = 0; i < mine && s->cells; i++) {
-        s->cells[i] = all[i].cell;
-    }
-    s->cell_count = mine;
-    return status < 0 ? status : s->cells ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
-}
 
 /* Puts the moved records that wait as an object of the job. */
 DDB_FN dreamdb_status ddb_shard_put_chunk(ddb_ctx *ctx, ddb_shard *s)
@@ -38122,8 +38599,11 @@ DDB_FN dreamdb_status ddb_shard_place(ddb_ctx *ctx, struct dreamdb *db, ddb_shar
 {
     size_t split = 0;
     ddb_ada *a = &s->a;
+    ddb_shard_load *all = NULL;
+    size_t count = 0;
     dreamdb_status status = ddb_shard_adopt(ctx, db, s);
-    status = status < 0 ? status : ddb_shard_share(ctx, s);
+    status = status < 0 ? status : ddb_shard_turns(ctx, s, &all, &count);
+    status = status < 0 ? status : ddb_shard_share(ctx, s, all, count);
     while (status == DREAMDB_OK && split < s->cell_count && (a->flags[s->cells[split]] & DDB_ADA_SPLIT)) {
         s->report->bytes += a->bytes[s->cells[split++]];
     }
@@ -38138,143 +38618,6 @@ DDB_FN dreamdb_status ddb_shard_place(ddb_ctx *ctx, struct dreamdb *db, ddb_shar
     return status;
 }
 
-/* ---- Parts that are there ---- */
-
-/* Digits up to a character; false: no number below 2^32, or another character. */
-DDB_FN bool ddb_shard_digits(const char **at, const char *end, uint32_t *out)
-{
-    uint64_t value = 0;
-    const char *from = *at;
-    while (**at >= '0' && **at <= '9' && value <= UINT32_MAX) {
-        value = value * 10 + (uint64_t)(*(*at)++ - '0');
-    }
-    size_t size = strlen(end);
-    bool good = *at > from && value <= UINT32_MAX && strncmp(*at, end, size) == 0;
-    *at += good ? size : 0;
-    *out = (uint32_t)value;
-    return good;
-}
-
-/* "ADDRESS.part-N-of-M", the file's name in the folder. */
-DDB_FN bool ddb_shard_part_named(const char *name, ddb_addr *addr, uint32_t *shard, uint32_t *of)
-{
-    size_t text = DREAMDB_ADDRESS_TEXT - 1;
-    const char *at = name + text + 6;
-    return strlen(name) > text + 6 && ddb_addr_parse(ddb_bytes_slice(name, text), addr) && memcmp(name + text, ".part-", 6) == 0
-        && ddb_shard_digits(&at, "-of-", shard) && ddb_shard_digits(&at, "", of) && *at == 0;
-}
-
-typedef struct ddb_shard_listing { ddb_ctx *ctx; ddb_shard *s; dreamdb_status status; } ddb_shard_listing;
-
-/* Notes a part that was not met before. */
-DDB_FN int ddb_shard_note_part(void *user, const char *path, const dreamdb_stat *stat)
-{
-    ddb_shard_listing *l = (ddb_shard_listing *)user;
-    ddb_shard *s = l->s;
-    ddb_shard_part fresh;
-    const char *name = strrchr(path, '/');
-    (void)stat;
-    memset(&fresh, 0, sizeof fresh);
-    fresh.chunk_at = UINT32_MAX;
-    if (!name || !ddb_shard_part_named(name + 1, &fresh.name, &fresh.shard, &fresh.of)) {
-        return DREAMDB_OK;
-    }
-    for (size_t i = 0; i < s->list_count; i++) {
-        if (strcmp(s->list[i].path, path) == 0) {
-            return DREAMDB_OK;
-        }
-    }
-    if (s->list_count == s->list_cap) {
-        size_t cap = s->list_cap > 0 ? 2 * s->list_cap : 16;
-        ddb_shard_part *more = (ddb_shard_part *)ddb_mem_resize(l->ctx, s->list, s->list_cap * sizeof *more, cap * sizeof *more);
-        if (!more) {
-            return l->status = DREAMDB_ERR_MEMORY;
-        }
-        s->list = more;
-        s->list_cap = cap;
-    }
-    fresh.path = ddb_mem_arena_copy(l->ctx, &s->arena, path, strlen(path));
-    s->list[s->list_count] = fresh;
-    s->list_count += fresh.path != NULL;
-    return l->status = fresh.path ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
-}
-
-DDB_FN dreamdb_status ddb_shard_list(ddb_ctx *ctx, ddb_shard *s)
-{
-    char prefix[DDB_SHARD_FOLDER + 1];
-    ddb_shard_listing listing = { ctx, s, DREAMDB_OK };
-    (void)snprintf(prefix, sizeof prefix, "%s/", s->folder);
-    int given = s->env->store.list(s->env->store.user, prefix, ddb_shard_note_part, &listing);
-    return listing.status < 0 ? listing.status : given < 0 ? ddb_store_fail(ctx, &s->env->store, given, "listing of", prefix) : DREAMDB_OK;
-}
-
-/* The lists of a part; cells are those of the plan's, rows lie in cells of the new index. */
-DDB_FN dreamdb_status ddb_shard_decode_part(ddb_ctx *ctx, ddb_shard *s, ddb_shard_part *part)
-{
-    ddb_shard_reader r;
-    ddb_addr plan;
-    dreamdb_status status = ddb_shard_open(ctx, &r, ddb_bytes_slice(part->object.data, part->object.size), "DSHR", part->path);
-    if (status < 0) {
-        return status;
-    }
-    ddb_shard_take_addr(&r, &plan);
-    if (!r.bad && !ddb_addr_equal(&plan, &s->plan.name)) {
-        return DREAMDB_OK;                     /* left by an earlier job of this name */
-    }
-    part->chunk_count = ddb_shard_take_count(&r, DREAMDB_ADDRESS_SIZE + 4);
-    part->chunks = ddb_mem_arena_new(ctx, &s->arena, ddb_shard_chunk, part->chunk_count);
-    for (size_t i = 0; i < part->chunk_count && part->chunks; i++) {
-        ddb_shard_take_addr(&r, &part->chunks[i].addr);
-        part->chunks[i].count = ddb_shard_take32(&r);
-    }
-    part->cell_count = ddb_shard_take_count(&r, DDB_SHARD_CELL);
-    part->cells = ddb_mem_arena_new(ctx, &s->arena, ddb_shard_cell, part->cell_count);
-    uint32_t chunk = 0, used = 0;
-    for (size_t i = 0; i < part->cell_count && part->cells; i++) {
-        ddb_shard_cell *cell = part->cells + i;
-        cell->cell = ddb_shard_take32(&r);
-        cell->chunk = ddb_shard_take32(&r);
-        cell->out = ddb_shard_take32(&r);
-        cell->buckets = ddb_shard_take32(&r);
-        const uint8_t *at = ddb_shard_take(&r, 1);
-        cell->written = at ? *at : 0;
-        cell->dropped = ddb_shard_take64(&r);
-        cell->moved = ddb_shard_take64(&r);
-        r.bad = r.bad || cell->cell >= s->plan.k || cell->written > 1 || (cell->chunk == UINT32_MAX) != (cell->out == 0)
-            || (cell->out > 0 && (cell->chunk < chunk || cell->chunk >= part->chunk_count || !cell->written));
-        if (cell->out > 0 && !r.bad) {         /* chunks are filled one after the other, cell by cell */
-            used = cell->chunk == chunk ? used : 0;
-            chunk = cell->chunk;
-            cell->at = used;
-            r.bad = cell->out > part->chunks[chunk].count - used;
-            used += cell->out;
-        }
-    }
-    part->row_count = ddb_shard_take_count(&r, DDB_SHARD_ROW);
-    part->rows = ddb_bytes_slice(r.at, r.bad ? 0 : r.left);
-    if (!part->chunks || !part->cells) {
-        return DREAMDB_ERR_MEMORY;
-    }
-    return r.bad || r.left != part->row_count * (size_t)DDB_SHARD_ROW
-        ? ddb_shard_bad(ctx, part->path, "it ends early, or tells of cells or records that are not there") : DREAMDB_OK;
-}
-
-/* Lists the folder and reads the parts that are new in it. */
-DDB_FN dreamdb_status ddb_shard_gather(ddb_ctx *ctx, ddb_shard *s)
-{
-    dreamdb_status status = ddb_shard_list(ctx, s);
-    s->report->parts = (uint32_t)s->list_count;
-    for (size_t i = 0; i < s->list_count && status == DREAMDB_OK; i++) {
-        ddb_shard_part *part = s->list + i;
-        if (!part->read) {
-            status = ddb_object_get(ctx, s->env, part->path, &part->name, DDB_OBJECT_METADATA, &part->object);
-            status = status < 0 ? status : ddb_shard_decode_part(ctx, s, part);
-            part->read = status == DREAMDB_OK;
-        }
-    }
-    return status;
-}
-
 DDB_FN dreamdb_status ddb_shard_work(ddb_ctx *ctx, struct dreamdb *db, const dreamdb_shard_desc *desc, dreamdb_shard_report *out)
 {
     ddb_shard s;
@@ -38284,15 +38627,16 @@ DDB_FN dreamdb_status ddb_shard_work(ddb_ctx *ctx, struct dreamdb *db, const dre
         status = ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "shard %lu of %lu: shards count from 0 to one less than their number, which is at "
                               "most %d", (unsigned long)desc->shard, (unsigned long)desc->of, (int)DDB_SHARD_MOST);
     }
-    status = status < 0 ? status : ddb_shard_find(ctx, db, &s);
-    status = status < 0 || s.ended ? status : ddb_shard_gather(ctx, &s);
-    for (size_t i = 0; i < s.list_count && status == DREAMDB_OK; i++) {
-        const ddb_shard_part *part = s.list + i;
-        if (part->shard == desc->shard && part->of == desc->of && part->cells) {
-            report.again = 1;
-            report.cells_done = part->cell_count;
-        }
+    status = status < 0 ? status : ddb_shard_find(ctx, db, &s, true);
+    if (status == DREAMDB_OK && s.opened) {
+        status = ddb_shard_propose(ctx, db, &s);
     }
+    if (status < 0 || s.opened) {              /* proposed, and there is no plan yet */
+        status = ddb_shard_tell(&s, status, out);
+        ddb_shard_close(ctx, &s);
+        return status;
+    }
+    status = status < 0 || s.ended ? status : ddb_shard_did(ctx, &s, ".part-");
     report.again = report.again || s.ended;
     memcpy(report.base, s.plan.base.bytes, sizeof report.base);
     if (status == DREAMDB_OK && !report.again) {
@@ -38304,77 +38648,6 @@ DDB_FN dreamdb_status ddb_shard_work(ddb_ctx *ctx, struct dreamdb *db, const dre
 }
 
 /* ---- Stage 3: the end ---- */
-
-/* Who tells of a cell: a part, and the place in it. */
-typedef struct ddb_shard_source { uint32_t part, at; } ddb_shard_source;
-
-/* The shards that wrote nothing, as "1, 3 of 4", for the first M that is met. */
-DDB_FN void ddb_shard_absent(const ddb_shard *s, char *out, size_t size)
-{
-    size_t used = 0, told = 0;
-    uint32_t of = s->list_count > 0 ? s->list[0].of : 0;
-    out[0] = 0;
-    for (uint32_t n = 0; n < of && n < (uint32_t)DDB_SHARD_MOST; n++) {
-        bool there = false;
-        for (size_t i = 0; i < s->list_count && !there; i++) {
-            there = s->list[i].of == of && s->list[i].shard == n && s->list[i].cells;
-        }
-        if (!there && told++ < 8) {
-            int more = snprintf(out + used, size - used, "%s%lu", used > 0 ? ", " : "", (unsigned long)n);
-            used += more > 0 && (size_t)more < size - used ? (size_t)more : 0;
-        }
-    }
-    if (told > 0) {
-        (void)snprintf(out + used, size - used, "%s of %lu", told > 8 ? ", ..." : "", (unsigned long)of);
-    } else {
-        (void)snprintf(out, size, "%s", of > 0 ? "none of those; shards were run with different numbers" : "all");
-    }
-}
-
-/* Finds for each cell the part that tells of it; *missing: cells without. */
-DDB_FN dreamdb_status ddb_shard_cover(ddb_ctx *ctx, ddb_shard *s, const ddb_shard_load *turns, size_t count, ddb_shard_source *of,
-                                      size_t *missing)
-{
-    dreamdb_status status = ddb_shard_gather(ctx, s);
-    for (uint32_t c = 0; c < s->plan.k && status == DREAMDB_OK; c++) {
-        of[c].part = UINT32_MAX;
-    }
-    for (size_t i = 0; i < s->list_count && status == DREAMDB_OK; i++) {
-        for (size_t j = 0; j < s->list[i].cell_count && s->list[i].cells; j++) {
-            ddb_shard_source *source = of + s->list[i].cells[j].cell;
-            if (source->part == UINT32_MAX) {
-                source->part = (uint32_t)i;
-                source->at = (uint32_t)j;
-            }
-        }
-    }
-    *missing = 0;
-    for (size_t i = 0; i < count; i++) {
-        *missing += of[turns[i].cell].part == UINT32_MAX;
-    }
-    s->report->cells = count;
-    s->report->cells_done = count - *missing;
-    return status;
-}
-
-/* Waits until every cell is told of. */
-DDB_FN dreamdb_status ddb_shard_await(ddb_ctx *ctx, ddb_shard *s, const ddb_shard_load *turns, size_t count, ddb_shard_source *of)
-{
-    size_t missing = 0;
-    bool again = true;
-    char absent[120];
-    dreamdb_status status = ddb_shard_cover(ctx, s, turns, count, of, &missing);
-    while (status == DREAMDB_OK && missing > 0 && again) {
-        status = ddb_shard_wait(ctx, s->env, s, "ada-ivf-step: wait for shards", count - missing, count, &again);
-        status = status < 0 || !again ? status : ddb_shard_cover(ctx, s, turns, count, of, &missing);
-    }
-    if (status < 0 || missing == 0) {
-        return status;
-    }
-    ddb_shard_absent(s, absent, sizeof absent);
-    return ddb_mem_fail_at(ctx, DREAMDB_ERR_NOT_FOUND, s->folder, "job `%s`: %zu of %zu cells have no result yet; missing shards: %s",
-                           s->desc->job, missing, count, absent);
-}
 
 /* Fetches a chunk of moved records and checks its form. */
 DDB_FN dreamdb_status ddb_shard_chunk_open(ddb_ctx *ctx, ddb_shard *s, ddb_shard_part *part, uint32_t at)
@@ -38669,7 +38942,7 @@ DDB_FN dreamdb_status ddb_shard_finish(ddb_ctx *ctx, struct dreamdb *db, const d
     bool there = false;
     dreamdb_shard_report report;
     dreamdb_status status = ddb_shard_init(ctx, db, &s, desc, &report);
-    status = status < 0 ? status : ddb_shard_find(ctx, db, &s);
+    status = status < 0 ? status : ddb_shard_find(ctx, db, &s, false);
     memcpy(report.base, s.plan.base.bytes, sizeof report.base);
     if (status == DREAMDB_OK && s.ended) {
         report.again = 1;
@@ -43204,7 +43477,8 @@ DDB_FN bool ddb_gc_job_over(const ddb_gc *gc, const char *path)
     size_t size = ddb_gc_job_of(path), text = DREAMDB_ADDRESS_TEXT - 1;
     const ddb_gc_job *job = size > 0 ? ddb_gc_job_find(gc, path, size) : NULL;
     const char *name = path + size + 1;
-    return job && job->expired && (strcmp(name, "plan") == 0 || strcmp(name, "done") == 0 || ddb_shard_part_named(name, &addr, &shard, &of)
+    return job && job->expired && (strcmp(name, "plan") == 0 || strcmp(name, "done") == 0 || strcmp(name, "open") == 0
+        || ddb_shard_part_named(name, ".part-", &addr, &shard, &of) || ddb_shard_part_named(name, ".proposal-", &addr, &shard, &of)
         || (strlen(name) > text && ddb_addr_parse(ddb_bytes_slice(name, text), &addr)
             && (strcmp(name + text, ".moved") == 0 || strcmp(name + text, ".run") == 0)));
 }

@@ -1118,6 +1118,25 @@ def test_shards():
     check('ended already' in ok(*step, '--orchestrate', '--finish').out and rows_of('gc', '--dry-run')[0]['jobs'] == 0, 'the end twice')
     bad(1, 'another id', *step, '--orchestrate')
     check('no fault' in ok('verify', 'main').out, 'verify')
+    ok('append', 'main', '--column', 'emb=w.npy', '--anchor-start', 9000, '--now-ns', 11000)
+    ok('append', 'main', '--column', 'emb=w.npy', '--anchor-start', 9000, '--now-ns', 11000, store='one')
+    one = rows_of('ada-ivf-step', 'main', '--now-ns', 12000, store='one')[0]
+    check(one['splits'] > 0, 'there is something to split again')
+    step = ('ada-ivf-step', 'main', '--job-id', 'n-2')
+    propose = (*step, '--orchestrate', '--propose', '--now-ns', 12000)
+    bad(2, 'belongs to the plan', *step, '--shard', 0, '--of', 2, '--propose')
+    bad(2, '--job-id', 'ada-ivf-step', 'main', '--propose')
+    opened = rows_of(*propose)[0]
+    check(opened['stage'] == 'opened' and opened['cells'] >= one['splits'] and opened['cells_done'] == 0, 'opened %s' % opened)
+    check('job n-2 opened' in ok(*propose).out, 'opened twice')
+    check(rows_of(*step, '--shard', 0, '--of', 2)[0]['stage'] == 'proposed' and 'has proposed' in ok(*step, '--shard', 0, '--of', 2).out, 'a proposal')
+    bad(4, 'waits for proposals', *step, '--orchestrate', '--finish')
+    bad(4, 'missing shards: 1 of 2', *propose)
+    ok(*step, '--shard', 1, '--of', 2)
+    check(rows_of(*propose)[0]['stage'] == 'planned', 'planned')
+    for n in range(2):
+        check(rows_of(*step, '--shard', n, '--of', 2)[0]['stage'] == 'worked', 'placed')
+    check(rows_of(*step, '--orchestrate', '--finish')[0]['manifest'] == one['manifest'], 'the same bytes with proposals')
     same = {n: b for n, b in tree('s').items() if not n.startswith('_ada_ivf/')}
     check(same == tree('one'), 'file by file what one process makes: %s' % [n for n in set(same) ^ set(tree('one'))][:5] + str([n for n in same if same[n] != tree('one').get(n)][:5]))
 

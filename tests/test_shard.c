@@ -130,7 +130,8 @@ static dreamdb_status stage(int which, const char *job, const dreamdb_ada_step_d
     dreamdb *db = open_on(&store, "main");
     memset(&desc, 0, sizeof desc);
     desc.job = job; desc.step = step; desc.shard = shard; desc.of = of;
-    dreamdb_status status = which == 0 ? dreamdb_shard_plan(db, &desc, &last, &error)
+    desc.propose = which == 3;
+    dreamdb_status status = which == 0 || which == 3 ? dreamdb_shard_plan(db, &desc, &last, &error)
         : which == 1 ? dreamdb_shard_work(db, &desc, &last, &error) : dreamdb_shard_finish(db, &desc, &last, &error);
     CHECK((status == DREAMDB_OK) == (error.message[0] == 0) && status == error.status);
     dreamdb_close(db);
@@ -197,6 +198,22 @@ static void same_report(const dreamdb_ada_step_report *a, const dreamdb_ada_step
     CHECK(a->marked == b->marked && a->relineaged == b->relineaged && a->cv_before == b->cv_before && a->cv_after == b->cv_after);
 }
 
+/* Opens a job, lets so many shares propose (some twice), and makes the plan of that; a job without a hot cell is planned at once. */
+static void propose(const char *job, const dreamdb_ada_step_desc *step, uint32_t of)
+{
+    good(3, job, step, 0, 0);
+    if (!last.opened) { return; }
+    CHECK(last.cells > 0 && last.cells_done == 0);
+    CHECK(stage(2, job, NULL, 0, 0) == DREAMDB_ERR_NOT_FOUND && strstr(error.message, "waits for proposals"));
+    for (uint32_t i = 0; i < of; i++) {        /* shares beyond the number of hot cells have nothing to propose */
+        if (i == 0) { good(3, job, step, 0, 0); CHECK(last.opened); }
+        good(1, job, NULL, i, of);
+        CHECK(last.opened && !last.again);
+        if (i % 2 == 0) { good(1, job, NULL, i, of); CHECK(last.opened && last.again); }
+    }
+    good(3, job, step, 0, 0);
+}
+
 /* ---- The cases ---- */
 
 /* Any number of shares, in any order, each once or twice, gives the bytes of one machine. */
@@ -212,8 +229,12 @@ static void same_bytes(void)
                 uint32_t of = numbers[n];
                 open_store();
                 make((kind)what, 0);
-                good(0, "night-1", &step, 0, 0);
-                CHECK(!last.again && last.cells > 0);
+                if (n % 2 == 0) {
+                    good(0, "night-1", &step, 0, 0);
+                } else {
+                    propose("night-1", &step, of);
+                }
+                CHECK(!last.again && !last.opened && last.cells > 0);
                 for (uint32_t i = 0; i < of; i++) {
                     good(1, "night-1", NULL, n % 2 ? of - 1 - i : i, of);
                     CHECK(!last.again);
@@ -553,6 +574,56 @@ static void forged_part(void)
     close_store();
 }
 
+/* Proposals that lie or are cut: told, or of no harm. */
+static void forged_proposals(void)
+{
+    static files f;
+    dreamdb_ada_step_desc step = step_of(RAW, 0);
+    dreamdb_ada_step_report one = alone(RAW, &step);
+    ddb_ctx *ctx = test_ctx();
+    size_t refused = 0, tried = 0;
+    open_store();
+    make(RAW, 0);
+    good(3, "p", &step, 0, 0);
+    good(1, "p", NULL, 0, 1);
+    f.count = 0;
+    CHECK(inner.list(inner.user, "_ada_ivf/p/", note_file, &f) == DREAMDB_OK && f.count == 2);
+    size_t at_file = strstr(f.paths[0], ".proposal-") ? 0 : 1;
+    dreamdb_blob blob;
+    CHECK(inner.get(inner.user, f.paths[at_file], 0, 0, &blob) == DREAMDB_OK);
+    size_t size = (size_t)blob.size;
+    uint8_t *copy = (uint8_t *)malloc(size);
+    if (!copy) { exit(1); }
+    CHECK(inner.remove(inner.user, f.paths[at_file]) == DREAMDB_OK);
+    for (size_t at = 0; at < size + 3 && test_ok; at += at < 80 ? 1 : 7) {
+        char path[160], text[DREAMDB_ADDRESS_TEXT];
+        ddb_addr name;
+        size_t less = at < size ? size : size - 1 - (at - size) * (size / 4);
+        memcpy(copy, blob.data, size);
+        if (at < size) { copy[at] ^= (uint8_t)(0x80u >> at % 8); }
+        ddb_addr_of(ctx->cpu, ddb_bytes_slice(copy, less), &name);
+        ddb_addr_text(&name, text);
+        (void)snprintf(path, sizeof path, "_ada_ivf/p/%s.proposal-0-of-1", text);
+        put_file(path, copy, less);
+        dreamdb_status status = stage(3, "p", &step, 0, 0);
+        tried++;
+        refused += status < 0;
+        CHECK(at < size || status == DREAMDB_ERR_CORRUPT);
+        CHECK(inner.remove(inner.user, path) == DREAMDB_OK);
+        if (status == DREAMDB_OK) { CHECK(inner.remove(inner.user, "_ada_ivf/p/plan") == DREAMDB_OK); }
+    }
+    CHECK(tried > 80 && refused > 40);
+    put_file(f.paths[at_file], (const uint8_t *)blob.data, size);
+    good(3, "p", &step, 0, 0);
+    good(1, "p", NULL, 0, 1);
+    good(2, "p", NULL, 0, 0);
+    CHECK_BYTES(last.step.manifest, one.manifest, sizeof one.manifest);
+    check_rows(RAW);
+    free(copy);
+    if (blob.release) { blob.release(blob.release_user, blob.data, blob.size); }
+    close_store();
+}
+
 /* ---- Faults ---- */
 
 /* Every allocation and every storage operation of each stage fails once (or is done and its answer lost, or the process dies there): run
@@ -561,14 +632,15 @@ static void faults(void)
 {
     dreamdb_ada_step_desc step = step_of(RABITQ, 1);
     dreamdb_ada_step_report one = alone(RABITQ, &step);
-    for (int which = 0; which < 3; which++) {
+    for (int which = 0; which < 6; which++) {         /* plan, work, finish; open, propose, the plan of proposals */
         for (int way = 0; way < 4; way++) {
             long n = 1, tried = 0;
             for (int done = 0; !done && test_ok; n += way == 0 ? 11 : 1, tried++) {
                 open_store();
                 make(RABITQ, 0);
-                if (which > 0) { good(0, "x", &step, 0, 0); }
-                if (which > 1) { good(1, "x", NULL, 0, 2); good(1, "x", NULL, 1, 2); }
+                if (which == 1 || which == 2) { good(0, "x", &step, 0, 0); }
+                if (which == 4 || which == 5) { good(3, "x", &step, 0, 0); }
+                if (which == 2 || which == 5) { good(1, "x", NULL, 0, 2); good(1, "x", NULL, 1, 2); }
                 if (way == 0) { test_fail_alloc_at(n); }
                 if (way > 0) { plan.fail_at = plan.operations + (uint64_t)n; plan.fail_after = way == 2; plan.fail_forever = way == 3; }
                 dreamdb *db = NULL;
@@ -577,11 +649,11 @@ static void faults(void)
                 config.now_ns = now;
                 config.random = draw;
                 memset(&desc, 0, sizeof desc);
-                desc.job = "x"; desc.step = &step; desc.shard = 1; desc.of = 2;
+                desc.job = "x"; desc.step = &step; desc.shard = 1; desc.of = 2; desc.propose = which == 3 || which == 5;
                 dreamdb_status status = dreamdb_open(&config, "main", &db, &error);
                 if (status == DREAMDB_OK) {
-                    status = which == 0 ? dreamdb_shard_plan(db, &desc, &last, &error)
-                        : which == 1 ? dreamdb_shard_work(db, &desc, &last, &error) : dreamdb_shard_finish(db, &desc, &last, &error);
+                    status = which == 0 || desc.propose ? dreamdb_shard_plan(db, &desc, &last, &error)
+                        : which == 1 || which == 4 ? dreamdb_shard_work(db, &desc, &last, &error) : dreamdb_shard_finish(db, &desc, &last, &error);
                 }
                 done = way == 0 ? test_fail_at == 0 || test_allocs < n : plan.fail_at > plan.operations;
                 test_fail_alloc_at(0);
@@ -590,7 +662,10 @@ static void faults(void)
                 CHECK(status == DREAMDB_OK || (error.message[0] && error.status == status));
                 dreamdb_close(db);
                 if (which == 0) { good(0, "x", &step, 0, 0); }
-                if (which < 2) { good(1, "x", NULL, 1, 2); good(1, "x", NULL, 0, 2); }
+                if (which == 3) { good(3, "x", &step, 0, 0); }
+                if (which == 3 || which == 4) { good(1, "x", NULL, 1, 2); good(1, "x", NULL, 0, 2); }
+                if (which >= 3) { good(3, "x", &step, 0, 0); }
+                if (which != 2) { good(1, "x", NULL, 1, 2); good(1, "x", NULL, 0, 2); }
                 good(2, "x", NULL, 0, 0);
                 CHECK_BYTES(last.step.manifest, one.manifest, sizeof one.manifest);
                 if (done || tried % 16 == 0) { check_rows(RABITQ); }
@@ -718,6 +793,7 @@ int main(void)
     RUN(damaged);
     RUN(forged_plan);
     RUN(forged_part);
+    RUN(forged_proposals);
     RUN(collected);
     RUN(robbed);
     RUN(faults);

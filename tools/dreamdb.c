@@ -683,7 +683,7 @@ enum {
     OPT_KEEP_DEAD, OPT_FORCE,
     OPT_RETRY, OPT_TOKEN, OPT_RESUME, OPT_GRAPH, OPT_KEEP_MANIFESTS, OPT_KEEP_SINCE, OPT_WRITERS_PAUSED, OPT_LIST,
     OPT_ENDPOINT, OPT_REGION, OPT_SHARD, OPT_OF, OPT_JOB_ID, OPT_ORCHESTRATE, OPT_FINISH, OPT_WAIT, OPT_EXPIRES,
-    OPT_IF_ABSENT,
+    OPT_IF_ABSENT, OPT_PROPOSE,
     OPT_MEMORY, OPT_ONCE, OPT_INTERVAL, OPT_ONLY
 };
 
@@ -787,11 +787,12 @@ static const option_row options[] = {
     {"--if-absent", OPT_IF_ABSENT, NULL, "branch", "a branch of that name that is there stays as it is: exit 0"},
     {"--job-id", OPT_JOB_ID, "JOB", "ada-ivf-step", "a step by many machines: letters, digits, _ - and dots; with one of the next three"},
     {"--orchestrate", OPT_ORCHESTRATE, NULL, "ada-ivf-step", "plans the job; with --finish ends it"},
+    {"--propose", OPT_PROPOSE, NULL, "ada-ivf-step", "with --orchestrate: the shares split the hot cells, too; the plan follows from it"},
     {"--shard", OPT_SHARD, "N", "ada-ivf-step", "does share N of the job, from 0 to M-1"},
     {"--of", OPT_OF, "M", "ada-ivf-step append", "the number of shares"},
     {"--shard", OPT_SHARD, "N", "append", "the N-th (from 0) of M even parts of the rows: for M writers, each on a branch of its own"},
     {"--finish", OPT_FINISH, NULL, "ada-ivf-step", "with --orchestrate: puts the shares together and moves the ref"},
-    {"--wait", OPT_WAIT, "DURATION", "ada-ivf-step", "a share waits for the plan, the end for the shares (default: not at all)"},
+    {"--wait", OPT_WAIT, "DURATION", "ada-ivf-step", "for the plan, the proposals, the shares: whatever comes first (default: not at all)"},
     {"--expires", OPT_EXPIRES, "DURATION", "ada-ivf-step", "--orchestrate: gc forgets the job so long after its last sign of life (7d)"},
     {"--dry-run", OPT_DRY_RUN, NULL, "ada-ivf-step", "tells how many cells it would split and merge; writes nothing"},
     {"--k", OPT_K, "N|auto", "rebuild-ivf", "cells; of imi k_sub (default auto: the square root of the records; imi: the fourth root)"},
@@ -6911,11 +6912,12 @@ typedef enum job_stage { JOB_NONE, JOB_PLAN, JOB_WORK, JOB_FINISH } job_stage;
 static int job_of(app *a, job_stage *stage, dreamdb_shard_desc *desc)
 {
     int shard = option_value(a, OPT_SHARD) != NULL, of = option_value(a, OPT_OF) != NULL;
+    desc->propose = option_is(a, OPT_PROPOSE);
     int plan = option_is(a, OPT_ORCHESTRATE), finish = option_is(a, OPT_FINISH);
     const char *wait = option_value(a, OPT_WAIT), *expires = option_value(a, OPT_EXPIRES);
     desc->job = option_value(a, OPT_JOB_ID);
     if (!desc->job) {
-        return shard || of || plan || finish || wait || expires
+        return shard || of || plan || finish || wait || expires || desc->propose
             ? fail(EXIT_USAGE, "ada-ivf-step: a step by many machines needs --job-id JOB, the same for all of them") : EXIT_DONE;
     }
     if (shard + plan != 1 || shard != of || (finish && !plan)) {
@@ -6942,7 +6944,7 @@ static int job_options(app *a, job_stage stage)
     static const struct { int id; const char *name; } ones[] = {
         {OPT_K_MAX, "--k-max"}, {OPT_MAX_CELLS, "--max-cells"}, {OPT_MAX_READ, "--max-read-bytes"}, {OPT_NEIGHBOURS, "--neighbours"},
         {OPT_ITERATIONS, "--iterations"}, {OPT_EXACT, "--exact"}, {OPT_RELINEAGE, "--relineage"}, {OPT_ALLOW_LOSSY, "--allow-lossy"},
-        {OPT_DRY_RUN, "--dry-run"}, {OPT_FIELD, "--field"}, {OPT_EXPIRES, "--expires"}};
+        {OPT_DRY_RUN, "--dry-run"}, {OPT_PROPOSE, "--propose"}, {OPT_FIELD, "--field"}, {OPT_EXPIRES, "--expires"}};
     for (size_t i = 0; i < COUNT_OF(ones); i++) {
         if (stage != JOB_PLAN && (option_value(a, ones[i].id) || option_is(a, ones[i].id))) {
             return fail(EXIT_USAGE, "ada-ivf-step: %s belongs to the plan (--orchestrate without --finish)", ones[i].name);
@@ -6959,7 +6961,7 @@ static void job_json(app *a, job_stage stage, const dreamdb_shard_desc *desc, co
     json_name(o, "job", 1);
     json_string(o, desc->job);
     json_name(o, "stage", 0);
-    json_string(o, names[stage]);
+    json_string(o, r->opened ? stage == JOB_PLAN ? "opened" : "proposed" : names[stage]);
     json_flag(o, "again", r->again);
     json_address(o, "base", r->base, 0);
     json_u64(o, "cells", r->cells, 0);
@@ -6988,6 +6990,12 @@ static void print_job(app *a, job_stage stage, const dreamdb_shard_desc *desc, c
         }
     } else if (stage == JOB_FINISH) {
         out_format(o, "job %s had ended already\n", desc->job);
+    } else if (r->opened && stage == JOB_PLAN) {
+        out_format(o, "job %s opened: %" PRIu64 " of %" PRIu64 " hot cells have a proposal; run the shares, then this again\n", desc->job,
+                   r->cells_done, r->cells);
+    } else if (r->opened) {
+        out_format(o, "job %s: share %" PRIu32 " of %" PRIu32 " has proposed how %" PRIu64 " hot cells are split; the plan comes next\n",
+                   desc->job, desc->shard, desc->of, r->cells_done);
     } else if (stage == JOB_WORK && r->again) {
         out_format(o, "job %s: share %" PRIu32 " of %" PRIu32 " was there already\n", desc->job, desc->shard, desc->of);
     } else if (stage == JOB_WORK) {
@@ -7485,8 +7493,8 @@ static const verb_row verbs[] = {
      "FILE of --column: .npy, .fvecs, .txt (one value a line, an empty line is none), or a folder of files for media (sorted by name).\n"
      "--rows: columns by name; an empty cell of a .csv is no value (\"\" is an empty text); media cells name files; vectors are [x,...].\n"
      "Every --batch is one commit.  Without anchors the rows get the clock's nanoseconds.  With --token an append that was stopped goes\n"
-     "on by the same call with --resume: nothing lands twice.  M writers with --shard N --of M, each on its own branch, take one file\n"
-     "together; merge-many brings them in (examples/scheduler/ingest.sh).\n\n"
+     "on by the same call with --resume: nothing lands twice.  M writers with --shard N --of M, each on a branch of its own, take one\n"
+     "file together; merge-many brings them in (examples/scheduler/ingest.sh).\n\n"
      "--hot is for a few rows at a time: they wait in one small object a field, and every read shows them at once.  It refuses media,\n"
      "constants and layers by --into, and scalar values whose anchors do not lie above those of their field.  While rows wait, flush-hot\n"
      "must come first for train and ada-ivf-step of the field, for a merge in which both sides changed it, and for an append without\n"
@@ -7559,10 +7567,11 @@ static const verb_row verbs[] = {
      "ada-ivf-status says so.  Appends and deletions meanwhile are carried over; exit 3 means that another step was faster.\n\n"
      "With --job-id many machines share one step: a scheduler runs the plan, then the shares, then the end.  Each may be run again at any\n"
      "time; the result is the same, bit for bit, for every number of shares.  A share or end that comes too early exits 4, or waits\n"
-     "(--wait); a job that another step or a training made void exits 1.  examples/scheduler has it for Kubernetes, Slurm and a shell.\n\n"
+     "(--wait); with --propose the shares split the hot cells as well, and the plan waits for that, or is called twice.  A\n"
+     "job that another step or a training made void exits 1.  examples/scheduler has it for Kubernetes, Slurm and a shell.\n\n"
      "  dreamdb --store my.ddb ada-ivf-step main --dry-run\n"
      "  dreamdb --store my.ddb ada-ivf-step main --max-cells 256\n"
-     "  dreamdb --store my.ddb ada-ivf-step main --job-id night-7 --orchestrate\n"
+     "  dreamdb --store my.ddb ada-ivf-step main --job-id night-7 --orchestrate       # or with --propose, before the shares and after\n"
      "  dreamdb --store my.ddb ada-ivf-step main --job-id night-7 --shard 0 --of 2     # and --shard 1 --of 2, anywhere\n"
      "  dreamdb --store my.ddb ada-ivf-step main --job-id night-7 --orchestrate --finish --wait 1h\n"},
     {"rebuild-ivf", verb_rebuild, 1, 2, "REF [FIELD]", "trains an index anew and places every record, in bounded memory",

@@ -9,16 +9,21 @@ store=$1 ref=$2 workers=${3:-4}
 [ $# -ge 3 ] && shift 3 || shift 2
 job=${JOB:-step-$(date -u +%Y%m%dT%H%M%S)-$$}
 
-"$dreamdb" --store "$store" ada-ivf-step "$ref" --job-id "$job" --orchestrate "$@"
+"$dreamdb" --store "$store" ada-ivf-step "$ref" --job-id "$job" --orchestrate --propose "$@"
 
 # Shares count from 0.  One thread each: the processes are the threads here.
 last=$((workers - 1))
-if parallel --version 2>/dev/null | grep -q 'GNU parallel'; then
-    seq 0 "$last" | parallel --halt soon,fail=1 --retries 3 -j "$workers" \
-        "$dreamdb" --store "$store" --threads 1 ada-ivf-step "$ref" --job-id "$job" --shard {} --of "$workers"
-else
-    seq 0 "$last" | xargs -P "$workers" -I '{}' \
-        "$dreamdb" --store "$store" --threads 1 ada-ivf-step "$ref" --job-id "$job" --shard '{}' --of "$workers"
-fi
+shares() {
+    if parallel --version 2>/dev/null | grep -q 'GNU parallel'; then
+        seq 0 "$last" | parallel --halt soon,fail=1 --retries 3 -j "$workers" \
+            "$dreamdb" --store "$store" --threads 1 ada-ivf-step "$ref" --job-id "$job" --shard {} --of "$workers"
+    else
+        seq 0 "$last" | xargs -P "$workers" -I '{}' \
+            "$dreamdb" --store "$store" --threads 1 ada-ivf-step "$ref" --job-id "$job" --shard '{}' --of "$workers"
+    fi
+}
 
+shares                                        # first they propose how hot cells are split,
+"$dreamdb" --store "$store" ada-ivf-step "$ref" --job-id "$job" --orchestrate --propose "$@"
+shares                                        # then they place the records
 "$dreamdb" --store "$store" ada-ivf-step "$ref" --job-id "$job" --orchestrate --finish

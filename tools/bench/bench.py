@@ -287,7 +287,8 @@ def part_shard(args, lib, exe):
         words = run(program, raw, str(base.shape[1]), str(len(base))).split()
         got = {key: float(value) for key, value in zip(words[::2], words[1::2])}
         line("shard", "%s, a step of %d cells: CPU of each of 4 shares / of 1" % (name, got["cells"]), "%.2f (%.2f s)" % (got["ratio"], got["share4"]),
-             "wanted: at most .30; plan %.2f s, end %.2f s; the whole step in one call %.2f s" % (got["plan"], got["end"], got["step"]))
+             "wanted: at most .30; of its 2-means %.2f (%.2f s); plan %.2f s, end %.2f s; the whole step in one call %.2f s" % (
+                 got["split_ratio"], got["split4"], got["plan"], got["end"], got["step"]))
 
 
 def part_scan(args, lib, exe):

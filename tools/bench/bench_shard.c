@@ -60,8 +60,8 @@ static void make(dreamdb_store *store, dreamdb_config *config)
     free(order); free(data); free(anchors);
 }
 
-/* One job by so many shares: CPU seconds of the plan, of the slowest share, of the end. */
-static void job(uint32_t of, double seconds[3], uint8_t manifest[DREAMDB_ADDRESS_SIZE], uint64_t *cells)
+/* One job by so many shares: CPU seconds of opening and plan, of the slowest share's placing, of the end, of the slowest share's splitting. */
+static void job(uint32_t of, double seconds[4], uint8_t manifest[DREAMDB_ADDRESS_SIZE], uint64_t *cells)
 {
     dreamdb_store store;
     dreamdb_config config;
@@ -69,18 +69,19 @@ static void job(uint32_t of, double seconds[3], uint8_t manifest[DREAMDB_ADDRESS
     dreamdb_shard_report report;
     make(&store, &config);
     memset(&desc, 0, sizeof desc);
-    desc.job = "bench"; desc.of = of;
-    memset(seconds, 0, 3 * sizeof *seconds);
-    for (uint32_t stage = 0; stage < of + 2; stage++) {      /* each stage in a handle of its own, as another process has it */
-        size_t kind = stage == 0 ? 0 : stage <= of ? 1 : 2;
-        desc.shard = stage > 0 ? stage - 1 : 0;
+    desc.job = "bench"; desc.of = of; desc.propose = 1;
+    memset(seconds, 0, 4 * sizeof *seconds);
+    for (uint32_t stage = 0; stage < 2 * of + 3; stage++) {  /* each in a handle of its own, as another process has it: open, split, plan, place, end */
+        size_t kind = stage == 0 || stage == of + 1 ? 0 : stage <= of ? 3 : stage < 2 * of + 2 ? 1 : 2;
+        desc.shard = (stage - 1) % (of + 1);
         double start = cpu();
         dreamdb *db = open_main(&config);
-        dreamdb_status status = kind == 0 ? dreamdb_shard_plan(db, &desc, &report, &error) : kind == 1 ? dreamdb_shard_work(db, &desc, &report, &error)
+        dreamdb_status status = kind == 0 ? dreamdb_shard_plan(db, &desc, &report, &error) : kind % 2 == 1 ? dreamdb_shard_work(db, &desc, &report, &error)
             : dreamdb_shard_finish(db, &desc, &report, &error);
         if (status) { stop("stage"); }
         dreamdb_close(db);
-        seconds[kind] = cpu() - start > seconds[kind] ? cpu() - start : seconds[kind];
+        double took = cpu() - start;
+        seconds[kind] = kind == 0 ? seconds[kind] + took : took > seconds[kind] ? took : seconds[kind];
     }
     memcpy(manifest, report.step.manifest, DREAMDB_ADDRESS_SIZE);
     *cells = report.cells;
@@ -93,7 +94,7 @@ int main(int argc, char **argv)
     dreamdb_store store;
     dreamdb_config config;
     dreamdb_ada_step_report report;
-    double one[3], four[3];
+    double one[4], four[4];
     uint64_t cells = 0;
     if (argc < 4) { printf("usage: bench_shard BASE.f32 DIM ROWS\n"); return 2; }
     dim = (size_t)atol(argv[2]); rows = (size_t)atol(argv[3]);
@@ -112,8 +113,8 @@ int main(int argc, char **argv)
     job(1, one, manifests[1], &cells);
     job(4, four, manifests[2], &cells);
     int same = memcmp(manifests[0], manifests[1], sizeof manifests[0]) == 0 && memcmp(manifests[0], manifests[2], sizeof manifests[0]) == 0;
-    printf("cells %llu step %.3f plan %.3f share1 %.3f share4 %.3f ratio %.3f end %.3f same %d\n", (unsigned long long)cells, whole, four[0], one[1],
-           four[1], four[1] / one[1], four[2], same);
+    printf("cells %llu step %.3f plan %.3f split1 %.3f split4 %.3f split_ratio %.3f share1 %.3f share4 %.3f ratio %.3f end %.3f same %d\n",
+           (unsigned long long)cells, whole, four[0], one[3], four[3], four[3] / one[3], one[1], four[1], four[1] / one[1], four[2], same);
     free(base);
     return !same;
 }
