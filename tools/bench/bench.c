@@ -498,8 +498,9 @@ static void count_merge(job *j, const dreamdb_config *counted, dreamdb_fault *pl
     if (report.outcome != DREAMDB_MERGE_MADE || report.fused == 0) {
         exit(1);
     }
-    printf("merge_%s_waves %llu\nmerge_%s_bytes %llu\n", cold ? "cold" : "warm", (unsigned long long)plan->waves, cold ? "cold" : "warm",
-           (unsigned long long)(plan->bytes_read + plan->bytes_written));
+    const char *kind = cold ? "cold" : "warm";
+    printf("merge_%s_waves %llu\nmerge_%s_gets %llu\n", kind, (unsigned long long)plan->waves, kind, (unsigned long long)plan->gets);
+    printf("merge_%s_bytes %llu\n", kind, (unsigned long long)(plan->bytes_read + plan->bytes_written));
     dreamdb_close(other.db);
 }
 

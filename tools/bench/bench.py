@@ -204,7 +204,13 @@ def part_versions(args, lib, exe):
     say("delete 1% of 100,000 rows, no sync", "%.2f ms" % many["delete_ms"], "minimum of 10; %.2f ms where some are deleted already" % many["delete_later_ms"], "<= 5 ms")
     say("branch", "%d put" % many["branch_puts"], "%d operations of the store in all" % many["branch_operations"], "1 put")
     say("union merge of 2 x 100 rows at 1,000", "%d waves" % few["merge_warm_waves"], "%d by a handle just opened" % few["merge_cold_waves"], "<= 6")
-    say("the same at 100,000 rows", "%d waves" % many["merge_warm_waves"], "%d by a handle just opened; %.1f MB read and written" % (many["merge_cold_waves"], many["merge_warm_bytes"] * 1e-6), "<= 6")
+    say("the same at 100,000 rows", "%d waves" % many["merge_warm_waves"], "%d by a handle just opened; %d gets (%d at 1,000), %.1f MB read and written" % (
+        many["merge_cold_waves"], many["merge_warm_gets"], few["merge_warm_gets"], many["merge_warm_bytes"] * 1e-6), "<= 6")
+    program = os.path.join(BUILD, "bench_merge")
+    subprocess.run([os.environ.get("CC", "cc"), "-O2", "-std=c99", "-o", program, os.path.join(HERE, "bench_merge.c"), "-lpthread", "-lm"], check=True)
+    for rows in ("1000", "100000"):
+        for row in run(program, rows, "1000").splitlines():
+            line("versions", "union merge, seven fields of all kinds", "", row)
     for name, k, batches in (("glove", 314, 50), ("glove", 314, 5), ("fashion", 244, 50)):
         got = compacted(args, exe, fresh, name, k, batches, "1")
         say("compact %s after %d appends, one thread" % (name, batches), "%.0f MB/s" % got["mb_s"], "%.0f of CPU time; %.0f fragments of %.1f KB in %.0f ms" % (
