@@ -1110,6 +1110,13 @@ def test_rebuild():
     ok('append', 'c', '--column', 'emb=v.npy')
     bad(2, 'allow_lossy', 'rebuild-ivf', 'c')
     check(rows_of('rebuild-ivf', 'c', '--allow-lossy')[0]['records_placed'] == 1500, '--allow-lossy')
+    ok('add-field', 'main', '--field', 'small:embedding,train=v.npy,k=6,compressor=rabitq,bits_per_dim=4,rerank', '--layer-of', 'emb', '--column', 'small=v.npy', '--anchor-start', 0)
+    bad(2, 'several embedding fields', 'rebuild-ivf', 'main')
+    layer = by_anchor(rows_of('scan', 'main', '--fields', 'small'))
+    check(rows_of('rebuild-ivf', 'main', 'small', '--k', 12)[0]['k_after'] == 12 and by_anchor(rows_of('scan', 'main', '--fields', 'small')) == layer, 'a layer')
+    check(rows_of('rebuild-ivf', 'main', 'emb', '--k', 12)[0]['k_after'] == 12 and by_anchor(rows_of('scan', 'main', '--fields', 'emb')) == before, 'its parent')
+    ok('append', 'main', '--into', 'small', '--column', 'small=w.npy', '--anchor-start', 9000)
+    check('no fault' in ok('verify', 'main').out and 'layer' in ok('inspect', 'main').out, 'both are whole')
 
 
 def test_watch():
