@@ -44678,11 +44678,12 @@ DDB_FN dreamdb_status ddb_advise_index(ddb_ctx *ctx, const ddb_advise *a, ddb_vi
         return DREAMDB_OK;                     /* codes alone, or a metric that is not trained: nothing can be done */
     }
     if (hashing) {
-        return b.records < (uint64_t)DDB_ADVISE_RECORDS || (mean >= 4 && mean <= DDB_ADVISE_URGENT * root) ? DREAMDB_OK
+        return b.records < (uint64_t)DDB_ADVISE_RECORDS || (mean >= 4 && mean <= (double)DDB_ADVISE_URGENT * root)
+            ? DREAMDB_OK
             : ddb_advise_tell(ctx, a, DREAMDB_ACTION_REBUILD, field, false, "%.1f records a cell of a hashing index: a trained one "
                               "reads less", mean);
     }
-    bool few = (double)b.k * DDB_ADVISE_FEW < root;
+    bool few = (double)b.k * (double)DDB_ADVISE_FEW < root;
     bool full = ivf && b.k >= ddb_ada_names(field->index) && (few || b.cv > DDB_ADA_CV);
     uint64_t bytes = 0;
     for (size_t i = 0; i < count; i++) {

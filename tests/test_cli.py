@@ -1207,6 +1207,13 @@ def test_rebuild():
     ok('append', 'c', '--column', 'emb=v.npy')
     bad(2, 'allow_lossy', 'rebuild-ivf', 'c')
     check(rows_of('rebuild-ivf', 'c', '--allow-lossy')[0]['records_placed'] == 1500, '--allow-lossy')
+    ok('add-field', 'main', '--field', 'small:embedding,train=v.npy,k=6,compressor=rabitq,bits_per_dim=4,rerank', '--layer-of', 'emb', '--column', 'small=v.npy', '--anchor-start', 0)
+    bad(2, 'several embedding fields', 'rebuild-ivf', 'main')
+    layer = by_anchor(rows_of('scan', 'main', '--fields', 'small'))
+    check(rows_of('rebuild-ivf', 'main', 'small', '--k', 12)[0]['k_after'] == 12 and by_anchor(rows_of('scan', 'main', '--fields', 'small')) == layer, 'a layer')
+    check(rows_of('rebuild-ivf', 'main', 'emb', '--k', 12)[0]['k_after'] == 12 and by_anchor(rows_of('scan', 'main', '--fields', 'emb')) == before, 'its parent')
+    ok('append', 'main', '--into', 'small', '--column', 'small=w.npy', '--anchor-start', 9000)
+    check('no fault' in ok('verify', 'main').out and 'layer' in ok('inspect', 'main').out, 'both are whole')
 
 
 def test_watch():
@@ -1231,16 +1238,18 @@ def test_watch():
     bad(2, '--only', 'watch', 'main', '--only', 'sweep')
     bad(2, '--interval', 'watch', 'main', '--interval', '5')
     bad(2, 'once', 'watch', 'main', '--once', '--interval', '5s')
-    bad(4, 'no ref|absent|not', 'watch', 'absent', '--once')
+    bad(4, 'absent', 'watch', 'absent', '--once')
     for number in (signal.SIGTERM, signal.SIGINT):
-        p = subprocess.Popen([DREAMDB, '--store', 's', 'watch', 'main', 'absent', '--interval', '1s', '--json'], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         for start in range(2000, 2300, 10):
             vectors('w.npy', rows[start - 2000:start - 1990])
             ok('append', 'main', '--column', 'emb=w.npy', '--anchor-start', start + 1000 * number)
-        line = p.stdout.readline()
+        p = subprocess.Popen([DREAMDB, '--store', 's', 'watch', 'main', 'absent', '--interval', '1s', '--json'], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        line, deadline = json.loads(p.stdout.readline()), time.time() + 60
+        while rows_of('recommendations', 'main') and time.time() < deadline:
+            time.sleep(0.2)
         p.send_signal(number)
         out, err = p.communicate(timeout=60)
-        check(json.loads(line)['outcome'] == 'done' and p.returncode == 0 and b'absent' in err, 'a loop works, goes on after failures, ends at signal %d: %r %r %d' % (number, line, err, p.returncode))
+        check(line['outcome'] == 'done' and line['action'] == 'compact' and p.returncode == 0 and b'absent' in err, 'a loop works, goes on after failures, ends at signal %d: %r %r %d' % (number, line, err, p.returncode))
 
 
 # ---- Tests: behaviour as a program -----------------------------------------------------------------------------------

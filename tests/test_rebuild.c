@@ -444,7 +444,7 @@ static void refusals(void)
 /* Every allocation, and every storage operation, fails once: the old state or the new, and no runs where they can be removed. */
 static void faults(void)
 {
-    for (int way = 0; way < 4; way++) {
+    for (int way = 0; way < 6; way++) {                     /* 4 and 5: a bit of what is read is flipped, its last byte is missing */
         long n = 1, done = 0;
         for (; !done && test_ok; n += way == 0 ? 5 : 1) {
             dreamdb_config config;
@@ -459,12 +459,15 @@ static void faults(void)
             memset(&desc, 0, sizeof desc);
             desc.k = 7; desc.sample = 100; desc.iterations = 1; desc.memory_bytes = 131072;
             if (way == 0) { test_fail_alloc_at(n); }
-            if (way > 0) { plan.fail_at = plan.operations + (uint64_t)n; plan.fail_after = way == 2; plan.fail_forever = way == 3; }
+            if (way > 0 && way < 4) { plan.fail_at = plan.operations + (uint64_t)n; plan.fail_after = way == 2; plan.fail_forever = way == 3; }
+            uint64_t bad_at = plan.operations + (uint64_t)n;
+            if (way >= 4) { *(way == 4 ? &plan.flip_at : &plan.cut_at) = bad_at; }
             dreamdb_rebuild_report report;
             dreamdb_status status = dreamdb_rebuild(db, &desc, &report, &error);
-            done = way == 0 ? test_allocs < n : plan.fail_at > plan.operations;
+            done = way == 0 ? test_allocs < n : bad_at > plan.operations;
             test_fail_alloc_at(0);
-            plan.fail_at = 0; plan.fail_forever = 0; plan.fail_after = 0;
+            plan.fail_at = 0; plan.fail_forever = 0; plan.fail_after = 0; plan.flip_at = plan.cut_at = 0;
+            CHECK(way < 4 || runs_left() == 0);
             CHECK(!done || (status == DREAMDB_OK && report.runs > 1));
             if (status < 0) { CHECK(error.message[0] != 0); }
             CHECK(way > 0 || runs_left() == 0 || status == DREAMDB_ERR_MEMORY || status == DREAMDB_OK);

@@ -7374,7 +7374,6 @@ static void watch_ref(watch *w, size_t at)
     do {
         dreamdb_status status = watch_look(w, at, &all);
         if (status) {
-            w->cut = w->cut || status == DREAMDB_ERR_CANCELLED;
             w->code = interrupted ? w->code : fail_status(status, &a->error);
             break;
         }

@@ -1019,6 +1019,22 @@ static void verb_compact(void)
 }
 
 /* step xFIELD [relineage] [exact] [lossy]: "stepped OUTCOME K GENERATIONS". */
+/* rebuild FIELD K SAMPLE SEED MEMORY auto|BITS */
+static void verb_rebuild(void)
+{
+    dreamdb_rebuild_desc desc;
+    close_view();
+    memset(&desc, 0, sizeof desc);
+    desc.field = text(token(1));
+    desc.k = (uint32_t)number(token(2));
+    desc.sample = number(token(3));
+    desc.seed = number(token(4));
+    desc.memory_bytes = number(token(5));
+    desc.key_bits = strcmp(token(6), "auto") == 0 ? DREAMDB_KEY_BITS_AUTO : (uint32_t)number(token(6));
+    desc.allow_lossy = 1;
+    (void)answer(dreamdb_rebuild(db, &desc, NULL, &error));
+}
+
 static void verb_step(void)
 {
     dreamdb_ada_step_desc desc;
@@ -1076,6 +1092,7 @@ static int run_writer(const char *verb)
     else if (strcmp(verb, "flush") == 0) { verb_flush(); }
     else if (strcmp(verb, "addfield") == 0) { verb_addfield(); }
     else if (strcmp(verb, "train") == 0) { verb_train(); }
+    else if (strcmp(verb, "rebuild") == 0) { verb_rebuild(); }
     else if (strcmp(verb, "branch") == 0) { (void)answer(dreamdb_branch(db, NULL, text(token(1)), &error)); }
     else if (strcmp(verb, "merge") == 0) { verb_merge(); }
     else if (strcmp(verb, "compact") == 0) { verb_compact(); }

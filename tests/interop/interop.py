@@ -450,6 +450,7 @@ def run_mixed(case, ours, root):
         ref = step_reads(ours, d, case, st, who + ' appended')
     hot_turn(case, ours, d, st, g, r)
     retrain(case, ours, d, st, r)
+    rebuild(case, ours, d, st, g, r)
     ada(case, ours, d, st, r)
     merge(case, ours, d, st, g, r)
     ref = Reference(d)
@@ -556,6 +557,29 @@ def retrain(case, ours, d, st, r):
     ours.open(case['ref'])
     ours.send('train %s %d %d %d %s' % (text(n), r.choice([1, 2, 5, 8]), 3, r.getrandbits(32), r.choice(['auto', '0', '24'])))
     step_reads(ours, d, case, st, 'after train')
+
+
+def rebuild(case, ours, d, st, g, r):
+    """All of a field under a new index, in little memory or much: the reference opens, reads, searches, and appends to it."""
+    names = [n for n in st.columns() if st.kinds[n] == 'embedding' and len(st.vectors.get(n, {})) > 8 and st.fields[n]['index'] in ('ivf', 'imi', 'lsh')]
+    if not names or r.random() < .4:
+        return
+    n = r.choice(names)
+    ours.open(case['ref'])
+    try:
+        ours.send('rebuild %s %d %d %d %d %s' % (text(n), r.choice([0, 1, 2, 5, 8]), r.choice([0, 9, 50]), r.getrandbits(32),
+                                                 r.choice([0, 131072]), r.choice(['auto', '0', '24'])))
+    except DriverError as e:
+        if 'no usable centroids' not in str(e) and 'are fewer than' not in str(e):     # few records, or a mean of zero
+            raise
+        ours.open(case['ref'])
+    step_reads(ours, d, case, st, 'after rebuild')
+    ref = Reference(d)
+    ref.open(case['ref'])
+    op = g.batch(r.choice([1, 3, 12]), g.fresh(r.choice([1, 3, 12])))
+    ref.append(op)
+    st.note(op)
+    step_reads(ours, d, case, st, 'theirs appended after rebuild')
 
 
 def ada(case, ours, d, st, r):
