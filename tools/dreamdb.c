@@ -778,7 +778,7 @@ static const option_row options[] = {
     {"--k-max", OPT_K_MAX, "N", "ada-ivf-step", "cells afterwards (default: twice the square root of the records)"},
     {"--max-cells", OPT_MAX_CELLS, "N", "ada-ivf-step", "new and merged cells of the step (default 1024)"},
     {"--max-read-bytes", OPT_MAX_READ, "SIZE", "ada-ivf-step", "of the cells it splits or merges (default 1G; held in memory)"},
-    {"--neighbours", OPT_NEIGHBOURS, "N", "ada-ivf-step", "cells beside a split that are placed anew; half get new centroids (default 32)"},
+    {"--neighbours", OPT_NEIGHBOURS, "N", "ada-ivf-step", "cells beside a split that are placed anew; half get new centroids (default 48)"},
     {"--force", OPT_FORCE, NULL, "ada-ivf-step", "splits and merges also where only a few cells need it"},
     {"--iterations", OPT_ITERATIONS, "N", "ada-ivf-step", "rounds of the local 2-means (default 10)"},
     {"--exact", OPT_EXACT, NULL, "ada-ivf-step", "places every record anew: none lags behind a new centroid"},
