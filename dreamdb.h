@@ -13780,6 +13780,7 @@ typedef struct ddb_page_tree {
     const char    *folder;                   /* of the pages */
     const char    *path;                     /* of the object that names the root, for messages */
     uint64_t       pages;                    /* reading more pages than this is CORRUPT */
+    bool           even;                     /* a page that runs over is cut in the middle; false: full, as the reference does */
 } ddb_page_tree;
 
 /* ---- Keys ---- */
@@ -15722,7 +15723,8 @@ DDB_FN dreamdb_status ddb_page_node_sort(ddb_ctx *ctx, ddb_page_seq *seq, ddb_pa
     return status;
 }
 
-/* How many leading entries of the node fit one page. */
+/* How many leading entries of the node go into one page: as many as fit, and one that is full again runs over with the next row, so that a
+   short page stands beside it each time.  even: where the rest would be short, a half. */
 DDB_FN size_t ddb_page_node_fit(ddb_page_seq *seq, const ddb_page_node *node)
 {
     const ddb_page_tree *tree = seq->edit.tree;
@@ -15737,7 +15739,7 @@ DDB_FN size_t ddb_page_node_fit(ddb_page_seq *seq, const ddb_page_node *node)
             break;
         }
     }
-    return i;
+    return tree->even && node->count - i < i / 2 ? (node->count + 1) / 2 : i;
 }
 
 /* Moves entries [keep, count) to a new node. */
@@ -16173,6 +16175,7 @@ typedef struct ddb_track {
     ddb_addr    constant;                    /* CONSTANT */
     ddb_slice   raw_index;                   /* UNKNOWN: the encoded index */
     const char *path;                        /* of the object, for messages; may be NULL */
+    bool        even;                        /* what is inserted cuts pages that run over in the middle (ddb_page_tree) */
 } ddb_track;
 
 DDB_FN ddb_track_class ddb_track_class_of(dreamdb_kind kind)
@@ -16224,6 +16227,7 @@ DDB_FN dreamdb_status ddb_track_tree(ddb_ctx *ctx, ddb_arena *arena, const ddb_t
     out->value = ddb_page_value_of(out->algorithm);
     out->path = track->path;
     out->pages = track->page_count;
+    out->even = track->even;
     if (out->kind == DDB_PAGE_SCALAR && out->value == DDB_PAGE_NONE) {
         return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, track->path, "Track: modality `%.*s` has no B-tree", (int)track->modality.size,
                                (const char *)track->modality.data);
@@ -31559,13 +31563,14 @@ DDB_FN dreamdb_status ddb_merge_plan(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_f
 DDB_FN dreamdb_status ddb_merge_make(ddb_ctx *ctx, ddb_merge *merge, ddb_merge_field *field)
 {
     ddb_write *write = &merge->write;
-    ddb_track track = field->sides[0].track;
+    ddb_track track = field->sides[0].track, grown = field->grown ? *field->tree : track;
     uint64_t limit = field->cls == DDB_TRACK_ITEM ? DDB_TRACK_PAGE_LIMIT : UINT64_MAX;
     dreamdb_status status = field->recell_count > 0 ? ddb_merge_melt(ctx, merge, field) : DREAMDB_OK;
+    grown.even = field->cls == DDB_TRACK_BITMAP || field->cls == DDB_TRACK_BTREE;
     if (status == DREAMDB_OK) {
         status = field->placed ? ddb_merge_place(ctx, merge, field, &track)
-            : field->grown ? ddb_track_insert(ctx, write->env, &write->arena, field->tree, field->rows, field->row_count, limit,
-                                              write->puts, &track)
+            : field->grown ? ddb_track_insert(ctx, write->env, &write->arena, &grown, field->rows, field->row_count, limit, write->puts,
+                                              &track)
             : field->tree ? ddb_track_replace(ctx, write->env, &write->arena, field->tree, field->cells, field->cell_count, field->rows,
                                               field->row_count, write->puts, &track)
             : ddb_track_build(ctx, write->env, &write->arena, &track, field->rows, field->row_count, limit, write->puts);
