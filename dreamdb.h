@@ -32878,7 +32878,7 @@ DDB_FN dreamdb_status ddb_compact_packs(ddb_ctx *ctx, ddb_compact_scalars *all)
 
 /* Big packs: they stay as big buckets do.  One has keep_bytes or more and an eighth of the field's postings, so that a value comes to lie
    in few of them; and long postings: a row of the Track takes about DDB_COMPACT_ROW bytes, and each pack has rows of its own. */
-typedef struct ddb_compact_big { uint64_t anchors, dead; bool asked; } ddb_compact_big;
+typedef struct ddb_compact_big { uint64_t anchors, dead, rows, bytes; bool asked; } ddb_compact_big;
 typedef struct ddb_compact_bigs {
     ddb_compact     *job;
     ddb_map          places;                  /* address -> place in packs */
@@ -32894,9 +32894,6 @@ DDB_FN dreamdb_status ddb_compact_big_find(ddb_ctx *ctx, const ddb_compact_scala
     dreamdb_status status = DREAMDB_OK;
     for (size_t i = 0; i < all->count; i++) {
         total += all->rows[i].size < UINT64_MAX - total ? all->rows[i].size : 0;
-    }
-    if (total / DDB_COMPACT_ROW < all->count) {
-        return DREAMDB_OK;
     }
     least = least > total / 8 ? least : total / 8;
     for (size_t i = 0; i < all->count && status == DREAMDB_OK; i++) {
@@ -32914,6 +32911,10 @@ DDB_FN dreamdb_status ddb_compact_big_find(ddb_ctx *ctx, const ddb_compact_scala
             if (packs) {
                 memset(packs + big->count++, 0, sizeof *packs);
             }
+        }
+        if (status == DREAMDB_OK) {
+            big->packs[*place].rows++;
+            big->packs[*place].bytes = *ddb_coll_map_get(&all->packs, &row->addr);
         }
         if (status == DREAMDB_OK && all->job->threshold == 1 && all->job->tomb) {
             status = ddb_tomb_within(ctx, all->job->tomb, row->t_start, row->t_end, &within);
@@ -32977,7 +32978,7 @@ DDB_FN dreamdb_status ddb_compact_big_stay(ddb_ctx *ctx, ddb_compact_scalars *al
     for (size_t i = 0; i < all->count && status == DREAMDB_OK; i++) {
         const uint64_t *place = ddb_coll_map_get(&big.places, &all->rows[i].addr);
         const ddb_compact_big *pack = place ? big.packs + *place : NULL;
-        if (pack && ddb_compact_few(all->job, pack->anchors, pack->dead)) {
+        if (pack && pack->bytes / pack->rows >= DDB_COMPACT_ROW && ddb_compact_few(all->job, pack->anchors, pack->dead)) {
             status = ddb_compact_add(ctx, &all->out, all->rows + i);
             continue;
         }
@@ -37304,7 +37305,7 @@ enum {
 #define DDB_SHARD_CHUNK   (1u << 20)           /* bytes of moved records an object, about: the end holds one a part */
 #define DDB_SHARD_EXPIRES (UINT64_C(7) * 86400 * 1000000000)
 #define DDB_SHARD_NAP     (UINT64_C(200) * 1000000)        /* between two looks at what is waited for */
-enum { DDB_SHARD_EXACT = 1, DDB_SHARD_RELINEAGE = 2, DDB_SHARD_LOSSY = 4, DDB_SHARD_MADE = 8 };
+enum { DDB_SHARD_EXACT = 1, DDB_SHARD_RELINEAGE = 2, DDB_SHARD_LOSSY = 4, DDB_SHARD_MADE = 8, DDB_SHARD_FORCE = 16 };
 
 typedef struct ddb_shard_change { uint32_t id, from, home; } ddb_shard_change;
 typedef struct ddb_shard_flag { uint32_t cell; uint8_t flags; } ddb_shard_flag;
@@ -37422,7 +37423,8 @@ DDB_FN dreamdb_status ddb_shard_encode(ddb_ctx *ctx, ddb_buf *buf, ddb_shard_pla
         ddb_shard_put64(buf, numbers[i]);
     }
     ddb_shard_put32(buf, (uint32_t)((step->exact ? DDB_SHARD_EXACT : 0) | (step->relineage ? DDB_SHARD_RELINEAGE : 0)
-                                    | (step->allow_lossy ? DDB_SHARD_LOSSY : 0) | (plan->made ? DDB_SHARD_MADE : 0)));
+                                    | (step->allow_lossy ? DDB_SHARD_LOSSY : 0) | (plan->made ? DDB_SHARD_MADE : 0)
+                                    | (step->force ? DDB_SHARD_FORCE : 0)));
     ddb_shard_put32(buf, plan->k);
     ddb_shard_put32(buf, plan->k_new);
     const char *const texts[] = { plan->ref, step->field };
@@ -37487,10 +37489,11 @@ DDB_FN dreamdb_status ddb_shard_decode_head(ddb_ctx *ctx, ddb_arena *arena, ddb_
     out->report.marked = numbers[11];
     out->report.relineaged = numbers[12];
     uint32_t bits = ddb_shard_take32(r);
-    r->bad = r->bad || bits > 15;
+    r->bad = r->bad || bits > 31;
     step->exact = (bits & DDB_SHARD_EXACT) != 0;
     step->relineage = (bits & DDB_SHARD_RELINEAGE) != 0;
     step->allow_lossy = (bits & DDB_SHARD_LOSSY) != 0;
+    step->force = (bits & DDB_SHARD_FORCE) != 0;
     out->made = (bits & DDB_SHARD_MADE) != 0;
     out->k = ddb_shard_take32(r);
     out->k_new = ddb_shard_take32(r);
@@ -37510,7 +37513,8 @@ DDB_FN dreamdb_status ddb_shard_decode_lists(ddb_ctx *ctx, ddb_arena *arena, ddb
         const uint8_t *at = ddb_shard_take(r, 1);
         flag->flags = at ? *at : 0;
         r->bad = r->bad || flag->cell >= out->k || (i > 0 && flag->cell <= flag[-1].cell) || flag->flags == 0
-            || flag->flags >= (uint8_t)DDB_ADA_WRITTEN;
+            || (flag->flags & DDB_ADA_WRITTEN) != 0;
+        out->report.centred += (flag->flags & DDB_ADA_CENTRE) != 0;
     }
     out->change_count = ddb_shard_take_count(r, 12);
     out->changes = ddb_mem_arena_new(ctx, arena, ddb_shard_change, out->change_count);
@@ -38204,7 +38208,8 @@ DDB_FN bool ddb_shard_same_step(const dreamdb_ada_step_desc *a, const dreamdb_ad
 {
     return (!b->field || strcmp(a->field, b->field) == 0) && a->k_max == b->k_max && a->max_cells == b->max_cells
         && a->max_read_bytes == b->max_read_bytes && a->iterations == b->iterations && a->neighbours == b->neighbours
-        && !a->exact == !b->exact && !a->relineage == !b->relineage && !a->allow_lossy == !b->allow_lossy;
+        && !a->exact == !b->exact && !a->relineage == !b->relineage && !a->allow_lossy == !b->allow_lossy
+        && !a->force == !b->force;
 }
 
 /* A job of that name is there: the same one, planned (or opened) before; or another. */
