@@ -1035,6 +1035,8 @@ typedef struct dreamdb_ada_step_desc {         /* all zero: the only embedding f
     uint32_t    retry;                         /* how often it is put on a tip that appends or deletions moved; 0 = 16 */
     int         force;                         /* 1: also for a few hot or cold cells.  0: when hot cells hold a quarter of the records, cv
                                                   is above 1 or k above k_max; or if k_max, exact or relineage is given */
+    int         no_centre;                     /* 1: cells beside a split keep their centroids.  Fewer cells are written, and snapshots
+                                                  share more with the tip; where rows drift, recall is some points lower */
 } dreamdb_ada_step_desc;
 
 typedef enum dreamdb_ada_outcome {
@@ -35408,7 +35410,7 @@ DDB_FN dreamdb_status ddb_ada_mean(ddb_ctx *ctx, ddb_ada *a, uint32_t cell, cons
    them.  In the drift test this gives 2 points of recall and half of the lag. */
 DDB_FN dreamdb_status ddb_ada_centre(ddb_ctx *ctx, ddb_ada *a)
 {
-    dreamdb_status status = a->report->splits > 0 ? ddb_ada_ring(ctx, a) : DREAMDB_OK;
+    dreamdb_status status = a->report->splits > 0 && !a->desc->no_centre ? ddb_ada_ring(ctx, a) : DREAMDB_OK;
     size_t n = a->near_count, floats = 0;
     if (status < 0 || n == 0) {
         return status;
@@ -37305,7 +37307,8 @@ enum {
 #define DDB_SHARD_CHUNK   (1u << 20)           /* bytes of moved records an object, about: the end holds one a part */
 #define DDB_SHARD_EXPIRES (UINT64_C(7) * 86400 * 1000000000)
 #define DDB_SHARD_NAP     (UINT64_C(200) * 1000000)        /* between two looks at what is waited for */
-enum { DDB_SHARD_EXACT = 1, DDB_SHARD_RELINEAGE = 2, DDB_SHARD_LOSSY = 4, DDB_SHARD_MADE = 8, DDB_SHARD_FORCE = 16 };
+enum { DDB_SHARD_EXACT = 1, DDB_SHARD_RELINEAGE = 2, DDB_SHARD_LOSSY = 4, DDB_SHARD_MADE = 8, DDB_SHARD_FORCE = 16,
+       DDB_SHARD_NO_CENTRE = 32 };
 
 typedef struct ddb_shard_change { uint32_t id, from, home; } ddb_shard_change;
 typedef struct ddb_shard_flag { uint32_t cell; uint8_t flags; } ddb_shard_flag;
@@ -37424,7 +37427,7 @@ DDB_FN dreamdb_status ddb_shard_encode(ddb_ctx *ctx, ddb_buf *buf, ddb_shard_pla
     }
     ddb_shard_put32(buf, (uint32_t)((step->exact ? DDB_SHARD_EXACT : 0) | (step->relineage ? DDB_SHARD_RELINEAGE : 0)
                                     | (step->allow_lossy ? DDB_SHARD_LOSSY : 0) | (plan->made ? DDB_SHARD_MADE : 0)
-                                    | (step->force ? DDB_SHARD_FORCE : 0)));
+                                    | (step->force ? DDB_SHARD_FORCE : 0) | (step->no_centre ? DDB_SHARD_NO_CENTRE : 0)));
     ddb_shard_put32(buf, plan->k);
     ddb_shard_put32(buf, plan->k_new);
     const char *const texts[] = { plan->ref, step->field };
@@ -37489,11 +37492,12 @@ DDB_FN dreamdb_status ddb_shard_decode_head(ddb_ctx *ctx, ddb_arena *arena, ddb_
     out->report.marked = numbers[11];
     out->report.relineaged = numbers[12];
     uint32_t bits = ddb_shard_take32(r);
-    r->bad = r->bad || bits > 31;
+    r->bad = r->bad || bits > 63;
     step->exact = (bits & DDB_SHARD_EXACT) != 0;
     step->relineage = (bits & DDB_SHARD_RELINEAGE) != 0;
     step->allow_lossy = (bits & DDB_SHARD_LOSSY) != 0;
     step->force = (bits & DDB_SHARD_FORCE) != 0;
+    step->no_centre = (bits & DDB_SHARD_NO_CENTRE) != 0;
     out->made = (bits & DDB_SHARD_MADE) != 0;
     out->k = ddb_shard_take32(r);
     out->k_new = ddb_shard_take32(r);
@@ -38209,7 +38213,7 @@ DDB_FN bool ddb_shard_same_step(const dreamdb_ada_step_desc *a, const dreamdb_ad
     return (!b->field || strcmp(a->field, b->field) == 0) && a->k_max == b->k_max && a->max_cells == b->max_cells
         && a->max_read_bytes == b->max_read_bytes && a->iterations == b->iterations && a->neighbours == b->neighbours
         && !a->exact == !b->exact && !a->relineage == !b->relineage && !a->allow_lossy == !b->allow_lossy
-        && !a->force == !b->force;
+        && !a->force == !b->force && !a->no_centre == !b->no_centre;
 }
 
 /* A job of that name is there: the same one, planned (or opened) before; or another. */

@@ -7,8 +7,9 @@
    printed), and a day costs no more than 1.3 times one of the third month.
 
      year [--days N] [--rows N] [--steady N] [--store DIR] [--keep N] [--keep-bytes N] [--keep-dead PERCENT] [--seed N] [--growth]
-          [--no-step] [--verbs] [--kinds] [--ratio PERCENT] [--commits N] [--dump FILE] [--quiet]
-   --growth: nothing is deleted, and requests and bytes are judged per live row; --commits N: N commits of one row each instead of days. */
+          [--no-step] [--lazy-step] [--verbs] [--kinds] [--ratio PERCENT] [--commits N] [--dump FILE] [--quiet]
+   --lazy-step: the step as it is by default, which waits, and writes more at once; --growth: nothing is deleted, and requests and bytes are
+   judged per live row; --commits N: N commits of one row each instead of days. */
 #include "year.h"
 #include <time.h>
 
@@ -202,6 +203,7 @@ static void options(int argc, char **argv)
         else if (!strcmp(a, "--verbs")) { option.verbs = 1; }
         else if (!strcmp(a, "--kinds")) { option.kinds = 1; }
         else if (!strcmp(a, "--no-step")) { option.no_step = 1; }
+        else if (!strcmp(a, "--lazy-step")) { option.lazy = 1; }
         else if (!strcmp(a, "--quiet")) { option.quiet = 1; }
         else if (!strcmp(a, "--store") && i + 1 < argc) { option.store = argv[++i]; }
         else if (!strcmp(a, "--dump") && i + 1 < argc) { option.dump = argv[++i]; }

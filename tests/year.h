@@ -26,9 +26,9 @@ typedef struct month { double gets, puts, read, written; uint64_t live; } month;
 
 static struct {
     uint64_t days, rows, steady, keep, seed, commits, big, dead, ratio;
-    int growth, quiet, no_step, verbs, kinds;
+    int growth, quiet, no_step, lazy, verbs, kinds;
     const char *store, *dump;
-} option = { 365, 50, 60, 10, 1, 0, 4096, 75, 0, 0, 0, 0, 0, 0, NULL, NULL };
+} option = { 365, 50, 60, 10, 1, 0, 4096, 90, 0, 0, 0, 0, 0, 0, 0, NULL, NULL };
 
 static branch branches[BRANCHES];                /* the trunk first */
 static kept snapshots[MOST_KEPT];
@@ -283,10 +283,13 @@ static void compact(branch *b, const char *field)
     if (b->db) { must(dreamdb_compact(b->db, &desc, NULL, &error), "compact"); }
 }
 
-/* One step of the index, and what it says of the balance. */
+/* One step of the index: little by little, as states are kept for ever that share what is not written anew. */
 static void step(branch *b)
 {
-    if (b->db) { must(dreamdb_ada_step(b->db, NULL, NULL, &error), "ada-ivf-step"); }
+    dreamdb_ada_step_desc desc;
+    memset(&desc, 0, sizeof desc);
+    desc.force = desc.no_centre = !option.lazy;
+    if (b->db) { must(dreamdb_ada_step(b->db, &desc, NULL, &error), "ada-ivf-step"); }
 }
 
 /* The days are not the machine's, so ages say nothing here, and nobody writes meanwhile. */

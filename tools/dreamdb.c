@@ -680,7 +680,7 @@ enum {
     OPT_ESTIMATE, OPT_HISTORY, OPT_REASON, OPT_STRATEGY, OPT_KEEP_INDEX, OPT_DRY_RUN, OPT_DEEP, OPT_K_MAX, OPT_HOT, OPT_HOT_ITEMS,
     OPT_HOT_SECONDS,
     OPT_HOT_BYTES, OPT_THRESHOLD, OPT_MAX_CELLS, OPT_KEEP_BYTES, OPT_MAX_READ, OPT_NEIGHBOURS, OPT_RELINEAGE, OPT_ALLOW_LOSSY,
-    OPT_KEEP_DEAD, OPT_FORCE,
+    OPT_KEEP_DEAD, OPT_FORCE, OPT_NO_CENTRE,
     OPT_RETRY, OPT_TOKEN, OPT_RESUME, OPT_GRAPH, OPT_KEEP_MANIFESTS, OPT_KEEP_SINCE, OPT_WRITERS_PAUSED, OPT_LIST,
     OPT_ENDPOINT, OPT_REGION, OPT_SHARD, OPT_OF, OPT_JOB_ID, OPT_ORCHESTRATE, OPT_FINISH, OPT_WAIT, OPT_EXPIRES,
     OPT_IF_ABSENT, OPT_PROPOSE,
@@ -780,6 +780,8 @@ static const option_row options[] = {
     {"--max-read-bytes", OPT_MAX_READ, "SIZE", "ada-ivf-step", "of the cells it splits or merges (default 1G; held in memory)"},
     {"--neighbours", OPT_NEIGHBOURS, "N", "ada-ivf-step", "cells beside a split that are placed anew; half get new centroids (default 48)"},
     {"--force", OPT_FORCE, NULL, "ada-ivf-step", "splits and merges also where only a few cells need it"},
+    {"--no-centre", OPT_NO_CENTRE, NULL, "ada-ivf-step",
+     "cells beside a split keep their centroids: writes less, so that snapshots share more; recall under drift is lower"},
     {"--iterations", OPT_ITERATIONS, "N", "ada-ivf-step", "rounds of the local 2-means (default 10)"},
     {"--exact", OPT_EXACT, NULL, "ada-ivf-step", "places every record anew: none lags behind a new centroid"},
     {"--relineage", OPT_RELINEAGE, NULL, "ada-ivf-step", "writes every cell under the new index, so that the reference can search it"},
@@ -7049,6 +7051,7 @@ static int verb_ada_step(app *a)
     desc.allow_lossy = option_is(a, OPT_ALLOW_LOSSY);
     desc.dry_run = option_is(a, OPT_DRY_RUN);
     desc.force = option_is(a, OPT_FORCE);
+    desc.no_centre = option_is(a, OPT_NO_CENTRE);
     int code = option_u64(a, OPT_K_MAX, 1, UINT32_MAX - 1, &desc.k_max);
     code = code ? code : option_u64(a, OPT_MAX_CELLS, 1, UINT32_MAX - 1, &desc.max_cells);
     code = code ? code : option_u32(a, OPT_ITERATIONS, 1, &desc.iterations);
