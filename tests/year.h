@@ -289,6 +289,7 @@ static void step(branch *b)
     dreamdb_ada_step_desc desc;
     memset(&desc, 0, sizeof desc);
     desc.force = desc.no_centre = !option.lazy;
+    desc.neighbours = option.lazy ? 0 : 8;
     if (b->db) { must(dreamdb_ada_step(b->db, &desc, NULL, &error), "ada-ivf-step"); }
 }
 
