@@ -42645,7 +42645,12 @@ DDB_FN void ddb_gc_filter_free(ddb_ctx *ctx, ddb_gc_filter *filter)
 /* A Manifest that waits; depth: states between it and the tip. */
 typedef struct ddb_gc_state { ddb_addr addr; uint64_t depth; bool root, again; } ddb_gc_state;      /* again: for its parents only */
 /* A job of room shard: the newest of its files, the plan's time; 0 = it has no plan. */
-typedef struct ddb_gc_job { char name[DDB_SHARD_FOLDER]; uint64_t newest, planned; bool ended, expired, live; ddb_addr base; } ddb_gc_job;
+typedef struct ddb_gc_job {
+    char     name[DDB_SHARD_FOLDER];
+    uint64_t newest, began;                    /* began: of what it was opened with, or of its plan; 0: neither is there */
+    bool     planned, ended, expired, live;
+    ddb_addr base;
+} ddb_gc_job;
 /* A branch's tip, for merge bases. */
 typedef struct ddb_gc_tip { ddb_addr addr, timeline; } ddb_gc_tip;
 
@@ -43435,13 +43440,17 @@ DDB_FN int ddb_gc_note_job(void *user, const char *path, const dreamdb_stat *sta
     if (job) {
         uint64_t at = stat->modified_ns > 0 ? stat->modified_ns : gc->clock;
         job->newest = at > job->newest ? at : job->newest;
-        job->planned = strcmp(path + size, "/plan") == 0 ? at : job->planned;
+        bool planned = strcmp(path + size, "/plan") == 0;
+        if (planned || strcmp(path + size, "/open") == 0) {
+            job->began = job->began == 0 || at < job->began ? at : job->began;
+        }
+        job->planned = job->planned || planned;
         job->ended = job->ended || strcmp(path + size, "/done") == 0;
     }
     return gc->status;
 }
 
-/* A job under way: its state is a root, without its parents; all that was written since shortly before its plan is kept.  What a worker
+/* A job under way: its state is a root, without its parents; all that was written since shortly before it began is kept.  What a worker
    found in the store and is older, it put anew (ddb_object_puts_touch). */
 DDB_FN dreamdb_status ddb_gc_job_mark(ddb_ctx *ctx, ddb_gc *gc, ddb_gc_job *job)
 {
@@ -43451,8 +43460,8 @@ DDB_FN dreamdb_status ddb_gc_job_mark(ddb_ctx *ctx, ddb_gc *gc, ddb_gc_job *job)
     bool there = false;
     char path[DDB_SHARD_FOLDER + 8];
     uint64_t expires = DDB_SHARD_EXPIRES, age = gc->clock > job->newest ? gc->clock - job->newest : 0;
-    (void)snprintf(path, sizeof path, "%s/plan", job->name);
-    dreamdb_status status = job->planned > 0 ? ddb_shard_read(ctx, gc->env, &arena, path, &there, &bytes) : DREAMDB_OK;
+    (void)snprintf(path, sizeof path, "%s/%s", job->name, job->planned ? "plan" : "open");
+    dreamdb_status status = job->began > 0 ? ddb_shard_read(ctx, gc->env, &arena, path, &there, &bytes) : DREAMDB_OK;
     if (status == DREAMDB_OK && there) {
         dreamdb_error quiet;
         ddb_ctx own = ddb_mem_fork(ctx, &quiet);
@@ -43463,7 +43472,7 @@ DDB_FN dreamdb_status ddb_gc_job_mark(ddb_ctx *ctx, ddb_gc *gc, ddb_gc_job *job)
     }
     job->expired = age > expires;
     if (status == DREAMDB_OK && there && !job->expired && !job->ended) {
-        uint64_t since = job->planned > DDB_OBJECT_GC_AGE ? job->planned - DDB_OBJECT_GC_AGE : 0;
+        uint64_t since = job->began > DDB_OBJECT_GC_AGE ? job->began - DDB_OBJECT_GC_AGE : 0;
         gc->job_since = since < gc->job_since ? since : gc->job_since;
         gc->report->jobs++;
         job->live = true;

@@ -758,6 +758,43 @@ static void collected(void)
     }
 }
 
+/* A job that waits for proposals is under way, too: the state that it was opened on stays, and it lives as long as it was told to. */
+static void opened(void)
+{
+    dreamdb_ada_step_desc step = step_of(RABITQ, 0);
+    dreamdb_compact_desc fold;
+    memset(&fold, 0, sizeof fold);
+    open_store();
+    make(RABITQ, 0);
+    set_age(NULL, UINT64_C(7200) * 1000000000);
+    good(3, "o", &step, 0, 0);
+    CHECK(last.opened);
+    dreamdb *db = open_on(&store, "main");
+    append(db, 30, 2, 2);
+    CHECK(dreamdb_compact(db, &fold, NULL, &error) == DREAMDB_OK);
+    dreamdb_close(db);
+    CHECK_EQ_U64(collect(0).jobs, 1);
+    good(1, "o", NULL, 1, 2);
+    CHECK_EQ_U64(collect(0).jobs, 1);
+    good(1, "o", NULL, 0, 2);
+    good(3, "o", &step, 0, 0);
+    CHECK(!last.opened);
+    good(1, "o", NULL, 0, 1);
+    check_rows(RABITQ);
+    close_store();
+    open_store();
+    make(RABITQ, 0);
+    dreamdb_shard_desc desc;
+    memset(&desc, 0, sizeof desc);
+    desc.job = "o"; desc.step = &step; desc.propose = 1; desc.expires_ns = UINT64_C(3600) * 1000000000;
+    db = open_on(&store, "main");
+    CHECK(dreamdb_shard_plan(db, &desc, &last, &error) == DREAMDB_OK && last.opened);
+    dreamdb_close(db);
+    set_age("_ada_ivf/", UINT64_C(7200) * 1000000000);
+    CHECK(collect(0).jobs == 0 && job_files() == 0);
+    close_store();
+}
+
 /* gc stops at a plan that it cannot read, until that is old; buckets that somebody took all the same are missed before the Manifest is made. */
 static void robbed(void)
 {
@@ -795,6 +832,7 @@ int main(void)
     RUN(forged_part);
     RUN(forged_proposals);
     RUN(collected);
+    RUN(opened);
     RUN(robbed);
     RUN(faults);
     return test_end("shard");
