@@ -1095,6 +1095,8 @@ def test_shards():
     bad(2, 'from 0 to 1', *step, '--shard', 2, '--of', 2)
     bad(2, 'belongs to the plan', *step, '--shard', 0, '--of', 2, '--exact')
     bad(2, 'belongs to the plan', *step, '--orchestrate', '--finish', '--max-cells', 3)
+    bad(2, 'belongs to the plan', *step, '--shard', 0, '--of', 2, '--force')
+    bad(2, 'belongs to the plan', *step, '--orchestrate', '--finish', '--no-centre')
     bad(2, 'duration', *step, '--shard', 0, '--of', 2, '--wait', 'long')
     bad(2, 'duration', *step, '--orchestrate', '--expires', '0')
     bad(2, 'no job id', 'ada-ivf-step', 'main', '--job-id', '../x', '--orchestrate')

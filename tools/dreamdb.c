@@ -6946,7 +6946,8 @@ static int job_options(app *a, job_stage stage)
     static const struct { int id; const char *name; } ones[] = {
         {OPT_K_MAX, "--k-max"}, {OPT_MAX_CELLS, "--max-cells"}, {OPT_MAX_READ, "--max-read-bytes"}, {OPT_NEIGHBOURS, "--neighbours"},
         {OPT_ITERATIONS, "--iterations"}, {OPT_EXACT, "--exact"}, {OPT_RELINEAGE, "--relineage"}, {OPT_ALLOW_LOSSY, "--allow-lossy"},
-        {OPT_DRY_RUN, "--dry-run"}, {OPT_PROPOSE, "--propose"}, {OPT_FIELD, "--field"}, {OPT_EXPIRES, "--expires"}};
+        {OPT_FORCE, "--force"}, {OPT_NO_CENTRE, "--no-centre"}, {OPT_DRY_RUN, "--dry-run"}, {OPT_PROPOSE, "--propose"},
+        {OPT_FIELD, "--field"}, {OPT_EXPIRES, "--expires"}};
     for (size_t i = 0; i < COUNT_OF(ones); i++) {
         if (stage != JOB_PLAN && (option_value(a, ones[i].id) || option_is(a, ones[i].id))) {
             return fail(EXIT_USAGE, "ada-ivf-step: %s belongs to the plan (--orchestrate without --finish)", ones[i].name);
