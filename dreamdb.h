@@ -44578,7 +44578,7 @@ DDB_FN DDB_PRINTF(6, 7) dreamdb_status ddb_advise_tell(ddb_ctx *ctx, const ddb_a
     return a->each(a->user, &advice) ? ddb_mem_fail(ctx, DREAMDB_ERR_CANCELLED, "stopped by the caller") : DREAMDB_OK;
 }
 
-/* Rows that wait; the other verbs refuse their field until they are flushed, so nothing else is said of it. */
+/* Rows that wait; a step and a training refuse their field until they are flushed, so nothing else is said of it. */
 DDB_FN dreamdb_status ddb_advise_hot(ddb_ctx *ctx, const ddb_advise *a, const ddb_view_field *field)
 {
     uint64_t now = ddb_object_now(a->view->db->env), since = field->hot.published_at;

@@ -7347,7 +7347,6 @@ static dreamdb_status watch_act(watch *w, size_t at, const advice *one)
     print_advice(a, a->operands[at], one, outcome, (double)(watch_now() - began) / 1e9, status ? a->error.message : "");
     out_flush(&a->o);
     w->cut = w->cut || status == DREAMDB_ERR_CANCELLED;
-    w->code = status ? exit_of(status) : w->code;
     return status;
 }
 
@@ -7397,6 +7396,8 @@ static void watch_ref(watch *w, size_t at)
                 status = watch_act(w, at, one);
             }
             if (status != DREAMDB_ERR_CONFLICT || ++conflicts >= WATCH_TRIES) {
+                /* a lost race that the next try wins is no failure */
+                w->code = status ? exit_of(status) : w->code;
                 tried.list = (advice *)grow_array(tried.list, tried.count + 1, sizeof *tried.list);
                 tried.list[tried.count++] = doing;
             }
