@@ -28,7 +28,7 @@ static struct {
     uint64_t days, rows, steady, keep, seed, commits, big, dead, ratio;
     int growth, quiet, no_step, lazy, verbs, kinds;
     const char *store, *dump;
-} option = { 365, 50, 60, 10, 1, 0, 4096, 90, 0, 0, 0, 0, 0, 0, 0, NULL, NULL };
+} option = { 365, 50, 60, 10, 1, 0, 4096, 95, 0, 0, 0, 0, 0, 0, 0, NULL, NULL };
 
 static branch branches[BRANCHES];                /* the trunk first */
 static kept snapshots[MOST_KEPT];
@@ -289,7 +289,7 @@ static void step(branch *b)
     dreamdb_ada_step_desc desc;
     memset(&desc, 0, sizeof desc);
     desc.force = desc.no_centre = !option.lazy;
-    desc.neighbours = option.lazy ? 0 : 8;
+    desc.neighbours = option.lazy ? 0 : 4;
     if (b->db) { must(dreamdb_ada_step(b->db, &desc, NULL, &error), "ada-ivf-step"); }
 }
 
