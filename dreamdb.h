@@ -25156,8 +25156,11 @@ DDB_FN dreamdb_status ddb_view_wish(ddb_ctx *ctx, dreamdb_snapshot *view, ddb_vi
             ddb_view_index_drop(view->db, found.index, found.codec);
             return status;
         }
-        field->index = codec ? field->index : found.index;
-        field->codec = codec ? found.codec : field->codec;
+        if (codec) {                           /* only what is new: other threads may be reading the other one */
+            field->codec = found.codec;
+        } else {
+            field->index = found.index;
+        }
     }
     if (ddb_view_has(field, what)) {
         return DREAMDB_OK;
