@@ -33660,7 +33660,10 @@ DDB_FN dreamdb_status ddb_compact_run(ddb_ctx *ctx, struct dreamdb *db, const dr
         memset(&job.write, 0, sizeof job.write);
         job.report.waiting = 0;
         status = ddb_fold_flush(ctx, db, &flushed);
-        status = status < 0 ? status : ddb_write_open(ctx, db, true, &job.write);
+        if (status < 0) {                      /* no write is open now */
+            return status;
+        }
+        status = ddb_write_open(ctx, db, true, &job.write);
         status = status < 0 ? status : ddb_compact_open(ctx, &job, desc, true);
     }
     if (status == DREAMDB_OK && report) {
