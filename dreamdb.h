@@ -37795,7 +37795,7 @@ DDB_FN dreamdb_status ddb_shard_tell(ddb_shard *s, dreamdb_status status, dreamd
 
 /* ---- The plan on its state ---- */
 
-/* Opens a write on the state of the plan, and begins a step there. */
+/* Opens a write on the state of the plan, and begins a step there.  Lists of the job's files are as long as that state has cells. */
 DDB_FN dreamdb_status ddb_shard_base(ddb_ctx *ctx, struct dreamdb *db, ddb_shard *s)
 {
     ddb_ada *a = &s->a;
@@ -37805,7 +37805,12 @@ DDB_FN dreamdb_status ddb_shard_base(ddb_ctx *ctx, struct dreamdb *db, ddb_shard
         return status;
     }
     a->write.manifest = a->write.view->manifest;
-    return ddb_ada_begin(ctx, a);
+    status = ddb_ada_begin(ctx, a);
+    if (status == DREAMDB_OK && (a->k != s->plan.k || !ddb_addr_equal(&s->plan.old, &a->field->registry.index)
+                                 || (!s->plan.made && s->plan.k_new != s->plan.k))) {
+        return ddb_shard_bad(ctx, s->opened ? s->open_path : s->plan_path, "the state that it names has another index than it says");
+    }
+    return status;
 }
 
 /* The new index of a plan, as another process made it. */
@@ -37836,10 +37841,6 @@ DDB_FN dreamdb_status ddb_shard_adopt(ddb_ctx *ctx, struct dreamdb *db, ddb_shar
     ddb_ada *a = &s->a;
     const ddb_shard_plan *plan = &s->plan;
     dreamdb_status status = ddb_shard_base(ctx, db, s);
-    if (status == DREAMDB_OK && (a->k != plan->k || !ddb_addr_equal(&plan->old, &a->field->registry.index)
-                                 || (!plan->made && plan->k_new != plan->k))) {
-        return ddb_shard_bad(ctx, s->plan_path, "the state that it names has another index than it says");
-    }
     status = status < 0 || !plan->made ? status : ddb_shard_index(ctx, s);
     a->k_new = plan->k_new;
     a->from = status < 0 ? NULL : ddb_mem_arena_new(ctx, &a->arena, uint32_t, a->k_new);
@@ -38873,6 +38874,7 @@ DDB_FN dreamdb_status ddb_shard_marks(ddb_ctx *ctx, ddb_shard *s)
     s->told.renamed = told->renamed;
     s->told.marked = told->marked;
     s->told.relineaged = told->relineaged;
+    s->told.centred = told->centred;
     s->told.k_before = s->told.k_after = a->k;
     s->told.cv_after = s->told.cv_before;
     for (uint32_t c = 0; c < a->k; c++) {
