@@ -849,7 +849,7 @@ static void bad_calls(void)
     dreamdb_snapshot *view = NULL;
     memset(&desc, 0, sizeof desc);
     dreamdb *db = begin(8, LOSSY, 9, 9);
-    report = step(db, &(dreamdb_ada_step_desc){ NULL, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0 });   /* no rows: nothing is hot or cold */
+    report = step(db, &(dreamdb_ada_step_desc){ NULL, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0 });   /* no rows: nothing is hot or cold */
     CHECK(report.outcome == DREAMDB_ADA_NOTHING && report.k_after == 9 && report.k_cap == 1);
     append(db, 300, 2, 0, 0);
     CHECK(dreamdb_ada_step(db, &desc, &report, &error) == DREAMDB_ERR_ARGUMENT && strstr(error.message, "allow_lossy"));
