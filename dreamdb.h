@@ -42554,7 +42554,7 @@ DDB_FN dreamdb_status ddb_check_stats(ddb_ctx *ctx, dreamdb_snapshot *view, cons
 enum { DDB_GC_MANIFEST = 1, DDB_GC_TRACK = 2, DDB_GC_PAGE = 4, DDB_GC_TOMB = 8,
        DDB_GC_OUTLINE = 16,                    /* Track and pages were walked, and what the rows of embeddings name */
        DDB_GC_LINK = 32,                       /* a Manifest alone */
-       DDB_GC_ROOT = 64,                       /* a Manifest that a ref names: its window was walked */
+       DDB_GC_ROOT = 64,                       /* a Manifest that a branch names: its window was walked */
        DDB_GC_DEPTH = 8,                       /* above the bits of a Manifest: least number of states between it and a tip, and 1 */
        DDB_GC_WAVE = 8,                        /* Manifests or Tracks read together: 8 MiB, as inline Tracks and lineages end at one */
        DDB_GC_CHUNKED = 64,                    /* ItemManifests read together */
@@ -43262,7 +43262,8 @@ DDB_FN dreamdb_status ddb_gc_manifest(ddb_ctx *ctx, ddb_gc *gc, const ddb_manife
 DDB_FN dreamdb_status ddb_gc_visit_state(ddb_ctx *ctx, ddb_gc *gc, ddb_gc_state *state, bool *walk)
 {
     bool fresh = false;
-    dreamdb_status status = ddb_gc_visit(ctx, gc, &state->addr, state->root ? DDB_GC_MANIFEST | DDB_GC_ROOT : DDB_GC_MANIFEST, &fresh);
+    bool tip = state->root && state->depth == 0;                   /* not a snapshot: a branch that comes there later has a window */
+    dreamdb_status status = ddb_gc_visit(ctx, gc, &state->addr, tip ? DDB_GC_MANIFEST | DDB_GC_ROOT : DDB_GC_MANIFEST, &fresh);
     uint64_t *slot = status < 0 ? NULL : ddb_coll_map_get(&gc->inner, state->addr.bytes);
     uint64_t far = (UINT64_MAX >> DDB_GC_DEPTH) - 1, depth = 1 + (state->depth < far ? state->depth : far);
     *walk = false;
