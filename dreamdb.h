@@ -33663,7 +33663,10 @@ DDB_FN dreamdb_status ddb_compact_run(ddb_ctx *ctx, struct dreamdb *db, const dr
         memset(&job.write, 0, sizeof job.write);
         job.report.waiting = 0;
         status = ddb_fold_flush(ctx, db, &flushed);
-        status = status < 0 ? status : ddb_write_open(ctx, db, true, &job.write);
+        if (status < 0) {                      /* no write is open now */
+            return status;
+        }
+        status = ddb_write_open(ctx, db, true, &job.write);
         status = status < 0 ? status : ddb_compact_open(ctx, &job, desc, true);
     }
     if (status == DREAMDB_OK && report) {
@@ -37795,7 +37798,7 @@ DDB_FN dreamdb_status ddb_shard_tell(ddb_shard *s, dreamdb_status status, dreamd
 
 /* ---- The plan on its state ---- */
 
-/* Opens a write on the state of the plan, and begins a step there. */
+/* Opens a write on the state of the plan, and begins a step there.  Lists of the job's files are as long as that state has cells. */
 DDB_FN dreamdb_status ddb_shard_base(ddb_ctx *ctx, struct dreamdb *db, ddb_shard *s)
 {
     ddb_ada *a = &s->a;
@@ -37805,7 +37808,12 @@ DDB_FN dreamdb_status ddb_shard_base(ddb_ctx *ctx, struct dreamdb *db, ddb_shard
         return status;
     }
     a->write.manifest = a->write.view->manifest;
-    return ddb_ada_begin(ctx, a);
+    status = ddb_ada_begin(ctx, a);
+    if (status == DREAMDB_OK && (a->k != s->plan.k || !ddb_addr_equal(&s->plan.old, &a->field->registry.index)
+                                 || (!s->plan.made && s->plan.k_new != s->plan.k))) {
+        return ddb_shard_bad(ctx, s->opened ? s->open_path : s->plan_path, "the state that it names has another index than it says");
+    }
+    return status;
 }
 
 /* The new index of a plan, as another process made it. */
@@ -37836,10 +37844,6 @@ DDB_FN dreamdb_status ddb_shard_adopt(ddb_ctx *ctx, struct dreamdb *db, ddb_shar
     ddb_ada *a = &s->a;
     const ddb_shard_plan *plan = &s->plan;
     dreamdb_status status = ddb_shard_base(ctx, db, s);
-    if (status == DREAMDB_OK && (a->k != plan->k || !ddb_addr_equal(&plan->old, &a->field->registry.index)
-                                 || (!plan->made && plan->k_new != plan->k))) {
-        return ddb_shard_bad(ctx, s->plan_path, "the state that it names has another index than it says");
-    }
     status = status < 0 || !plan->made ? status : ddb_shard_index(ctx, s);
     a->k_new = plan->k_new;
     a->from = status < 0 ? NULL : ddb_mem_arena_new(ctx, &a->arena, uint32_t, a->k_new);
@@ -38873,6 +38877,7 @@ DDB_FN dreamdb_status ddb_shard_marks(ddb_ctx *ctx, ddb_shard *s)
     s->told.renamed = told->renamed;
     s->told.marked = told->marked;
     s->told.relineaged = told->relineaged;
+    s->told.centred = told->centred;
     s->told.k_before = s->told.k_after = a->k;
     s->told.cv_after = s->told.cv_before;
     for (uint32_t c = 0; c < a->k; c++) {
@@ -42552,7 +42557,7 @@ DDB_FN dreamdb_status ddb_check_stats(ddb_ctx *ctx, dreamdb_snapshot *view, cons
 enum { DDB_GC_MANIFEST = 1, DDB_GC_TRACK = 2, DDB_GC_PAGE = 4, DDB_GC_TOMB = 8,
        DDB_GC_OUTLINE = 16,                    /* Track and pages were walked, and what the rows of embeddings name */
        DDB_GC_LINK = 32,                       /* a Manifest alone */
-       DDB_GC_ROOT = 64,                       /* a Manifest that a ref names: its window was walked */
+       DDB_GC_ROOT = 64,                       /* a Manifest that a branch names: its window was walked */
        DDB_GC_DEPTH = 8,                       /* above the bits of a Manifest: least number of states between it and a tip, and 1 */
        DDB_GC_WAVE = 8,                        /* Manifests or Tracks read together: 8 MiB, as inline Tracks and lineages end at one */
        DDB_GC_CHUNKED = 64,                    /* ItemManifests read together */
@@ -43260,7 +43265,8 @@ DDB_FN dreamdb_status ddb_gc_manifest(ddb_ctx *ctx, ddb_gc *gc, const ddb_manife
 DDB_FN dreamdb_status ddb_gc_visit_state(ddb_ctx *ctx, ddb_gc *gc, ddb_gc_state *state, bool *walk)
 {
     bool fresh = false;
-    dreamdb_status status = ddb_gc_visit(ctx, gc, &state->addr, state->root ? DDB_GC_MANIFEST | DDB_GC_ROOT : DDB_GC_MANIFEST, &fresh);
+    bool tip = state->root && state->depth == 0;                   /* not a snapshot: a branch that comes there later has a window */
+    dreamdb_status status = ddb_gc_visit(ctx, gc, &state->addr, tip ? DDB_GC_MANIFEST | DDB_GC_ROOT : DDB_GC_MANIFEST, &fresh);
     uint64_t *slot = status < 0 ? NULL : ddb_coll_map_get(&gc->inner, state->addr.bytes);
     uint64_t far = (UINT64_MAX >> DDB_GC_DEPTH) - 1, depth = 1 + (state->depth < far ? state->depth : far);
     *walk = false;

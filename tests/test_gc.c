@@ -792,7 +792,7 @@ static int come_list(void *user, const char *prefix, dreamdb_list_fn each, void 
 /* Branches at old states: what they name stays, with a window of its own, or the branch is not made. */
 static void refs_that_come(void)
 {
-    for (int when = 0; when < 4; when++) {
+    for (int when = 0; when < 5; when++) {
         uint8_t states[13][DREAMDB_ADDRESS_SIZE];
         dreamdb_gc_report report;
         dreamdb_gc_desc desc;
@@ -802,11 +802,12 @@ static void refs_that_come(void)
         for (size_t i = 0; i < 13; i++) {
             if (i > 0) { CHECK(data_append(db, 20 + 5 * i, 5, NULL) == DREAMDB_OK); }
             gc_manifest(db, states[i]);
+            if (when == 4 && i == 5) { CHECK(dreamdb_keep(db, "old", &data_error) == DREAMDB_OK); }
         }
         gc_age(50 * gc_hour);
         memset(&come, 0, sizeof come);
-        come.when = when == 3 ? 0 : when;
-        memcpy(come.state, states[when == 3 ? 10 : 5], sizeof come.state);          /* beyond the window; turn 3: in it */
+        come.when = when >= 3 ? 0 : when;
+        memcpy(come.state, states[when == 3 ? 10 : 5], sizeof come.state);          /* beyond the window; turn 3: in it; 4: where a snapshot stands */
         (void)snprintf(come.name, sizeof come.name, "late");
         if (when == 2) {                           /* by the verb, whose handle still has the old state in its cache */
             ddb_addr old;

@@ -374,7 +374,6 @@ static void unknowing_verbs(void)
     data_close();
 }
 
-/* Old states keep their shards; a label too. */
 /* Compaction folds what waits first; a shard that another writer begins right after is left alone, with its field. */
 static dreamdb *rival;
 static int rival_put(void *user, const char *path, const void *data, uint64_t size, const dreamdb_condition *condition)
@@ -423,6 +422,39 @@ static void compaction(void)
     }
 }
 
+/* Every allocation and storage operation of a compaction that folds first fails once. */
+static void compaction_faults(void)
+{
+    for (int way = 0; way < 4 && test_ok; way++) {
+        bool all = false;
+        for (long n = 1; !all && test_ok; n += way == 0 ? 5 : 1) {
+            dreamdb *db = NULL, *after = NULL;
+            dreamdb_compact_desc desc;
+            memset(&desc, 0, sizeof desc);
+            test_state = 88172645463325252u;
+            data_open();
+            dreamdb_close(hot_make(&data_inner, DREAMDB_INDEX_IVF, DREAMDB_COMPRESSOR_NONE));
+            dreamdb_config config = hot_config(&data_store), plain = hot_config(&data_inner);
+            hot_rows(20);
+            CHECK(dreamdb_open(&config, "main", &db, &data_error) == DREAMDB_OK);
+            CHECK(hot_append(db, 0, 6, false, 0, NULL) == DREAMDB_OK && hot_append(db, 6, 6, false, 0, NULL) == DREAMDB_OK);
+            CHECK(hot_append(db, 12, 8, true, 0, NULL) == DREAMDB_OK && hot_waiting(db, NULL) > 0);
+            memset(&data_error, 0, sizeof data_error);
+            data_arm(way, n);
+            dreamdb_status status = dreamdb_compact(db, &desc, NULL, &data_error);
+            all = way == 0 ? test_allocs < n : data_plan.operations < (uint64_t)n;
+            data_disarm(way, status);
+            CHECK(!all || status == DREAMDB_OK);
+            dreamdb_close(db);
+            CHECK(dreamdb_open(&plain, "main", &after, &data_error) == DREAMDB_OK);
+            check_view(after, true);
+            dreamdb_close(after);
+            data_close();
+        }
+    }
+}
+
+/* Old states keep their shards; a label too. */
 static void time_travel(void)
 {
     static const uint64_t want[] = { 0, 10, 15, 15, 18 };
@@ -701,6 +733,7 @@ int main(void)
     RUN(refusals);
     RUN(unknowing_verbs);
     RUN(compaction);
+    RUN(compaction_faults);
     RUN(time_travel);
     RUN(merges);
     RUN(two_writers);

@@ -195,7 +195,7 @@ static void same_report(const dreamdb_ada_step_report *a, const dreamdb_ada_step
     CHECK(a->splits == b->splits && a->merges == b->merges && a->created == b->created && a->renamed == b->renamed);
     CHECK(a->cells_written == b->cells_written && a->buckets_written == b->buckets_written && a->generations == b->generations);
     CHECK(a->records == b->records && a->records_moved == b->records_moved && a->records_dropped == b->records_dropped);
-    CHECK(a->marked == b->marked && a->relineaged == b->relineaged && a->cv_before == b->cv_before && a->cv_after == b->cv_after);
+    CHECK(a->marked == b->marked && a->relineaged == b->relineaged && a->centred == b->centred && a->cv_before == b->cv_before && a->cv_after == b->cv_after);
 }
 
 /* Opens a job, lets so many shares propose (some twice), and makes the plan of that; a job without a hot cell is planned at once. */
@@ -624,6 +624,40 @@ static void forged_proposals(void)
     close_store();
 }
 
+/* What a job was opened with, and lies: other numbers of cells above all.  Stages tell, or it does no harm. */
+static void forged_open(void)
+{
+    dreamdb_ada_step_desc step = step_of(RAW, 0);
+    dreamdb_blob blob;
+    ddb_ctx *ctx = test_ctx();
+    open_store();
+    make(RAW, 0);
+    good(3, "o", &step, 0, 0);
+    good(1, "o", NULL, 0, 1);
+    CHECK(inner.get(inner.user, "_ada_ivf/o/open", 0, 0, &blob) == DREAMDB_OK);
+    size_t size = (size_t)blob.size, k_at = 33 + 8 + 3 * 33 + 13 * 8 + 4;
+    uint8_t *copy = (uint8_t *)malloc(size);
+    if (!copy) { exit(1); }
+    CHECK_EQ_U64(ddb_bytes_be32((const uint8_t *)blob.data + k_at), 30);
+    for (size_t at = k_at; at < k_at + 8; at++) {
+        ddb_addr name;
+        memcpy(copy, blob.data, size);
+        copy[at] = at % 4 == 0 ? 0 : (uint8_t)(copy[at] + 8);           /* a few cells more, and many */
+        ddb_addr_of(ctx->cpu, ddb_bytes_slice(copy + 33, size - 33), &name);
+        memcpy(copy, name.bytes, 33);
+        put_file("_ada_ivf/o/open", copy, size);
+        bool same = memcmp(copy, blob.data, size) == 0;
+        dreamdb_status status = stage(1, "o", NULL, 1, 2);
+        CHECK(status == DREAMDB_OK ? same : status == DREAMDB_ERR_CORRUPT);
+        status = stage(3, "o", &step, 0, 0);
+        CHECK(status == DREAMDB_OK ? same : status == DREAMDB_ERR_CORRUPT);
+        (void)inner.remove(inner.user, "_ada_ivf/o/plan");
+    }
+    free(copy);
+    if (blob.release) { blob.release(blob.release_user, blob.data, blob.size); }
+    close_store();
+}
+
 /* ---- Faults ---- */
 
 /* Every allocation and every storage operation of each stage fails once (or is done and its answer lost, or the process dies there): run
@@ -831,6 +865,7 @@ int main(void)
     RUN(forged_plan);
     RUN(forged_part);
     RUN(forged_proposals);
+    RUN(forged_open);
     RUN(collected);
     RUN(opened);
     RUN(robbed);
