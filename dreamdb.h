@@ -1000,8 +1000,8 @@ typedef struct dreamdb_ada_balance {
     uint64_t fragmented, fragments_max;        /* cells of several buckets; most buckets of a cell */
     double   mean, cv;                         /* records a cell; standard deviation / mean over the cells, unsplittable ones left out */
     int      balanced;                         /* 1: cv <= 1.5 and k <= k_cap */
-    const uint32_t *unsplittable;              /* cells that a step found to hold (nearly) equal vectors; memory lives as long as the */
-    size_t   unsplittable_count;               /*   snapshot */
+    const uint32_t *unsplittable;              /* cells that a step found to hold (nearly) equal vectors, or to be hot by deleted */
+    size_t   unsplittable_count;               /*   records alone; memory lives as long as the snapshot */
     uint64_t splits, merges;                   /* what a step with its defaults would do now: 0 while it waits; 0 for LSH and IMI */
     uint64_t generations;                      /* indexes that live buckets may lie under; 1: the reference can search the field */
     uint64_t tombstones, reclaimable_max;      /* deleted anchors of the dataset; bytes of records that they may hold at most */
