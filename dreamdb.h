@@ -601,9 +601,9 @@ typedef struct dreamdb_compact_desc {          /* all zero: every field, whereve
                                                   records are deleted: older states and snapshots go on sharing them, and a row is not
                                                   written anew with each call.  So do packs of long postings that hold an eighth of their
                                                   field's.  0 = every fragment is folded; config.identical knows no other */
-    uint32_t keep_dead;                        /* percent, at most 100; 0 = 50.  Where snapshots are kept for long more takes less space:
-                                                  they hold the old bucket anyway, and what lives in it would be there twice.  A bucket of
-                                                  which nothing lives goes in any case */
+    uint32_t keep_dead;                        /* percent, at most 100; 0 = 50; threshold 1 alone counts them. Where snapshots are kept for
+                                                  long more takes less space: they hold the old bucket anyway, and what lives in it would
+                                                  be there twice. A bucket of which nothing lives goes in any case */
 } dreamdb_compact_desc;
 
 typedef struct dreamdb_compact_report {
