@@ -170,6 +170,8 @@ class Generator:
         r = self.r
         anchors = self.anchors(n) if anchors is None else anchors
         n = len(anchors)
+        if any(f.get('pack', n) < n for f in self.fields.values()):
+            self.unrepeat(anchors)
         columns = {}
         for name, f in self.fields.items():
             if f['kind'] == 'constant':
@@ -188,6 +190,16 @@ class Generator:
         self.even(anchors, columns)
         return {'op': 'append', 'anchors': anchors, 'columns': columns, 'early': False,
                 'reads': [k for k in columns if r.random() < .3], 'pads': [k for k in columns if r.random() < .3]}
+
+    def unrepeat(self, anchors):
+        """Rows of one anchor in two packs of a batch stand in the order in which the reference's uploads of the packs ended, whatever
+        their payload: each anchor once."""
+        seen = set()
+        for i, a in enumerate(anchors):
+            while a in seen:
+                a = self.r.randrange(2**61)
+            anchors[i] = a
+            seen.add(a)
 
     def even(self, anchors, columns):
         """One anchor's media rows of one batch stand in the order in which the reference's uploads ended: give them one payload."""
