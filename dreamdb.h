@@ -43096,20 +43096,24 @@ DDB_FN dreamdb_status ddb_gc_tracks(ddb_ctx *ctx, ddb_gc *gc, ddb_buf *list)
 
 typedef struct ddb_gc_tombs { ddb_gc *gc; ddb_ctx *ctx; dreamdb_status status; } ddb_gc_tombs;
 
+/* A leaf names anchors only, so it is marked and not read: what was ever deleted is not read in each run. */
 DDB_FN bool ddb_gc_want_tomb(void *user, const ddb_page_child *child)
 {
     ddb_gc_tombs *tombs = (ddb_gc_tombs *)user;
     bool fresh = false;
     if (tombs->status == DREAMDB_OK) {
-        tombs->status = ddb_gc_visit(tombs->ctx, tombs->gc, &child->addr, DDB_GC_TOMB, &fresh);
+        tombs->status = child->level == 0 ? ddb_gc_leaf(tombs->ctx, tombs->gc, &child->addr)
+                                          : ddb_gc_visit(tombs->ctx, tombs->gc, &child->addr, DDB_GC_TOMB, &fresh);
     }
     return fresh && tombs->status == DREAMDB_OK;
 }
 
-DDB_FN dreamdb_status ddb_gc_tomb_leaf(ddb_ctx *ctx, void *user, const ddb_page *page)
+DDB_FN dreamdb_status ddb_gc_tomb_page(ddb_ctx *ctx, void *user, const ddb_page_child *child, const char *path, size_t size)
 {
     ddb_gc *gc = ((ddb_gc_tombs *)user)->gc;
-    (void)page;
+    (void)child;
+    (void)path;
+    (void)size;
     return ddb_gc_tick(ctx, gc, gc->inner.count + gc->leaves.keys);
 }
 
@@ -43158,7 +43162,7 @@ DDB_FN dreamdb_status ddb_gc_tomb(ddb_ctx *ctx, ddb_gc *gc, const ddb_addr *firs
             memset(&visit, 0, sizeof visit);
             visit.user = &tombs;
             visit.want = ddb_gc_want_tomb;
-            visit.leaf = ddb_gc_tomb_leaf;
+            visit.each = ddb_gc_tomb_page;
             if (ddb_gc_want_tomb(&tombs, tomb->roots + i)) {
                 status = ddb_page_gather(ctx, gc->env, &tomb->tree, tomb->roots + i, &visit);
             }

@@ -355,6 +355,14 @@ static void gc_refuses(dreamdb_status want, const char *word)
     }
 }
 
+static int gc_holds(const uint8_t *bytes, size_t size, const char *word)
+{
+    for (size_t i = 0; i + strlen(word) <= size; i++) {
+        if (memcmp(bytes + i, word, strlen(word)) == 0) { return 1; }
+    }
+    return 0;
+}
+
 static void damage(void)
 {
     static const char *const classes[] = { "/track/", "tombstones/", "manifests/", "/items/", "/index/" };
@@ -386,6 +394,10 @@ static void damage(void)
             char path[300];
             (void)snprintf(path, sizeof path, "%s", data_path(classes[c], n));
             copy = data_take(path, &size);
+            if (gc_holds(copy, size, "dreamdb.tombstone-page.v1")) {       /* a leaf: marked, not read */
+                free(copy);
+                continue;
+            }
             copy[size / 2] ^= 4;
             data_put(path, copy, size);
             gc_refuses(DREAMDB_ERR_CORRUPT, strrchr(path, '/') + 1);
@@ -878,6 +890,39 @@ static int ticks(void *user, const dreamdb_progress *progress)
     return 0;
 }
 
+/* A tree of deleted anchors costs its inner pages, whatever was deleted; a leaf of it lives on unread. */
+static void tombs_unread(void)
+{
+    static uint64_t gone[20000];
+    uint64_t gets[2];
+    for (size_t i = 0; i < 20000; i++) { gone[i] = 1000000 + i; }
+    for (int large = 0; large < 2; large++) {
+        dreamdb_gc_report report;
+        dreamdb_delete_desc desc;
+        dreamdb_fault counts;
+        dreamdb_store counted;
+        dreamdb_gc_desc run;
+        uint8_t tip[DREAMDB_ADDRESS_SIZE];
+        gc_start(DREAMDB_INDEX_LSH, 2);
+        dreamdb *db = gc_open(&data_inner, "main");
+        memset(&desc, 0, sizeof desc); memset(&run, 0, sizeof run); memset(&counts, 0, sizeof counts);
+        desc.anchors = gone; desc.anchor_count = large ? 20000 : 200;
+        CHECK(dreamdb_delete(db, &desc, NULL, &data_error) == DREAMDB_OK);
+        gc_manifest(db, tip);
+        dreamdb_close(db);
+        CHECK(dreamdb_store_fault(&data_inner, &counts, NULL, &counted, &data_error) == DREAMDB_OK);
+        dreamdb_config config = data_config(&counted);
+        run.keep_manifests = 1; run.keep_since_ns = DREAMDB_GC_NO_AGE; run.writers_paused = 1;
+        CHECK(dreamdb_gc(&config, &run, &report, &data_error) == DREAMDB_OK);
+        gets[large] = counts.gets;
+        dreamdb_store_close(&counted);
+        gc_verify("main", tip);
+        data_close();
+    }
+    CHECK(gets[1] <= gets[0] + 2);                                   /* 157 leaves: two pages above them and a root */
+    if (!test_ok) { printf("%llu %llu\n", (unsigned long long)gets[0], (unsigned long long)gets[1]); }
+}
+
 /* Long loops are told of: pages of tombstones, states between two branches. */
 static void ticks_in_long_loops(void)
 {
@@ -904,7 +949,7 @@ static void ticks_in_long_loops(void)
         dreamdb_close(db);
         data_close();
     }
-    CHECK(told_before[1] >= told_before[0] + 150 && told_before[2] >= told_before[0] + 30);
+    CHECK(told_before[1] >= told_before[0] + 2 && told_before[2] >= told_before[0] + 30);
     if (!test_ok) { printf("%u %u %u\n", (unsigned)told_before[0], (unsigned)told_before[1], (unsigned)told_before[2]); }
 }
 
@@ -1034,6 +1079,7 @@ int main(void)
     RUN(taken_up_again);
     RUN(refs_that_come);
     RUN(many_branches);
+    RUN(tombs_unread);
     RUN(ticks_in_long_loops);
     RUN(memory_is_bounded);
 #ifndef DREAMDB_NO_THREADS
