@@ -22435,21 +22435,24 @@ DDB_FN dreamdb_status ddb_index_codes(ddb_ctx *ctx, ddb_pool *pool, const ddb_co
    Objects are hostile until decoded. */
 
 enum {
-    DDB_LINEAGE_VERSION = 1, DDB_LINEAGE_HEAD = 24,
-    DDB_LINEAGE_MOST = 100,                     /* generations in the list, as many as parents in an index */
+    DDB_LINEAGE_VERSION = 2, DDB_LINEAGE_HEAD = 24,
+    DDB_LINEAGE_MOST = 1000,                    /* generations in the list: years of daily steps; `oldest` has 10 bits */
+    DDB_LINEAGE_STUCK = 63,                     /* the most that `stuck` can say: it has 6 bits */
     DDB_LINEAGE_LONG_AGO = 0xffff,
     DDB_LINEAGE_PATH = 5 + DREAMDB_ADDRESS_TEXT - 1 + 8         /* characters of "ddbx/ADDRESS.lineage" */
 };
 
 /* Ages are in generations: 0 = the newest.  stuck: 0, or 1 + floor(log2(records)) when a step found that the cell cannot be split. */
-typedef struct ddb_lineage_cell { uint16_t changed; uint8_t oldest, stuck; } ddb_lineage_cell;
+typedef struct ddb_lineage_cell { uint16_t changed, oldest; uint8_t stuck; } ddb_lineage_cell;
 
 typedef struct ddb_lineage {
     uint64_t          newest;                   /* number of the newest generation; only for people */
     uint32_t          k, count;                 /* cells; generations */
     ddb_addr         *list;                     /* [count] indexes, newest first: the registry's own at 0 */
     ddb_lineage_cell *cells;                    /* [k] */
+    uint16_t         *slots;                    /* [DDB_LINEAGE_SLOTS] places in the list, and 1, by address; NULL: none were made */
 } ddb_lineage;
+enum { DDB_LINEAGE_SLOTS = 2048 };             /* a power of two, twice DDB_LINEAGE_MOST */
 
 /* The cell of a key text of up to 64 digits; false: it names none of k cells. */
 DDB_FN bool ddb_lineage_cell_of(ddb_slice key, uint32_t k, uint32_t *cell)
@@ -22465,10 +22468,35 @@ DDB_FN bool ddb_lineage_cell_of(ddb_slice key, uint32_t k, uint32_t *cell)
     return id < k;
 }
 
+/* The slot of an address: that of its place, or the free one where it would stand. */
+DDB_FN uint16_t *ddb_lineage_slot(const ddb_lineage *lineage, const ddb_addr *index)
+{
+    size_t at = (size_t)ddb_bytes_le64(index->bytes + 1) % DDB_LINEAGE_SLOTS;
+    while (lineage->slots[at] > 0 && !ddb_addr_equal(lineage->list + lineage->slots[at] - 1, index)) {
+        at = (at + 1) % DDB_LINEAGE_SLOTS;
+    }
+    return lineage->slots + at;
+}
+
+/* Fills the slots of a list that will not change any more. */
+DDB_FN dreamdb_status ddb_lineage_sort(ddb_ctx *ctx, ddb_arena *arena, ddb_lineage *lineage)
+{
+    lineage->slots = ddb_mem_arena_new(ctx, arena, uint16_t, DDB_LINEAGE_SLOTS);
+    for (uint32_t g = 0; g < lineage->count && lineage->slots; g++) {
+        uint16_t *slot = ddb_lineage_slot(lineage, lineage->list + g);
+        *slot = (uint16_t)(*slot > 0 ? *slot : g + 1);
+    }
+    return lineage->slots ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+}
+
 /* The age of an index: its place in the list; count if it is not there. */
 DDB_FN uint32_t ddb_lineage_age(const ddb_lineage *lineage, const ddb_addr *index)
 {
     uint32_t at = 0;
+    if (lineage->slots) {
+        uint16_t slot = *ddb_lineage_slot(lineage, index);
+        return slot > 0 ? slot - 1u : lineage->count;
+    }
     while (at < lineage->count && !ddb_addr_equal(lineage->list + at, index)) {
         at++;
     }
@@ -22505,10 +22533,9 @@ DDB_FN dreamdb_status ddb_lineage_encode(ddb_buf *buf, const ddb_lineage *lineag
     }
     out = ddb_bytes_reserve(buf, cells);
     for (uint32_t c = 0; out && c < lineage->k; c++, out += 4) {
-        out[0] = (uint8_t)(lineage->cells[c].changed >> 8);
-        out[1] = (uint8_t)lineage->cells[c].changed;
-        out[2] = lineage->cells[c].oldest;
-        out[3] = lineage->cells[c].stuck;
+        const ddb_lineage_cell *cell = lineage->cells + c;
+        uint32_t stuck = cell->stuck < DDB_LINEAGE_STUCK ? cell->stuck : (uint32_t)DDB_LINEAGE_STUCK;
+        ddb_bytes_set_be32(out, (uint32_t)cell->changed << 16 | stuck << 10 | cell->oldest);
         buf->size += 4;
     }
     return ddb_bytes_status(buf);
@@ -22533,7 +22560,7 @@ DDB_FN dreamdb_status ddb_lineage_head(ddb_ctx *ctx, ddb_slice bytes, const char
     out->k = ddb_bytes_be32(bytes.data + 16);
     out->count = ddb_bytes_be32(bytes.data + 20);
     if (out->count < 1 || out->count > DDB_LINEAGE_MOST) {
-        return ddb_lineage_bad(ctx, path, "its number of generations is not 1 to 100");
+        return ddb_lineage_bad(ctx, path, "its number of generations is not 1 to 1000");
     }
     bool fits = bytes.size == DDB_LINEAGE_HEAD + (uint64_t)out->count * DREAMDB_ADDRESS_SIZE + (uint64_t)out->k * 4;
     return fits ? DREAMDB_OK : ddb_lineage_bad(ctx, path, "its size is not that of its generations and cells");
@@ -22565,14 +22592,15 @@ DDB_FN dreamdb_status ddb_lineage_decode(ddb_ctx *ctx, ddb_arena *arena, ddb_sli
     }
     for (uint32_t c = 0; c < out->k; c++, at += 4) {
         ddb_lineage_cell *cell = out->cells + c;
-        cell->changed = (uint16_t)((uint32_t)at[0] << 8 | at[1]);
-        cell->oldest = at[2];
-        cell->stuck = at[3];
-        if (cell->oldest >= out->count || cell->oldest > cell->changed || cell->stuck > 64) {
+        uint32_t word = ddb_bytes_be32(at);
+        cell->changed = (uint16_t)(word >> 16);
+        cell->stuck = (uint8_t)(word >> 10 & DDB_LINEAGE_STUCK);
+        cell->oldest = (uint16_t)(word & 1023);
+        if (cell->oldest >= out->count || cell->oldest > cell->changed) {
             return ddb_lineage_bad(ctx, path, "a cell has rows of a generation that is not in the list, or from before its last change");
         }
     }
-    return DREAMDB_OK;
+    return ddb_lineage_sort(ctx, arena, out);
 }
 
 /* ---- The registry ---- */
@@ -30282,6 +30310,7 @@ DDB_FN bool ddb_merge_join_tables(const ddb_lineage *a, const ddb_lineage *b, dd
     out->k = more->k;
     out->count = more->count;
     out->list = more->list;
+    out->slots = more->slots;
     return good;
 }
 
@@ -34159,7 +34188,8 @@ enum {
     DDB_ADA_ROWS = 256,                       /* buckets read together */
     DDB_ADA_CELLS = 1024,                     /* the default of max_cells */
     DDB_ADA_NEAR = 48,                        /* the default of neighbours: 200k rows of glove in drifting order lag .3 %; 32: 2.2 % */
-    DDB_ADA_PACE = 50                         /* generations from which on a step also writes cells that stay behind */
+    DDB_ADA_PARENTS = 100,                    /* of an index: as many as the format has room for */
+    DDB_ADA_PACE = DDB_LINEAGE_MOST / 2       /* generations from which on a step also writes cells that stay behind */
 };
 #define DDB_ADA_WAVE  (16u << 20)             /* bytes read together */
 #define DDB_ADA_FLUSH (256u << 20)            /* bytes of records that wait for their buckets */
@@ -34855,13 +34885,14 @@ DDB_FN dreamdb_status ddb_ada_measure(ddb_ctx *ctx, ddb_ada *a)
     return status;
 }
 
-/* Cells that must be written now because their rows are many generations old.  The list of generations has room for 100; a cell may hold
-   rows of any generation since its oldest, so none of those can be dropped.  Instead of all at the end, from 50 generations on each step
-   writes such a share that none is left when the list is full. */
+/* Cells that must be written now because their rows are many generations old.  The list of generations has room for 1,000; a cell may
+   hold rows of any generation since its oldest, so none of those can be dropped.  Instead of all at the end, from 500 generations on each
+   step writes such a share that none is left when the list is full. */
 DDB_FN dreamdb_status ddb_ada_stale(ddb_ctx *ctx, ddb_ada *a)
 {
     const ddb_lineage *lineage = a->field->lineage;
-    uint64_t older[DDB_LINEAGE_MOST + 1], need = 0;
+    uint64_t older[DDB_LINEAGE_MOST + 1], need = 0;              /* first of an age, then of it and all above */
+    uint32_t first = DDB_LINEAGE_MOST;
     memset(older, 0, sizeof older);
     if (!lineage) {
         return DREAMDB_OK;
@@ -34869,12 +34900,15 @@ DDB_FN dreamdb_status ddb_ada_stale(ddb_ctx *ctx, ddb_ada *a)
     for (uint32_t c = 0; c < a->k; c++) {
         older[lineage->cells[c].oldest] += a->records[c] > 0 && a->flags[c] == 0;
     }
+    while (first > 0 && older[first - 1] == 0) {
+        first--;
+    }
     for (size_t age = DDB_LINEAGE_MOST; age-- > (size_t)DDB_ADA_PACE;) {
         older[age] += older[age + 1];
         uint64_t left = (uint64_t)DDB_LINEAGE_MOST - age, share = (older[age] + left - 1) / left;
         need = share > need ? share : need;
     }
-    for (uint32_t age = DDB_LINEAGE_MOST; age-- > 0 && need > 0;) {
+    for (uint32_t age = first; age-- > 0 && need > 0;) {
         for (uint32_t c = 0; c < a->k && need > 0; c++) {
             if (lineage->cells[c].oldest == age && a->records[c] > 0 && a->flags[c] == 0) {
                 a->flags[c] = DDB_ADA_STALE;
@@ -35536,13 +35570,13 @@ DDB_FN dreamdb_status ddb_ada_ids(ddb_ctx *ctx, ddb_ada *a)
 /* Encodes, puts and opens the new index. */
 DDB_FN dreamdb_status ddb_ada_index(ddb_ctx *ctx, ddb_ada *a)
 {
-    ddb_addr parents[DDB_LINEAGE_MOST];
+    ddb_addr parents[DDB_ADA_PARENTS];
     ddb_buf bytes;
     size_t count = 1, older = 0;
     const ddb_addr *list = ddb_index_parents(a->field->index, &older);
     DREAMDB_ASSERT(ddb_index_bits_least(DREAMDB_INDEX_IVF, a->k_new) <= a->bits);
     parents[0] = a->field->registry.index;
-    for (size_t i = 0; i < older && count < (size_t)DDB_LINEAGE_MOST; i++) {
+    for (size_t i = 0; i < older && count < (size_t)DDB_ADA_PARENTS; i++) {
         parents[count++] = list[i];
     }
     ddb_bytes_init(&bytes, ctx);
@@ -35854,7 +35888,7 @@ DDB_FN ddb_lineage_cell ddb_ada_cell_after(const ddb_ada *a, uint32_t cell)
     bool same = from == cell;
     uint32_t changed = out.changed + one, most = DDB_LINEAGE_LONG_AGO;
     out.changed = (uint16_t)(!same ? 0 : changed < most ? changed : most);
-    out.oldest = (uint8_t)(!same || a->now[cell] == 0 || (a->flags[cell] & DDB_ADA_WRITTEN) ? 0 : out.oldest + one);
+    out.oldest = (uint16_t)(!same || a->now[cell] == 0 || (a->flags[cell] & DDB_ADA_WRITTEN) ? 0 : out.oldest + one);
     return out;
 }
 

@@ -803,7 +803,7 @@ static void note_table(dreamdb *db, uint32_t cell, bool swap)
         ddb_addr one = table.list[1];
         table.list[1] = table.list[2];
         table.list[2] = one;
-        for (uint32_t c = 0; c < table.k; c++) { table.cells[c].changed = DDB_LINEAGE_LONG_AGO; table.cells[c].oldest = (uint8_t)(table.count - 1); }
+        for (uint32_t c = 0; c < table.k; c++) { table.cells[c].changed = DDB_LINEAGE_LONG_AGO; table.cells[c].oldest = (uint16_t)(table.count - 1); }
     }
     CHECK(ddb_lineage_put(ctx, &write.arena, write.puts, &write.manifest, e->binding->modality, &table) == DREAMDB_OK);
     CHECK(ddb_write_publish(ctx, &write, "test") == DREAMDB_OK);
