@@ -30,6 +30,17 @@ static void tell_verbs(void)
         printf("    %-8s a day: %6.1f gets %6.1f puts, %8.1f kB read %8.1f written\n", words[v], (double)spent[v].gets / MONTH, (double)spent[v].puts / MONTH,
                (double)spent[v].bytes_read / MONTH / 1e3, (double)spent[v].bytes_written / MONTH / 1e3);
     }
+    if (option.verbs && steps_made > 0) {
+        printf("    steps: %llu made, k %llu, %llu records, %llu generations; %llu splits, %llu merges, %llu renamed, %llu brought up to date, %llu marked; "
+               "cells %llu read %llu written, buckets %llu read, records %llu read %llu moved %llu dropped\n",
+               (unsigned long long)steps_made, (unsigned long long)steps.k_after, (unsigned long long)steps.records, (unsigned long long)steps.generations,
+               (unsigned long long)steps.splits, (unsigned long long)steps.merges, (unsigned long long)steps.renamed, (unsigned long long)steps.relineaged,
+               (unsigned long long)steps.marked, (unsigned long long)steps.cells_read, (unsigned long long)steps.cells_written,
+               (unsigned long long)steps.buckets_read, (unsigned long long)steps.records_read, (unsigned long long)steps.records_moved,
+               (unsigned long long)steps.records_dropped);
+    }
+    memset(&steps, 0, sizeof steps);
+    steps_made = 0;
     memset(spent, 0, sizeof spent);
     spent_from = count;
 }

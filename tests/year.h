@@ -283,6 +283,8 @@ static void compact(branch *b, const char *field)
     if (b->db) { must(dreamdb_compact(b->db, &desc, NULL, &error), "compact"); }
 }
 
+static dreamdb_ada_step_report steps;            /* sums of a month, with --verbs */
+static uint64_t steps_made;
 /* One step of the index: little by little, as states are kept for ever that share what is not written anew. */
 static void step(branch *b)
 {
@@ -290,7 +292,14 @@ static void step(branch *b)
     memset(&desc, 0, sizeof desc);
     desc.force = desc.no_centre = !option.lazy;
     desc.neighbours = option.lazy ? 0 : 4;
-    if (b->db) { must(dreamdb_ada_step(b->db, &desc, NULL, &error), "ada-ivf-step"); }
+    dreamdb_ada_step_report r;
+    if (!b->db) { return; }
+    must(dreamdb_ada_step(b->db, &desc, &r, &error), "ada-ivf-step");
+    steps_made += r.outcome == DREAMDB_ADA_MADE;
+    steps.splits += r.splits; steps.merges += r.merges; steps.renamed += r.renamed; steps.relineaged += r.relineaged; steps.marked += r.marked;
+    steps.cells_read += r.cells_read; steps.cells_written += r.cells_written; steps.buckets_read += r.buckets_read;
+    steps.records_read += r.records_read; steps.records_moved += r.records_moved; steps.records_dropped += r.records_dropped;
+    steps.k_after = r.k_after; steps.records = r.records; steps.generations = r.generations;
 }
 
 /* The days are not the machine's, so ages say nothing here, and nobody writes meanwhile. */
