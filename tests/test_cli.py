@@ -13,8 +13,8 @@ import signal
 import struct
 import subprocess
 import sys
-import tempfile
 import time
+from script import run_tests
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 DREAMDB = os.environ.get('DREAMDB') or os.path.join(TOP, os.environ.get('BUILD', 'build'), 'dreamdb')
@@ -1431,23 +1431,10 @@ def test_read_only():
 
 
 def main():
-    global here, failed
     if not os.access(DREAMDB, os.X_OK):
         print('cli: %s is not there: run make first' % DREAMDB)
         sys.exit(1)
-    tests = [(n, f) for n, f in sorted(globals().items(), key=lambda x: getattr(getattr(x[1], '__code__', None), 'co_firstlineno', 0))
-             if n.startswith('test_') and (len(sys.argv) < 2 or n[5:] in sys.argv[1:] or n in sys.argv[1:])]
-    for name, test in tests:
-        here = name
-        folder = tempfile.mkdtemp(prefix='ddb_cli_')
-        os.chdir(folder)
-        try:
-            test()
-        except Exception as e:
-            failed += 1
-            print('FAIL %s: %s: %s' % (name, type(e).__name__, str(e)[:300]), flush=True)
-        os.chdir(TOP)
-        shutil.rmtree(folder, ignore_errors=True)
+    run_tests(globals(), 'cli')
     print('cli: %d passed, %d failed' % (passed, failed))
     sys.exit(failed > 0)
 
