@@ -4542,7 +4542,7 @@ static int verb_append(app *a)
         job_print(a, &j);
     } else if (j.done > j.resumed) {
         char text[DREAMDB_ADDRESS_TEXT];
-        note("the first %" PRIu64 " of %" PRIu64 " rows are in (Manifest %s); go on with the rest%s", j.done, j.total,
+        note("the first %" PRIu64 " of %" PRIu64 " rows are in (Manifest %s); go on with the rest%s", j.done - j.first, j.total - j.first,
              address_text(j.manifest, text), j.has_token ? ": the same call with --resume" : "");
     }
     job_close(&j);
@@ -5283,7 +5283,8 @@ static void print_erased(app *a, const dreamdb_erase_result *r)
     char n[32], m[32];
     if (a->json) {
         out_format(&a->o, "{\"anchors\":%" PRIu64 ",\"objects\":%" PRIu64 ",\"refs\":%" PRIu64, r->anchors, r->objects, r->refs);
-        out_format(&a->o, ",\"states\":%" PRIu64 ",\"unread\":%" PRIu64 "}\n", r->states, r->unread);
+        out_format(&a->o, ",\"states\":%" PRIu64 ",\"unread\":%" PRIu64 ",\"job_files\":%" PRIu64 "}\n", r->states, r->unread,
+                   r->job_files);
         return;
     }
     if (r->anchors == 0) {
@@ -5297,6 +5298,10 @@ static void print_erased(app *a, const dreamdb_erase_result *r)
     }
     if (r->unread > 0) {
         out_format(&a->o, "%s Tracks are of kinds that this version cannot look into: they may hold some, too\n", grouped(r->unread, n));
+    }
+    if (r->job_files > 0) {
+        out_format(&a->o, "%s file%s of jobs or rebuilds under _ada_ivf/ %s copies of records, perhaps of these: gc removes them when "
+                   "they have expired\n", grouped(r->job_files, n), r->job_files == 1 ? "" : "s", r->job_files == 1 ? "holds" : "hold");
     }
 }
 
@@ -7373,36 +7378,33 @@ static void watch_ref(watch *w, size_t at)
     app *a = w->a;
     advices all = {NULL, 0}, tried = {NULL, 0};
     int waited = w->once || w->dry, conflicts = 0;
-    const advice *one = NULL;
-    do {
+    while (!interrupted) {
         dreamdb_status status = watch_look(w, at, &all);
         if (status) {
             w->code = interrupted ? w->code : fail_status(status, &a->error);
             break;
         }
-        one = watch_next(w, &all, &tried);
-        if (one && !waited) {
+        const advice *one = watch_next(w, &all, &tried);
+        if (!one) {
+            break;
+        }
+        if (!waited) {
             uint64_t most = w->interval / 4 < UINT64_C(30000000000) ? w->interval / 4 : UINT64_C(30000000000);
             watch_sleep(watch_now() * UINT64_C(0x9e3779b97f4a7c15) % (most + 1));
             waited = 1;
             continue;
         }
-        advice doing;
-        if (one) {
-            doing = *one;
-            if (w->dry) {
-                print_advice(a, a->operands[at], one, NULL, 0, "");
-            } else {
-                status = watch_act(w, at, one);
-            }
-            if (status != DREAMDB_ERR_CONFLICT || ++conflicts >= WATCH_TRIES) {
-                /* a lost race that the next try wins is no failure */
-                w->code = status ? exit_of(status) : w->code;
-                tried.list = (advice *)grow_array(tried.list, tried.count + 1, sizeof *tried.list);
-                tried.list[tried.count++] = doing;
-            }
+        if (w->dry) {
+            print_advice(a, a->operands[at], one, NULL, 0, "");
+        } else {
+            status = watch_act(w, at, one);
         }
-    } while (one && !interrupted);
+        if (status != DREAMDB_ERR_CONFLICT || ++conflicts >= WATCH_TRIES) {        /* a lost race that the next try wins is no failure */
+            w->code = status ? exit_of(status) : w->code;
+            tried.list = (advice *)grow_array(tried.list, tried.count + 1, sizeof *tried.list);
+            tried.list[tried.count++] = *one;
+        }
+    }
     free(all.list);
     free(tried.list);
 }
