@@ -4864,8 +4864,7 @@ static int verb_merge_many(app *a)
         code = merge_one(a, a->operands[i]);
         if (code && i > 1) {
             out_flush(&a->o);
-            (void)fprintf(stderr, "merge-many: %zu of %zu are merged and published: go on from %s\n", i - 1, a->operand_count - 1,
-                          a->operands[i]);
+            note("merge-many: %zu of %zu are merged and published: go on from %.200s", i - 1, a->operand_count - 1, a->operands[i]);
         }
     }
     return code;
@@ -7269,6 +7268,9 @@ static int watch_actions(const app *a, unsigned *actions)
 {
     const char *text = option_value(a, OPT_ONLY);
     *actions = text ? 0 : 0x3fu & ~(1u << DREAMDB_ACTION_REBUILD);
+    if (text && !*text) {
+        return fail(EXIT_USAGE, "option --only names no action");
+    }
     while (text && *text) {
         size_t size = strcspn(text, ","), found = 0;
         for (size_t i = 1; i < COUNT_OF(action_names); i++) {
