@@ -1188,7 +1188,7 @@ typedef struct dreamdb_rebuild_report {        /* filled in on failure too, as f
  * Costs   reads every bucket twice (sample, then placing), writes every live record once; where they do not fit in half of memory_bytes
  *         they pass once more through the store, as sorted runs under _ada_ivf/, which are removed at the end (after a crash by gc).
  *         Memory: memory_bytes, and besides the index, 300 bytes a new bucket, and one bucket with its sidecar.  The least memory grows
- *         with the square root of the field: 100 GiB can be sorted in 128 MiB.  k-means: sample * k * dim * iterations.
+ *         with the square root of the field: by calculation 100 GiB want 128 MiB.  k-means: sample * k * dim * iterations.
  * Format  FORMAT.md "Ada-IVF and the lineage table". */
 DREAMDB_API dreamdb_status dreamdb_rebuild(dreamdb *db, const dreamdb_rebuild_desc *desc, dreamdb_rebuild_report *report,
                                            dreamdb_error *error);

@@ -1250,6 +1250,8 @@ def test_watch():
     bad(2, '--interval', 'watch', 'main', '--interval', '5')
     bad(2, 'once', 'watch', 'main', '--once', '--interval', '5s')
     bad(4, 'absent', 'watch', 'absent', '--once')
+    for kept in ('main~1', 'main@v1'):
+        bad(2, 'does not change', 'watch', 'main', kept, '--once')
     for number in (signal.SIGTERM, signal.SIGINT):
         for start in range(2000, 2300, 10):
             vectors('w.npy', rows[start - 2000:start - 1990])

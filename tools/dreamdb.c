@@ -1440,16 +1440,27 @@ static dreamdb_status open_by_address(app *a, const char *address)
     return status;
 }
 
+/* What a verb writes to is a branch. */
+static int need_branch(const app *a, const char *text)
+{
+    const char *state = NULL;
+    char *ref = copy_text(text, strlen(text));
+    int code = split_ref(text, ref, &state);
+    if (!code && (state || strchr(ref, '@'))) {
+        code = fail(EXIT_USAGE, "%s: '%s' is a kept state, which does not change: name a branch", a->verb->name, text);
+    }
+    free(ref);
+    return code;
+}
+
 /* Opens store, dataset and view for the verb's REF. */
 static int open_view(app *a, int mode)
 {
-    const char *text = a->operands[0], *state;
+    const char *text = a->operands[0], *state = NULL;
     char *ref = copy_text(text, strlen(text));
     dreamdb_status status = DREAMDB_OK;
-    int code = split_ref(text, ref, &state);
-    if (!code && mode == WRITE && (state || strchr(ref, '@'))) {
-        code = fail(EXIT_USAGE, "%s: '%s' is a kept state, which does not change: name a branch", a->verb->name, text);
-    }
+    int code = mode == WRITE ? need_branch(a, text) : EXIT_DONE;
+    code = code ? code : split_ref(text, ref, &state);
     code = code ? code : open_store(a, mode);
     if (!code && ref[0]) {
         status = dreamdb_open(&a->config, ref, &a->db, &a->error);
@@ -7426,6 +7437,9 @@ static int verb_watch(app *a)
     }
     if (!code && w.once && interval) {
         code = fail(EXIT_USAGE, "watch: --once looks once; --interval is for going on");
+    }
+    for (size_t i = 0; i < a->operand_count && !code; i++) {
+        code = need_branch(a, a->operands[i]);
     }
     code = code ? code : open_store(a, w.dry ? READ : WRITE);
     if (code) {
