@@ -130,7 +130,7 @@ programs: $(BUILD)/dreamdb $(BUILD)/driver $(TESTS) $(EXAMPLES) $(BUILD)/fuzz_re
 test:
 	@$(PYTHON) tests/run.py test
 
-# ---- The long runs: a year of daily work beside a model; kill -9 in the middle of every verb
+# ---- The long runs: a year of daily work beside a model; kill -9 in the middle of verbs
 $(BUILD)/year $(BUILD)/soak: $(BUILD)/%: tests/%.c tests/year.h $(BUILD)/dreamdb.o dreamdb.h
 	@mkdir -p $(BUILD)
 	$(CC) $(STD) $(TESTOPT) $(WARN) $(EXTRA) $< $(BUILD)/dreamdb.o $(LINK) -o $@

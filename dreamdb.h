@@ -966,11 +966,13 @@ typedef struct dreamdb_erase_result {
     uint64_t objects;                          /* that hold bytes of them */
     uint64_t refs, states;                     /* of this dataset: looked through */
     uint64_t unread;                           /* Tracks of kinds that this version cannot look into (arrays) */
+    uint64_t job_files;                        /* of the store's jobs and rebuilds, that hold copies of records and are not looked into */
 } dreamdb_erase_result;
 
 /* Names every object that still holds bytes of deleted rows, or of those asked for, and the refs that keep it: buckets, sidecars, payloads
  * and packs, postings, hot shards, and of scalars the Track or page in which the value stands.  Objects that no ref reaches are not named:
  * gc removes them.  To be rid of the rest: flush hot rows, compact or train, merge or delete the refs named, then gc with keep_manifests 1.
+ * Files that dreamdb_shard_work and a killed dreamdb_rebuild leave are counted alone: gc removes them when they have expired.
  *
  * Returns OK; ARGUMENT (anchors and where, an unknown field in where); CORRUPT, NOT_FOUND (a state that a ref keeps is damaged); STORE,
  *         MEMORY, FORMAT, UNSUPPORTED, CANCELLED.
@@ -1186,7 +1188,7 @@ typedef struct dreamdb_rebuild_report {        /* filled in on failure too, as f
  * Costs   reads every bucket twice (sample, then placing), writes every live record once; where they do not fit in half of memory_bytes
  *         they pass once more through the store, as sorted runs under _ada_ivf/, which are removed at the end (after a crash by gc).
  *         Memory: memory_bytes, and besides the index, 300 bytes a new bucket, and one bucket with its sidecar.  The least memory grows
- *         with the square root of the field: 100 GiB can be sorted in 128 MiB.  k-means: sample * k * dim * iterations.
+ *         with the square root of the field: by calculation 100 GiB want 128 MiB.  k-means: sample * k * dim * iterations.
  * Format  FORMAT.md "Ada-IVF and the lineage table". */
 DREAMDB_API dreamdb_status dreamdb_rebuild(dreamdb *db, const dreamdb_rebuild_desc *desc, dreamdb_rebuild_report *report,
                                            dreamdb_error *error);
@@ -9149,7 +9151,7 @@ DDB_FN void ddb_pool_run(ddb_pool *pool, ddb_pool_fn fn, void *user, uint32_t co
    Invariant: a path that is not valid never reaches a disk; a file under its name is whole or, after a power cut, cut short; a Ref
    moves only after what it names is durable (FULL).  Must never look into an object nor retry. */
 
-enum { DDB_STORE_KEY_MAX = 1024,               /* bytes of a path: S3's limit for keys (s3.md, limits) */
+enum { DDB_STORE_KEY_MAX = 1024,               /* bytes of a path: S3's limit for keys */
        DDB_STORE_SMALL = DREAMDB_ADDRESS_SIZE }; /* files of a Ref's size: their tag is the content */
 
 /* What a callback gave: a status of ours, nothing else. */
@@ -28575,7 +28577,7 @@ typedef struct ddb_scan_source {
     ddb_view_field   *field;
     ddb_track_cursor *cursor;
     ddb_arena         arena;                 /* of the current batch */
-    ddb_row          *rows;
+    ddb_row          *rows; size_t row_cap;
     ddb_object_want  *wants;                 /* SPATIAL */
     uint64_t        **anchors;               /* of each row; scalars */
     size_t           *counts;
@@ -28616,7 +28618,6 @@ DDB_FN void ddb_scan_source_drop(ddb_ctx *ctx, ddb_scan_source *source)
         }
     }
     ddb_mem_arena_free(ctx, &source->arena);
-    source->rows = NULL;
     source->wants = NULL;
     source->count = source->at = 0;
 }
@@ -28628,9 +28629,11 @@ DDB_FN void ddb_scan_source_close(ddb_ctx *ctx, ddb_scan_source *source)
         ddb_track_close(ctx, source->cursor);
         source->cursor = NULL;
     }
+    ddb_mem_drop(ctx, source->rows, ddb_row, source->row_cap);
     ddb_mem_drop(ctx, source->scratch, uint64_t, source->scratch_cap);
+    source->rows = NULL;
     source->scratch = NULL;
-    source->scratch_cap = 0;
+    source->row_cap = source->scratch_cap = 0;
 }
 
 /* Fetches the buckets of the batch. */
@@ -28689,10 +28692,6 @@ DDB_FN dreamdb_status ddb_scan_source_fill(ddb_ctx *ctx, ddb_scan_source *source
     bool spatial = source->field->cls == DDB_TRACK_SPATIAL;
     uint64_t bytes = 0;
     ddb_scan_source_drop(ctx, source);
-    ddb_row *rows = ddb_mem_arena_new(ctx, &source->arena, ddb_row, DDB_SCAN_BATCH_ROWS);
-    if (!rows) {
-        return DREAMDB_ERR_MEMORY;
-    }
     size_t n = 0;
     while (n < DDB_SCAN_BATCH_ROWS && bytes < DDB_SCAN_BATCH_BYTES && !source->ended) {
         const ddb_row *row = NULL;
@@ -28702,16 +28701,17 @@ DDB_FN dreamdb_status ddb_scan_source_fill(ddb_ctx *ctx, ddb_scan_source *source
         }
         source->ended = status == DREAMDB_DONE;
         if (!source->ended) {
-            rows[n] = *row;
-            rows[n].key.data = (const uint8_t *)ddb_mem_arena_copy(ctx, &source->arena, row->key.data, row->key.size);
-            if (!rows[n].key.data) {
+            ddb_row *rows = (ddb_row *)ddb_mem_grow(ctx, source->rows, n, &source->row_cap, sizeof *rows);
+            source->rows = rows ? rows : source->rows;
+            const char *key = rows ? ddb_mem_arena_copy(ctx, &source->arena, row->key.data, row->key.size) : NULL;
+            if (!key) {
                 return DREAMDB_ERR_MEMORY;
             }
+            rows[n] = *row;
+            rows[n++].key.data = (const uint8_t *)key;
             bytes += spatial ? row->size : 1;
-            n++;
         }
     }
-    source->rows = rows;
     source->count = n;
     if (n == 0) {
         return DREAMDB_DONE;
@@ -32189,10 +32189,10 @@ DDB_FN dreamdb_status ddb_merge_one(ddb_ctx *ctx, struct dreamdb *db, const drea
 enum {
     DDB_COMPACT_THRESHOLD = 2,
     DDB_COMPACT_ROWS = 4096,                  /* fragments, or rows of scalar Tracks, that are read together */
-    DDB_COMPACT_ROW = 200,
+    DDB_COMPACT_ROW = 200,                    /* bytes of a scalar Track's row, about: shorter postings are not worth rows of their own */
     DDB_COMPACT_PACK = 16 << 20               /* bytes from which a pack of postings is full: a night's folding rewrites no more than one */
 };
-#define DDB_COMPACT_ALL UINT64_MAX
+#define DDB_COMPACT_ALL UINT64_MAX            /* left: no bound */
 #define DDB_COMPACT_APART 0x10000u                /* flags of a row while it is looked at: it is big enough to stay, */
 #define DDB_COMPACT_STAYS 0x20000u                /* and stays: none, or few, of its records are deleted */
 #define DDB_COMPACT_TAINT ((uint64_t)1 << 63)         /* beside the bytes of a pack: it holds a deleted anchor */
@@ -32220,7 +32220,7 @@ DDB_FN dreamdb_status ddb_compact_add(ddb_ctx *ctx, ddb_compact_rows *list, cons
     return DREAMDB_OK;
 }
 
-/* Of these anchors (any order, they stay as they are) the deleted ones, sorted, in the arena. */
+/* Sorts these anchors and moves the deleted ones to their front, each once: that front is *deleted. */
 DDB_FN dreamdb_status ddb_compact_deleted(ddb_ctx *ctx, ddb_arena *arena, const ddb_compact *job, uint64_t *anchors, size_t count,
                                           uint64_t **deleted, size_t *deleted_count)
 {
@@ -42686,7 +42686,7 @@ DDB_FN void ddb_gc_filter_free(ddb_ctx *ctx, ddb_gc_filter *filter)
 
 /* A Manifest that waits; depth: states between it and the tip. */
 typedef struct ddb_gc_state { ddb_addr addr; uint64_t depth; bool root, again; } ddb_gc_state;      /* again: for its parents only */
-/* A job of room shard: the newest of its files, the plan's time; 0 = it has no plan. */
+/* A job of room shard, or a folder of runs, by the times of its files. */
 typedef struct ddb_gc_job {
     char     name[DDB_SHARD_FOLDER];
     uint64_t newest, began;                    /* began: of what it was opened with, or of its plan; 0: neither is there */
@@ -43983,7 +43983,7 @@ DDB_FN dreamdb_status ddb_gc_run(ddb_ctx *ctx, ddb_env *env, const dreamdb_gc_de
     return status;
 }
 
-/* ==== ROOM 50 trace | prefix ddb_trace_ | uses port mem bytes coll cbor addr object schema roaring page track manifest ref tomb bucket item hot view scan gc ==== */
+/* ==== ROOM 50 trace | prefix ddb_trace_ | uses port mem bytes coll cbor addr store object schema roaring page track manifest ref tomb bucket item hot view scan shard gc ==== */
 /* Which objects still hold bytes of given rows, and the refs that reach them (erase-report).  Every state that a ref keeps is walked; rows
    whose interval meets an asked anchor are looked into, each object once.  A scalar's value also stands in the Track or page of its row.
    Invariant: what cannot be looked into is counted, never taken for free of the rows.  Must never write. */
@@ -44388,6 +44388,22 @@ DDB_FN dreamdb_status ddb_trace_ref(ddb_ctx *ctx, ddb_trace *t)
     return status;
 }
 
+/* Counts what jobs and rebuilds keep of records, whatever rows they are of: no ref reaches it. */
+DDB_FN int ddb_trace_note_file(void *user, const char *path, const dreamdb_stat *stat)
+{
+    dreamdb_erase_result *result = (dreamdb_erase_result *)user;
+    const char *end = strrchr(path, '.');
+    (void)stat;
+    result->job_files += end && (strcmp(end, ".moved") == 0 || strcmp(end, ".run") == 0);
+    return 0;
+}
+
+DDB_FN dreamdb_status ddb_trace_files(ddb_ctx *ctx, ddb_trace *t)
+{
+    int given = t->env->store.list(t->env->store.user, DDB_SHARD_ROOT, ddb_trace_note_file, t->result);
+    return given != 0 ? ddb_store_fail(ctx, &t->env->store, given, "listing of", DDB_SHARD_ROOT) : DREAMDB_OK;
+}
+
 DDB_FN int ddb_trace_by_path(const void *a, const void *b, void *user)
 {
     const ddb_trace_holder *list = (const ddb_trace_holder *)user;
@@ -44564,6 +44580,7 @@ DDB_FN dreamdb_status ddb_trace_run(ddb_ctx *ctx, struct dreamdb *db, const drea
     status = status < 0 ? status : ddb_view_state(ctx, db, NULL, &view);
     status = status < 0 ? status : ddb_ref_list(ctx, db->env, &arena, &t->refs, &t->ref_count);
     status = status < 0 ? status : ddb_ref_outlines(ctx, db->env, &t->outlines);
+    status = status < 0 ? status : ddb_trace_files(ctx, t);
     if (status == DREAMDB_OK) {
         t->words = (t->ref_count + 63) / 64;
         t->timeline_want = view->manifest.timelines[0];

@@ -1,6 +1,6 @@
 /* soak.c - kill -9 in the middle.  A child process runs one verb on a directory (append, delete, merge, fast-forward, compact, gc, snapshot,
-   a step of the index), on any branch; the parent kills it after a random time.  Then the branch must hold the state before or the state after, every other branch and snapshot its own,
-   verify must be clean, and the next verbs must work on what is there.
+   a step of the index, the same as a job, a rebuild), on any branch; the parent kills it after a random time.  Then the branch must hold the state before or the state
+   after, verify must be clean, and the next verbs must work on what is there; every 50 verbs each branch and snapshot must hold its own.
 
      soak [--runs N] [--seed N] [--store DIR] */
 #define _XOPEN_SOURCE 700
@@ -11,9 +11,9 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { VERBS = 11, ROWS = 12, LIVE = 1200, MOST_LABELS = 6 };
+enum { VERBS = 13, ROWS = 12, LIVE = 1200, MOST_LABELS = 6 };
 static const char *const verbs[VERBS] = { "append", "append branch", "delete", "delete where", "merge", "fast-forward", "compact", "gc", "snapshot",
-    "compact branch", "ada-ivf-step" };
+    "compact branch", "ada-ivf-step", "rebuild-ivf", "step as a job" };
 static double longest[VERBS];                    /* seconds that the verb took when nobody killed it, of late */
 static int behind[BRANCHES] = { 0, 1, 1, 1 };      /* the trunk's history has the branch's tip: a fast-forward will go */
 static long done_old[VERBS], done_new[VERBS], killed[VERBS];
@@ -33,6 +33,34 @@ static dreamdb *open_branch(const char *name)
     return db;
 }
 
+/* A new index in so little memory that rows pass through runs. */
+static void rebuild(branch *b)
+{
+    dreamdb_rebuild_desc desc;
+    memset(&desc, 0, sizeof desc);
+    desc.memory_bytes = 256 << 10;
+    if (b->db && live_rows(&b->rows) >= CELLS) { must(dreamdb_rebuild(b->db, &desc, NULL, &error), "rebuild-ivf"); }
+}
+
+/* A step in all its stages, by two shares.  A killed one expires at once: else gc would keep all that was written since. */
+static void job(branch *b, uint64_t propose)
+{
+    dreamdb_ada_step_desc how;
+    dreamdb_shard_desc desc;
+    char name[32];
+    memset(&how, 0, sizeof how);
+    memset(&desc, 0, sizeof desc);
+    (void)snprintf(name, sizeof name, "soak-%llu", (unsigned long long)today);
+    how.force = 1;
+    desc.job = name; desc.step = &how; desc.of = 2; desc.propose = propose != 0; desc.expires_ns = 1;
+    if (!b->db) { return; }
+    for (int round = propose ? 0 : 1; round < 2; round++) {
+        must(dreamdb_shard_plan(b->db, &desc, NULL, &error), "plan of a job");
+        for (desc.shard = 0; desc.shard < desc.of; desc.shard++) { must(dreamdb_shard_work(b->db, &desc, NULL, &error), "share of a job"); }
+    }
+    must(dreamdb_shard_finish(b->db, &desc, NULL, &error), "end of a job");
+}
+
 /* One verb on branch b, merging with c.  The same in the child (with a dataset) and in the parent (model alone), from one random state. */
 static void perform(size_t verb, branch *b, branch *c)
 {
@@ -46,7 +74,9 @@ static void perform(size_t verb, branch *b, branch *c)
     case 7: if (b->db) { collect(option.keep); } break;
     case 8: keep_month(); break;
     case 9: compact(b, draw(2) ? NULL : names[draw(FIELDS)]); break;
-    default: step(b); break;
+    case 10: step(b); break;
+    case 11: rebuild(b); break;
+    default: job(b, draw(2)); break;
     }
 }
 
@@ -83,6 +113,19 @@ static int holds(const char *ref, const state *model)
     return wrong == 0 && status == DREAMDB_DONE && rows == live_rows(model);
 }
 
+/* The Manifest that the branch names. */
+static void tip_of(const char *ref, uint8_t out[DREAMDB_ADDRESS_SIZE])
+{
+    dreamdb *db = open_branch(ref);
+    dreamdb_snapshot *view = NULL;
+    const dreamdb_info *info = NULL;
+    must(dreamdb_snapshot_open(db, NULL, &view, &error), "open a state");
+    must(dreamdb_snapshot_info(view, &info, &error), "info");
+    memcpy(out, info->manifest, DREAMDB_ADDRESS_SIZE);
+    dreamdb_snapshot_close(view);
+    dreamdb_close(db);
+}
+
 static void look(const char *name, const char *at, const state *model)
 {
     dreamdb *db = open_branch(name);
@@ -104,6 +147,8 @@ static void trial(void)
     branch *b = branches + at;
     if (verb < 2 && (next_id + 4 * ROWS >= most || live_rows(&b->rows) > LIVE)) { verb = 2; }
     if ((verb == 5 && !behind[at]) || (verb == 8 && kept_count == MOST_LABELS)) { verb = 3; }
+    uint8_t tips[2][DREAMDB_ADDRESS_SIZE];
+    tip_of(b->name, tips[0]);
     state_copy(&before, &b->rows);
     today++;
     uint64_t random_before = random_state, kept_before = kept_count;
@@ -111,6 +156,7 @@ static void trial(void)
     random_state = mix(random_before + 1);
     (void)fflush(stdout);
     pid_t child = fork();
+    if (child < 0) { perror("soak: fork"); exit(1); }
     if (child == 0) {
         checks_failed = 0;
         b->db = open_branch(b->name);
@@ -118,10 +164,12 @@ static void trial(void)
         _exit(checks_failed != 0);
     }
     perform(verb, b, branches + other);                                   /* the model's part */
-    int whole = child > 0 && wait_or_kill(child, longest[verb] > 0 ? limit : 60);
+    int whole = wait_or_kill(child, longest[verb] > 0 ? limit : 60);
     if (whole) { longest[verb] = .8 * longest[verb] + .2 * (seconds() - start); if (longest[verb] < .001) { longest[verb] = .001; } }
     state_copy(&after, &b->rows);
-    int is_new = holds(b->name, &after), is_old = !is_new && holds(b->name, &before);
+    tip_of(b->name, tips[1]);              /* it decides, as states may differ in deleted rows alone, which later merges show */
+    int moved = memcmp(tips[0], tips[1], sizeof tips[0]) != 0, is_new = (whole || moved) && holds(b->name, &after);
+    int is_old = !is_new && !moved && holds(b->name, &before);
     check(is_new || (is_old && !whole), "%s of %s (%s): neither the old state nor the new one", verbs[verb], b->name, whole ? "not killed" : "killed");
     if (!is_new) { state_copy(&b->rows, &before); }
     if (verb == 8) {                                                      /* the label is there or not */
@@ -143,7 +191,8 @@ int main(int argc, char **argv)
 {
     uint64_t runs = 100;
     char folder[] = "/tmp/dreamdb-soak-XXXXXX";
-    for (int i = 1; i + 1 < argc; i += 2) {
+    for (int i = 1; i < argc; i += 2) {
+        if (i + 1 == argc) { printf("soak: %s: what is it, or where is its value?\n", argv[i]); return 2; }
         if (!strcmp(argv[i], "--runs")) { runs = strtoull(argv[i + 1], NULL, 10); }
         else if (!strcmp(argv[i], "--seed")) { option.seed = strtoull(argv[i + 1], NULL, 10); }
         else if (!strcmp(argv[i], "--store")) { option.store = argv[i + 1]; }

@@ -13,8 +13,8 @@ import signal
 import struct
 import subprocess
 import sys
-import tempfile
 import time
+from script import run_tests
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 DREAMDB = os.environ.get('DREAMDB') or os.path.join(TOP, os.environ.get('BUILD', 'build'), 'dreamdb')
@@ -213,7 +213,7 @@ def test_merge():
     check(d.code == 1 and d.json()[0]['outcome'] == 'refused' and d.json()[0]['conflicts'][0]['key'] == 'dreamdb.a', 'conflicts as JSON')
     ok('append', 'two', '--rows', 'b.csv')
     d = run('merge-many', 'main', 'two', 'br')
-    check(d.code == 1 and 'go on from br' in d.err and len(ok('log', 'main', '--json').json()[0]['parents']) == 2, 'merge-many stops')
+    check(d.code == 1 and 'dreamdb: note: merge-many: 1 of 2' in d.err and 'go on from br' in d.err and len(ok('log', 'main', '--json').json()[0]['parents']) == 2, 'merge-many stops')
     bad(4, 'no ref', 'merge', 'main', 'nothing')
     bad(2, 'union or fast-forward', 'merge', 'main', 'br', '--strategy', 'theirs')
     bad(2, 'ours or theirs', 'merge', 'main', 'br', '--keep-index', 'mine')
@@ -1063,9 +1063,9 @@ def test_ada():
     vectors('f.npy', few)
     ok('append', 'main', '--column', 'emb=f.npy', '--anchor-start', 9000)
     check(rows_of('ada-ivf-step', 'main')[0]['outcome'] == 'nothing' == rows_of('ada-ivf-step', 'main', '--dry-run')[0]['outcome'], 'it waits')
+    before = rows_of('scan', 'main', '--fields', 'emb')
     step = rows_of('ada-ivf-step', 'main', '--force')[0]
     check(step['splits'] > 0 and step['centred'] > 0, '--force %s' % step)
-    before = rows_of('scan', 'main', '--fields', 'emb')
     check(by_anchor(rows_of('scan', 'main', '--fields', 'emb')) == by_anchor(before), 'still every row')
     bad(4, 'no field `no`', 'ada-ivf-status', 'main', '--field', 'no')
     bad(2, 'no embedding', 'ada-ivf-step', 'main', '--field', 'n')
@@ -1120,6 +1120,10 @@ def test_shards():
     check('ended already' in ok(*step, '--orchestrate', '--finish').out and rows_of('gc', '--dry-run')[0]['jobs'] == 0, 'the end twice')
     bad(1, 'another id', *step, '--orchestrate')
     check('no fault' in ok('verify', 'main').out, 'verify')
+    moved = [n for n in tree('s') if n.endswith('.moved')]
+    told = ok('erase-report', 'main', '0')
+    check(len(moved) > 0 and rows_of('erase-report', 'main', '0')[-1]['job_files'] == len(moved), 'copies of records in jobs are counted')
+    check('under _ada_ivf/ hold' in told.out, 'and told: %s' % told.out)
     ok('append', 'main', '--column', 'emb=w.npy', '--anchor-start', 9000, '--now-ns', 11000)
     ok('append', 'main', '--column', 'emb=w.npy', '--anchor-start', 9000, '--now-ns', 11000, store='one')
     one = rows_of('ada-ivf-step', 'main', '--now-ns', 12000, store='one')[0]
@@ -1159,9 +1163,13 @@ def test_shared_append():
         ok('append', 'b%d' % n, '--rows', 'r.csv', '--shard', n, '--of', 3)
     check(rows_of('branch', 'main', 'b1', '--if-absent')[0] == {'exists': True} and 'stays' in ok('branch', 'main', 'b1', '--if-absent').out, '--if-absent')
     bad(1, 'already', 'branch', 'main', 'b1')
+    ok('append', 'b1', '--rows', text('gone.csv', '_anchor,n\n2059,1\n'))
+    ok('delete', 'b1', '2059')
+    late = bad(1, '2059', 'append', 'b1', '--column', 'n=n.npy', '--anchor-start', 2000, '--shard', 1, '--of', 3, '--batch', 20, '--token', 'late')
+    check('the first 20 of 34 rows are in' in late.err and '--resume' in late.err, 'rows of the share are told: %s' % late.err)
     ok('merge-many', 'main', 'b0', 'b1', 'b2')
     found = sorted((row['anchor'], row['fields']['n']) for row in rows_of('scan', 'main'))
-    check(found == [(i, i) for i in ids] + [(1000 + i, i) for i in ids], 'every row once, under its own anchor')
+    check(found == [(i, i) for i in ids] + [(1000 + i, i) for i in ids] + [(2000 + i, i) for i in range(34, 54)], 'every row once, under its own anchor')
 
 
 def test_rebuild():
@@ -1189,7 +1197,7 @@ def test_rebuild():
     again = rows_of('rebuild-ivf', 'side', 'emb', '--k', 20, '--seed', 3, '--sample', 400, '--threads', 1)[0]
     check(again['runs'] == 0 and again['index'] == made['index'] and again['buckets_written'] == made['buckets_written'], 'the same index with other memory')
     b = rows_of('ada-ivf-status', 'main', '--sample', 10000)[0]
-    check(b['moved'] == 0 and b['generations'] == 1 and b['k'] == 20 and b['deleted' if 'deleted' in b else 'k'] == 20, 'placed %s' % b)
+    check(b['moved'] == 0 and b['generations'] == 1 and b['k'] == 20 and b['records'] == 1400, 'placed %s' % b)
     check('rebuilt main' in ok('rebuild-ivf', 'main', '--k', 'auto').out, 'for people')
     check(rows_of('ada-ivf-status', 'main')[0]['k'] == 37, 'auto: the square root of 1400')
     check(rows_of('rebuild-ivf', 'main', '--index', 'imi', '--k', 5)[0]['outcome'] == 'made' and rows_of('ada-ivf-status', 'main')[0]['index'] == 'imi', 'to imi')
@@ -1238,9 +1246,12 @@ def test_watch():
     check(rows_of('recommendations', 'main') == [] and rows_of('watch', 'main', '--once') == [], 'and then nothing is left')
     check(rows_of('count', 'main')[0]['count'] == 600, 'the rows are there')
     bad(2, '--only', 'watch', 'main', '--only', 'sweep')
+    bad(2, 'names no action', 'watch', 'main', '--once', '--only', '')
     bad(2, '--interval', 'watch', 'main', '--interval', '5')
     bad(2, 'once', 'watch', 'main', '--once', '--interval', '5s')
     bad(4, 'absent', 'watch', 'absent', '--once')
+    for kept in ('main~1', 'main@v1'):
+        bad(2, 'does not change', 'watch', 'main', kept, '--once')
     for number in (signal.SIGTERM, signal.SIGINT):
         for start in range(2000, 2300, 10):
             vectors('w.npy', rows[start - 2000:start - 1990])
@@ -1297,7 +1308,7 @@ def test_pipes_and_signals():
     p.send_signal(signal.SIGINT)
     err = p.communicate(timeout=60)[1].decode()
     done = rows_of('count', 'main')[0]['count'] - 60000
-    check(p.returncode == 130 and 'Ctrl-C' in err or 'stopped' in err, 'Ctrl-C: %d %s' % (p.returncode, err))
+    check(p.returncode == 130 and ('Ctrl-C' in err or 'stopped' in err), 'Ctrl-C: %d %s' % (p.returncode, err))
     check(0 < done < 100000 and done % 50 == 0 and 'the first %d of' % done in err, 'whole batches stay: %d, %s' % (done, err))
     ok('verify', 'main')
     check('\r' in run('append', 'main', '--column', 'n=n.npy', '--progress=always', '--batch', 100, '--anchor-start', 10 ** 6).err, 'progress')
@@ -1431,23 +1442,10 @@ def test_read_only():
 
 
 def main():
-    global here, failed
     if not os.access(DREAMDB, os.X_OK):
         print('cli: %s is not there: run make first' % DREAMDB)
         sys.exit(1)
-    tests = [(n, f) for n, f in sorted(globals().items(), key=lambda x: getattr(getattr(x[1], '__code__', None), 'co_firstlineno', 0))
-             if n.startswith('test_') and (len(sys.argv) < 2 or n[5:] in sys.argv[1:] or n in sys.argv[1:])]
-    for name, test in tests:
-        here = name
-        folder = tempfile.mkdtemp(prefix='ddb_cli_')
-        os.chdir(folder)
-        try:
-            test()
-        except Exception as e:
-            failed += 1
-            print('FAIL %s: %s: %s' % (name, type(e).__name__, str(e)[:300]), flush=True)
-        os.chdir(TOP)
-        shutil.rmtree(folder, ignore_errors=True)
+    run_tests(globals(), 'cli')
     print('cli: %d passed, %d failed' % (passed, failed))
     sys.exit(failed > 0)
 

@@ -606,7 +606,7 @@ static void large_objects_are_streamed(void)
 
 static void outboards_as_asked(void)
 {
-    static const struct { size_t length; const char *address, *outboard; } golden[] = {    /* shared/fixtures/core-bao/cases.json */
+    static const struct { size_t length; const char *address, *outboard; } golden[] = {    /* made by the reference */
         { 0, "d2xrgsnz6x42djvaibg6unw4zfezxszfzgw4cevxzsnjhsxed4zge", "dzy6bkmronlesmoaxcwmkljgqwuohhde3rjohubdsd62ykqswfk4w" },
         { 1, "dywtvxw76enwd4kmrbxdll5agzzw3tmhu5gspnobkebcluhvslrbg", "dyna2eqbngm6i5uj3lsxitjlrqmqh6xxziuinjsycuaigeao6leo4" },
         { 64, "dzho24kb5jffzvfxrbqgxur7i3rbfl44vtv2zxd5d5gg3r7skenzq", "d2l37w5tubuanfkxckgiorvy3ernnwulfrb2kr5bl5s3y5g3selw4" },

@@ -1,47 +1,14 @@
 /* Room rebuild.  The model: before, the last record of every live anchor in the order of the Track; after, each of them once, bit for bit, in
    the cell that a fold over all centroids names, with the code that a fresh encode gives.  And a rebuild whose sample is everything makes the
    very bytes of `train`. */
-#include "test.h"
+#include "embedding.h"
 
 enum { MOST = 8000, DIM_MOST = 16, CODE_MOST = 64 };
 typedef struct record { uint64_t anchor; float v[DIM_MOST]; uint8_t code[CODE_MOST]; } record;
 static record before[MOST], after[MOST];
 static size_t before_count, after_count;
 static uint32_t dim;
-static dreamdb_store inner, store;
-static dreamdb_fault plan;
-static dreamdb_error error;
-static uint64_t clock_now, drawn;
 static uint64_t next_anchor;
-
-typedef enum kind { RAW, RAW_SIDE, RABITQ, LOSSY, PQ, LSH, IMI, KINDS } kind;
-static const char *const kind_names[KINDS] = { "raw", "raw, rerank", "rabitq, rerank", "rabitq alone", "pq, rerank", "lsh", "imi" };
-
-static uint64_t now(void *user) { (void)user; return clock_now += 1000; }
-static int draw(void *user, void *out, size_t size) { (void)user; drawn++; memset(out, (int)(drawn & 255), size); return 0; }
-
-static dreamdb_config config_of(const dreamdb_store *on)
-{
-    dreamdb_config config = test_config(on);
-    config.now_ns = now;
-    config.random = draw;
-    return config;
-}
-
-static void open_store(void)
-{
-    memset(&plan, 0, sizeof plan);
-    CHECK(dreamdb_store_memory(NULL, &inner, NULL) == DREAMDB_OK);
-    CHECK(dreamdb_store_fault(&inner, &plan, NULL, &store, NULL) == DREAMDB_OK);
-    next_anchor = 0;
-}
-
-static void close_store(void)
-{
-    dreamdb_store_close(&store);
-    dreamdb_store_close(&inner);
-    CHECK_EQ_U64(test_live_bytes(), 0);
-}
 
 static void make_vector(float *out, uint32_t clusters)
 {
@@ -55,28 +22,11 @@ static void make_vector(float *out, uint32_t clusters)
 static dreamdb *begin(uint32_t dimensions, kind what, uint32_t k)
 {
     static float sample[300 * DIM_MOST];
-    dreamdb_config config;
-    dreamdb_field field;
-    dreamdb_create_desc desc;
-    dreamdb *db = NULL;
     dim = dimensions;
+    next_anchor = 0;
     open_store();
-    config = config_of(&store);
-    memset(&field, 0, sizeof field);
-    memset(&desc, 0, sizeof desc);
     for (size_t i = 0; i < 300; i++) { make_vector(sample + i * dim, 9); }
-    field.name = "e"; field.kind = DREAMDB_EMBEDDING; field.dim = dim; field.required = 1;
-    field.index = what == LSH ? DREAMDB_INDEX_LSH : what == IMI ? DREAMDB_INDEX_IMI : DREAMDB_INDEX_IVF;
-    if (what != LSH) { field.train = sample; field.train_count = 300; field.k = k; field.k_sub = k; }
-    field.bits = what == LSH ? 6 : 0;
-    field.rerank = what == RAW_SIDE || what == RABITQ || what == PQ;
-    field.compressor = what == PQ ? DREAMDB_COMPRESSOR_PQ : what == RABITQ || what == LOSSY ? DREAMDB_COMPRESSOR_RABITQ : DREAMDB_COMPRESSOR_NONE;
-    field.bits_per_dim = what == RABITQ || what == LOSSY ? 4 : 0;
-    field.pq_m = what == PQ ? 4 : 0; field.pq_k = what == PQ ? 16 : 0;
-    desc.fields = &field; desc.field_count = 1;
-    CHECK(dreamdb_create(&config, "main", &desc, &db, &error) == DREAMDB_OK);
-    if (!db) { printf("%s\n", error.message); exit(1); }
-    return db;
+    return create_field(&store, what, dim, sample, k, 4);
 }
 
 static void end(dreamdb *db) { dreamdb_close(db); close_store(); }
@@ -277,7 +227,7 @@ static size_t runs_left(void)
 /* With a sample of everything the bytes are those of train; with any memory and any number of threads the bytes are the same. */
 static void same_bytes(void)
 {
-    for (int what = 0; what < KINDS; what++) {
+    for (int what = 0; what < ALL_KINDS; what++) {
         for (int early = 0; early < 2 && test_ok; early++) {
             static const uint64_t memory[] = { 0, 235000, 131072 };
             ddb_addr want[3], first[3], got[3];
@@ -616,6 +566,7 @@ static void after_steps(void)
 
 int main(void)
 {
+    draw_step = 1;                             /* each rebuild names its runs by a draw */
     RUN(same_bytes);
     RUN(windows);
     RUN(one_cell);

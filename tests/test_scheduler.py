@@ -3,7 +3,8 @@
 processes, some of them killed, must make the very Manifest that one process makes.  The Kubernetes file is checked against the API's schema
 where kubernetes-validate is installed or can be (pip, once, into build/); else that is said and skipped.
 Usage: test_scheduler.py [name ...]   BUILD=build"""
-import json, os, random, re, shutil, signal, subprocess, sys, tempfile, time
+import json, os, random, re, shutil, signal, subprocess, sys, time
+from script import run_tests
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILD = os.path.join(TOP, os.environ.get('BUILD', 'build'))
@@ -12,14 +13,14 @@ HERE = os.path.join(TOP, 'examples', 'scheduler')
 DEMO = os.path.join(TOP, 'examples', 'demo')
 NOW = '2000000000000000000'
 passed = failed = skipped = 0
-name = ''
+here = ''
 
 
 def check(good, what):
     global passed, failed
     passed, failed = passed + bool(good), failed + (not good)
     if not good:
-        print('FAIL %s: %s' % (name, what), flush=True)
+        print('FAIL %s: %s' % (here, what), flush=True)
 
 
 def run(command, code=0, env=None, **more):
@@ -173,7 +174,7 @@ def jobs():
 def skip(why):
     global skipped
     skipped += 1
-    print('skip %s: %s' % (name, why), flush=True)
+    print('skip %s: %s' % (here, why), flush=True)
 
 
 def test_kubernetes_commands():
@@ -233,25 +234,15 @@ def test_kubernetes_schema():
 
 
 def main():
-    global name, failed
+    global here
     if not os.access(DREAMDB, os.X_OK):
         print('scheduler: %s is not there: run make first' % DREAMDB)
         sys.exit(1)
     for script in sorted(os.listdir(HERE)):
         if script.endswith('.sh'):
-            name = script
+            here = script
             run(['bash' if script == 'slurm.sh' else 'sh', '-n', os.path.join(HERE, script)])
-    tests = [(n, f) for n, f in list(globals().items()) if n.startswith('test_') and (len(sys.argv) < 2 or n[5:] in sys.argv[1:])]
-    for name, test in tests:
-        folder = tempfile.mkdtemp(prefix='ddb_scheduler_')
-        os.chdir(folder)
-        try:
-            test()
-        except Exception as e:
-            failed += 1
-            print('FAIL %s: %s: %s' % (name, type(e).__name__, str(e)[:300]), flush=True)
-        os.chdir(TOP)
-        shutil.rmtree(folder, ignore_errors=True)
+    run_tests(globals(), 'scheduler')
     print('scheduler: %d passed, %d failed, %d skipped' % (passed, failed, skipped))
     sys.exit(failed > 0)
 

@@ -242,6 +242,13 @@ static void arguments_and_damage(void)
             free(copy);
         }
     }
+    desc.each = NULL;
+    data_put("_ada_ivf/night.run/plan", "x", 1);
+    data_put("_ada_ivf/night.run/d2xrgsnz6x42djvaibg6unw4zfezxszfzgw4cevxzsnjhsxed4zge.part-0-of-1", "x", 1);
+    CHECK(dreamdb_erase_report(db, &desc, &result, &data_error) == DREAMDB_OK && result.job_files == 0);
+    data_put("_ada_ivf/night.run/d2xrgsnz6x42djvaibg6unw4zfezxszfzgw4cevxzsnjhsxed4zge.moved", "x", 1);
+    data_put("_ada_ivf/rebuild-0123456789abcdef/d2xrgsnz6x42djvaibg6unw4zfezxszfzgw4cevxzsnjhsxed4zge.run", "x", 1);
+    CHECK(dreamdb_erase_report(db, &desc, &result, &data_error) == DREAMDB_OK && result.job_files == 2);
     data_put("refs/odd", "odd", 3);
     CHECK(dreamdb_erase_report(db, &desc, &result, &data_error) == DREAMDB_ERR_CORRUPT && strstr(data_error.message, "refs/odd"));
     dreamdb_close(db);

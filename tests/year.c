@@ -194,8 +194,11 @@ static void dump(const char *path)
 
 static uint64_t number(int argc, char **argv, int *i)
 {
-    if (*i + 1 >= argc) { printf("year: %s needs a number\n", argv[*i]); exit(2); }
-    return strtoull(argv[++*i], NULL, 10);
+    char *end = NULL;
+    uint64_t value = *i + 1 < argc ? strtoull(argv[*i + 1], &end, 10) : 0;
+    if (!end || *end || end == argv[*i + 1]) { printf("year: %s needs a number\n", argv[*i]); exit(2); }
+    ++*i;
+    return value;
 }
 static void options(int argc, char **argv)
 {
@@ -225,6 +228,10 @@ static void options(int argc, char **argv)
 int main(int argc, char **argv)
 {
     options(argc, argv);
+    if (option.days < 1 || option.days > MOST_KEPT * MONTH || option.rows < 1) {
+        printf("year: 1 to %d days, and a row a day at least\n", MOST_KEPT * MONTH);
+        return 2;
+    }
     random_state = option.seed;
     most = option.commits ? option.commits : option.days * BRANCHES * APPENDS * option.rows;
     day_of = (uint16_t *)memory((size_t)most, sizeof *day_of);

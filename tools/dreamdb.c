@@ -1440,16 +1440,27 @@ static dreamdb_status open_by_address(app *a, const char *address)
     return status;
 }
 
+/* What a verb writes to is a branch. */
+static int need_branch(const app *a, const char *text)
+{
+    const char *state = NULL;
+    char *ref = copy_text(text, strlen(text));
+    int code = split_ref(text, ref, &state);
+    if (!code && (state || strchr(ref, '@'))) {
+        code = fail(EXIT_USAGE, "%s: '%s' is a kept state, which does not change: name a branch", a->verb->name, text);
+    }
+    free(ref);
+    return code;
+}
+
 /* Opens store, dataset and view for the verb's REF. */
 static int open_view(app *a, int mode)
 {
-    const char *text = a->operands[0], *state;
+    const char *text = a->operands[0], *state = NULL;
     char *ref = copy_text(text, strlen(text));
     dreamdb_status status = DREAMDB_OK;
-    int code = split_ref(text, ref, &state);
-    if (!code && mode == WRITE && (state || strchr(ref, '@'))) {
-        code = fail(EXIT_USAGE, "%s: '%s' is a kept state, which does not change: name a branch", a->verb->name, text);
-    }
+    int code = mode == WRITE ? need_branch(a, text) : EXIT_DONE;
+    code = code ? code : split_ref(text, ref, &state);
     code = code ? code : open_store(a, mode);
     if (!code && ref[0]) {
         status = dreamdb_open(&a->config, ref, &a->db, &a->error);
@@ -4542,7 +4553,7 @@ static int verb_append(app *a)
         job_print(a, &j);
     } else if (j.done > j.resumed) {
         char text[DREAMDB_ADDRESS_TEXT];
-        note("the first %" PRIu64 " of %" PRIu64 " rows are in (Manifest %s); go on with the rest%s", j.done, j.total,
+        note("the first %" PRIu64 " of %" PRIu64 " rows are in (Manifest %s); go on with the rest%s", j.done - j.first, j.total - j.first,
              address_text(j.manifest, text), j.has_token ? ": the same call with --resume" : "");
     }
     job_close(&j);
@@ -4864,8 +4875,7 @@ static int verb_merge_many(app *a)
         code = merge_one(a, a->operands[i]);
         if (code && i > 1) {
             out_flush(&a->o);
-            (void)fprintf(stderr, "merge-many: %zu of %zu are merged and published: go on from %s\n", i - 1, a->operand_count - 1,
-                          a->operands[i]);
+            note("merge-many: %zu of %zu are merged and published: go on from %.200s", i - 1, a->operand_count - 1, a->operands[i]);
         }
     }
     return code;
@@ -5283,7 +5293,8 @@ static void print_erased(app *a, const dreamdb_erase_result *r)
     char n[32], m[32];
     if (a->json) {
         out_format(&a->o, "{\"anchors\":%" PRIu64 ",\"objects\":%" PRIu64 ",\"refs\":%" PRIu64, r->anchors, r->objects, r->refs);
-        out_format(&a->o, ",\"states\":%" PRIu64 ",\"unread\":%" PRIu64 "}\n", r->states, r->unread);
+        out_format(&a->o, ",\"states\":%" PRIu64 ",\"unread\":%" PRIu64 ",\"job_files\":%" PRIu64 "}\n", r->states, r->unread,
+                   r->job_files);
         return;
     }
     if (r->anchors == 0) {
@@ -5297,6 +5308,10 @@ static void print_erased(app *a, const dreamdb_erase_result *r)
     }
     if (r->unread > 0) {
         out_format(&a->o, "%s Tracks are of kinds that this version cannot look into: they may hold some, too\n", grouped(r->unread, n));
+    }
+    if (r->job_files > 0) {
+        out_format(&a->o, "%s file%s of jobs or rebuilds under _ada_ivf/ %s copies of records, perhaps of these: gc removes them when "
+                   "they have expired\n", grouped(r->job_files, n), r->job_files == 1 ? "" : "s", r->job_files == 1 ? "holds" : "hold");
     }
 }
 
@@ -7264,6 +7279,9 @@ static int watch_actions(const app *a, unsigned *actions)
 {
     const char *text = option_value(a, OPT_ONLY);
     *actions = text ? 0 : 0x3fu & ~(1u << DREAMDB_ACTION_REBUILD);
+    if (text && !*text) {
+        return fail(EXIT_USAGE, "option --only names no action");
+    }
     while (text && *text) {
         size_t size = strcspn(text, ","), found = 0;
         for (size_t i = 1; i < COUNT_OF(action_names); i++) {
@@ -7373,36 +7391,33 @@ static void watch_ref(watch *w, size_t at)
     app *a = w->a;
     advices all = {NULL, 0}, tried = {NULL, 0};
     int waited = w->once || w->dry, conflicts = 0;
-    const advice *one = NULL;
-    do {
+    while (!interrupted) {
         dreamdb_status status = watch_look(w, at, &all);
         if (status) {
             w->code = interrupted ? w->code : fail_status(status, &a->error);
             break;
         }
-        one = watch_next(w, &all, &tried);
-        if (one && !waited) {
+        const advice *one = watch_next(w, &all, &tried);
+        if (!one) {
+            break;
+        }
+        if (!waited) {
             uint64_t most = w->interval / 4 < UINT64_C(30000000000) ? w->interval / 4 : UINT64_C(30000000000);
             watch_sleep(watch_now() * UINT64_C(0x9e3779b97f4a7c15) % (most + 1));
             waited = 1;
             continue;
         }
-        advice doing;
-        if (one) {
-            doing = *one;
-            if (w->dry) {
-                print_advice(a, a->operands[at], one, NULL, 0, "");
-            } else {
-                status = watch_act(w, at, one);
-            }
-            if (status != DREAMDB_ERR_CONFLICT || ++conflicts >= WATCH_TRIES) {
-                /* a lost race that the next try wins is no failure */
-                w->code = status ? exit_of(status) : w->code;
-                tried.list = (advice *)grow_array(tried.list, tried.count + 1, sizeof *tried.list);
-                tried.list[tried.count++] = doing;
-            }
+        if (w->dry) {
+            print_advice(a, a->operands[at], one, NULL, 0, "");
+        } else {
+            status = watch_act(w, at, one);
         }
-    } while (one && !interrupted);
+        if (status != DREAMDB_ERR_CONFLICT || ++conflicts >= WATCH_TRIES) {        /* a lost race that the next try wins is no failure */
+            w->code = status ? exit_of(status) : w->code;
+            tried.list = (advice *)grow_array(tried.list, tried.count + 1, sizeof *tried.list);
+            tried.list[tried.count++] = *one;
+        }
+    }
     free(all.list);
     free(tried.list);
 }
@@ -7422,6 +7437,9 @@ static int verb_watch(app *a)
     }
     if (!code && w.once && interval) {
         code = fail(EXIT_USAGE, "watch: --once looks once; --interval is for going on");
+    }
+    for (size_t i = 0; i < a->operand_count && !code; i++) {
+        code = need_branch(a, a->operands[i]);
     }
     code = code ? code : open_store(a, w.dry ? READ : WRITE);
     if (code) {

@@ -343,6 +343,9 @@ def main():
     ap.add_argument("--cells", default="1", help="of part query: multiples of the sets' numbers of cells that we and the peers may use, as 1,2,4")
     ap.add_argument("--quick", action="store_true", help="part query: only the table beside the peers")
     args = ap.parse_args()
+    for part in args.only.split(","):
+        if "part_" + part not in globals():
+            ap.error("--only: there is no part %s" % part)
     lib, exe = build()
     os.makedirs(args.work, exist_ok=True)
     if not os.path.exists(os.path.join(args.data, "fashion", "base.npy")):

@@ -158,7 +158,7 @@ def graph_peers(args, name, u, say):
         say("usearch", e)
     try:
         import rabitqlib
-        if d >= 64 and name != "fashion":                    # never .95 there (peers.md), and 20 s to build
+        if d >= 64 and name != "fashion":                    # never .95 there, and 20 s to build
             sym = rabitqlib.SymqgIndex(d, 32, "ip")
             sym.build(u, 200, num_threads=2)
             out["(rabitqlib SymphonyQG, for comparison)"] = (lambda x, p: sym.search(x, 10, p)[0], WIDTHS)
