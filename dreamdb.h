@@ -18609,9 +18609,9 @@ DDB_FN dreamdb_status ddb_ref_stands(ddb_ctx *ctx, ddb_env *env, const char *nam
 /* ---- Listing ---- */
 
 typedef struct ddb_ref_found { char *path; size_t size; } ddb_ref_found;      /* size: of the path */
-typedef struct ddb_ref_lister { ddb_ctx *ctx; ddb_arena *arena; ddb_buf found; dreamdb_status status; } ddb_ref_lister;
+typedef struct ddb_ref_lister { ddb_ctx *ctx; ddb_arena *arena; ddb_buf found; const char *odd; dreamdb_status status; } ddb_ref_lister;
 
-/* Notes one path under refs/.  What is no ref name (a temporary file of a writer, a file of the system) is passed over. */
+/* Notes one path under refs/.  Of those that are no ref name (a temporary file of a writer, a file of the system) the first is kept. */
 DDB_FN int ddb_ref_note(void *user, const char *path, const dreamdb_stat *stat)
 {
     ddb_ref_lister *lister = (ddb_ref_lister *)user;
@@ -18619,7 +18619,9 @@ DDB_FN int ddb_ref_note(void *user, const char *path, const dreamdb_stat *stat)
     (void)stat;
     found.size = strlen(path);
     if (found.size <= 5 || memcmp(path, "refs/", 5) != 0 || !ddb_addr_ref_valid(ddb_bytes_slice(path + 5, found.size - 5))) {
-        return 0;
+        lister->odd = lister->odd ? lister->odd : ddb_mem_arena_copy(lister->ctx, lister->arena, path, found.size);
+        lister->status = lister->odd ? lister->status : DREAMDB_ERR_MEMORY;
+        return lister->status < 0 ? DREAMDB_ERR_MEMORY : 0;
     }
     found.path = ddb_mem_arena_copy(lister->ctx, lister->arena, path, found.size);
     ddb_bytes_put(&lister->found, &found, sizeof found);
@@ -18663,8 +18665,9 @@ DDB_FN dreamdb_status ddb_ref_bodies(ddb_ctx *ctx, ddb_env *env, const ddb_ref_f
     return status;
 }
 
-/* Every ref of the store, sorted by name (bytes), those with a malformed body too; names live in the arena. */
-DDB_FN dreamdb_status ddb_ref_list(ddb_ctx *ctx, ddb_env *env, ddb_arena *arena, ddb_ref_entry **out, size_t *count)
+/* Every ref of the store, sorted by name (bytes), those with a malformed body too; names live in the arena.  odd (may be NULL): the first
+   path under refs/ that is no ref name, or NULL. */
+DDB_FN dreamdb_status ddb_ref_list(ddb_ctx *ctx, ddb_env *env, ddb_arena *arena, ddb_ref_entry **out, size_t *count, const char **odd)
 {
     ddb_ref_lister lister;
     memset(&lister, 0, sizeof lister);
@@ -18684,6 +18687,9 @@ DDB_FN dreamdb_status ddb_ref_list(ddb_ctx *ctx, ddb_env *env, ddb_arena *arena,
     status = status == DREAMDB_OK && !*out ? DREAMDB_ERR_MEMORY : status;
     for (size_t at = 0; at < total && status == DREAMDB_OK; at += 64) {        /* 64 at a time: bodies are tiny, refs may be many */
         status = ddb_ref_bodies(ctx, env, found + at, total - at < 64 ? total - at : 64, *out, count);
+    }
+    if (odd) {
+        *odd = lister.odd;
     }
     ddb_bytes_free(&lister.found);
     return status;
@@ -43718,28 +43724,20 @@ DDB_FN dreamdb_status ddb_gc_states(ddb_ctx *ctx, ddb_gc *gc)
 
 /* ---- Roots ---- */
 
-/* A file under refs/ whose name is none: nobody can say what it keeps. */
-DDB_FN int ddb_gc_note_ref(void *user, const char *path, const dreamdb_stat *stat)
-{
-    ddb_gc *gc = (ddb_gc *)user;
-    (void)stat;
-    if (!ddb_addr_ref_valid(ddb_bytes_text(path + 5))) {
-        gc->status = ddb_mem_fail_at(gc->ctx, DREAMDB_ERR_CORRUPT, path, "gc: %s is no name of a ref, so what it keeps cannot be known: "
-                                     "remove or rename it; nothing was removed", path);
-    }
-    return gc->status;
-}
-
 /* Marks what every ref reaches that was not marked yet; added: how many refs that are. */
 DDB_FN dreamdb_status ddb_gc_roots(ddb_ctx *ctx, ddb_gc *gc, size_t *added)
 {
     ddb_arena arena = {NULL, 0};
     ddb_ref_entry *refs = NULL;
+    const char *odd = NULL;
     size_t count = 0;
     *added = 0;
     gc->looked = ddb_port_now_ns();
-    dreamdb_status status = ddb_gc_list(ctx, gc, "refs/", ddb_gc_note_ref);
-    status = status < 0 ? status : ddb_ref_list(ctx, gc->env, &arena, &refs, &count);
+    dreamdb_status status = ddb_ref_list(ctx, gc->env, &arena, &refs, &count, &odd);
+    if (status == DREAMDB_OK && odd) {         /* a name that is none: nobody can say what it keeps */
+        status = ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, odd, "gc: %s is no name of a ref, so what it keeps cannot be known: "
+                                 "remove or rename it; nothing was removed", odd);
+    }
     for (size_t i = 0; i < 2 * count && status == DREAMDB_OK; i++) {           /* branches first: a snapshot on the way ends no walk */
         const ddb_ref_entry *ref = refs + i % count;
         status = i == count ? ddb_gc_states(ctx, gc) : DREAMDB_OK;
@@ -44016,13 +44014,14 @@ DDB_FN int ddb_gc_note_young(void *user, const char *path, const dreamdb_stat *s
     return gc->status;
 }
 
-/* Reads the refs and marks what they reach, until none is new or has moved to a state that was not met; *fresh: one was. */
-DDB_FN dreamdb_status ddb_gc_look(ddb_ctx *ctx, ddb_gc *gc, bool *fresh)
+/* Reads the refs and marks what they reach, until none is new or has moved to a state that was not met, or for so many rounds; *fresh: one
+   was. */
+DDB_FN dreamdb_status ddb_gc_look(ddb_ctx *ctx, ddb_gc *gc, size_t rounds, bool *fresh)
 {
     size_t added = 1;
     dreamdb_status status = DREAMDB_OK;
     *fresh = false;
-    for (size_t i = 0; i < DDB_GC_ROUNDS && added > 0 && status == DREAMDB_OK; i++) {
+    for (size_t i = 0; i < rounds && added > 0 && status == DREAMDB_OK; i++) {
         status = ddb_gc_roots(ctx, gc, &added);
         status = status == DREAMDB_OK && added > 0 ? ddb_gc_links(ctx, gc) : status;
         status = status == DREAMDB_OK && added > 0 ? ddb_gc_outlines(ctx, gc) : status;
@@ -44039,7 +44038,7 @@ DDB_FN dreamdb_status ddb_gc_mark(ddb_ctx *ctx, ddb_gc *gc)
     dreamdb_status status = ddb_ref_outlines(ctx, gc->env, &gc->outlines);
     status = status < 0 ? status : ddb_gc_job_roots(ctx, gc);
     status = status < 0 ? status : ddb_gc_list(ctx, gc, "manifests/", ddb_gc_note_young);
-    return status < 0 ? status : ddb_gc_look(ctx, gc, &fresh);
+    return status < 0 ? status : ddb_gc_look(ctx, gc, gc->desc.dry_run ? DDB_GC_ROUNDS : 1, &fresh);      /* what removes looks again */
 }
 
 /* ---- Sweep ---- */
@@ -44144,7 +44143,7 @@ DDB_FN dreamdb_status ddb_gc_look_again(ddb_ctx *ctx, ddb_gc *gc)
     if (gc->desc.dry_run || (gc->again && now >= gc->looked && now - gc->looked < DDB_GC_LOOK)) {
         return DREAMDB_OK;
     }
-    dreamdb_status status = ddb_gc_look(ctx, gc, &fresh);
+    dreamdb_status status = ddb_gc_look(ctx, gc, DDB_GC_ROUNDS, &fresh);
     status = status == DREAMDB_OK && fresh ? ddb_gc_record(ctx, gc) : status;
     for (size_t i = 0; i < gc->count && status == DREAMDB_OK && fresh; i++) {
         ddb_addr addr;
@@ -44882,7 +44881,7 @@ DDB_FN dreamdb_status ddb_trace_run(ddb_ctx *ctx, struct dreamdb *db, const drea
     dreamdb_status status = !t->rows || !t->wants ? DREAMDB_ERR_MEMORY : desc->where && desc->anchor_count > 0
         ? ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "an erase report takes anchors or a predicate, not both") : DREAMDB_OK;
     status = status < 0 ? status : ddb_view_state(ctx, db, NULL, &view);
-    status = status < 0 ? status : ddb_ref_list(ctx, db->env, &arena, &t->refs, &t->ref_count);
+    status = status < 0 ? status : ddb_ref_list(ctx, db->env, &arena, &t->refs, &t->ref_count, NULL);
     status = status < 0 ? status : ddb_ref_outlines(ctx, db->env, &t->outlines);
     if (status == DREAMDB_OK) {
         t->words = (t->ref_count + 63) / 64;
@@ -45511,7 +45510,8 @@ DREAMDB_API dreamdb_status dreamdb_refs(const dreamdb_config *config, dreamdb_re
     if (status < 0) {
         return status;
     }
-    status = each ? ddb_ref_list(&ctx, env, &arena, &refs, &count) : ddb_mem_fail(&ctx, DREAMDB_ERR_ARGUMENT, "dreamdb_refs: each is NULL");
+    status = each ? ddb_ref_list(&ctx, env, &arena, &refs, &count, NULL)
+        : ddb_mem_fail(&ctx, DREAMDB_ERR_ARGUMENT, "dreamdb_refs: each is NULL");
     size_t bad = count;                          /* the first one */
     for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
         bad = refs[i].bad && bad == count ? i : bad;

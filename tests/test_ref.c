@@ -169,7 +169,7 @@ static void refs_are_listed_in_order(void)
     size_t count = 7, i, size = tag_body(body, "dreamdb.snapshot-tag.v1", &a);
     char path[64];
     memset(&arena, 0, sizeof arena);
-    CHECK(ddb_ref_list(ctx, env, &arena, &list, &count) == DREAMDB_OK && count == 0);
+    CHECK(ddb_ref_list(ctx, env, &arena, &list, &count, NULL) == DREAMDB_OK && count == 0);
     for (i = 0; i < 9; i++) {
         a = numbered((unsigned)names[i][0]);
         (void)snprintf(path, sizeof path, "refs/%s", names[i]);
@@ -178,7 +178,7 @@ static void refs_are_listed_in_order(void)
     put("refs/x.half", "half", 4);
     put("refs/nfs.bak", "x", 1);
     put("manifests/x", "x", 1);
-    CHECK(ddb_ref_list(ctx, env, &arena, &list, &count) == DREAMDB_OK);
+    CHECK(ddb_ref_list(ctx, env, &arena, &list, &count, NULL) == DREAMDB_OK);
     CHECK_EQ_U64(count, 9);
     for (i = 0; i < count && i < 9; i++) {
         CHECK_STR((const char *)list[i].name.data, want[i]);
@@ -190,11 +190,11 @@ static void refs_are_listed_in_order(void)
         (void)snprintf(path, sizeof path, "refs/n%03u", (unsigned)i);
         put(path, a.bytes, 33);
     }
-    CHECK(ddb_ref_list(ctx, env, &arena, &list, &count) == DREAMDB_OK);
+    CHECK(ddb_ref_list(ctx, env, &arena, &list, &count, NULL) == DREAMDB_OK);
     CHECK_EQ_U64(count, 209);
     for (i = 1; i < count; i++) { CHECK(ddb_bytes_compare(list[i - 1].name, list[i].name) < 0); }
     put("refs/bad", "short", 5);
-    CHECK(ddb_ref_list(ctx, env, &arena, &list, &count) == DREAMDB_OK);
+    CHECK(ddb_ref_list(ctx, env, &arena, &list, &count, NULL) == DREAMDB_OK);
     CHECK_EQ_U64(count, 210);
     for (i = 0; i < count; i++) { CHECK(list[i].bad == (strcmp((const char *)list[i].name.data, "bad") == 0)); }
     ddb_mem_arena_free(ctx, &arena);
@@ -237,10 +237,10 @@ static void refs_that_vanish_are_left_out(void)
     env->store.get = odd_get;
     env->store.batch = NULL;
     get_status = DREAMDB_ERR_NOT_FOUND;
-    CHECK(ddb_ref_list(ctx, env, &arena, &list, &count) == DREAMDB_OK);
+    CHECK(ddb_ref_list(ctx, env, &arena, &list, &count, NULL) == DREAMDB_OK);
     CHECK(count == 2 && ddb_bytes_is(list[0].name, "a") && ddb_bytes_is(list[1].name, "main"));
     get_status = DREAMDB_ERR_STORE;
-    CHECK(ddb_ref_list(ctx, env, &arena, &list, &count) == DREAMDB_ERR_STORE);
+    CHECK(ddb_ref_list(ctx, env, &arena, &list, &count, NULL) == DREAMDB_ERR_STORE);
     CHECK_STR(test_error.path, "refs/gone");
     ddb_mem_arena_free(ctx, &arena);
     stop(ctx);
@@ -276,13 +276,13 @@ static void a_directory_keeps_refs_too(void)
     dir.allocator = ctx->allocator;
     CHECK(dreamdb_store_directory(&dir, &store, &test_error) == DREAMDB_OK);
     env_open(ctx, &store);
-    CHECK(ddb_ref_list(ctx, env, &arena, &list, &count) == DREAMDB_OK && count == 0);
+    CHECK(ddb_ref_list(ctx, env, &arena, &list, &count, NULL) == DREAMDB_OK && count == 0);
     CHECK(ddb_ref_create(ctx, env, "team/set", &a, NULL) == DREAMDB_OK && ddb_ref_create(ctx, env, "team/set", &a, NULL) == DREAMDB_ERR_EXISTS);
     CHECK(ddb_ref_read(ctx, env, "team/set", &got, old) == DREAMDB_OK && ddb_addr_equal(&got, &a));
     CHECK(ddb_ref_swap(ctx, env, "team/set", old, &b, NULL) == DREAMDB_OK && ddb_ref_swap(ctx, env, "team/set", old, &a, NULL) == DREAMDB_ERR_CONFLICT);
     CHECK(ddb_ref_read(ctx, env, "team/set", &got, tag) == DREAMDB_OK && ddb_addr_equal(&got, &b));
     CHECK(ddb_ref_create(ctx, env, "main", &a, NULL) == DREAMDB_OK);
-    CHECK(ddb_ref_list(ctx, env, &arena, &list, &count) == DREAMDB_OK && count == 2 && ddb_bytes_is(list[0].name, "main") && ddb_bytes_is(list[1].name, "team/set"));
+    CHECK(ddb_ref_list(ctx, env, &arena, &list, &count, NULL) == DREAMDB_OK && count == 2 && ddb_bytes_is(list[0].name, "main") && ddb_bytes_is(list[1].name, "team/set"));
     CHECK(ddb_ref_read(ctx, env, "team", &got, tag) < 0);        /* a folder is no ref */
     CHECK(ddb_ref_delete(ctx, env, "main") == DREAMDB_OK && ddb_ref_delete(ctx, env, "team/set") == DREAMDB_OK);
     ddb_mem_arena_free(ctx, &arena);
@@ -314,7 +314,7 @@ static void every_store_failure_is_reported(void)
         dreamdb_status status = ddb_ref_create(ctx, env, "main", &a, NULL);
         if (status == DREAMDB_OK) { status = ddb_ref_read(ctx, env, "main", &got, tag); }
         if (status == DREAMDB_OK) { status = ddb_ref_swap(ctx, env, "main", tag, &a, NULL); }
-        if (status == DREAMDB_OK) { status = ddb_ref_list(ctx, env, &arena, &list, &count); }
+        if (status == DREAMDB_OK) { status = ddb_ref_list(ctx, env, &arena, &list, &count, NULL); }
         if (status == DREAMDB_OK) { status = ddb_ref_delete(ctx, env, "main"); }
         CHECK(n > 7 ? status == DREAMDB_OK : status == DREAMDB_ERR_STORE && test_error.message[0]);
         ddb_mem_arena_free(ctx, &arena);
@@ -341,7 +341,7 @@ static void every_allocation_may_fail(void)
         dreamdb_status status = ddb_ref_create(ctx, env, "main", &a, NULL);
         if (status == DREAMDB_OK) { status = ddb_ref_read(ctx, env, "main", &got, tag); }
         if (status == DREAMDB_OK) { status = ddb_ref_swap(ctx, env, "main", tag, &a, NULL); }
-        if (status == DREAMDB_OK) { status = ddb_ref_list(ctx, env, &arena, &list, &count); }
+        if (status == DREAMDB_OK) { status = ddb_ref_list(ctx, env, &arena, &list, &count, NULL); }
         if (status == DREAMDB_OK) { status = ddb_ref_delete(ctx, env, "main"); }
         test_fail_alloc_at(0);
         CHECK(status == DREAMDB_OK || status == DREAMDB_ERR_MEMORY);
