@@ -384,7 +384,7 @@ typedef struct dreamdb_field {
  * ref     "main", "team/set", "main@label" ...
  * Returns OK, ARGUMENT, MEMORY, STORE, NOT_FOUND (no such ref), CORRUPT, FORMAT, UNSUPPORTED.
  * Owns    the caller owns *out: dreamdb_close.  Threads: share the handle as you like.
- * Costs   2 reads (Ref, Manifest); Tracks and indexes are read when they are needed. */
+ * Costs   2 reads (Ref, Manifest); Tracks and indexes are read when they are needed, those of one call in one wave. */
 DREAMDB_API dreamdb_status dreamdb_open(const dreamdb_config *config, const char *ref, dreamdb **out, dreamdb_error *error);
 
 /* Desc of dreamdb_create. */
@@ -393,7 +393,8 @@ typedef struct dreamdb_create_desc {
     const uint8_t *nonce;                      /* [16] for reproducible bytes; NULL = random */
 } dreamdb_create_desc;
 
-/* Creates a dataset: trains what needs training, writes Genesis, indexes, empty Tracks, a Manifest, and the Ref last.
+/* Creates a dataset: trains what needs training, writes Genesis, indexes, empty Tracks, a Manifest, and the Ref last.  On a remote store
+ * where nothing is trained only the put of the Ref tells that there is one already: then a few small objects stay until gc.
  * Returns as dreamdb_open, and EXISTS (the ref is there), ARGUMENT (a field breaks a rule; the message says which). */
 DREAMDB_API dreamdb_status dreamdb_create(const dreamdb_config *config, const char *ref, const dreamdb_create_desc *desc,
                                           dreamdb **out, dreamdb_error *error);
@@ -470,7 +471,9 @@ typedef struct dreamdb_append_report {
  * Costs   puts only: no bucket is read.  A Track that is inline is written whole (to 1 MiB), a paged one by its touched
  *         leaves.  Memory: about one copy of the batch.  A replay writes Tracks and Manifest again, and what its new tip indexes
  *         otherwise; payloads, buckets and postings that were put stay.  Anchors that were drawn stay too, unless rows that landed
- *         meanwhile stand among them: then they are drawn again.
+ *         meanwhile stand among them: then they are drawn again.  On a remote store two waves, everything and then the Ref, which is
+ *         not read where this handle read or moved it in the last 30 s: if somebody else has moved it since, the put of the Ref tells
+ *         so, and the batch is made once more on the new tip; that is no replay, and the next 16 appends ask first.
  * Format  FORMAT.md, "Append". */
 DREAMDB_API dreamdb_status dreamdb_append(dreamdb *db, const dreamdb_append_desc *desc, dreamdb_append_report *report,
                                           dreamdb_error *error);
@@ -27805,7 +27808,7 @@ DDB_FN dreamdb_status ddb_write_delete(ddb_ctx *ctx, struct dreamdb *db, const d
     ddb_write write;
     ddb_write_gone gone;
     memset(&gone, 0, sizeof gone);
-    dreamdb_status status = ddb_write_open(ctx, db, true, &write);
+    dreamdb_status status = seen ? ddb_write_open(ctx, db, true, &write) : ddb_write_open_known(ctx, db, &write);
     write.retry = desc->retry;
     if (status == DREAMDB_OK && seen && !ddb_addr_equal(seen, &write.view->address)) {
         status = desc->retry > 0 ? DREAMDB_OK : ddb_mem_fail(ctx, DREAMDB_ERR_CONFLICT, "somebody moved ref `%.80s` while its rows were "

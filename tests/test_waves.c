@@ -197,15 +197,15 @@ static void opens_and_reads(void)
         data_fill(200, 0);
         dreamdb *db = data_make(&data_inner, DREAMDB_INDEX_LSH, 3, 200);
         memset(&removal, 0, sizeof removal); memset(&where, 0, sizeof where); memset(&operand, 0, sizeof operand);
-        removal.anchors = &data_rows[3].anchor; removal.anchor_count = 1;
+        removal.anchors = &data_rows[7].anchor; removal.anchor_count = 1;
         CHECK(!deleted || dreamdb_delete(db, &removal, NULL, &data_error) == DREAMDB_OK);
         dreamdb_close(db);
         where.op = DREAMDB_GE; where.field = "n"; where.operands = &operand; where.operand_count = 1;
         read_rows(&data_inner, ".", NULL, 0, here, sizeof here);
-        read_rows(&waves_store, ".", NULL, 5, there, sizeof there);     /* Ref, Manifest, Tracks and index, cells, what is shown */
+        read_rows(&waves_store, ".", NULL, deleted ? 6 : 5, there, sizeof there);     /* Ref, Manifest, Tracks and index, cells, a page of tombstones, what is shown */
         CHECK_STR(there, here);
         CHECK(strlen(here) > 200);
-        read_rows(&waves_store, NULL, NULL, 6, there, sizeof there);    /* the Ref again */
+        read_rows(&waves_store, NULL, NULL, deleted ? 7 : 6, there, sizeof there);    /* the Ref again */
         read_rows(&data_inner, ".", &where, 0, here, sizeof here);
         read_rows(&waves_store, ".", &where, 0, there, sizeof there);
         CHECK_STR(there, here);
@@ -236,8 +236,33 @@ static void known_state(void)
     data_close();
 }
 
+/* Deletions by anchors do not ask either; one that was overtaken is made on the new tip. */
+static void deletes(void)
+{
+    uint64_t anchors[2];
+    dreamdb_delete_desc removal;
+    waves_open();
+    data_fill(60, 0);
+    dreamdb *db = data_make(&waves_store, DREAMDB_INDEX_LSH, 3, 30), *other = waves_handle(&data_inner, "main");
+    memset(&removal, 0, sizeof removal);
+    removal.anchors = anchors; removal.anchor_count = 1;
+    anchors[0] = data_rows[3].anchor;
+    begin();
+    CHECK(dreamdb_delete(db, &removal, NULL, &data_error) == DREAMDB_OK && data_plan.waves == 2 && data_plan.gets == 0);
+    anchors[0] = data_rows[4].anchor;
+    CHECK(dreamdb_delete(other, &removal, NULL, &data_error) == DREAMDB_OK && data_count(db) == 28);
+    anchors[0] = data_rows[5].anchor;
+    CHECK(dreamdb_delete(other, &removal, NULL, &data_error) == DREAMDB_OK);
+    anchors[0] = data_rows[6].anchor;
+    CHECK(dreamdb_delete(db, &removal, NULL, &data_error) == DREAMDB_OK && db->known.met == DDB_VIEW_MET);
+    CHECK_EQ_U64(data_count(db), 26);
+    dreamdb_close(db); dreamdb_close(other);
+    data_close();
+}
+
 int main(void)
 {
+    RUN(deletes);
     RUN(creates);
     RUN(opens_and_reads);
     RUN(known_state);
