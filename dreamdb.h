@@ -194,7 +194,7 @@ typedef struct dreamdb_io {
     const void       *data;                    /* PUT */
     dreamdb_condition condition;               /* PUT */
     dreamdb_blob      blob;                    /* GET: out */
-    dreamdb_stat      stat;                    /* STAT: out */
+    dreamdb_stat      stat;                    /* STAT: out.  PUT: its tag may be set to that of what was put, which saves reading a ref */
     int               status;                  /* out: a dreamdb_status */
 } dreamdb_io;
 
@@ -384,7 +384,7 @@ typedef struct dreamdb_field {
  * ref     "main", "team/set", "main@label" ...
  * Returns OK, ARGUMENT, MEMORY, STORE, NOT_FOUND (no such ref), CORRUPT, FORMAT, UNSUPPORTED.
  * Owns    the caller owns *out: dreamdb_close.  Threads: share the handle as you like.
- * Costs   2 reads (Ref, Manifest); Tracks and indexes are read when they are needed. */
+ * Costs   2 reads (Ref, Manifest); Tracks and indexes are read when they are needed, those of one call in one wave. */
 DREAMDB_API dreamdb_status dreamdb_open(const dreamdb_config *config, const char *ref, dreamdb **out, dreamdb_error *error);
 
 /* Desc of dreamdb_create. */
@@ -393,7 +393,8 @@ typedef struct dreamdb_create_desc {
     const uint8_t *nonce;                      /* [16] for reproducible bytes; NULL = random */
 } dreamdb_create_desc;
 
-/* Creates a dataset: trains what needs training, writes Genesis, indexes, empty Tracks, a Manifest, and the Ref last.
+/* Creates a dataset: trains what needs training, writes Genesis, indexes, empty Tracks, a Manifest, and the Ref last.  On a remote store
+ * where nothing is trained only the put of the Ref tells that there is one already: then a few small objects stay until gc.
  * Returns as dreamdb_open, and EXISTS (the ref is there), ARGUMENT (a field breaks a rule; the message says which). */
 DREAMDB_API dreamdb_status dreamdb_create(const dreamdb_config *config, const char *ref, const dreamdb_create_desc *desc,
                                           dreamdb **out, dreamdb_error *error);
@@ -470,7 +471,9 @@ typedef struct dreamdb_append_report {
  * Costs   puts only: no bucket is read.  A Track that is inline is written whole (to 1 MiB), a paged one by its touched
  *         leaves.  Memory: about one copy of the batch.  A replay writes Tracks and Manifest again, and what its new tip indexes
  *         otherwise; payloads, buckets and postings that were put stay.  Anchors that were drawn stay too, unless rows that landed
- *         meanwhile stand among them: then they are drawn again.
+ *         meanwhile stand among them: then they are drawn again.  On a remote store two waves, everything and then the Ref, which is
+ *         not read where this handle read or moved it in the last 30 s: if somebody else has moved it since, the put of the Ref tells
+ *         so, and the batch is made once more on the new tip; that is no replay, and the next 16 appends ask first.
  * Format  FORMAT.md, "Append". */
 DREAMDB_API dreamdb_status dreamdb_append(dreamdb *db, const dreamdb_append_desc *desc, dreamdb_append_report *report,
                                           dreamdb_error *error);
@@ -680,8 +683,9 @@ DREAMDB_API dreamdb_status dreamdb_refs(const dreamdb_config *config, dreamdb_re
 
 /* Opens an immutable view.
  *
- * state   NULL or "" = the tip now (one conditional read of the Ref); "@label", "~3" (third Manifest back over first parents),
- *         or a Manifest address (53 characters).
+ * state   NULL or "" = the tip now (one read of the Ref); "." = the tip where this handle last saw or put it, without a request: right
+ *         after dreamdb_open, or to read what this handle wrote; "@label", "~3" (third Manifest back over first parents), or a Manifest
+ *         address (53 characters).
  * Owns    dreamdb_snapshot_close, before dreamdb_close.  Threads: many may read one view.
  * Costs   nothing is read again that this handle has verified, under config.cache_bytes. */
 DREAMDB_API dreamdb_status dreamdb_snapshot_open(dreamdb *db, const char *state, dreamdb_snapshot **out, dreamdb_error *error);
@@ -11783,6 +11787,24 @@ DDB_FN dreamdb_status ddb_object_get_many(ddb_ctx *ctx, ddb_env *env, ddb_object
     return status;
 }
 
+DDB_FN bool ddb_object_remote(const ddb_env *env)
+{
+    return (env->store.flags & (uint32_t)DREAMDB_STORE_REMOTE) != 0;
+}
+
+/* Brings objects into the cache in one batch, so that the reads that follow cost no wave each.  Only for remote stores; what goes wrong is
+   told by the read that needs it. */
+DDB_FN void ddb_object_ahead(ddb_ctx *ctx, ddb_env *env, ddb_object_want *wants, size_t count)
+{
+    dreamdb_error quiet;
+    ddb_ctx look = ddb_mem_fork(ctx, &quiet);
+    if (count > 0 && ddb_object_get_each(&look, env, wants, count) == DREAMDB_OK) {
+        for (size_t i = 0; i < count; i++) {
+            ddb_object_release(env, &wants[i].object);
+        }
+    }
+}
+
 DDB_FN dreamdb_status ddb_object_get(ddb_ctx *ctx, ddb_env *env, const char *path, const ddb_addr *addr, uint32_t flags, ddb_object *out)
 {
     ddb_object_want want;
@@ -12461,8 +12483,8 @@ DDB_FN dreamdb_status ddb_object_put_add(ddb_ctx *ctx, ddb_puts *puts, const cha
 
 DDB_FN bool ddb_object_wants_outboard(const ddb_env *env, uint32_t flags, size_t size)
 {
-    bool remote = (env->store.flags & (uint32_t)DREAMDB_STORE_REMOTE) != 0;
-    return (flags & (uint32_t)DDB_PUT_OUTBOARD) && (!remote || env->outboards_all || size >= (size_t)DDB_OBJECT_REMOTE_OUTBOARD);
+    bool worth = !ddb_object_remote(env) || env->outboards_all || size >= (size_t)DDB_OBJECT_REMOTE_OUTBOARD;
+    return (flags & (uint32_t)DDB_PUT_OUTBOARD) && worth;
 }
 
 /* Keeps what is being put in the cache, as if it had been read: the next append or view finds it there.  Without memory it is read again.
@@ -18477,7 +18499,9 @@ DDB_FN dreamdb_status ddb_ref_read(ddb_ctx *ctx, ddb_env *env, const char *name,
     return status;
 }
 
-DDB_FN dreamdb_status ddb_ref_put(ddb_ctx *ctx, ddb_env *env, const char *name, const dreamdb_condition *condition, const ddb_addr *addr)
+/* put_tag: the tag of the new state, "" where the store did not tell it; may be NULL. */
+DDB_FN dreamdb_status ddb_ref_put(ddb_ctx *ctx, ddb_env *env, const char *name, const dreamdb_condition *condition, const ddb_addr *addr,
+                                  char put_tag[DREAMDB_TAG_SIZE])
 {
     ddb_arena arena;
     dreamdb_io op;
@@ -18493,12 +18517,16 @@ DDB_FN dreamdb_status ddb_ref_put(ddb_ctx *ctx, ddb_env *env, const char *name, 
         op.condition = *condition;
         status = ddb_ref_one(ctx, env, &op, "write of");
     }
+    if (put_tag) {
+        memset(put_tag, 0, DREAMDB_TAG_SIZE);
+        memcpy(put_tag, op.stat.tag, status == DREAMDB_OK ? DREAMDB_TAG_SIZE - 1 : 0);
+    }
     ddb_mem_arena_free(ctx, &arena);
     return status;
 }
 
-/* Makes a ref: one put; EXISTS if there is one of that name. */
-DDB_FN dreamdb_status ddb_ref_create(ddb_ctx *ctx, ddb_env *env, const char *name, const ddb_addr *addr)
+/* Makes a ref: one put; EXISTS if there is one of that name.  put_tag as above. */
+DDB_FN dreamdb_status ddb_ref_create(ddb_ctx *ctx, ddb_env *env, const char *name, const ddb_addr *addr, char put_tag[DREAMDB_TAG_SIZE])
 {
     dreamdb_condition condition;
     ddb_slice text = ddb_bytes_text(name ? name : "");
@@ -18507,19 +18535,20 @@ DDB_FN dreamdb_status ddb_ref_create(ddb_ctx *ctx, ddb_env *env, const char *nam
     }
     condition.kind = DREAMDB_PUT_IF_ABSENT;
     condition.tag = NULL;
-    return ddb_ref_put(ctx, env, name, &condition, addr);
+    return ddb_ref_put(ctx, env, name, &condition, addr, put_tag);
 }
 
 /* The same, also where the answer to the put is lost: then the ref is read.  A store that asks again by itself hears EXISTS of what it
    made; where nobody else can have made this state (ours), that is success too. */
-DDB_FN dreamdb_status ddb_ref_create_sure(ddb_ctx *ctx, ddb_env *env, const char *name, const ddb_addr *addr, bool ours)
+DDB_FN dreamdb_status ddb_ref_create_sure(ddb_ctx *ctx, ddb_env *env, const char *name, const ddb_addr *addr, bool ours,
+                                          char put_tag[DREAMDB_TAG_SIZE])
 {
     ddb_addr there;
     dreamdb_error why;
     ddb_ctx look = ddb_mem_fork(ctx, &why);
-    dreamdb_status status = ddb_ref_create(ctx, env, name, addr);
+    dreamdb_status status = ddb_ref_create(ctx, env, name, addr, put_tag);
     if ((status == DREAMDB_ERR_STORE || (ours && status == DREAMDB_ERR_EXISTS))
-        && ddb_ref_read(&look, env, name, &there, NULL) == DREAMDB_OK && ddb_addr_equal(&there, addr)) {
+        && ddb_ref_read(&look, env, name, &there, put_tag) == DREAMDB_OK && ddb_addr_equal(&there, addr)) {
         status = DREAMDB_OK;
     }
     if (status == DREAMDB_OK && ctx->error) {
@@ -18528,8 +18557,9 @@ DDB_FN dreamdb_status ddb_ref_create_sure(ddb_ctx *ctx, ddb_env *env, const char
     return status;
 }
 
-/* Moves a ref from the state that tag names: one put; CONFLICT if it is in another state. */
-DDB_FN dreamdb_status ddb_ref_swap(ddb_ctx *ctx, ddb_env *env, const char *name, const char *tag, const ddb_addr *addr)
+/* Moves a ref from the state that tag names: one put; CONFLICT if it is in another state.  put_tag as above. */
+DDB_FN dreamdb_status ddb_ref_swap(ddb_ctx *ctx, ddb_env *env, const char *name, const char *tag, const ddb_addr *addr,
+                                   char put_tag[DREAMDB_TAG_SIZE])
 {
     dreamdb_condition condition;
     if (!(env->store.flags & (uint32_t)DREAMDB_STORE_HAS_TAGS) || !tag || !tag[0]) {
@@ -18538,7 +18568,7 @@ DDB_FN dreamdb_status ddb_ref_swap(ddb_ctx *ctx, ddb_env *env, const char *name,
     }
     condition.kind = DREAMDB_PUT_IF_TAG;
     condition.tag = tag;
-    return ddb_ref_put(ctx, env, name, &condition, addr);
+    return ddb_ref_put(ctx, env, name, &condition, addr, put_tag);
 }
 
 /* Removes a ref; NOT_FOUND if there is none.  Snapshot tags are not removed. */
@@ -18584,9 +18614,9 @@ DDB_FN dreamdb_status ddb_ref_stands(ddb_ctx *ctx, ddb_env *env, const char *nam
 /* ---- Listing ---- */
 
 typedef struct ddb_ref_found { char *path; size_t size; } ddb_ref_found;      /* size: of the path */
-typedef struct ddb_ref_lister { ddb_ctx *ctx; ddb_arena *arena; ddb_buf found; dreamdb_status status; } ddb_ref_lister;
+typedef struct ddb_ref_lister { ddb_ctx *ctx; ddb_arena *arena; ddb_buf found; const char *odd; dreamdb_status status; } ddb_ref_lister;
 
-/* Notes one path under refs/.  What is no ref name (a temporary file of a writer, a file of the system) is passed over. */
+/* Notes one path under refs/.  Of those that are no ref name (a temporary file of a writer, a file of the system) the first is kept. */
 DDB_FN int ddb_ref_note(void *user, const char *path, const dreamdb_stat *stat)
 {
     ddb_ref_lister *lister = (ddb_ref_lister *)user;
@@ -18594,7 +18624,9 @@ DDB_FN int ddb_ref_note(void *user, const char *path, const dreamdb_stat *stat)
     (void)stat;
     found.size = strlen(path);
     if (found.size <= 5 || memcmp(path, "refs/", 5) != 0 || !ddb_addr_ref_valid(ddb_bytes_slice(path + 5, found.size - 5))) {
-        return 0;
+        lister->odd = lister->odd ? lister->odd : ddb_mem_arena_copy(lister->ctx, lister->arena, path, found.size);
+        lister->status = lister->odd ? lister->status : DREAMDB_ERR_MEMORY;
+        return lister->status < 0 ? DREAMDB_ERR_MEMORY : 0;
     }
     found.path = ddb_mem_arena_copy(lister->ctx, lister->arena, path, found.size);
     ddb_bytes_put(&lister->found, &found, sizeof found);
@@ -18638,8 +18670,9 @@ DDB_FN dreamdb_status ddb_ref_bodies(ddb_ctx *ctx, ddb_env *env, const ddb_ref_f
     return status;
 }
 
-/* Every ref of the store, sorted by name (bytes), those with a malformed body too; names live in the arena. */
-DDB_FN dreamdb_status ddb_ref_list(ddb_ctx *ctx, ddb_env *env, ddb_arena *arena, ddb_ref_entry **out, size_t *count)
+/* Every ref of the store, sorted by name (bytes), those with a malformed body too; names live in the arena.  odd (may be NULL): the first
+   path under refs/ that is no ref name, or NULL. */
+DDB_FN dreamdb_status ddb_ref_list(ddb_ctx *ctx, ddb_env *env, ddb_arena *arena, ddb_ref_entry **out, size_t *count, const char **odd)
 {
     ddb_ref_lister lister;
     memset(&lister, 0, sizeof lister);
@@ -18659,6 +18692,9 @@ DDB_FN dreamdb_status ddb_ref_list(ddb_ctx *ctx, ddb_env *env, ddb_arena *arena,
     status = status == DREAMDB_OK && !*out ? DREAMDB_ERR_MEMORY : status;
     for (size_t at = 0; at < total && status == DREAMDB_OK; at += 64) {        /* 64 at a time: bodies are tiny, refs may be many */
         status = ddb_ref_bodies(ctx, env, found + at, total - at < 64 ? total - at : 64, *out, count);
+    }
+    if (odd) {
+        *odd = lister.odd;
     }
     ddb_bytes_free(&lister.found);
     return status;
@@ -23344,11 +23380,9 @@ DDB_FN void ddb_item_parts_release(ddb_env *env, ddb_item_parts *all)
     all->want_count = 0;
 }
 
-/* Reads parts of objects of one folder: packs that are mostly wanted in one batch, ranges of the others in a second.  After a failure there
-   is nothing to release. */
-DDB_FN dreamdb_status ddb_item_parts_get(ddb_ctx *ctx, ddb_env *env, ddb_arena *arena, const char *folder, uint64_t whole_max,
-                                         ddb_item_part *parts,
-                                         size_t count, ddb_item_parts *all)
+/* Settles which packs are read whole: all->wants.  The map of packs is the caller's to free, also after a failure. */
+DDB_FN dreamdb_status ddb_item_parts_open(ddb_ctx *ctx, ddb_arena *arena, const char *folder, uint64_t whole_max, ddb_item_part *parts,
+                                          size_t count, ddb_item_parts *all)
 {
     memset(all, 0, sizeof *all);
     all->parts = parts;
@@ -23360,8 +23394,17 @@ DDB_FN dreamdb_status ddb_item_parts_get(ddb_ctx *ctx, ddb_env *env, ddb_arena *
     all->pieces = ddb_mem_arena_new(ctx, arena, ddb_object_piece, count);
     all->order = ddb_mem_arena_new(ctx, arena, size_t, count);
     all->piece_of = ddb_mem_arena_new(ctx, arena, size_t, count);
-    dreamdb_status status = all->pack && all->wants && all->pieces && all->order && all->piece_of ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
-    status = status == DREAMDB_OK ? ddb_item_parts_plan(ctx, arena, all) : status;
+    bool good = all->pack && all->wants && all->pieces && all->order && all->piece_of;
+    return good ? ddb_item_parts_plan(ctx, arena, all) : DREAMDB_ERR_MEMORY;
+}
+
+/* Reads parts of objects of one folder: packs that are mostly wanted in one batch, ranges of the others in a second.  After a failure there
+   is nothing to release. */
+DDB_FN dreamdb_status ddb_item_parts_get(ddb_ctx *ctx, ddb_env *env, ddb_arena *arena, const char *folder, uint64_t whole_max,
+                                         ddb_item_part *parts,
+                                         size_t count, ddb_item_parts *all)
+{
+    dreamdb_status status = ddb_item_parts_open(ctx, arena, folder, whole_max, parts, count, all);
     status = status == DREAMDB_OK ? ddb_item_parts_join(ctx, arena, all) : status;
     if (status == DREAMDB_OK && all->piece_count > 0) {
         status = ddb_object_range_many(ctx, env, all->pieces, all->piece_count);
@@ -23543,6 +23586,17 @@ DDB_FN dreamdb_status ddb_item_load_chunks(ddb_ctx *ctx, ddb_item_loader *load, 
     return ddb_item_read_chunks(ctx, load->env, load->blobs, chunks, count, 0, out, size);
 }
 
+/* The object of a payload that is in no pack: the blob, or the ItemManifest if it is in chunks; false without memory. */
+DDB_FN bool ddb_item_want(ddb_ctx *ctx, ddb_arena *arena, const char *folder, const ddb_row *row, ddb_object_want *want)
+{
+    bool chunked = (row->flags & (uint32_t)DDB_ROW_CHUNKED) != 0;
+    want->addr = row->addr;
+    want->size = chunked ? 0 : row->size;
+    want->flags = chunked ? (uint32_t)DDB_OBJECT_METADATA : 0u;
+    want->path = ddb_addr_path(ctx, arena, folder, &row->addr);
+    return want->path != NULL;
+}
+
 /* Sorts rows into what is read whole and what is read by range. */
 DDB_FN dreamdb_status ddb_item_load_plan(ddb_ctx *ctx, ddb_item_loader *load)
 {
@@ -23562,12 +23616,7 @@ DDB_FN dreamdb_status ddb_item_load_plan(ddb_ctx *ctx, ddb_item_loader *load)
             load->part_of[load->part_count++] = i;
             continue;
         }
-        ddb_object_want *want = load->wants + load->want_count;
-        want->addr = row->addr;
-        want->size = chunked ? 0 : row->size;
-        want->flags = chunked ? (uint32_t)DDB_OBJECT_METADATA : 0u;
-        want->path = ddb_addr_path(ctx, &load->scratch, chunked ? load->items : load->blobs, &row->addr);
-        if (!want->path) {
+        if (!ddb_item_want(ctx, &load->scratch, chunked ? load->items : load->blobs, row, load->wants + load->want_count)) {
             return DREAMDB_ERR_MEMORY;
         }
         load->want_of[load->want_count++] = i;
@@ -24081,6 +24130,36 @@ DDB_FN dreamdb_status ddb_scalar_list_take(ddb_ctx *ctx, ddb_scalar_list *list, 
     return DREAMDB_OK;
 }
 
+/* The parts that hold the postings of rows. */
+DDB_FN ddb_item_part *ddb_scalar_parts(ddb_ctx *ctx, ddb_arena *arena, const ddb_row *rows, size_t count)
+{
+    ddb_item_part *parts = ddb_mem_arena_new(ctx, arena, ddb_item_part, count);
+    for (size_t i = 0; i < count && parts; i++) {
+        parts[i].addr = rows[i].addr;
+        parts[i].whole = (rows[i].flags & (uint32_t)DDB_ROW_WHOLE) != 0;
+        parts[i].offset = parts[i].whole ? 0 : rows[i].offset;
+        parts[i].size = parts[i].whole ? 0 : rows[i].size;
+    }
+    return parts;
+}
+
+/* The packs that ddb_scalar_postings will read whole for the same rows. */
+DDB_FN dreamdb_status ddb_scalar_wants(ddb_ctx *ctx, ddb_arena *arena, const char *folder, const ddb_row *rows, size_t count,
+                                       ddb_object_want **wants, size_t *want_count)
+{
+    ddb_item_parts all;
+    ddb_item_part *parts = ddb_scalar_parts(ctx, arena, rows, count);
+    *want_count = 0;
+    if (!parts) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    dreamdb_status status = ddb_item_parts_open(ctx, arena, folder, DDB_SCALAR_PACK_WHOLE, parts, count, &all);
+    ddb_coll_map_free(ctx, &all.packs);
+    *wants = all.wants;
+    *want_count = status < 0 ? 0 : all.want_count;
+    return status;
+}
+
 /* Hands out the postings of rows, in their order.  folder: "TL/MOD/bucket".  Packs are read in one batch; of packs that are much
    bigger than what is wanted only ranges, in a second one.  What was read is in memory until the last posting is given. */
 DDB_FN dreamdb_status ddb_scalar_postings(ddb_ctx *ctx, ddb_env *env, ddb_arena *arena, const char *folder, const ddb_row *rows,
@@ -24089,16 +24168,10 @@ DDB_FN dreamdb_status ddb_scalar_postings(ddb_ctx *ctx, ddb_env *env, ddb_arena 
 {
     ddb_item_parts all;
     ddb_scalar_list list;
-    ddb_item_part *parts = ddb_mem_arena_new(ctx, arena, ddb_item_part, count);
+    ddb_item_part *parts = ddb_scalar_parts(ctx, arena, rows, count);
     char *path = parts ? (char *)ddb_mem_arena_alloc(ctx, arena, strlen(folder) + 2 + DREAMDB_ADDRESS_TEXT) : NULL;
     if (!path) {
         return DREAMDB_ERR_MEMORY;
-    }
-    for (size_t i = 0; i < count; i++) {
-        parts[i].addr = rows[i].addr;
-        parts[i].whole = (rows[i].flags & (uint32_t)DDB_ROW_WHOLE) != 0;
-        parts[i].offset = parts[i].whole ? 0 : rows[i].offset;
-        parts[i].size = parts[i].whole ? 0 : rows[i].size;
     }
     dreamdb_status status = ddb_item_parts_get(ctx, env, arena, folder, DDB_SCALAR_PACK_WHOLE, parts, count, &all);
     if (status < 0) {
@@ -24644,6 +24717,8 @@ DDB_FN dreamdb_status ddb_hot_merge(ddb_ctx *ctx, ddb_arena *arena, const ddb_fi
 enum { DDB_VIEW_TRACK = 1, DDB_VIEW_INDEX = 2, DDB_VIEW_CODEC = 4,
        DDB_VIEW_COLD = 8,          /* for writers: the Track as it stands in the store (ddb_view_cold), and the hot shard beside it */
        DDB_VIEW_LINEAGE = 16 };    /* INDEX brings it */
+enum { DDB_VIEW_MET = 16 };        /* writes that ask first after one that was overtaken */
+#define DDB_VIEW_FRESH (UINT64_C(30) * 1000000000)                 /* ns: a writer trusts what is known of the Ref for so long */
 #define DDB_VIEW_CALIBRATION "dreamdb.calibration."                /* and the field's name: what ddb_index_calibrate wrote */
 #define DDB_VIEW_INDEXES 16        /* decoded indexes and compressors that a handle keeps beyond those in use: trains must not pile up */
 
@@ -24693,6 +24768,15 @@ struct dreamdb_snapshot {
     void           (*cells_free)(ddb_ctx *ctx, void *cells);
 };
 
+/* Where the Ref stood when this handle last read or moved it. */
+typedef struct ddb_view_known {
+    ddb_addr address;
+    char     tag[DREAMDB_TAG_SIZE];       /* "": the store did not tell it */
+    uint64_t at;                          /* when, by the system's clock; 0: never */
+    uint64_t changes;                     /* of this struct: a read that others overtook tells nothing new */
+    uint32_t met;                         /* so many writes more ask first: the last one that did not met another writer */
+} ddb_view_known;
+
 struct dreamdb {
     ddb_env         *env;
     dreamdb_allocator allocator;
@@ -24704,9 +24788,10 @@ struct dreamdb {
     uint64_t         few_rows;            /* room query: a predicate that keeps up to so many is answered from copies of them */
     uint64_t         pass_bytes;          /* working memory of a scan, count or train pass */
     dreamdb_status (*fold)(ddb_ctx *ctx, dreamdb_snapshot *view, ddb_view_field *field);     /* room fold: makes track of cold and hot */
-    ddb_port_mutex   lock;                /* guards tip, users of views, indexes */
+    ddb_port_mutex   lock;                /* guards tip, known, users of views, indexes */
     ddb_port_mutex   write_lock;          /* one writer at a time */
     dreamdb_snapshot *tip;
+    ddb_view_known   known;
     ddb_view_index  *indexes;
     size_t           index_count, index_cap;
 };
@@ -24984,13 +25069,56 @@ DDB_FN dreamdb_status ddb_view_tip_of(ddb_ctx *ctx, struct dreamdb *db, const dd
     return DREAMDB_OK;
 }
 
+/* Notes where the Ref stands; changes: as it was before the Ref was asked. */
+DDB_FN void ddb_view_know(struct dreamdb *db, const ddb_addr *address, const char tag[DREAMDB_TAG_SIZE], uint64_t changes)
+{
+    uint64_t now = ddb_port_now_ns();
+    ddb_port_lock(&db->lock);
+    if (db->known.changes == changes) {
+        db->known.address = *address;
+        memcpy(db->known.tag, tag, DREAMDB_TAG_SIZE);
+        db->known.at = now;
+        db->known.changes++;
+    }
+    ddb_port_unlock(&db->lock);
+}
+
+DDB_FN ddb_view_known ddb_view_knows(struct dreamdb *db)
+{
+    ddb_port_lock(&db->lock);
+    ddb_view_known known = db->known;
+    ddb_port_unlock(&db->lock);
+    return known;
+}
+
 /* The tip of the handle's Ref now, and the Ref's tag: one read of the Ref, and the Manifest only if it moved. */
 DDB_FN dreamdb_status ddb_view_tip(ddb_ctx *ctx, struct dreamdb *db, dreamdb_snapshot **out, char tag[DREAMDB_TAG_SIZE])
 {
     ddb_addr address;
+    uint64_t changes = ddb_view_knows(db).changes;
     *out = NULL;
     dreamdb_status status = ddb_ref_read(ctx, db->env, db->ref, &address, tag);
-    return status < 0 ? status : ddb_view_tip_of(ctx, db, &address, out);
+    status = status < 0 ? status : ddb_view_tip_of(ctx, db, &address, out);
+    if (status == DREAMDB_OK) {
+        ddb_view_know(db, &address, tag, changes);
+    }
+    return status;
+}
+
+/* May a writer build on what is known without asking?  Only where a question costs: on a remote store, with a tag to move the Ref by, while
+   it is young and nobody else writes.  The put of the Ref tells if it was wrong. */
+DDB_FN bool ddb_view_trusts(struct dreamdb *db, ddb_addr *address, char tag[DREAMDB_TAG_SIZE])
+{
+    uint64_t now = ddb_port_now_ns();
+    ddb_port_lock(&db->lock);
+    const ddb_view_known *known = &db->known;
+    bool young = known->at > 0 && now >= known->at && now - known->at < DDB_VIEW_FRESH;
+    bool good = ddb_object_remote(db->env) && young && known->tag[0] && known->met == 0;
+    *address = known->address;
+    memcpy(tag, known->tag, DREAMDB_TAG_SIZE);
+    db->known.met -= db->known.met > 0;
+    ddb_port_unlock(&db->lock);
+    return good;
 }
 
 DDB_FN ddb_view_field *ddb_view_find(dreamdb_snapshot *view, ddb_slice name)
@@ -25215,6 +25343,43 @@ DDB_FN dreamdb_status ddb_view_wish(ddb_ctx *ctx, dreamdb_snapshot *view, ddb_vi
     return want->path ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
 }
 
+/* The head of the tombstones, into the cache: with the Tracks rather than after them. */
+DDB_FN dreamdb_status ddb_view_wish_tomb(ddb_ctx *ctx, dreamdb_snapshot *view, ddb_object_want *want, size_t *count)
+{
+    bool has = false;
+    dreamdb_status status = view->tomb_loaded || !ddb_object_remote(view->db->env) ? DREAMDB_OK
+        : ddb_manifest_tombstones(ctx, &view->manifest, view->path, &has, &want->addr);
+    if (status == DREAMDB_OK && has) {
+        want->path = ddb_addr_path(ctx, &view->arena, "tombstones", &want->addr);
+        want->flags = DDB_OBJECT_METADATA;
+        *count += 1;
+        status = want->path ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    }
+    return status;
+}
+
+/* The roots of Tracks in pages that were just loaded, into the cache: one wave for all, not one a tree. */
+DDB_FN dreamdb_status ddb_view_roots(ddb_ctx *ctx, dreamdb_snapshot *view, const ddb_view_job *jobs, size_t count)
+{
+    ddb_object_want *wants = ddb_mem_arena_new(ctx, &view->arena, ddb_object_want, count);
+    size_t n = 0;
+    for (size_t i = 0; i < count && wants; i++) {
+        const ddb_track *track = &jobs[i].field->track;
+        if (jobs[i].what != DDB_VIEW_TRACK || (track->form != DDB_TRACK_SCALAR_TREE && track->form != DDB_TRACK_PAGED)) {
+            continue;
+        }
+        const char *folder = ddb_addr_folder(ctx, &view->arena, &track->timeline, track->modality, "index");
+        wants[n].addr = track->root;
+        wants[n].path = folder ? ddb_addr_path(ctx, &view->arena, folder, &track->root) : NULL;
+        wants[n].flags = DDB_OBJECT_METADATA;
+        if (!wants[n++].path) {
+            return DREAMDB_ERR_MEMORY;
+        }
+    }
+    ddb_object_ahead(ctx, view->db->env, wants, n);
+    return wants ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+}
+
 /* Loads for each listed field what `what` asks (DDB_VIEW_ flags) and is not there yet, all in one batch. */
 DDB_FN dreamdb_status ddb_view_load_parts(ddb_ctx *ctx, dreamdb_snapshot *view, ddb_view_field *const *fields, size_t count, unsigned what)
 {
@@ -25231,7 +25396,7 @@ DDB_FN dreamdb_status ddb_view_load_parts(ddb_ctx *ctx, dreamdb_snapshot *view, 
     if (status < 0 || !missing) {
         return status;
     }
-    ddb_object_want *wants = ddb_mem_arena_new(ctx, &view->arena, ddb_object_want, count * 4);
+    ddb_object_want *wants = ddb_mem_arena_new(ctx, &view->arena, ddb_object_want, count * 4 + 1);
     ddb_view_job *jobs = ddb_mem_arena_new(ctx, &view->arena, ddb_view_job, count * 4);
     if (!wants || !jobs) {
         return DREAMDB_ERR_MEMORY;
@@ -25241,8 +25406,10 @@ DDB_FN dreamdb_status ddb_view_load_parts(ddb_ctx *ctx, dreamdb_snapshot *view, 
             status = (what & one) ? ddb_view_wish(ctx, view, fields[i], one, wants, jobs, &n) : DREAMDB_OK;
         }
     }
+    size_t all = n;
+    status = status == DREAMDB_OK && n > 0 ? ddb_view_wish_tomb(ctx, view, wants + n, &all) : status;
     if (status == DREAMDB_OK && n > 0) {
-        status = ddb_object_get_many(ctx, view->db->env, wants, n);
+        status = ddb_object_get_many(ctx, view->db->env, wants, all);
         for (size_t i = 0; i < n && status == DREAMDB_OK; i++) {
             status = jobs[i].what == DDB_VIEW_INDEX ? ddb_view_take_index(ctx, view, jobs[i].field, wants + i)
                 : jobs[i].what == DDB_VIEW_CODEC ? ddb_view_take_codec(ctx, view, jobs[i].field, wants + i)
@@ -25252,13 +25419,13 @@ DDB_FN dreamdb_status ddb_view_load_parts(ddb_ctx *ctx, dreamdb_snapshot *view, 
                 wants[i].object.data = NULL;              /* the field holds it now */
             }
         }
-        for (size_t i = 0; i < n; i++) {
+        for (size_t i = 0; i < all; i++) {
             if (wants[i].object.data) {
                 ddb_object_release(view->db->env, &wants[i].object);
             }
         }
     }
-    return status;
+    return status == DREAMDB_OK && n > 0 && ddb_object_remote(view->db->env) ? ddb_view_roots(ctx, view, jobs, n) : status;
 }
 
 /* The shard and the cold Track of a field whose Track was loaded. */
@@ -25513,7 +25680,7 @@ DDB_FN dreamdb_status ddb_view_gap(ddb_ctx *ctx, const dreamdb_snapshot *view, c
     return status;
 }
 
-/* Opens a state: NULL or "" the tip, "@label", "~n", or a Manifest address. */
+/* Opens a state: NULL or "" the tip, "." the tip as it is known, "@label", "~n", or a Manifest address. */
 DDB_FN dreamdb_status ddb_view_state(ddb_ctx *ctx, struct dreamdb *db, const char *state, dreamdb_snapshot **out)
 {
     ddb_addr address;
@@ -25523,6 +25690,10 @@ DDB_FN dreamdb_status ddb_view_state(ddb_ctx *ctx, struct dreamdb *db, const cha
     *out = NULL;
     if (!state || !*state) {
         return ddb_view_tip(ctx, db, out, tag);
+    }
+    if (strcmp(state, ".") == 0) {
+        ddb_view_known known = ddb_view_knows(db);
+        return ddb_view_tip_of(ctx, db, &known.address, out);
     }
     if (state[0] == '@' && strlen(state) + strlen(db->ref) < sizeof name) {
         size_t head = strlen(db->ref);
@@ -25543,7 +25714,7 @@ DDB_FN dreamdb_status ddb_view_state(ddb_ctx *ctx, struct dreamdb *db, const cha
     if (ddb_addr_parse(ddb_bytes_text(state), &address)) {
         return ddb_view_load(ctx, db, db->ref, &address, out);
     }
-    return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "`%s` names no state: use @label, ~3 or a Manifest address of 53 characters", state);
+    return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "`%s` names no state: use @label, ~3, . or a Manifest address of 53 characters", state);
 }
 
 /* ==== ROOM 36 history | prefix ddb_history_ | uses port mem bytes coll addr object manifest ==== */
@@ -25883,6 +26054,7 @@ typedef struct ddb_write {
     uint64_t          began;              /* when this try began, by the system's clock */
     uint64_t          ts;                 /* not 0: the time of the new Manifest, which was settled before */
     bool              apart;              /* the Manifest is put, no Ref is moved */
+    bool              unasked;            /* it builds on the tip that the handle knows; the put of the Ref will tell if that is right */
 } ddb_write;
 
 DDB_FN void ddb_write_close(ddb_ctx *ctx, ddb_write *write)
@@ -25914,6 +26086,22 @@ DDB_FN dreamdb_status ddb_write_open(ddb_ctx *ctx, struct dreamdb *db, bool on_t
     return status < 0 ? status : ddb_object_puts_open(ctx, db->env, &write->puts);
 }
 
+/* As above for the verbs that can be made again: the Ref is not read where the handle knows it. */
+DDB_FN dreamdb_status ddb_write_open_known(ddb_ctx *ctx, struct dreamdb *db, ddb_write *write)
+{
+    ddb_addr address;
+    dreamdb_error quiet;
+    ddb_ctx look = ddb_mem_fork(ctx, &quiet);
+    dreamdb_status status = ddb_write_open(ctx, db, false, write);
+    write->unasked = status == DREAMDB_OK && ddb_view_trusts(db, &address, write->tag)
+                  && ddb_view_tip_of(&look, db, &address, &write->view) == DREAMDB_OK;
+    status = status < 0 || write->unasked ? status : ddb_view_tip(ctx, db, &write->view, write->tag);
+    if (status == DREAMDB_OK) {
+        write->manifest = write->view->manifest;
+    }
+    return status;
+}
+
 /* ---- Replay: a Ref that somebody else moved, a put whose answer was lost ---- */
 
 /* Waits a random part of what the last try took, doubled with each replay up to 32 times and 4 s: writers that met once do not meet again,
@@ -25941,9 +26129,10 @@ DDB_FN dreamdb_status ddb_write_wait(ddb_ctx *ctx, ddb_write *write)
 /* Puts the write on the tip as it is now.  What was put, and what stands in the kept arena, stays. */
 DDB_FN dreamdb_status ddb_write_again(ddb_ctx *ctx, ddb_write *write)
 {
-    dreamdb_status status = ddb_write_wait(ctx, write);
+    dreamdb_status status = write->unasked ? DREAMDB_OK : ddb_write_wait(ctx, write);      /* who did not ask has lost no race */
     ddb_view_release(ctx, write->view);
     write->view = NULL;
+    write->unasked = false;
     write->other = NULL;
     ddb_mem_arena_free(ctx, &write->arena);
     if (ctx->error && status == DREAMDB_OK) {
@@ -25956,10 +26145,18 @@ DDB_FN dreamdb_status ddb_write_again(ddb_ctx *ctx, ddb_write *write)
     return status;
 }
 
-/* Was the change lost to another writer, and may it be made once more? */
-DDB_FN bool ddb_write_replays(const ddb_write *write, dreamdb_status status)
+/* Was the change lost to another writer, and may it be made once more?  A try on a tip that nobody asked for says nothing by its refusals:
+   the field, the row, the object may be there since. */
+DDB_FN bool ddb_write_replays(ddb_write *write, dreamdb_status status)
 {
-    return status == DREAMDB_ERR_CONFLICT && write->retry > 0;
+    bool undecided = write->unasked && status < 0 && status != DREAMDB_ERR_MEMORY && status != DREAMDB_ERR_CANCELLED
+                  && status != DREAMDB_ERR_STORE;
+    if (undecided && status == DREAMDB_ERR_CONFLICT) {
+        ddb_port_lock(&write->db->lock);
+        write->db->known.met = DDB_VIEW_MET;
+        ddb_port_unlock(&write->db->lock);
+    }
+    return undecided || (status == DREAMDB_ERR_CONFLICT && write->retry > 0);
 }
 
 typedef enum ddb_write_fate { DDB_WRITE_LANDED = 1, DDB_WRITE_LOST, DDB_WRITE_WAITS } ddb_write_fate;
@@ -25979,16 +26176,16 @@ DDB_FN dreamdb_status ddb_write_look(ddb_ctx *ctx, ddb_write *write, const ddb_a
     return status;
 }
 
-/* Moves the Ref from the state that the write builds on.  A put that fails, or that a store tried twice by itself (then it tells of a
-   conflict with itself), may have landed all the same: only a look tells.  While nothing has moved the same put is made again, so there is
-   one Manifest a tip, whichever of its puts arrives late. */
-DDB_FN dreamdb_status ddb_write_swap(ddb_ctx *ctx, ddb_write *write, const ddb_addr *state)
+/* Moves the Ref from the state that the write builds on; put_tag: of the new state, "" if not known.  A put that fails, or that a store
+   tried twice by itself (then it tells of a conflict with itself), may have landed all the same: only a look tells.  While nothing has
+   moved the same put is made again, so there is one Manifest a tip, whichever of its puts arrives late. */
+DDB_FN dreamdb_status ddb_write_swap(ddb_ctx *ctx, ddb_write *write, const ddb_addr *state, char put_tag[DREAMDB_TAG_SIZE])
 {
     for (;;) {
         dreamdb_error why;
         ddb_ctx look = ddb_mem_fork(ctx, &why);
         ddb_write_fate fate = DDB_WRITE_LOST;
-        dreamdb_status status = ddb_ref_swap(ctx, write->env, write->db->ref, write->tag, state);
+        dreamdb_status status = ddb_ref_swap(ctx, write->env, write->db->ref, write->tag, state, put_tag);
         if (status == DREAMDB_OK && ctx->error) {      /* an earlier put may have left words */
             memset(ctx->error, 0, sizeof *ctx->error);
         }
@@ -26058,6 +26255,19 @@ DDB_FN dreamdb_status ddb_write_no_hot(ddb_ctx *ctx, const ddb_write *write)
     return DREAMDB_OK;
 }
 
+/* Moves or makes the Ref, and notes where it stands. */
+DDB_FN dreamdb_status ddb_write_move(ddb_ctx *ctx, ddb_write *write)
+{
+    char put_tag[DREAMDB_TAG_SIZE];
+    memset(put_tag, 0, sizeof put_tag);
+    dreamdb_status status = write->view ? ddb_write_swap(ctx, write, &write->address, put_tag)
+        : ddb_ref_create_sure(ctx, write->env, write->db->ref, &write->address, true, put_tag);
+    if (status == DREAMDB_OK) {
+        ddb_view_know(write->db, &write->address, put_tag, ddb_view_knows(write->db).changes);
+    }
+    return status;
+}
+
 /* Encodes and puts the Manifest, makes everything durable, and moves (or makes) the Ref. */
 DDB_FN dreamdb_status ddb_write_publish(ddb_ctx *ctx, ddb_write *write, const char *operation)
 {
@@ -26087,8 +26297,7 @@ DDB_FN dreamdb_status ddb_write_publish(ddb_ctx *ctx, ddb_write *write, const ch
         status = ddb_object_sync(ctx, write->env);
     }
     if (status == DREAMDB_OK && !write->apart) {
-        status = write->view ? ddb_write_swap(ctx, write, &write->address)
-            : ddb_ref_create_sure(ctx, write->env, write->db->ref, &write->address, true);
+        status = ddb_write_move(ctx, write);
     }
     m->parents = NULL;                    /* they were of this call */
     m->parent_count = 0;
@@ -26874,7 +27083,7 @@ DDB_FN dreamdb_status ddb_write_append_once(ddb_ctx *ctx, ddb_write *write, ddb_
 /* The write of an append, cold or hot; ddb_write_close also after an error. */
 DDB_FN dreamdb_status ddb_write_open_append(ddb_ctx *ctx, struct dreamdb *db, const dreamdb_append_desc *desc, ddb_write *write)
 {
-    dreamdb_status status = ddb_write_open(ctx, db, true, write);
+    dreamdb_status status = ddb_write_open_known(ctx, db, write);
     write->page_limit = desc->page_early ? DDB_TRACK_PAGE_EARLY : DDB_TRACK_PAGE_LIMIT;
     write->cold = true;
     write->retry = desc->retry;
@@ -27532,24 +27741,31 @@ DDB_FN dreamdb_status ddb_write_add_field(ddb_ctx *ctx, struct dreamdb *db, cons
     return status;
 }
 
+/* Is the Ref free?  Asked before any training; on a remote store where nothing is trained the put of the Ref tells it as well. */
+DDB_FN dreamdb_status ddb_write_create_free(ddb_ctx *ctx, const struct dreamdb *db, const dreamdb_create_desc *desc)
+{
+    ddb_addr there;
+    dreamdb_error quiet;
+    ddb_ctx look = ddb_mem_fork(ctx, &quiet);
+    bool ask = !ddb_object_remote(db->env);
+    for (size_t i = 0; i < desc->field_count; i++) {
+        ask = ask || desc->fields[i].train_count > 0;
+    }
+    dreamdb_status status = ask ? ddb_ref_read(&look, db->env, db->ref, &there, NULL) : DREAMDB_ERR_NOT_FOUND;
+    return status == DREAMDB_ERR_NOT_FOUND ? DREAMDB_OK : status < 0 ? ddb_mem_adopt(ctx, &quiet)
+        : ddb_mem_fail_at(ctx, DREAMDB_ERR_EXISTS, db->ref, "ref `%s` exists already: open it, or choose another name", db->ref);
+}
+
 /* Creates the dataset, then its constants, each a Manifest of its own as the reference makes them. */
 DDB_FN dreamdb_status ddb_write_create(ddb_ctx *ctx, struct dreamdb *db, const dreamdb_create_desc *desc)
 {
     ddb_write write;
-    ddb_addr there;
-    char tag[DREAMDB_TAG_SIZE];
-    dreamdb_error quiet;
-    ddb_ctx look = ddb_mem_fork(ctx, &quiet);
-    dreamdb_status status = ddb_ref_read(&look, db->env, db->ref, &there, tag);     /* before any training */
-    if (status != DREAMDB_ERR_NOT_FOUND) {
-        return status < 0 ? ddb_mem_adopt(ctx, &quiet) : ddb_mem_fail_at(ctx, DREAMDB_ERR_EXISTS, db->ref,
-                                                                       "ref `%s` exists already: open it, or choose another name", db->ref);
-    }
-    status = ddb_write_open(ctx, db, false, &write);
+    dreamdb_status status = ddb_write_create_free(ctx, db, desc);
     if (status == DREAMDB_OK) {
-        status = ddb_write_create_base(ctx, &write, desc);
+        status = ddb_write_open(ctx, db, false, &write);
+        status = status < 0 ? status : ddb_write_create_base(ctx, &write, desc);
+        ddb_write_close(ctx, &write);
     }
-    ddb_write_close(ctx, &write);
     for (size_t i = 0; i < desc->field_count && status == DREAMDB_OK; i++) {
         if (desc->fields[i].kind == DREAMDB_CONSTANT) {
             status = ddb_write_add_field(ctx, db, desc->fields + i, NULL);
@@ -27622,7 +27838,7 @@ DDB_FN dreamdb_status ddb_write_delete(ddb_ctx *ctx, struct dreamdb *db, const d
     ddb_write write;
     ddb_write_gone gone;
     memset(&gone, 0, sizeof gone);
-    dreamdb_status status = ddb_write_open(ctx, db, true, &write);
+    dreamdb_status status = seen ? ddb_write_open(ctx, db, true, &write) : ddb_write_open_known(ctx, db, &write);
     write.retry = desc->retry;
     if (status == DREAMDB_OK && seen && !ddb_addr_equal(seen, &write.view->address)) {
         status = desc->retry > 0 ? DREAMDB_OK : ddb_mem_fail(ctx, DREAMDB_ERR_CONFLICT, "somebody moved ref `%.80s` while its rows were "
@@ -28584,6 +28800,7 @@ typedef struct ddb_scan_source {
     uint64_t         *scratch;               /* anchors of the current bucket */
     size_t            scratch_cap;
     size_t            count, at;
+    bool              collected;             /* rows are here, what they point to is not yet */
     bool              ended, big;            /* big: more than the cache holds, so what is read does not go there */
 } ddb_scan_source;
 
@@ -28686,8 +28903,8 @@ DDB_FN dreamdb_status ddb_scan_fetch_postings(ddb_ctx *ctx, ddb_scan_source *sou
                   : DREAMDB_ERR_MEMORY;
 }
 
-/* Loads the next batch of rows and what they point to. */
-DDB_FN dreamdb_status ddb_scan_source_fill(ddb_ctx *ctx, ddb_scan_source *source)
+/* Takes the next batch of rows from the Track. */
+DDB_FN dreamdb_status ddb_scan_source_collect(ddb_ctx *ctx, ddb_scan_source *source)
 {
     bool spatial = source->field->cls == DDB_TRACK_SPATIAL;
     uint64_t bytes = 0;
@@ -28713,7 +28930,20 @@ DDB_FN dreamdb_status ddb_scan_source_fill(ddb_ctx *ctx, ddb_scan_source *source
         }
     }
     source->count = n;
-    if (n == 0) {
+    source->collected = true;
+    return DREAMDB_OK;
+}
+
+/* Loads the next batch of rows and what they point to. */
+DDB_FN dreamdb_status ddb_scan_source_fill(ddb_ctx *ctx, ddb_scan_source *source)
+{
+    bool spatial = source->field->cls == DDB_TRACK_SPATIAL;
+    dreamdb_status status = source->collected ? DREAMDB_OK : ddb_scan_source_collect(ctx, source);
+    if (status < 0) {
+        return status;
+    }
+    source->collected = false;
+    if (source->count == 0) {
         return DREAMDB_DONE;
     }
     return spatial ? ddb_scan_fetch_buckets(ctx, source) : source->field->cls == DDB_TRACK_ITEM ? DREAMDB_OK
@@ -28752,7 +28982,7 @@ DDB_FN dreamdb_status ddb_scan_open_bucket(ddb_ctx *ctx, ddb_scan_source *source
 /* The next Track row with its records: OK, DONE or an error.  The part lives until the next call. */
 DDB_FN dreamdb_status ddb_scan_source_next(ddb_ctx *ctx, ddb_scan_source *source, ddb_scan_part *part)
 {
-    if (source->at == source->count) {
+    if (source->at == source->count || source->collected) {
         dreamdb_status status = source->ended && source->count == 0 ? DREAMDB_DONE : ddb_scan_source_fill(ctx, source);
         if (status != DREAMDB_OK) {
             return status;
@@ -29163,6 +29393,8 @@ typedef struct ddb_scan_column {
     ddb_arena      *arena;                   /* of what values point to */
     float          *vectors;                 /* SPATIAL: [count][dim] */
     ddb_row        *rows;                    /* ITEM: winning row of each anchor */
+    bool            load_media;
+    ddb_scan_source source;                  /* closed once its rows were found */
 } ddb_scan_column;
 
 DDB_FN dreamdb_status ddb_scan_column_scalar(ddb_ctx *ctx, ddb_scan_column *column, const ddb_row *row, dreamdb_value *value)
@@ -29294,52 +29526,155 @@ DDB_FN dreamdb_status ddb_scan_column_media(ddb_ctx *ctx, ddb_scan_column *colum
     return status;
 }
 
-/* Fills values[i * stride] for each of the sorted distinct anchors from one field. */
-DDB_FN dreamdb_status ddb_scan_column_load(ddb_ctx *ctx, dreamdb_snapshot *view, ddb_view_field *field, const uint64_t *anchors,
-                                           size_t count,
-                                           bool load_media, ddb_arena *arena, dreamdb_value *values, size_t stride)
+/* Opens the column of a field for the sorted distinct anchors: values[i * stride]. */
+DDB_FN dreamdb_status ddb_scan_column_open(ddb_ctx *ctx, ddb_scan_column *column)
 {
-    ddb_scan_column column;
-    ddb_scan_source source;
-    ddb_scan_part part;
-    memset(&column, 0, sizeof column);
-    column.view = view;
-    column.field = field;
-    column.anchors = anchors;
-    column.count = count;
-    column.values = values;
-    column.stride = stride;
-    column.arena = arena;
+    ddb_view_field *field = column->field;
+    size_t count = column->count;
     for (size_t i = 0; i < count; i++) {
-        memset(values + i * stride, 0, sizeof *values);
-        values[i * stride].kind = field->schema->kind;
+        memset(column->values + i * column->stride, 0, sizeof *column->values);
+        column->values[i * column->stride].kind = field->schema->kind;
     }
     if (count == 0) {
         return DREAMDB_OK;
     }
     if (field->cls == DDB_TRACK_SPATIAL) {
         size_t floats = 0;
-        column.vectors = ddb_mem_mul(count, (size_t)field->schema->dim, &floats) ? ddb_mem_arena_new(ctx, arena, float, floats) : NULL;
+        column->vectors = ddb_mem_mul(count, (size_t)field->schema->dim, &floats)
+            ? ddb_mem_arena_new(ctx, column->arena, float, floats) : NULL;
     } else if (field->cls == DDB_TRACK_ITEM) {
-        column.rows = ddb_mem_arena_new(ctx, arena, ddb_row, count);
+        column->rows = ddb_mem_arena_new(ctx, column->arena, ddb_row, count);
     }
-    if ((field->cls == DDB_TRACK_SPATIAL && !column.vectors) || (field->cls == DDB_TRACK_ITEM && !column.rows)) {
+    if ((field->cls == DDB_TRACK_SPATIAL && !column->vectors) || (field->cls == DDB_TRACK_ITEM && !column->rows)) {
         return DREAMDB_ERR_MEMORY;
     }
-    dreamdb_status status = ddb_view_need(ctx, view, &field, 1, DDB_VIEW_CODEC);
-    if (status < 0) {
-        return status;
-    }
-    status = ddb_scan_source_open(ctx, view, field, anchors[0], anchors[count - 1] + 1, &source);
+    dreamdb_status status = ddb_view_need(ctx, column->view, &field, 1, DDB_VIEW_CODEC);
+    return status < 0 ? status : ddb_scan_source_open(ctx, column->view, field, column->anchors[0], column->anchors[count - 1] + 1,
+                                                      &column->source);
+}
+
+/* Walks the rows; payloads of media come later. */
+DDB_FN dreamdb_status ddb_scan_column_find(ddb_ctx *ctx, ddb_scan_column *column)
+{
+    ddb_scan_part part;
+    dreamdb_status status = column->source.cursor ? DREAMDB_OK : DREAMDB_DONE;
     while (status == DREAMDB_OK) {
-        status = ddb_scan_source_next(ctx, &source, &part);
+        status = ddb_scan_source_next(ctx, &column->source, &part);
         if (status == DREAMDB_OK) {
-            status = ddb_scan_column_part(ctx, &column, &part);
+            status = ddb_scan_column_part(ctx, column, &part);
         }
     }
-    ddb_scan_source_close(ctx, &source);
-    status = status == DREAMDB_DONE ? DREAMDB_OK : status;
-    return status == DREAMDB_OK && column.rows && load_media ? ddb_scan_column_media(ctx, &column) : status;
+    ddb_scan_source_close(ctx, &column->source);
+    return status == DREAMDB_DONE ? DREAMDB_OK : status;
+}
+
+/* ---- Columns together ---- */
+
+#define DDB_SCAN_AHEAD_BYTES (16u << 20)       /* of objects that are read for several columns at once */
+#define DDB_SCAN_AHEAD_ONE   (1u << 20)        /* a larger one costs more than the wave it saves */
+
+/* What the columns will read, as far as it is known and small. */
+typedef struct ddb_scan_wishes { ddb_arena arena; ddb_object_want *wants; size_t count, room; uint64_t bytes, most; } ddb_scan_wishes;
+
+DDB_FN void ddb_scan_wish(ddb_scan_wishes *wishes, const ddb_object_want *want)
+{
+    uint64_t size = want->size > 0 ? want->size : DDB_SCALAR_PACK_WHOLE;
+    if (size <= DDB_SCAN_AHEAD_ONE && size <= wishes->most - wishes->bytes && wishes->count < wishes->room) {
+        wishes->wants[wishes->count++] = *want;
+        wishes->bytes += size;
+    }
+}
+
+/* The postings of the first batch of a scalar's rows. */
+DDB_FN dreamdb_status ddb_scan_wish_postings(ddb_ctx *ctx, ddb_scan_wishes *wishes, ddb_scan_column *column)
+{
+    ddb_object_want *wants = NULL;
+    size_t count = 0;
+    char *folder = ddb_view_folder(ctx, &wishes->arena, column->field, "bucket");
+    dreamdb_status status = folder ? ddb_scan_source_collect(ctx, &column->source) : DREAMDB_ERR_MEMORY;
+    status = status < 0 ? status : ddb_scalar_wants(ctx, &wishes->arena, folder, column->source.rows, column->source.count, &wants, &count);
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        ddb_scan_wish(wishes, wants + i);
+    }
+    return status;
+}
+
+/* The payloads of a column whose rows were found. */
+DDB_FN dreamdb_status ddb_scan_wish_media(ddb_ctx *ctx, ddb_scan_wishes *wishes, const ddb_scan_column *column)
+{
+    const ddb_binding *binding = column->field->binding;
+    const char *blobs = ddb_addr_folder(ctx, &wishes->arena, &binding->timeline, binding->modality, DDB_ITEM_BLOBS);
+    const char *items = ddb_addr_folder(ctx, &wishes->arena, &binding->timeline, binding->modality, "items");
+    for (size_t i = 0; i < column->count && blobs && items; i++) {
+        const ddb_row *row = column->rows + i;
+        ddb_object_want want;
+        if (column->values[i * column->stride].present && !(row->flags & (uint32_t)DDB_ROW_PACKED)) {
+            memset(&want, 0, sizeof want);
+            if (!ddb_item_want(ctx, &wishes->arena, (row->flags & (uint32_t)DDB_ROW_CHUNKED) ? items : blobs, row, &want)) {
+                return DREAMDB_ERR_MEMORY;
+            }
+            ddb_scan_wish(wishes, &want);
+        }
+    }
+    return blobs && items ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+}
+
+/* On a remote store: postings and payloads of all columns in one wave, so that no column waits for another. */
+DDB_FN dreamdb_status ddb_scan_columns_ahead(ddb_ctx *ctx, ddb_env *env, ddb_scan_column *columns, size_t count)
+{
+    ddb_scan_wishes wishes;
+    dreamdb_status status = DREAMDB_OK;
+    memset(&wishes, 0, sizeof wishes);
+    wishes.most = env->cache_bytes / 4 < DDB_SCAN_AHEAD_BYTES ? env->cache_bytes / 4 : DDB_SCAN_AHEAD_BYTES;
+    wishes.room = DDB_SCAN_BATCH_ROWS;
+    wishes.wants = ddb_mem_arena_new(ctx, &wishes.arena, ddb_object_want, wishes.room);
+    for (size_t f = 0; f < count && wishes.wants && status == DREAMDB_OK; f++) {
+        ddb_scan_column *column = columns + f;
+        if (column->rows) {
+            status = ddb_scan_column_find(ctx, column);
+            status = status == DREAMDB_OK && column->load_media ? ddb_scan_wish_media(ctx, &wishes, column) : status;
+        } else if (column->source.cursor && !column->vectors) {
+            status = ddb_scan_wish_postings(ctx, &wishes, column);
+        }
+    }
+    if (status == DREAMDB_OK) {
+        ddb_object_ahead(ctx, env, wishes.wants, wishes.count);
+    }
+    ddb_mem_arena_free(ctx, &wishes.arena);
+    return wishes.wants ? status : DREAMDB_ERR_MEMORY;
+}
+
+/* Fills values[i * field_count + f] for each of the sorted distinct anchors i and each field f; what they point to is in the arena. */
+DDB_FN dreamdb_status ddb_scan_columns_load(ddb_ctx *ctx, dreamdb_snapshot *view, ddb_view_field *const *fields, size_t field_count,
+                                            const uint64_t *anchors, size_t count, bool load_media, ddb_arena *arena,
+                                            dreamdb_value *values)
+{
+    ddb_scan_column *columns = ddb_mem_new(ctx, ddb_scan_column, field_count > 0 ? field_count : 1);
+    dreamdb_status status = columns ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    status = status < 0 || count == 0 ? status : ddb_view_need(ctx, view, fields, field_count, DDB_VIEW_TRACK | DDB_VIEW_CODEC);
+    for (size_t f = 0; f < field_count && status == DREAMDB_OK; f++) {
+        columns[f].view = view;
+        columns[f].field = fields[f];
+        columns[f].anchors = anchors;
+        columns[f].count = count;
+        columns[f].values = values + f;
+        columns[f].stride = field_count;
+        columns[f].arena = arena;
+        columns[f].load_media = load_media;
+        status = ddb_scan_column_open(ctx, columns + f);
+    }
+    if (status == DREAMDB_OK && field_count > 1 && ddb_object_remote(view->db->env)) {
+        status = ddb_scan_columns_ahead(ctx, view->db->env, columns, field_count);
+    }
+    for (size_t f = 0; f < field_count && status == DREAMDB_OK; f++) {
+        status = ddb_scan_column_find(ctx, columns + f);
+        status = status == DREAMDB_OK && columns[f].rows && load_media ? ddb_scan_column_media(ctx, columns + f) : status;
+    }
+    for (size_t f = 0; f < field_count && columns; f++) {
+        ddb_scan_source_close(ctx, &columns[f].source);
+    }
+    ddb_mem_drop(ctx, columns, ddb_scan_column, field_count > 0 ? field_count : 1);
+    return status;
 }
 
 /* ---- Cursors ---- */
@@ -29642,12 +29977,8 @@ DDB_FN dreamdb_status ddb_scan_pass(ddb_ctx *ctx, dreamdb_cursor *cursor)
     }
     cursor->values = status == DREAMDB_OK ? ddb_mem_arena_new(ctx, &cursor->pass, dreamdb_value, cells) : NULL;
     status = status == DREAMDB_OK && !cursor->values ? DREAMDB_ERR_MEMORY : status;
-    for (size_t f = 0; f < cursor->field_count && status == DREAMDB_OK; f++) {
-        status = ddb_scan_column_load(ctx, cursor->view, cursor->fields[f], cursor->anchors, cursor->anchor_count, cursor->load_media,
-                                      &cursor->pass,
-                                      cursor->values + f, cursor->field_count);
-    }
-    return status;
+    return status < 0 ? status : ddb_scan_columns_load(ctx, cursor->view, cursor->fields, cursor->field_count, cursor->anchors,
+                                                       cursor->anchor_count, cursor->load_media, &cursor->pass, cursor->values);
 }
 
 /* Rows in anchor order. */
@@ -32079,7 +32410,7 @@ DDB_FN dreamdb_status ddb_merge_forward(ddb_ctx *ctx, ddb_merge *merge)
     }
     write->address = merge->other->address;
     merge->report.outcome = DREAMDB_MERGE_MOVED;
-    return merge->desc->dry_run ? DREAMDB_OK : ddb_write_swap(ctx, write, &write->address);
+    return merge->desc->dry_run ? DREAMDB_OK : ddb_write_move(ctx, write);
 }
 
 /* With the write open and the other tip known to be another one. */
@@ -39037,6 +39368,7 @@ DDB_FN dreamdb_status ddb_shard_finish(ddb_ctx *ctx, struct dreamdb *db, const d
 #define DDB_QUERY_SPARSE 4096u           /* a longer list of cells is compared with the Track's */
 #define DDB_QUERY_WIDE 8u                /* nprobe auto by calibration looks at so many times sqrt(k) cells at most */
 #define DDB_QUERY_LANE 65536u            /* candidates or hits of a lane that is kept */
+enum { DDB_QUERY_AHEAD = 32 };                 /* fields whose Tracks are read together with the searched one's */
 #define DDB_QUERY_LOAD_BYTES (64u << 20) /* buckets fetched in one batch from a remote store when cells are built */
 #define DDB_QUERY_SLAB 8u                /* a slab is at most so many times db->slab_least */
 #define DDB_QUERY_LOAD_LOCAL (8u << 20)  /* and from one without latency: the next batch finds its memory warm */
@@ -41184,6 +41516,42 @@ DDB_FN dreamdb_status ddb_query_run_recall(ddb_ctx *ctx, const dreamdb_query *qu
     return run->automatic ? ddb_view_gap(ctx, run->view, run->field, wanted, &run->gap) : DREAMDB_OK;
 }
 
+/* Adds the fields that a predicate names, as far as there is room. */
+DDB_FN void ddb_query_ahead_where(dreamdb_snapshot *view, const dreamdb_where *where, uint32_t depth, ddb_view_field **fields,
+                                  size_t *count)
+{
+    ddb_view_field *field = where->field ? ddb_view_find(view, ddb_bytes_text(where->field)) : NULL;
+    if (field && field->cls != DDB_TRACK_SPATIAL && *count < DDB_QUERY_AHEAD) {
+        fields[(*count)++] = field;
+    }
+    for (size_t i = 0; where->children && i < where->child_count && depth > 0 && *count < DDB_QUERY_AHEAD; i++) {
+        ddb_query_ahead_where(view, where->children + i, depth - 1, fields, count);
+    }
+}
+
+/* On a remote store: the Tracks of all fields of the query, and its index, in one wave.  What is wrong with one is told by who needs it. */
+DDB_FN void ddb_query_ahead(ddb_ctx *ctx, ddb_query_run *run)
+{
+    const dreamdb_query *query = run->query;
+    ddb_view_field *fields[DDB_QUERY_AHEAD];
+    size_t count = 0;
+    dreamdb_error quiet;
+    ddb_ctx look = ddb_mem_fork(ctx, &quiet);
+    fields[count++] = run->field;
+    for (size_t i = 0; i < query->field_count && query->fields && count < DDB_QUERY_AHEAD; i++) {
+        ddb_view_field *field = query->fields[i] ? ddb_view_find(run->view, ddb_bytes_text(query->fields[i])) : NULL;
+        if (field && field->cls != DDB_TRACK_SPATIAL) {
+            fields[count++] = field;
+        }
+    }
+    if (query->where) {
+        ddb_query_ahead_where(run->view, query->where, 8, fields, &count);
+    }
+    if (count > 1 && ddb_object_remote(run->view->db->env)) {
+        (void)ddb_view_need(&look, run->view, fields, count, DDB_VIEW_TRACK | DDB_VIEW_INDEX | DDB_VIEW_CODEC);
+    }
+}
+
 /* Opens the run: field, Track, index, predicate, tables. */
 DDB_FN dreamdb_status ddb_query_run_open(ddb_ctx *ctx, dreamdb_snapshot *view, const dreamdb_query *query, ddb_query_run *run)
 {
@@ -41197,6 +41565,7 @@ DDB_FN dreamdb_status ddb_query_run_open(ddb_ctx *ctx, dreamdb_snapshot *view, c
     if (run->field->cls != DDB_TRACK_SPATIAL) {
         return ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "field `%s` is no embedding: it cannot be searched", query->field);
     }
+    ddb_query_ahead(ctx, run);
     status = ddb_view_need(ctx, view, &run->field, 1, DDB_VIEW_TRACK | DDB_VIEW_INDEX | DDB_VIEW_CODEC);
     if (status == DREAMDB_OK) {
         status = ddb_query_cells_of(ctx, view, &run->cells);
@@ -41254,19 +41623,17 @@ DDB_FN dreamdb_status ddb_query_columns(ddb_ctx *ctx, ddb_query_run *run, ddb_qu
     size_t distinct = ddb_coll_unique_u64(anchors, count);
     dreamdb_value *values = ddb_mem_arena_new(ctx, &out->arena, dreamdb_value, cells);
     const char **names = ddb_mem_arena_new(ctx, &out->arena, const char *, query->field_count);
-    if (status < 0 || !values || !names) {
+    ddb_view_field **fields = ddb_mem_arena_new(ctx, &out->arena, ddb_view_field *, query->field_count);
+    if (status < 0 || !values || !names || !fields) {
         return DREAMDB_ERR_MEMORY;
     }
     for (size_t f = 0; f < query->field_count && status == DREAMDB_OK; f++) {
-        ddb_view_field *field = NULL;
-        status = ddb_view_field_named(ctx, run->view, query->fields[f], &field);
-        if (status == DREAMDB_OK) {
-            names[f] = ddb_mem_arena_copy(ctx, &out->arena, query->fields[f], strlen(query->fields[f]));
-            status = names[f] ? ddb_scan_column_load(ctx, run->view, field, anchors, distinct, query->load_media != 0, &out->arena,
-                                                     values + f, query->field_count)
-                              : DREAMDB_ERR_MEMORY;
-        }
+        status = ddb_view_field_named(ctx, run->view, query->fields[f], fields + f);
+        names[f] = status < 0 ? NULL : ddb_mem_arena_copy(ctx, &out->arena, query->fields[f], strlen(query->fields[f]));
+        status = status < 0 || names[f] ? status : DREAMDB_ERR_MEMORY;
     }
+    status = status < 0 ? status : ddb_scan_columns_load(ctx, run->view, fields, query->field_count, anchors, distinct,
+                                                         query->load_media != 0, &out->arena, values);
     for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
         hits[i].values = values + ddb_coll_lower_u64(anchors, distinct, hits[i].anchor) * query->field_count;
     }
@@ -43398,28 +43765,20 @@ DDB_FN dreamdb_status ddb_gc_states(ddb_ctx *ctx, ddb_gc *gc)
 
 /* ---- Roots ---- */
 
-/* A file under refs/ whose name is none: nobody can say what it keeps. */
-DDB_FN int ddb_gc_note_ref(void *user, const char *path, const dreamdb_stat *stat)
-{
-    ddb_gc *gc = (ddb_gc *)user;
-    (void)stat;
-    if (!ddb_addr_ref_valid(ddb_bytes_text(path + 5))) {
-        gc->status = ddb_mem_fail_at(gc->ctx, DREAMDB_ERR_CORRUPT, path, "gc: %s is no name of a ref, so what it keeps cannot be known: "
-                                     "remove or rename it; nothing was removed", path);
-    }
-    return gc->status;
-}
-
 /* Marks what every ref reaches that was not marked yet; added: how many refs that are. */
 DDB_FN dreamdb_status ddb_gc_roots(ddb_ctx *ctx, ddb_gc *gc, size_t *added)
 {
     ddb_arena arena = {NULL, 0};
     ddb_ref_entry *refs = NULL;
+    const char *odd = NULL;
     size_t count = 0;
     *added = 0;
     gc->looked = ddb_port_now_ns();
-    dreamdb_status status = ddb_gc_list(ctx, gc, "refs/", ddb_gc_note_ref);
-    status = status < 0 ? status : ddb_ref_list(ctx, gc->env, &arena, &refs, &count);
+    dreamdb_status status = ddb_ref_list(ctx, gc->env, &arena, &refs, &count, &odd);
+    if (status == DREAMDB_OK && odd) {         /* a name that is none: nobody can say what it keeps */
+        status = ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, odd, "gc: %s is no name of a ref, so what it keeps cannot be known: "
+                                 "remove or rename it; nothing was removed", odd);
+    }
     for (size_t i = 0; i < 2 * count && status == DREAMDB_OK; i++) {           /* branches first: a snapshot on the way ends no walk */
         const ddb_ref_entry *ref = refs + i % count;
         status = i == count ? ddb_gc_states(ctx, gc) : DREAMDB_OK;
@@ -43696,13 +44055,14 @@ DDB_FN int ddb_gc_note_young(void *user, const char *path, const dreamdb_stat *s
     return gc->status;
 }
 
-/* Reads the refs and marks what they reach, until none is new or has moved to a state that was not met; *fresh: one was. */
-DDB_FN dreamdb_status ddb_gc_look(ddb_ctx *ctx, ddb_gc *gc, bool *fresh)
+/* Reads the refs and marks what they reach, until none is new or has moved to a state that was not met, or for so many rounds; *fresh: one
+   was. */
+DDB_FN dreamdb_status ddb_gc_look(ddb_ctx *ctx, ddb_gc *gc, size_t rounds, bool *fresh)
 {
     size_t added = 1;
     dreamdb_status status = DREAMDB_OK;
     *fresh = false;
-    for (size_t i = 0; i < DDB_GC_ROUNDS && added > 0 && status == DREAMDB_OK; i++) {
+    for (size_t i = 0; i < rounds && added > 0 && status == DREAMDB_OK; i++) {
         status = ddb_gc_roots(ctx, gc, &added);
         status = status == DREAMDB_OK && added > 0 ? ddb_gc_links(ctx, gc) : status;
         status = status == DREAMDB_OK && added > 0 ? ddb_gc_outlines(ctx, gc) : status;
@@ -43719,7 +44079,7 @@ DDB_FN dreamdb_status ddb_gc_mark(ddb_ctx *ctx, ddb_gc *gc)
     dreamdb_status status = ddb_ref_outlines(ctx, gc->env, &gc->outlines);
     status = status < 0 ? status : ddb_gc_job_roots(ctx, gc);
     status = status < 0 ? status : ddb_gc_list(ctx, gc, "manifests/", ddb_gc_note_young);
-    return status < 0 ? status : ddb_gc_look(ctx, gc, &fresh);
+    return status < 0 ? status : ddb_gc_look(ctx, gc, gc->desc.dry_run ? DDB_GC_ROUNDS : 1, &fresh);      /* what removes looks again */
 }
 
 /* ---- Sweep ---- */
@@ -43824,7 +44184,7 @@ DDB_FN dreamdb_status ddb_gc_look_again(ddb_ctx *ctx, ddb_gc *gc)
     if (gc->desc.dry_run || (gc->again && now >= gc->looked && now - gc->looked < DDB_GC_LOOK)) {
         return DREAMDB_OK;
     }
-    dreamdb_status status = ddb_gc_look(ctx, gc, &fresh);
+    dreamdb_status status = ddb_gc_look(ctx, gc, DDB_GC_ROUNDS, &fresh);
     status = status == DREAMDB_OK && fresh ? ddb_gc_record(ctx, gc) : status;
     for (size_t i = 0; i < gc->count && status == DREAMDB_OK && fresh; i++) {
         ddb_addr addr;
@@ -44578,7 +44938,7 @@ DDB_FN dreamdb_status ddb_trace_run(ddb_ctx *ctx, struct dreamdb *db, const drea
     dreamdb_status status = !t->rows || !t->wants ? DREAMDB_ERR_MEMORY : desc->where && desc->anchor_count > 0
         ? ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "an erase report takes anchors or a predicate, not both") : DREAMDB_OK;
     status = status < 0 ? status : ddb_view_state(ctx, db, NULL, &view);
-    status = status < 0 ? status : ddb_ref_list(ctx, db->env, &arena, &t->refs, &t->ref_count);
+    status = status < 0 ? status : ddb_ref_list(ctx, db->env, &arena, &t->refs, &t->ref_count, NULL);
     status = status < 0 ? status : ddb_ref_outlines(ctx, db->env, &t->outlines);
     status = status < 0 ? status : ddb_trace_files(ctx, t);
     if (status == DREAMDB_OK) {
@@ -44965,13 +45325,14 @@ DDB_FN dreamdb_status ddb_api_handle(ddb_ctx *ctx, const dreamdb_config *config,
     return DREAMDB_OK;
 }
 
-/* Loads the tip and hands the handle over, or frees it. */
+/* Loads the tip and hands the handle over, or frees it.  The Ref that this handle has just made needs no reading. */
 DDB_FN dreamdb_status ddb_api_hand(ddb_ctx *ctx, dreamdb *db, dreamdb_status status, dreamdb **out)
 {
     dreamdb_snapshot *tip = NULL;
     char tag[DREAMDB_TAG_SIZE];
     if (status == DREAMDB_OK) {
-        status = ddb_view_tip(ctx, db, &tip, tag);
+        ddb_view_known known = ddb_view_knows(db);
+        status = known.at > 0 ? ddb_view_tip_of(ctx, db, &known.address, &tip) : ddb_view_tip(ctx, db, &tip, tag);
     }
     if (status < 0) {
         ddb_api_free(ctx, db);
@@ -45143,7 +45504,7 @@ DDB_FN dreamdb_status ddb_api_ref_at(ddb_ctx *ctx, dreamdb *db, const char *stat
         ddb_coll_map_free(ctx, &outlines);
     }
     if (status == DREAMDB_OK) {
-        status = ddb_ref_create_sure(ctx, db->env, name, &view->address, false);
+        status = ddb_ref_create_sure(ctx, db->env, name, &view->address, false, NULL);
     }
     if (status == DREAMDB_OK && state && state[0]) {       /* the tip itself is kept by the ref that it was read from */
         status = ddb_ref_stands(ctx, db->env, name, view->path);
@@ -45207,7 +45568,8 @@ DREAMDB_API dreamdb_status dreamdb_refs(const dreamdb_config *config, dreamdb_re
     if (status < 0) {
         return status;
     }
-    status = each ? ddb_ref_list(&ctx, env, &arena, &refs, &count) : ddb_mem_fail(&ctx, DREAMDB_ERR_ARGUMENT, "dreamdb_refs: each is NULL");
+    status = each ? ddb_ref_list(&ctx, env, &arena, &refs, &count, NULL)
+        : ddb_mem_fail(&ctx, DREAMDB_ERR_ARGUMENT, "dreamdb_refs: each is NULL");
     size_t bad = count;                          /* the first one */
     for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
         bad = refs[i].bad && bad == count ? i : bad;

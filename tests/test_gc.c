@@ -795,7 +795,7 @@ static int come_list(void *user, const char *prefix, dreamdb_list_fn each, void 
 {
     come.refs_seen += strcmp(prefix, "refs/") == 0;
     come.manifests_seen += strcmp(prefix, "manifests/") == 0;
-    if (come.when == 0 && strcmp(prefix, "refs/") == 0 && come.refs_seen == 3) { come_now(); }
+    if (come.when == 0 && strcmp(prefix, "refs/") == 0 && come.refs_seen == 2) { come_now(); }
     if (come.when == 1 && strcmp(prefix, "manifests/") == 0 && come.manifests_seen == 2) { come_now(); }
     if (come.when == 2 && !prefix[0]) { come_now(); }
     return data_inner.list(user, prefix, each, each_user);

@@ -63,17 +63,17 @@ static void a_ref_is_made_moved_and_removed(void)
     CHECK(ddb_ref_read(ctx, env, "main", &got, tag) == DREAMDB_ERR_NOT_FOUND);
     CHECK_STR(test_error.path, "refs/main");
     CHECK(strstr(test_error.message, "'main'"));
-    CHECK(ddb_ref_create(ctx, env, "main", &a) == DREAMDB_OK);
-    CHECK(ddb_ref_create(ctx, env, "main", &b) == DREAMDB_ERR_EXISTS);
+    CHECK(ddb_ref_create(ctx, env, "main", &a, NULL) == DREAMDB_OK);
+    CHECK(ddb_ref_create(ctx, env, "main", &b, NULL) == DREAMDB_ERR_EXISTS);
     CHECK_STR(test_error.message, "there is a ref 'main' already");
     CHECK(ddb_ref_read(ctx, env, "main", &got, old) == DREAMDB_OK && ddb_addr_equal(&got, &a) && old[0]);
-    CHECK(ddb_ref_swap(ctx, env, "main", old, &b) == DREAMDB_OK);
-    CHECK(ddb_ref_swap(ctx, env, "main", old, &c) == DREAMDB_ERR_CONFLICT);
+    CHECK(ddb_ref_swap(ctx, env, "main", old, &b, NULL) == DREAMDB_OK);
+    CHECK(ddb_ref_swap(ctx, env, "main", old, &c, NULL) == DREAMDB_ERR_CONFLICT);
     CHECK(strstr(test_error.message, "main"));
     CHECK(ddb_ref_read(ctx, env, "main", &got, tag) == DREAMDB_OK && ddb_addr_equal(&got, &b) && strcmp(tag, old) != 0);
-    CHECK(ddb_ref_swap(ctx, env, "main", tag, &c) == DREAMDB_OK);
+    CHECK(ddb_ref_swap(ctx, env, "main", tag, &c, NULL) == DREAMDB_OK);
     CHECK(ddb_ref_read(ctx, env, "main", &got, NULL) == DREAMDB_OK && ddb_addr_equal(&got, &c));
-    CHECK(ddb_ref_swap(ctx, env, "other", tag, &c) == DREAMDB_ERR_CONFLICT);
+    CHECK(ddb_ref_swap(ctx, env, "other", tag, &c, NULL) == DREAMDB_ERR_CONFLICT);
     memset(&blob, 0, sizeof blob);
     CHECK(store.get(store.user, "refs/main", 0, 0, &blob) == DREAMDB_OK && blob.size == 33 && memcmp(blob.data, c.bytes, 33) == 0);
     ddb_store_release(&blob);
@@ -92,22 +92,22 @@ static void names_are_checked(void)
     size_t i;
     for (i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         CHECK(ddb_ref_read(ctx, env, bad[i], &got, tag) == DREAMDB_ERR_ARGUMENT);
-        CHECK(ddb_ref_create(ctx, env, bad[i], &a) == DREAMDB_ERR_ARGUMENT);
-        CHECK(ddb_ref_swap(ctx, env, bad[i], "t", &a) == DREAMDB_ERR_ARGUMENT);
+        CHECK(ddb_ref_create(ctx, env, bad[i], &a, NULL) == DREAMDB_ERR_ARGUMENT);
+        CHECK(ddb_ref_swap(ctx, env, bad[i], "t", &a, NULL) == DREAMDB_ERR_ARGUMENT);
         CHECK(ddb_ref_delete(ctx, env, bad[i]) == DREAMDB_ERR_ARGUMENT);
     }
     for (i = 0; i < 2; i++) {
         CHECK(ddb_ref_read(ctx, env, reserved[i], &got, tag) == DREAMDB_ERR_NOT_FOUND);
-        CHECK(ddb_ref_create(ctx, env, reserved[i], &a) == DREAMDB_ERR_ARGUMENT && strstr(test_error.message, "tags/"));
-        CHECK(ddb_ref_swap(ctx, env, reserved[i], "t", &a) == DREAMDB_ERR_ARGUMENT && ddb_ref_delete(ctx, env, reserved[i]) == DREAMDB_ERR_ARGUMENT);
+        CHECK(ddb_ref_create(ctx, env, reserved[i], &a, NULL) == DREAMDB_ERR_ARGUMENT && strstr(test_error.message, "tags/"));
+        CHECK(ddb_ref_swap(ctx, env, reserved[i], "t", &a, NULL) == DREAMDB_ERR_ARGUMENT && ddb_ref_delete(ctx, env, reserved[i]) == DREAMDB_ERR_ARGUMENT);
     }
     memset(name, 'x', sizeof name);
     name[4] = '@';
     name[69] = 0;                                /* xxxx@ and 64 characters: can be read, not made */
-    CHECK(ddb_ref_create(ctx, env, name, &a) == DREAMDB_ERR_ARGUMENT && ddb_ref_read(ctx, env, name, &got, tag) == DREAMDB_ERR_NOT_FOUND);
+    CHECK(ddb_ref_create(ctx, env, name, &a, NULL) == DREAMDB_ERR_ARGUMENT && ddb_ref_read(ctx, env, name, &got, tag) == DREAMDB_ERR_NOT_FOUND);
     name[64] = 0;
-    CHECK(ddb_ref_create(ctx, env, name, &a) == DREAMDB_OK && ddb_ref_read(ctx, env, name, &got, tag) == DREAMDB_OK);
-    CHECK(ddb_ref_create(ctx, env, "main@v1", &a) == DREAMDB_OK && ddb_ref_create(ctx, env, "main@v1", &a) == DREAMDB_ERR_EXISTS);
+    CHECK(ddb_ref_create(ctx, env, name, &a, NULL) == DREAMDB_OK && ddb_ref_read(ctx, env, name, &got, tag) == DREAMDB_OK);
+    CHECK(ddb_ref_create(ctx, env, "main@v1", &a, NULL) == DREAMDB_OK && ddb_ref_create(ctx, env, "main@v1", &a, NULL) == DREAMDB_ERR_EXISTS);
     stop(ctx);
 }
 
@@ -169,7 +169,7 @@ static void refs_are_listed_in_order(void)
     size_t count = 7, i, size = tag_body(body, "dreamdb.snapshot-tag.v1", &a);
     char path[64];
     memset(&arena, 0, sizeof arena);
-    CHECK(ddb_ref_list(ctx, env, &arena, &list, &count) == DREAMDB_OK && count == 0);
+    CHECK(ddb_ref_list(ctx, env, &arena, &list, &count, NULL) == DREAMDB_OK && count == 0);
     for (i = 0; i < 9; i++) {
         a = numbered((unsigned)names[i][0]);
         (void)snprintf(path, sizeof path, "refs/%s", names[i]);
@@ -178,7 +178,7 @@ static void refs_are_listed_in_order(void)
     put("refs/x.half", "half", 4);
     put("refs/nfs.bak", "x", 1);
     put("manifests/x", "x", 1);
-    CHECK(ddb_ref_list(ctx, env, &arena, &list, &count) == DREAMDB_OK);
+    CHECK(ddb_ref_list(ctx, env, &arena, &list, &count, NULL) == DREAMDB_OK);
     CHECK_EQ_U64(count, 9);
     for (i = 0; i < count && i < 9; i++) {
         CHECK_STR((const char *)list[i].name.data, want[i]);
@@ -190,11 +190,11 @@ static void refs_are_listed_in_order(void)
         (void)snprintf(path, sizeof path, "refs/n%03u", (unsigned)i);
         put(path, a.bytes, 33);
     }
-    CHECK(ddb_ref_list(ctx, env, &arena, &list, &count) == DREAMDB_OK);
+    CHECK(ddb_ref_list(ctx, env, &arena, &list, &count, NULL) == DREAMDB_OK);
     CHECK_EQ_U64(count, 209);
     for (i = 1; i < count; i++) { CHECK(ddb_bytes_compare(list[i - 1].name, list[i].name) < 0); }
     put("refs/bad", "short", 5);
-    CHECK(ddb_ref_list(ctx, env, &arena, &list, &count) == DREAMDB_OK);
+    CHECK(ddb_ref_list(ctx, env, &arena, &list, &count, NULL) == DREAMDB_OK);
     CHECK_EQ_U64(count, 210);
     for (i = 0; i < count; i++) { CHECK(list[i].bad == (strcmp((const char *)list[i].name.data, "bad") == 0)); }
     ddb_mem_arena_free(ctx, &arena);
@@ -237,10 +237,10 @@ static void refs_that_vanish_are_left_out(void)
     env->store.get = odd_get;
     env->store.batch = NULL;
     get_status = DREAMDB_ERR_NOT_FOUND;
-    CHECK(ddb_ref_list(ctx, env, &arena, &list, &count) == DREAMDB_OK);
+    CHECK(ddb_ref_list(ctx, env, &arena, &list, &count, NULL) == DREAMDB_OK);
     CHECK(count == 2 && ddb_bytes_is(list[0].name, "a") && ddb_bytes_is(list[1].name, "main"));
     get_status = DREAMDB_ERR_STORE;
-    CHECK(ddb_ref_list(ctx, env, &arena, &list, &count) == DREAMDB_ERR_STORE);
+    CHECK(ddb_ref_list(ctx, env, &arena, &list, &count, NULL) == DREAMDB_ERR_STORE);
     CHECK_STR(test_error.path, "refs/gone");
     ddb_mem_arena_free(ctx, &arena);
     stop(ctx);
@@ -251,10 +251,10 @@ static void a_store_without_tags_cannot_move_refs(void)
     ddb_ctx *ctx = start();
     ddb_addr a = numbered(1), got;
     char tag[DREAMDB_TAG_SIZE];
-    CHECK(ddb_ref_create(ctx, env, "main", &a) == DREAMDB_OK && ddb_ref_read(ctx, env, "main", &got, tag) == DREAMDB_OK);
-    CHECK(ddb_ref_swap(ctx, env, "main", "", &a) == DREAMDB_ERR_UNSUPPORTED);
+    CHECK(ddb_ref_create(ctx, env, "main", &a, NULL) == DREAMDB_OK && ddb_ref_read(ctx, env, "main", &got, tag) == DREAMDB_OK);
+    CHECK(ddb_ref_swap(ctx, env, "main", "", &a, NULL) == DREAMDB_ERR_UNSUPPORTED);
     env->store.flags &= ~(uint32_t)DREAMDB_STORE_HAS_TAGS;
-    CHECK(ddb_ref_swap(ctx, env, "main", tag, &a) == DREAMDB_ERR_UNSUPPORTED && strstr(test_error.message, "HAS_TAGS"));
+    CHECK(ddb_ref_swap(ctx, env, "main", tag, &a, NULL) == DREAMDB_ERR_UNSUPPORTED && strstr(test_error.message, "HAS_TAGS"));
     stop(ctx);
 }
 
@@ -276,13 +276,13 @@ static void a_directory_keeps_refs_too(void)
     dir.allocator = ctx->allocator;
     CHECK(dreamdb_store_directory(&dir, &store, &test_error) == DREAMDB_OK);
     env_open(ctx, &store);
-    CHECK(ddb_ref_list(ctx, env, &arena, &list, &count) == DREAMDB_OK && count == 0);
-    CHECK(ddb_ref_create(ctx, env, "team/set", &a) == DREAMDB_OK && ddb_ref_create(ctx, env, "team/set", &a) == DREAMDB_ERR_EXISTS);
+    CHECK(ddb_ref_list(ctx, env, &arena, &list, &count, NULL) == DREAMDB_OK && count == 0);
+    CHECK(ddb_ref_create(ctx, env, "team/set", &a, NULL) == DREAMDB_OK && ddb_ref_create(ctx, env, "team/set", &a, NULL) == DREAMDB_ERR_EXISTS);
     CHECK(ddb_ref_read(ctx, env, "team/set", &got, old) == DREAMDB_OK && ddb_addr_equal(&got, &a));
-    CHECK(ddb_ref_swap(ctx, env, "team/set", old, &b) == DREAMDB_OK && ddb_ref_swap(ctx, env, "team/set", old, &a) == DREAMDB_ERR_CONFLICT);
+    CHECK(ddb_ref_swap(ctx, env, "team/set", old, &b, NULL) == DREAMDB_OK && ddb_ref_swap(ctx, env, "team/set", old, &a, NULL) == DREAMDB_ERR_CONFLICT);
     CHECK(ddb_ref_read(ctx, env, "team/set", &got, tag) == DREAMDB_OK && ddb_addr_equal(&got, &b));
-    CHECK(ddb_ref_create(ctx, env, "main", &a) == DREAMDB_OK);
-    CHECK(ddb_ref_list(ctx, env, &arena, &list, &count) == DREAMDB_OK && count == 2 && ddb_bytes_is(list[0].name, "main") && ddb_bytes_is(list[1].name, "team/set"));
+    CHECK(ddb_ref_create(ctx, env, "main", &a, NULL) == DREAMDB_OK);
+    CHECK(ddb_ref_list(ctx, env, &arena, &list, &count, NULL) == DREAMDB_OK && count == 2 && ddb_bytes_is(list[0].name, "main") && ddb_bytes_is(list[1].name, "team/set"));
     CHECK(ddb_ref_read(ctx, env, "team", &got, tag) < 0);        /* a folder is no ref */
     CHECK(ddb_ref_delete(ctx, env, "main") == DREAMDB_OK && ddb_ref_delete(ctx, env, "team/set") == DREAMDB_OK);
     ddb_mem_arena_free(ctx, &arena);
@@ -311,10 +311,10 @@ static void every_store_failure_is_reported(void)
         env_open(ctx, &store);
         plan.fail_at = plan.operations + n;
         plan.fail_forever = 1;
-        dreamdb_status status = ddb_ref_create(ctx, env, "main", &a);
+        dreamdb_status status = ddb_ref_create(ctx, env, "main", &a, NULL);
         if (status == DREAMDB_OK) { status = ddb_ref_read(ctx, env, "main", &got, tag); }
-        if (status == DREAMDB_OK) { status = ddb_ref_swap(ctx, env, "main", tag, &a); }
-        if (status == DREAMDB_OK) { status = ddb_ref_list(ctx, env, &arena, &list, &count); }
+        if (status == DREAMDB_OK) { status = ddb_ref_swap(ctx, env, "main", tag, &a, NULL); }
+        if (status == DREAMDB_OK) { status = ddb_ref_list(ctx, env, &arena, &list, &count, NULL); }
         if (status == DREAMDB_OK) { status = ddb_ref_delete(ctx, env, "main"); }
         CHECK(n > 7 ? status == DREAMDB_OK : status == DREAMDB_ERR_STORE && test_error.message[0]);
         ddb_mem_arena_free(ctx, &arena);
@@ -338,10 +338,10 @@ static void every_allocation_may_fail(void)
         char tag[DREAMDB_TAG_SIZE];
         memset(&arena, 0, sizeof arena);
         test_fail_alloc_at(n);
-        dreamdb_status status = ddb_ref_create(ctx, env, "main", &a);
+        dreamdb_status status = ddb_ref_create(ctx, env, "main", &a, NULL);
         if (status == DREAMDB_OK) { status = ddb_ref_read(ctx, env, "main", &got, tag); }
-        if (status == DREAMDB_OK) { status = ddb_ref_swap(ctx, env, "main", tag, &a); }
-        if (status == DREAMDB_OK) { status = ddb_ref_list(ctx, env, &arena, &list, &count); }
+        if (status == DREAMDB_OK) { status = ddb_ref_swap(ctx, env, "main", tag, &a, NULL); }
+        if (status == DREAMDB_OK) { status = ddb_ref_list(ctx, env, &arena, &list, &count, NULL); }
         if (status == DREAMDB_OK) { status = ddb_ref_delete(ctx, env, "main"); }
         test_fail_alloc_at(0);
         CHECK(status == DREAMDB_OK || status == DREAMDB_ERR_MEMORY);

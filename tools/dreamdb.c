@@ -1464,7 +1464,7 @@ static int open_view(app *a, int mode)
     code = code ? code : open_store(a, mode);
     if (!code && ref[0]) {
         status = dreamdb_open(&a->config, ref, &a->db, &a->error);
-        status = status ? status : dreamdb_snapshot_open(a->db, state, &a->view, &a->error);
+        status = status ? status : dreamdb_snapshot_open(a->db, state ? state : ".", &a->view, &a->error);
     } else if (!code) {
         status = open_by_address(a, state);
     }
@@ -6468,7 +6468,7 @@ static int open_other(app *a, const char *text, dreamdb_snapshot **other)
         status = dreamdb_snapshot_open(a->db, ref[0] ? text : state, other, &a->error);
     } else if (!code) {
         status = dreamdb_open(&a->config, ref, &db, &a->error);
-        status = status ? status : dreamdb_snapshot_open(db, state, &view, &a->error);
+        status = status ? status : dreamdb_snapshot_open(db, state ? state : ".", &view, &a->error);
         status = status ? status : dreamdb_snapshot_info(view, &info, &a->error);
         status = status ? status : dreamdb_snapshot_open(a->db, address_text(info->manifest, address), other, &a->error);
     }

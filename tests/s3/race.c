@@ -4,6 +4,7 @@
      race URL append REF N     N appends of one row each to a Ref that others move too, tried again after a CONFLICT
      race URL bare N SIZE      N puts of SIZE bytes in batches of 1,000, for bench-s3; prints the seconds
      race URL phases           the workload of bench-s3: a line of requests, waves and seconds each
+     race URL ingest N DIM PER vectors in appends of PER rows each, then puts of as many objects of the same sizes; prints both seconds
    The last line is "N passed, N failed". */
 #define _POSIX_C_SOURCE 200809L
 #include "../../dreamdb_s3.h"
@@ -191,7 +192,7 @@ static void phase_end(const char *name, int good)
            (unsigned long long)(now.response_body_bytes - before.response_body_bytes));
 }
 
-static float phase_vectors[1000 * 64];
+static float phase_vectors[1000 * 64], phase_asked[64];
 static dreamdb_status phase_append(dreamdb *db, uint64_t first, size_t count)
 {
     static char images[1000][1011];
@@ -217,18 +218,122 @@ static dreamdb_status phase_append(dreamdb *db, uint64_t first, size_t count)
     return dreamdb_append(db, &desc, NULL, &error);
 }
 
-static int phase_query(dreamdb *db, dreamdb_snapshot *given, int media)
+static int phase_query(dreamdb *db, dreamdb_snapshot *given, const char *state, int media)
 {
     static const char *const fields[] = {"image", "label"};
     dreamdb_snapshot *view = given;
     dreamdb_query query;
     dreamdb_result *found = NULL;
     memset(&query, 0, sizeof query);
-    query.field = "emb"; query.vectors = phase_vectors; query.fields = fields; query.field_count = media ? 2 : 0; query.load_media = media;
-    int good = (given || dreamdb_snapshot_open(db, NULL, &view, &error) == DREAMDB_OK) && dreamdb_search(view, &query, &found, &error) == DREAMDB_OK && found->count == 10;
+    query.field = "emb"; query.vectors = phase_asked; query.fields = fields; query.field_count = media ? 2 : 0; query.load_media = media;
+    int good = (given || dreamdb_snapshot_open(db, state, &view, &error) == DREAMDB_OK) && dreamdb_search(view, &query, &found, &error) == DREAMDB_OK && found->count == 10;
     dreamdb_result_free(found);
     if (!given) { dreamdb_snapshot_close(view); }
     return good;
+}
+
+/* ---- Ingest, and the same objects put bare: what the store could do at best ---- */
+
+static dreamdb_store noted;
+static uint64_t *sizes;
+static size_t size_count, size_room;
+static int note_put(void *user, const char *path, const void *data, uint64_t size, const dreamdb_condition *condition) { return store.put(user, path, data, size, condition); }
+static int note_batch(void *user, dreamdb_io *ops, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (ops[i].kind != DREAMDB_IO_PUT) { continue; }
+        if (size_count == size_room) { size_room = size_room ? size_room * 2 : 4096; sizes = (uint64_t *)realloc(sizes, size_room * sizeof *sizes); }
+        if (!sizes) { exit(1); }
+        sizes[size_count++] = ops[i].size;
+    }
+    return store.batch(user, ops, count);
+}
+
+static double seconds(void)
+{
+    struct timespec at;
+    (void)clock_gettime(CLOCK_MONOTONIC, &at);
+    return (double)at.tv_sec + 1e-9 * (double)at.tv_nsec;
+}
+
+/* Puts objects of the noted sizes, all at once: as many in flight as there are connections, to the end. */
+static double bare_again(void)
+{
+    dreamdb_io *ops = (dreamdb_io *)calloc(size_count, sizeof *ops);
+    char (*names)[64] = (char (*)[64])calloc(size_count, sizeof *names);
+    uint64_t all = 0, at = 0;
+    for (size_t i = 0; i < size_count; i++) { all += sizes[i] + 8; }
+    char *bytes = (char *)malloc((size_t)all);
+    if (!ops || !names || !bytes) { exit(1); }
+    for (size_t i = 0; i < (size_t)all; i++) { bytes[i] = (char)(i * 2654435761u >> 13); }
+    for (size_t i = 0; i < size_count; i++) {
+        (void)snprintf(names[i], sizeof names[i], "bare/%ld/%zu", (long)getpid(), i);
+        ops[i].kind = DREAMDB_IO_PUT; ops[i].path = names[i]; ops[i].data = bytes + at; ops[i].size = sizes[i]; ops[i].condition.kind = DREAMDB_PUT_IF_ABSENT;
+        at += sizes[i];
+    }
+    double began = seconds();
+    check(store.batch(store.user, ops, size_count) == DREAMDB_OK, "bare puts");
+    double took = seconds() - began;
+    for (size_t i = 0; i < size_count; i++) { check(ops[i].status == DREAMDB_OK, "a bare put"); }
+    free(bytes); free(ops); free(names);
+    return took;
+}
+
+static void ingest(size_t rows, uint32_t dim, size_t per)
+{
+    dreamdb_config config;
+    dreamdb_field field;
+    dreamdb_create_desc create;
+    dreamdb *db = NULL;
+    char ref[40];
+    uint64_t state = 11;
+    double took = 0;
+    float *vectors = (float *)malloc(per * dim * sizeof *vectors);
+    uint64_t *anchors = (uint64_t *)malloc(per * sizeof *anchors);
+    if (!vectors || !anchors) { exit(1); }
+    noted = store;
+    noted.batch = note_batch; noted.put = note_put;
+    memset(&config, 0, sizeof config); memset(&field, 0, sizeof field); memset(&create, 0, sizeof create);
+    config.store = &noted;
+    field.name = "emb"; field.kind = DREAMDB_EMBEDDING; field.dim = dim; field.index = DREAMDB_INDEX_LSH; field.bits = 10;
+    create.fields = &field; create.field_count = 1;
+    (void)snprintf(ref, sizeof ref, "ingest%ld-%zu", (long)getpid(), per);
+    check(dreamdb_create(&config, ref, &create, &db, &error) == DREAMDB_OK, "create");
+    size_count = 0;
+    for (size_t at = 0; at < rows && db; at += per) {
+        dreamdb_column column;
+        dreamdb_append_desc desc;
+        memset(&column, 0, sizeof column); memset(&desc, 0, sizeof desc);
+        for (size_t i = 0; i < per * dim; i++) { state = state * 6364136223846793005u + 1442695040888963407u; vectors[i] = (float)(int32_t)(state >> 32); }
+        for (size_t i = 0; i < per; i++) { anchors[i] = at + i + 1; }
+        column.field = "emb"; column.data = vectors;
+        desc.columns = &column; desc.column_count = 1; desc.count = per; desc.anchors = anchors;
+        double began = seconds();
+        check(dreamdb_append(db, &desc, NULL, &error) == DREAMDB_OK, "append");
+        took += seconds() - began;
+    }
+    dreamdb_close(db);
+    printf("ingest %.4f %.4f %zu\n", took, bare_again(), size_count);
+    free(vectors); free(anchors); free(sizes);
+}
+
+/* Compaction, the query after it, and gc of what that left: at least the 16 objects that the reference removed. */
+static void phase_maintain(const dreamdb_config *config, dreamdb *db, const char *ref, const char *branch)
+{
+    dreamdb_compact_desc compact;
+    dreamdb_gc_desc gc;
+    dreamdb_gc_report report;
+    dreamdb *cold = NULL;
+    memset(&compact, 0, sizeof compact); memset(&gc, 0, sizeof gc); memset(&report, 0, sizeof report);
+    check(dreamdb_ref_delete(config, branch, &error) == DREAMDB_OK, "delete of the branch");
+    phase_begin(); phase_end("compact", dreamdb_compact(db, &compact, NULL, &error) == DREAMDB_OK);
+    phase_begin();
+    int good = dreamdb_open(config, ref, &cold, &error) == DREAMDB_OK && phase_query(cold, NULL, ".", 1);
+    phase_end("the same after compact", good);
+    dreamdb_close(cold);
+    gc.keep_manifests = 1; gc.keep_since_ns = DREAMDB_GC_NO_AGE; gc.writers_paused = 1;
+    phase_begin(); phase_end("gc", dreamdb_gc(config, &gc, &report, &error) == DREAMDB_OK && report.deleted >= 16);
+    printf("gc removed %llu of %llu\n", (unsigned long long)report.deleted, (unsigned long long)report.listed);
 }
 
 static void phases(void)
@@ -249,17 +354,18 @@ static void phases(void)
     (void)snprintf(branch, sizeof branch, "side%ld", (long)getpid());
     phase_begin(); phase_end("create", dreamdb_create(&config, ref, &create, &db, &error) == DREAMDB_OK);
     phase_begin(); phase_end("append 1,000 rows, first", phase_append(db, 1, 1000) == DREAMDB_OK);
+    memcpy(phase_asked, phase_vectors + 5 * 64, sizeof phase_asked);         /* a row of the first batch, as the reference was asked */
     phase_begin(); phase_end("append 1,000 rows, warm handle", phase_append(db, 1001, 1000) == DREAMDB_OK);
     phase_begin(); phase_end("append 1 row, warm handle", phase_append(db, 2001, 1) == DREAMDB_OK);
     dreamdb_close(db);
     db = NULL;
     phase_begin();
-    int good = dreamdb_open(&config, ref, &db, &error) == DREAMDB_OK && phase_query(db, NULL, 1);
+    int good = dreamdb_open(&config, ref, &db, &error) == DREAMDB_OK && phase_query(db, NULL, ".", 1);
     phase_end("open, first query of top 10 with images", good);
-    phase_begin(); phase_end("query again, images", phase_query(db, NULL, 1));
+    phase_begin(); phase_end("query again, images", phase_query(db, NULL, NULL, 1));
     check(dreamdb_snapshot_open(db, NULL, &view, &error) == DREAMDB_OK, "snapshot");
-    phase_begin(); phase_end("query again, handle, no images", phase_query(db, NULL, 0));
-    phase_begin(); phase_end("query again, snapshot, no images", phase_query(db, view, 0));
+    phase_begin(); phase_end("query again, handle, no images", phase_query(db, NULL, NULL, 0));
+    phase_begin(); phase_end("query again, snapshot, no images", phase_query(db, view, NULL, 0));
     dreamdb_snapshot_close(view);
     good = dreamdb_branch(db, NULL, branch, &error) == DREAMDB_OK && dreamdb_open(&config, branch, &other, &error) == DREAMDB_OK
         && phase_append(db, 3001, 100) == DREAMDB_OK && phase_append(other, 4001, 100) == DREAMDB_OK;
@@ -267,6 +373,7 @@ static void phases(void)
     merge.other = branch;
     phase_begin(); phase_end("union merge 2 x 100", dreamdb_merge(db, &merge, NULL, &error) == DREAMDB_OK);
     dreamdb_close(other);
+    phase_maintain(&config, db, ref, branch);
     dreamdb_close(db);
 }
 
@@ -281,6 +388,7 @@ int main(int argc, char **argv)
     if (strcmp(argv[2], "store") == 0) { contract(); parts(argv[1]); }
     if (strcmp(argv[2], "phases") == 0) { phases(); }
     if (strcmp(argv[2], "append") == 0 && argc == 5) { append(argv[3], atoi(argv[4])); }
+    if (strcmp(argv[2], "ingest") == 0 && argc == 6) { ingest((size_t)atoi(argv[3]), (uint32_t)atoi(argv[4]), (size_t)atoi(argv[5])); }
     if (strcmp(argv[2], "bare") == 0 && argc == 5) { bare(atoi(argv[3]), (size_t)atoi(argv[4])); }
     dreamdb_store_close(&store);
     printf("%u passed, %u failed\n", passed, failed);
