@@ -267,6 +267,39 @@ DREAMDB_API dreamdb_status dreamdb_store_memory(const dreamdb_allocator *allocat
 DREAMDB_API dreamdb_status dreamdb_store_cache(const dreamdb_store *inner, uint64_t size_bytes, const dreamdb_allocator *allocator,
                                                dreamdb_store *out, dreamdb_error *error);
 
+/* A cache on this machine's disk in front of another store.  path is required; the rest zero = default. */
+typedef struct dreamdb_disk_cache {
+    const char       *path;                    /* a folder; "dreamdb-cache" is made in it, and only files there are ever removed */
+    uint64_t          bytes;                   /* how large it may grow; 0 = 10 GiB */
+    dreamdb_allocator allocator;
+} dreamdb_disk_cache;
+
+/* Since the cache was opened. */
+typedef struct dreamdb_disk_cache_stats {
+    uint64_t hits, hit_bytes, misses;          /* reads of immutable objects */
+    uint64_t kept, kept_bytes, evicted;        /* files written, and removed to make room */
+    uint64_t damaged, failures;                /* files that were not what their names say (thrown away); writes that failed */
+} dreamdb_disk_cache_stats;
+
+/* Keeps immutable objects that are read or put whole as files, named as in the store; refs and other mutable paths never.  A process that
+ * starts with a warm cache asks the base for the Ref only.  Puts, removes, stat and list go to the base; removes also to the cache.
+ * A hit is checked against its name each time it is read whole, and once per process before ranges of it are served (files are never
+ * written to, only replaced whole); what is wrong, cut short or foreign is thrown away and read from the base.  An outboard is checked as
+ * a tree.  Objects larger than a quarter of the cap are not kept, nor is a range of an object that is not.
+ * Processes share a folder without locks: files come by rename, and one that another process removed is a miss.  The oldest use (time of
+ * the file) goes first.  The folder is looked over about once in a sixteenth of the cap written, by all processes together, and then
+ * brought down to seven eighths: so it may stand a few sixteenths above the cap.  Temporary files an hour old go then too.
+ * A folder that cannot be read or written is never an error: the base serves what it lacks.
+ *
+ * base    copied; must stay open while the cache is; closing the cache does not close it.
+ * Returns OK, ARGUMENT (no path), MEMORY, UNSUPPORTED (DREAMDB_NO_STDIO).  Threads as the base.
+ * Costs   a hit: open, read, hash, and the new time of the file.  Durability: none, a cut file is found out. */
+DREAMDB_API dreamdb_status dreamdb_store_disk_cache(const dreamdb_store *base, const dreamdb_disk_cache *desc, dreamdb_store *out,
+                                                    dreamdb_error *error);
+
+/* Returns OK, ARGUMENT (store is not one of dreamdb_store_disk_cache). */
+DREAMDB_API dreamdb_status dreamdb_disk_cache_stats_of(const dreamdb_store *store, dreamdb_disk_cache_stats *out);
+
 /* Faults for tests: passes everything to inner, and fails as told.  Counts every operation from 1. */
 typedef struct dreamdb_fault {
     uint64_t fail_at;                          /* this operation fails with fail_status; 0 = never */
@@ -1587,6 +1620,8 @@ DDB_FN int ddb_port_file_sync_all(const char *path)
 DDB_FN int ddb_port_file_link(const char *from, const char *to) { return link(from, to) == 0 ? 0 : errno; }
 DDB_FN int ddb_port_file_rename(const char *from, const char *to) { return rename(from, to) == 0 ? 0 : errno; }
 DDB_FN int ddb_port_file_unlink(const char *path) { return unlink(path) == 0 ? 0 : errno; }
+/* The file was used now. */
+DDB_FN int ddb_port_file_touch(const char *path) { return utimensat(AT_FDCWD, path, NULL, 0) == 0 ? 0 : errno; }
 DDB_FN int ddb_port_file_mkdir(const char *path) { return mkdir(path, 0777) == 0 ? 0 : errno; }
 DDB_FN uint64_t ddb_port_process(void) { return (uint64_t)getpid(); }
 DDB_FN bool ddb_port_current_folder(char *out, size_t size) { return getcwd(out, size) != NULL; }
@@ -8317,6 +8352,39 @@ DDB_FN bool ddb_hash_verify_range(uint32_t cpu, const uint8_t *outboard, size_t 
     return true;
 }
 
+/* Do all pairs of an outboard lead up to root?  Says nothing of the last chunk's size, nor of a subject of one chunk. */
+DDB_FN bool ddb_hash_outboard_fits(uint32_t cpu, const uint8_t *outboard, size_t size, const uint8_t root[32])
+{
+    ddb_hash_visit stack[DDB_HASH_DEPTH + 2];
+    const uint64_t chunks = size >= 8 ? ddb_hash_chunks(ddb_bytes_le64(outboard)) : 0;
+    size_t depth = 1;
+    if (size < 8 || size - 8 != (chunks - 1) * 64) {
+        return false;
+    }
+    stack[0].part.start = stack[0].part.at = 0;
+    stack[0].part.chunks = chunks;
+    stack[0].want = root;
+    while (depth > 0) {
+        ddb_hash_visit at = stack[--depth];
+        const uint8_t *pair = outboard + 8 + at.part.at * 64;
+        uint8_t cv[32];
+        if (at.part.chunks == 1) {
+            continue;
+        }
+        ddb_hash_parent(cpu, pair, at.part.chunks == chunks ? (uint32_t)DDB_HASH_ROOT : 0u, cv);
+        if (memcmp(cv, at.want, 32) != 0) {
+            return false;
+        }
+        stack[depth].part = at.part;
+        ddb_hash_down(&stack[depth].part, at.part.start + at.part.chunks - 1);
+        stack[depth++].want = pair + 32;
+        stack[depth].part = at.part;
+        ddb_hash_down(&stack[depth].part, at.part.start);
+        stack[depth++].want = pair;
+    }
+    return true;
+}
+
 /* ==== ROOM 11 cbor | prefix ddb_cbor_ | uses port mem bytes ==== */
 /* The format's CBOR (FORMAT.md 4): definite lengths, shortest heads, text keys ordered by length then bytes and unique, valid UTF-8, only
    unsigned, negative, bytes, text, array, map, false, true, null.  Floats, tags, undefined and indefinite lengths are refused.
@@ -10910,6 +10978,7 @@ typedef struct ddb_store_walk {
     const char      *prefix;
     dreamdb_list_fn  each;
     void            *user;
+    uint64_t         temps_before;             /* temporary files older than this are removed on the way; 0: none is */
     size_t           depth;
     ddb_port_folder  folders[DDB_STORE_DEPTH];
     size_t           sizes[DDB_STORE_DEPTH];   /* bytes of path that name the folder, its slash included */
@@ -10934,6 +11003,18 @@ DDB_FN int ddb_store_walk_enter(ddb_store_walk *walk)
     return DREAMDB_OK;
 }
 
+/* Removes a temporary file that a process left when it died. */
+DDB_FN void ddb_store_walk_clean(ddb_store_walk *walk, const char *name)
+{
+    ddb_port_info info;
+    char full[DDB_STORE_FILE_MAX];
+    if (walk->temps_before > 0 && strstr(name, ".tmp-") && ddb_port_folder_stat(walk->folders + walk->depth - 1, name, &info) == 0
+        && info.is_file && info.modified_ns < walk->temps_before
+        && snprintf(full, sizeof full, "%s/%s", walk->dir->base, walk->path) < (int)sizeof full) {
+        (void)ddb_port_file_unlink(full);
+    }
+}
+
 /* One name of the deepest folder: a file is told of, a folder entered, the rest passed over. */
 DDB_FN int ddb_store_walk_take(ddb_store_walk *walk, const char *name)
 {
@@ -10944,6 +11025,7 @@ DDB_FN int ddb_store_walk_take(ddb_store_walk *walk, const char *name)
         return DREAMDB_OK;
     }
     memcpy(walk->path + at, name, size + 1);
+    ddb_store_walk_clean(walk, name);
     size_t both = at + size < prefix ? at + size : prefix;
     if (memcmp(walk->path, walk->prefix, both) != 0 || !ddb_store_path_valid(walk->path, false)
         || ddb_port_folder_stat(walk->folders + walk->depth - 1, name, &info) != 0) {
@@ -10963,15 +11045,15 @@ DDB_FN int ddb_store_walk_take(ddb_store_walk *walk, const char *name)
     return walk->each(walk->user, walk->path, &stat);
 }
 
-DDB_FN int ddb_store_dir_list(void *user, const char *prefix, dreamdb_list_fn each, void *each_user)
+DDB_FN int ddb_store_dir_walk(ddb_store_dir *dir, const char *prefix, dreamdb_list_fn each, void *each_user, uint64_t temps_before)
 {
-    ddb_store_dir *dir = (ddb_store_dir *)user;
     ddb_store_walk walk;
     memset(&walk, 0, offsetof(ddb_store_walk, folders));
     walk.dir = dir;
     walk.prefix = prefix;
     walk.each = each;
     walk.user = each_user;
+    walk.temps_before = temps_before;
     int status = ddb_store_dir_path(dir, prefix, true, walk.path);
     if (status < 0) {
         return status;
@@ -10996,6 +11078,11 @@ DDB_FN int ddb_store_dir_list(void *user, const char *prefix, dreamdb_list_fn ea
         ddb_port_folder_close(walk.folders + --walk.depth);
     }
     return status;
+}
+
+DDB_FN int ddb_store_dir_list(void *user, const char *prefix, dreamdb_list_fn each, void *each_user)
+{
+    return ddb_store_dir_walk((ddb_store_dir *)user, prefix, each, each_user, 0);
 }
 
 /* ---- Directory store: opening ---- */
@@ -11089,6 +11176,472 @@ DREAMDB_API dreamdb_status dreamdb_store_directory(const dreamdb_directory *desc
     return DREAMDB_OK;
 }
 
+/* ---- Cache on a disk: immutable objects as files of a directory store, in front of another store ---- */
+
+enum { DDB_STORE_DISK_PIECE = 1 << 20,         /* a file is checked in pieces of this size */
+       DDB_STORE_DISK_CHECKED = 65536,         /* files that a process remembers to have checked, about 4 MB */
+       DDB_STORE_DISK_FAILURES = 8 };          /* failed writes after which this process writes no more: the disk is full, or not ours */
+#define DDB_STORE_DISK_BYTES (UINT64_C(10) << 30)
+#define DDB_STORE_DISK_TEMP (UINT64_C(3600) * 1000000000)     /* a temporary file so old has no writer any more */
+
+typedef struct ddb_store_disk {
+    ddb_ctx        ctx;
+    dreamdb_store  inner, files;               /* files: a directory store; without get there is no cache */
+    uint64_t       cap;
+    ddb_port_mutex lock;                       /* the next two */
+    uint64_t       until;                      /* bytes to write until the folder is looked over */
+    ddb_map        checked;                    /* hashes of paths whose files are right */
+    dreamdb_disk_cache_stats stats;            /* atomic, each */
+} ddb_store_disk;
+
+typedef enum ddb_store_disk_kind { DDB_STORE_DISK_NOT = 0, DDB_STORE_DISK_OBJECT, DDB_STORE_DISK_OUTBOARD } ddb_store_disk_kind;
+
+/* May a path be kept, and what proves its bytes?  "folder/ADDRESS" and "ddbx/ADDRESS.lineage" by their hash, an outboard by its tree. */
+DDB_FN ddb_store_disk_kind ddb_store_disk_of(const ddb_store_disk *disk, const char *path, ddb_addr *named)
+{
+    const char *slash = path ? strrchr(path, '/') : NULL;
+    const char *name = slash ? slash + 1 : path;
+    if (!disk->files.get || !ddb_store_path_valid(path, false) || ddb_store_path_mutable(path) || strlen(name) < (size_t)DDB_ADDR_CHARS
+        || !ddb_addr_parse(ddb_bytes_slice(name, DDB_ADDR_CHARS), named)) {
+        return DDB_STORE_DISK_NOT;
+    }
+    if (strncmp(path, "bao-outboard/", 13) == 0) {
+        return name == path + 13 && !name[DDB_ADDR_CHARS] ? DDB_STORE_DISK_OUTBOARD : DDB_STORE_DISK_NOT;
+    }
+    return !name[DDB_ADDR_CHARS] || name[DDB_ADDR_CHARS] == '.' ? DDB_STORE_DISK_OBJECT : DDB_STORE_DISK_NOT;
+}
+
+/* Are these all the bytes of the object, and right? */
+DDB_FN bool ddb_store_disk_proves(const ddb_store_disk *disk, ddb_store_disk_kind kind, const ddb_addr *named, const void *data,
+                                  uint64_t size)
+{
+    ddb_addr is;
+    if (kind == DDB_STORE_DISK_OUTBOARD) {     /* 8 bytes are a length alone, which nothing proves */
+        return size > 8 && ddb_hash_outboard_fits(disk->ctx.cpu, (const uint8_t *)data, (size_t)size, named->bytes + 1);
+    }
+    ddb_addr_of(disk->ctx.cpu, ddb_bytes_slice(data, (size_t)size), &is);
+    return ddb_addr_equal(&is, named);
+}
+
+DDB_FN void ddb_store_disk_count(uint64_t *counter, uint64_t n)
+{
+    (void)ddb_port_atomic_add(counter, n);
+}
+
+DDB_FN void ddb_store_disk_forget(ddb_store_disk *disk, const char *path)
+{
+    ddb_addr named;
+    if (ddb_store_disk_of(disk, path, &named)) {
+        (void)disk->files.remove(disk->files.user, path);
+    }
+}
+
+/* The file, or its first `most` bytes (0 = all), if they are the whole object. */
+DDB_FN int ddb_store_disk_whole(ddb_store_disk *disk, ddb_store_disk_kind kind, const char *path, const ddb_addr *named, uint64_t most,
+                                dreamdb_blob *out)
+{
+    int status = disk->files.get(disk->files.user, path, 0, most, out);
+    if (status == DREAMDB_OK && !ddb_store_disk_proves(disk, kind, named, out->data, out->size)) {
+        ddb_store_release(out);
+        status = DREAMDB_ERR_CORRUPT;
+    }
+    return status;
+}
+
+/* Reads a file to its end and compares its hash: bounded memory, whatever its size. */
+DDB_FN int ddb_store_disk_check(ddb_store_disk *disk, const char *path, const ddb_addr *named)
+{
+    ddb_hash_state state;
+    dreamdb_blob blob;
+    uint8_t hash[32];
+    uint64_t at = 0, got = 0;
+    ddb_hash_init(&state, disk->ctx.cpu);
+    do {
+        int status = disk->files.get(disk->files.user, path, at, DDB_STORE_DISK_PIECE, &blob);
+        if (status < 0) {
+            return status;
+        }
+        got = blob.size;
+        ddb_hash_update(&state, blob.data, (size_t)got);
+        at += got;
+        ddb_store_release(&blob);
+    } while (got == (uint64_t)DDB_STORE_DISK_PIECE);
+    ddb_hash_final(&state, hash);
+    return memcmp(hash, named->bytes + 1, 32) == 0 ? (int)DREAMDB_OK : (int)DREAMDB_ERR_CORRUPT;
+}
+
+/* A range of a file that was checked; the first one of a process checks it. */
+DDB_FN int ddb_store_disk_range(ddb_store_disk *disk, const char *path, const ddb_addr *named, const dreamdb_io *op, dreamdb_blob *out)
+{
+    uint8_t key[32];
+    ddb_hash_one(disk->ctx.cpu, path, strlen(path), key);
+    ddb_port_lock(&disk->lock);
+    bool known = ddb_coll_map_get(&disk->checked, key) != NULL;
+    ddb_port_unlock(&disk->lock);
+    int status = known ? (int)DREAMDB_OK : ddb_store_disk_check(disk, path, named);
+    if (status == DREAMDB_OK && !known) {
+        ddb_port_lock(&disk->lock);
+        if (disk->checked.count >= (size_t)DDB_STORE_DISK_CHECKED) {
+            ddb_coll_map_free(&disk->ctx, &disk->checked);
+        }
+        (void)ddb_coll_map_put(&disk->ctx, &disk->checked, key, 1, NULL, NULL);    /* without memory it is checked again */
+        ddb_port_unlock(&disk->lock);
+    }
+    return status < 0 ? status : disk->files.get(disk->files.user, path, op->offset, op->size, out);
+}
+
+/* Serves a GET from the cache; whatever is wrong there is a miss. */
+DDB_FN bool ddb_store_disk_serve(ddb_store_disk *disk, const dreamdb_io *op, dreamdb_blob *out)
+{
+    ddb_addr named;
+    char full[DDB_STORE_FILE_MAX];
+    ddb_store_disk_kind kind = ddb_store_disk_of(disk, op->path, &named);
+    memset(out, 0, sizeof *out);
+    if (!kind) {
+        return false;
+    }
+    bool cut = kind == DDB_STORE_DISK_OUTBOARD;        /* outboards are read whole, always */
+    int status = cut || op->offset == 0 ? ddb_store_disk_whole(disk, kind, op->path, &named, cut ? 0 : op->size, out)
+                                        : (int)DREAMDB_ERR_CORRUPT;
+    if (status == DREAMDB_ERR_CORRUPT && !cut && (op->offset > 0 || op->size > 0)) {
+        status = ddb_store_disk_range(disk, op->path, &named, op, out);
+    }
+    if (status == DREAMDB_ERR_CORRUPT) {
+        ddb_store_disk_count(&disk->stats.damaged, 1);
+        (void)disk->files.remove(disk->files.user, op->path);
+    }
+    if (status < 0) {
+        memset(out, 0, sizeof *out);
+        ddb_store_disk_count(&disk->stats.misses, 1);
+        return false;
+    }
+    if (cut) {
+        uint64_t from = op->offset < out->size ? op->offset : out->size, left = out->size - from;
+        out->data = (const uint8_t *)out->data + (size_t)from;
+        out->size = op->size > 0 && op->size < left ? op->size : left;
+    }
+    out->tag[0] = 0;                           /* the base's tag is not known here */
+    if (ddb_store_dir_path((ddb_store_dir *)disk->files.user, op->path, false, full) == DREAMDB_OK) {
+        (void)ddb_port_file_touch(full);
+    }
+    ddb_store_disk_count(&disk->stats.hits, 1);
+    ddb_store_disk_count(&disk->stats.hit_bytes, out->size);
+    return true;
+}
+
+/* ---- Cache on a disk: what goes ---- */
+
+typedef struct ddb_store_aged { uint64_t modified_ns, size; } ddb_store_aged;
+typedef struct ddb_store_trim {
+    ddb_store_disk *disk;
+    ddb_buf         ages;                      /* ddb_store_aged, one a file */
+    uint64_t        bytes, over, until;        /* of all files; to free still; files of this time or older go */
+} ddb_store_trim;
+
+DDB_FN int ddb_store_trim_add(void *user, const char *path, const dreamdb_stat *stat)
+{
+    ddb_store_trim *trim = (ddb_store_trim *)user;
+    ddb_store_aged aged = {stat->modified_ns, stat->size};
+    ddb_addr named;
+    if (ddb_store_disk_of(trim->disk, path, &named)) {         /* what else lies there is not ours to remove */
+        trim->bytes += stat->size;
+        ddb_bytes_put(&trim->ages, &aged, sizeof aged);
+    }
+    return DREAMDB_OK;
+}
+
+DDB_FN int ddb_store_trim_take(void *user, const char *path, const dreamdb_stat *stat)
+{
+    ddb_store_trim *trim = (ddb_store_trim *)user;
+    ddb_addr named;
+    if (trim->over > 0 && stat->modified_ns <= trim->until && ddb_store_disk_of(trim->disk, path, &named)
+        && trim->disk->files.remove(trim->disk->files.user, path) == DREAMDB_OK) {
+        trim->over -= stat->size < trim->over ? stat->size : trim->over;
+        ddb_store_disk_count(&trim->disk->stats.evicted, 1);
+    }
+    return DREAMDB_OK;
+}
+
+DDB_FN int ddb_store_trim_order(const void *a, const void *b, void *user)
+{
+    uint64_t x = ((const ddb_store_aged *)a)->modified_ns, y = ((const ddb_store_aged *)b)->modified_ns;
+    (void)user;
+    return (x > y) - (x < y);
+}
+
+/* Looks the folder over: the sizes and times of all files first, then those that are too old go.  16 bytes of memory a file. */
+DDB_FN void ddb_store_disk_trim(ddb_store_disk *disk)
+{
+    ddb_store_dir *dir = (ddb_store_dir *)disk->files.user;
+    uint64_t now = ddb_port_now_ns(), freed = 0;
+    ddb_store_trim trim;
+    memset(&trim, 0, sizeof trim);
+    trim.disk = disk;
+    ddb_bytes_init(&trim.ages, &disk->ctx);
+    int status = ddb_store_dir_walk(dir, "", ddb_store_trim_add, &trim, now > DDB_STORE_DISK_TEMP ? now - DDB_STORE_DISK_TEMP : 0);
+    size_t count = trim.ages.size / sizeof(ddb_store_aged);
+    ddb_store_aged *aged = (ddb_store_aged *)(void *)trim.ages.data;
+    if (status == DREAMDB_OK && !trim.ages.failed && trim.bytes > disk->cap
+        && ddb_coll_sort(&disk->ctx, aged, count, sizeof *aged, ddb_store_trim_order, NULL) == DREAMDB_OK) {
+        trim.over = trim.bytes - (disk->cap - disk->cap / 8);
+        for (size_t i = 0; i < count && freed < trim.over; i++) {
+            trim.until = aged[i].modified_ns;
+            freed += aged[i].size;
+        }
+        (void)ddb_store_dir_walk(dir, "", ddb_store_trim_take, &trim, 0);
+    }
+    ddb_bytes_free(&trim.ages);
+}
+
+/* Bytes written from one look at the folder to the next. */
+DDB_FN uint64_t ddb_store_disk_step(const ddb_store_disk *disk)
+{
+    return disk->cap / 16 + 1;
+}
+
+/* Counts what was written; one thread looks the folder over when it is time. */
+DDB_FN void ddb_store_disk_wrote(ddb_store_disk *disk, uint64_t size)
+{
+    ddb_port_lock(&disk->lock);
+    bool due = disk->until <= size;
+    disk->until = due ? ddb_store_disk_step(disk) : disk->until - size;
+    ddb_port_unlock(&disk->lock);
+    ddb_store_disk_count(&disk->stats.kept, 1);
+    ddb_store_disk_count(&disk->stats.kept_bytes, size);
+    if (due) {
+        ddb_store_disk_trim(disk);
+    }
+}
+
+/* Keeps the bytes of a path if they are all of it, and right.  look: the file may be there already. */
+DDB_FN void ddb_store_disk_keep(ddb_store_disk *disk, const char *path, const void *data, uint64_t size, bool look)
+{
+    ddb_addr named;
+    dreamdb_stat stat;
+    ddb_store_disk_kind kind = ddb_store_disk_of(disk, path, &named);
+    if (!kind || (size > 0 && !data) || (uint64_t)(size_t)size != size || size > disk->cap / 4
+        || ddb_port_atomic_load(&disk->stats.failures) >= (uint64_t)DDB_STORE_DISK_FAILURES
+        || (look && disk->files.stat(disk->files.user, path, &stat) == DREAMDB_OK && stat.size == size)
+        || !ddb_store_disk_proves(disk, kind, &named, data, size)) {
+        return;
+    }
+    if (disk->files.put(disk->files.user, path, data, size, NULL) == DREAMDB_OK) {
+        ddb_store_disk_wrote(disk, size);
+    } else {
+        ddb_store_disk_count(&disk->stats.failures, 1);
+    }
+}
+
+/* ---- Cache on a disk: the callbacks ---- */
+
+/* What an operation that the base has done means for the cache. */
+DDB_FN void ddb_store_disk_settle(ddb_store_disk *disk, const dreamdb_io *op)
+{
+    if (op->kind == DREAMDB_IO_GET && op->status == DREAMDB_OK && op->offset == 0) {
+        ddb_store_disk_keep(disk, op->path, op->blob.data, op->blob.size, false);
+    } else if (op->kind == DREAMDB_IO_REMOVE) {
+        ddb_store_disk_forget(disk, op->path);
+    } else if (op->kind == DREAMDB_IO_PUT) {
+        bool replaces = ddb_store_cache_replaces(&op->condition);
+        if (replaces) {
+            ddb_store_disk_forget(disk, op->path);
+        }
+        if (op->status == DREAMDB_OK || op->status == DREAMDB_ERR_EXISTS) {
+            ddb_store_disk_keep(disk, op->path, op->data, op->size, !replaces);
+        }
+    }
+}
+
+DDB_FN int ddb_store_disk_one(ddb_store_disk *disk, dreamdb_io *op)
+{
+    op->status = ddb_store_call(&disk->inner, op);
+    ddb_store_disk_settle(disk, op);
+    return op->status;
+}
+
+DDB_FN int ddb_store_disk_get(void *user, const char *path, uint64_t offset, uint64_t size, dreamdb_blob *out)
+{
+    dreamdb_io op;
+    memset(&op, 0, sizeof op);
+    op.kind = DREAMDB_IO_GET;
+    op.path = path;
+    op.offset = offset;
+    op.size = size;
+    if (ddb_store_disk_serve((ddb_store_disk *)user, &op, out)) {
+        return DREAMDB_OK;
+    }
+    int status = ddb_store_disk_one((ddb_store_disk *)user, &op);
+    *out = op.blob;
+    return status;
+}
+
+DDB_FN int ddb_store_disk_put(void *user, const char *path, const void *data, uint64_t size, const dreamdb_condition *condition)
+{
+    dreamdb_io op;
+    memset(&op, 0, sizeof op);
+    op.kind = DREAMDB_IO_PUT;
+    op.path = path;
+    op.data = data;
+    op.size = size;
+    if (condition) {
+        op.condition = *condition;
+    }
+    return ddb_store_disk_one((ddb_store_disk *)user, &op);
+}
+
+DDB_FN int ddb_store_disk_stat(void *user, const char *path, dreamdb_stat *out)
+{
+    ddb_store_disk *disk = (ddb_store_disk *)user;
+    return disk->inner.stat(disk->inner.user, path, out);
+}
+
+DDB_FN int ddb_store_disk_list(void *user, const char *prefix, dreamdb_list_fn each, void *each_user)
+{
+    ddb_store_disk *disk = (ddb_store_disk *)user;
+    return disk->inner.list(disk->inner.user, prefix, each, each_user);
+}
+
+DDB_FN int ddb_store_disk_remove(void *user, const char *path)
+{
+    dreamdb_io op;
+    memset(&op, 0, sizeof op);
+    op.kind = DREAMDB_IO_REMOVE;
+    op.path = path;
+    return ddb_store_disk_one((ddb_store_disk *)user, &op);
+}
+
+/* Hits are served here, all the rest goes on in one batch.  Without memory for that the base does it all. */
+DDB_FN int ddb_store_disk_batch(void *user, dreamdb_io *ops, size_t count)
+{
+    ddb_store_disk *disk = (ddb_store_disk *)user;
+    dreamdb_io *rest = ddb_mem_new(&disk->ctx, dreamdb_io, count);
+    size_t *which = ddb_mem_new(&disk->ctx, size_t, count);
+    size_t left = 0;
+    int status = DREAMDB_OK;
+    for (size_t i = 0; i < count && rest && which; i++) {
+        if (ops[i].kind == DREAMDB_IO_GET && ddb_store_disk_serve(disk, ops + i, &ops[i].blob)) {
+            ops[i].status = DREAMDB_OK;
+            continue;
+        }
+        which[left] = i;
+        rest[left++] = ops[i];
+    }
+    if (!rest || !which) {
+        status = disk->inner.batch(disk->inner.user, ops, count);
+        for (size_t i = 0; i < count; i++) {
+            ddb_store_disk_settle(disk, ops + i);
+        }
+    } else if (left > 0) {
+        status = disk->inner.batch(disk->inner.user, rest, left);
+    }
+    for (size_t i = 0; i < left; i++) {
+        ops[which[i]] = rest[i];
+        ddb_store_disk_settle(disk, ops + which[i]);
+    }
+    ddb_mem_drop(&disk->ctx, rest, dreamdb_io, count);
+    ddb_mem_drop(&disk->ctx, which, size_t, count);
+    return status;
+}
+
+DDB_FN int ddb_store_disk_sync(void *user)
+{
+    ddb_store_disk *disk = (ddb_store_disk *)user;
+    return disk->inner.sync(disk->inner.user);
+}
+
+DDB_FN void ddb_store_disk_reason(void *user, char *out, size_t size)
+{
+    ddb_store_disk *disk = (ddb_store_disk *)user;
+    disk->inner.reason(disk->inner.user, out, size);
+}
+
+DDB_FN void ddb_store_disk_close(void *user)
+{
+    ddb_store_disk *disk = (ddb_store_disk *)user;
+    ddb_ctx ctx = disk->ctx;
+    dreamdb_store_close(&disk->files);
+    ddb_coll_map_free(&ctx, &disk->checked);
+    ddb_port_mutex_free(&disk->lock);
+    ddb_mem_drop(&ctx, disk, ddb_store_disk, 1);
+}
+
+/* The folder, and where in its step this process begins: so that many short ones look it over as often as one long one. */
+DDB_FN dreamdb_status ddb_store_disk_open(ddb_ctx *ctx, const dreamdb_disk_cache *desc, ddb_store_disk *disk)
+{
+    dreamdb_directory folder;
+    char path[DDB_STORE_FILE_MAX];
+    uint64_t drawn = 0;
+    memset(&folder, 0, sizeof folder);
+    folder.path = path;
+    folder.durability = DREAMDB_DURABILITY_NONE;
+    folder.create = 1;
+    folder.allocator = ctx->allocator;
+    if (snprintf(path, sizeof path, "%s/dreamdb-cache", desc->path) >= (int)sizeof path) {
+        return ddb_mem_fail_at(ctx, DREAMDB_ERR_ARGUMENT, desc->path, "the path of the cache is too long");
+    }
+    disk->cap = desc->bytes > 0 ? desc->bytes : DDB_STORE_DISK_BYTES;
+    disk->until = ddb_port_random(&drawn, sizeof drawn) ? drawn % ddb_store_disk_step(disk) : 0;
+    disk->checked.key_size = 32;
+    if (dreamdb_store_directory(&folder, &disk->files, NULL) == DREAMDB_ERR_MEMORY) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_MEMORY, "no memory for the cache");
+    }
+    return DREAMDB_OK;                         /* no folder, no cache */
+}
+
+DREAMDB_API dreamdb_status dreamdb_store_disk_cache(const dreamdb_store *base, const dreamdb_disk_cache *desc, dreamdb_store *out,
+                                                    dreamdb_error *error)
+{
+    ddb_ctx ctx;
+    dreamdb_store made;
+    dreamdb_status status = ddb_store_context(&ctx, desc ? &desc->allocator : NULL, error);
+    memset(&made, 0, sizeof made);
+    status = status < 0 ? status : ddb_store_check(&ctx, base);
+    if (status == DREAMDB_OK && (!desc || !desc->path || !desc->path[0])) {
+        status = ddb_mem_fail(&ctx, DREAMDB_ERR_ARGUMENT, "a cache on a disk needs a path");
+    }
+    ddb_store_disk *disk = status == DREAMDB_OK ? ddb_mem_new(&ctx, ddb_store_disk, 1) : NULL;
+    status = status < 0 ? status : disk ? ddb_store_disk_open(&ctx, desc, disk) : DREAMDB_ERR_MEMORY;
+    if (status == DREAMDB_OK && !ddb_port_mutex_init(&disk->lock)) {
+        dreamdb_store_close(&disk->files);
+        status = ddb_mem_fail(&ctx, DREAMDB_ERR_MEMORY, "the system gives no mutex");
+    }
+    if (status < 0) {
+        ddb_mem_drop(&ctx, disk, ddb_store_disk, 1);
+        memset(out, 0, sizeof *out);
+        return status;
+    }
+    disk->ctx = ctx;
+    disk->ctx.error = NULL;
+    disk->inner = *base;
+    made.user = disk;
+    made.get = ddb_store_disk_get;
+    made.put = ddb_store_disk_put;
+    made.stat = ddb_store_disk_stat;
+    made.list = ddb_store_disk_list;
+    made.remove = ddb_store_disk_remove;
+    made.batch = base->batch ? ddb_store_disk_batch : NULL;
+    made.sync = base->sync ? ddb_store_disk_sync : NULL;
+    made.reason = base->reason ? ddb_store_disk_reason : NULL;
+    made.close = ddb_store_disk_close;
+    made.flags = base->flags;
+    *out = made;
+    return DREAMDB_OK;
+}
+
+DREAMDB_API dreamdb_status dreamdb_disk_cache_stats_of(const dreamdb_store *store, dreamdb_disk_cache_stats *out)
+{
+    memset(out, 0, sizeof *out);
+    if (!store || store->get != ddb_store_disk_get) {
+        return DREAMDB_ERR_ARGUMENT;
+    }
+    ddb_store_disk *disk = (ddb_store_disk *)store->user;
+    uint64_t *to = &out->hits, *from = &disk->stats.hits;
+    for (size_t i = 0; i < sizeof *out / sizeof *to; i++) {
+        to[i] = ddb_port_atomic_load(from + i);
+    }
+    return DREAMDB_OK;
+}
+
 #else
 
 DREAMDB_API dreamdb_status dreamdb_store_directory(const dreamdb_directory *desc, dreamdb_store *out, dreamdb_error *error)
@@ -11097,6 +11650,23 @@ DREAMDB_API dreamdb_status dreamdb_store_directory(const dreamdb_directory *desc
     (void)ddb_store_context(&ctx, desc ? &desc->allocator : NULL, error);
     memset(out, 0, sizeof *out);
     return ddb_mem_fail(&ctx, DREAMDB_ERR_UNSUPPORTED, "built with DREAMDB_NO_STDIO: there is no directory store");
+}
+
+DREAMDB_API dreamdb_status dreamdb_store_disk_cache(const dreamdb_store *base, const dreamdb_disk_cache *desc, dreamdb_store *out,
+                                                    dreamdb_error *error)
+{
+    ddb_ctx ctx;
+    (void)base;
+    (void)ddb_store_context(&ctx, desc ? &desc->allocator : NULL, error);
+    memset(out, 0, sizeof *out);
+    return ddb_mem_fail(&ctx, DREAMDB_ERR_UNSUPPORTED, "built with DREAMDB_NO_STDIO: there is no cache on a disk");
+}
+
+DREAMDB_API dreamdb_status dreamdb_disk_cache_stats_of(const dreamdb_store *store, dreamdb_disk_cache_stats *out)
+{
+    (void)store;
+    memset(out, 0, sizeof *out);
+    return DREAMDB_ERR_ARGUMENT;
 }
 
 #endif

@@ -1441,6 +1441,86 @@ def test_read_only():
             os.chmod(base, 0o755)
 
 
+def test_cache():
+    """--cache DIR before a plain HTTP server that logs: the second process asks for the Ref only, whatever becomes of DIR."""
+    import socket
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        port = s.getsockname()[1]
+    log = open('log', 'w')
+    server = subprocess.Popen([sys.executable, '-u', os.path.join(TOP, 'tests', 's3', 'plainhttp.py'), str(port)], stdout=log)
+    plain = {'AWS_ACCESS_KEY_ID': '', 'AWS_SECRET_ACCESS_KEY': '', 'NO_PROXY': '*', 'no_proxy': '*'}
+    for name in plain:
+        os.environ.pop(name, None)
+    url = 'http://127.0.0.1:%d/base' % port
+
+    def asked(*args, code=0):
+        size = os.path.getsize('log')
+        d = run(*args, '--json', store=url)
+        check(d.code == code, 'dreamdb %s: exit %d: %s' % (' '.join(map(str, args)), d.code, d.err.strip()))
+        time.sleep(0.05)
+        with open('log') as f:
+            f.seek(size)
+            return d.json() if code == 0 else [], [x.split()[:2] for x in f.read().splitlines()]
+
+    try:
+        for _ in range(100):
+            try:
+                socket.create_connection(('127.0.0.1', port), 1).close()
+                break
+            except OSError:
+                time.sleep(0.05)
+        npy('v.npy', 'f4', [300, 8], [rng.gauss(0, 1) for _ in range(2400)])
+        os.makedirs('pictures')
+        for i in range(300):
+            with open('pictures/%03d.jpg' % i, 'wb') as f:
+                f.write(bytes(rng.randrange(256) for _ in range(50 + i)))
+        asked('create', 'main', '--field', 'emb:embedding,dim=8,index=ivf,k=6,train=v.npy', '--field', 'pic:image')
+        asked('append', 'main', '--column', 'emb=v.npy', '--column', 'pic=pictures', '--anchor-start', 0)
+        query = ['query', 'main', 'emb', '--anchor', '17', '--fields', 'pic', '--explain']
+        plain_rows, before = asked(*query)
+        first, filled = asked(*query, '--cache', 'c')
+        second, warm = asked(*query, '--cache', 'c')
+        check(first[0] == plain_rows[0] and second[0] == plain_rows[0], 'the same hits')
+        check('cache_hits' not in plain_rows[1]['explain'] and first[1]['explain']['cache_hits'] == 0, 'explain counts hits: %s' % first[1:])
+        check(second[1]['explain']['cache_misses'] == 0 and second[1]['explain']['cache_hits'] > 5, 'all hits: %s' % second[1:])
+        check(len(filled) == len(before) > 8, '%d requests to fill, %d without' % (len(filled), len(before)))
+        check(warm and all(x == ['GET', '/base/refs/main'] for x in warm), 'the Ref only: %s' % warm)
+        # damage every file a little: the same answer, from the server, and whole files again
+        files = [os.path.join(at, n) for at, _, names in os.walk('c') for n in names]
+        for i, path in enumerate(files):
+            with open(path, 'r+b') as f:
+                f.truncate(os.path.getsize(path) * (i % 2) // 2)
+        third, again = asked(*query, '--cache', 'c')
+        check(third[0] == plain_rows[0] and len(again) == len(before), 'damaged files: %d requests' % len(again))
+        check(asked(*query, '--cache', 'c')[1] == warm, 'whole again')
+        # a writer with a cache: the reader after it asks for the Ref only, too; verify asks the server for all
+        asked('append', 'main', '--column', 'emb=v.npy', '--column', 'pic=pictures', '--anchor-start', 1000, '--cache', 'w')
+        rows, wrote = asked('query', 'main', 'emb', '--anchor', '1017', '--explain', '--cache', 'w')
+        check(rows[0]['hits'][0]['anchor'] in (17, 1017), 'finds what was appended')
+        check(len(asked('verify', 'main', '--cache', 'c')[1]) > 600, 'verify reads the store')
+        asked('gc', '--keep-manifests', '1', '--keep-since', '0', '--writers-paused', '--cache', 'w')
+        # no folder to write in, a file in its place: nothing but requests
+        text('file', 'x')
+        for folder in ('file', 'file/below', '/proc/none'):
+            rows, some = asked(*query, '--cache', folder)
+            check(rows[0]['hits'] and len(some) >= len(before), '--cache %s' % folder)
+        # many at once in a small folder
+        jobs = [subprocess.Popen([DREAMDB, '--store', url, '--cache', 'small', '--cache-bytes', '40k', '--json'] + query[:-1] + ['--nprobe', str(1 + i)],
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE) for i in range(6)]
+        for job in jobs:
+            out, err = job.communicate(timeout=60)
+            check(job.returncode == 0 and json.loads(out)['hits'][0]['anchor'] in (17, 1017), 'at once: %s' % err.decode())
+        kept = sum(os.path.getsize(os.path.join(at, n)) for at, _, names in os.walk('small') for n in names)
+        check(0 < kept < 60000, '%d bytes kept under a cap of 40k' % kept)
+        bad(2, '--cache', 'scan', 'main', '--cache', '', store=url)
+        bad(2, '--cache-bytes', 'scan', 'main', '--cache', 'c', '--cache-bytes', 'much', store=url)
+    finally:
+        server.terminate()
+        server.wait()
+        log.close()
+
+
 def main():
     if not os.access(DREAMDB, os.X_OK):
         print('cli: %s is not there: run make first' % DREAMDB)

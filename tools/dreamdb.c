@@ -672,7 +672,7 @@ static const char *time_text(uint64_t ns, char text[40])
 /* ---- The command line: one table of verbs, one of options ----------------------------------------------------------- */
 
 enum {
-    OPT_STORE = 1, OPT_JSON, OPT_PROGRESS, OPT_SEED, OPT_NOW, OPT_NONCE, OPT_WRITER, OPT_DURABILITY, OPT_IDENTICAL, OPT_CACHE,
+    OPT_STORE = 1, OPT_JSON, OPT_PROGRESS, OPT_SEED, OPT_NOW, OPT_NONCE, OPT_WRITER, OPT_DURABILITY, OPT_IDENTICAL, OPT_CACHE, OPT_CACHE_DIR,
     OPT_THREADS, OPT_HELP, OPT_VERSION, OPT_FIELD, OPT_LAYER_OF, OPT_COLUMN, OPT_ROWS, OPT_ANCHORS, OPT_ANCHOR_START, OPT_BATCH,
     OPT_INTO, OPT_PAGE_EARLY, OPT_ALLOW_TOMBSTONED, OPT_SAMPLE, OPT_K, OPT_ITERATIONS, OPT_KEY_BITS, OPT_VECTOR, OPT_ANCHOR,
     OPT_TOP_K, OPT_NPROBE, OPT_RECALL, OPT_PROVEN, OPT_WHERE, OPT_RERANK_POOL, OPT_RERANK_MODE, OPT_INDEX, OPT_COMPRESSOR,
@@ -702,7 +702,8 @@ static const option_row options[] = {
     {"--writer", OPT_WRITER, "TEXT", NULL, "the whole writer text of the Manifests written"},
     {"--durability", OPT_DURABILITY, "full|ref-only|none", NULL, "what is on the disk when a verb is done (default full)"},
     {"--identical", OPT_IDENTICAL, NULL, NULL, "Manifests exactly as the reference writes them"},
-    {"--cache-bytes", OPT_CACHE, "N", NULL, "memory for verified objects, such as 64M (default 256M)"},
+    {"--cache", OPT_CACHE_DIR, "DIR", NULL, "keeps objects on this machine: the next call asks the store for the Ref only (not verify)"},
+    {"--cache-bytes", OPT_CACHE, "N", NULL, "memory for verified objects, such as 64M (default 256M); with --cache: of DIR (default 10G)"},
     {"--threads", OPT_THREADS, "N", NULL, "worker threads (default: one a processor, at most 8)"},
     {"--help", OPT_HELP, NULL, NULL, "this help, or the verb's"},
     {"--version", OPT_VERSION, NULL, NULL, "as the verb version"},
@@ -834,6 +835,8 @@ struct app {
     output o;                                    /* stdout */
     dreamdb_error error;
     dreamdb_store store; int store_is_open;
+    dreamdb_store base; int is_cached;        /* --cache: what store stands in front of */
+    uint64_t cache_bytes;
     dreamdb_config config;
     dreamdb *db;
     dreamdb_snapshot *view;
@@ -1282,7 +1285,7 @@ static int setup_config(app *a)
     code = code ? code : option_u64(a, OPT_THREADS, 1, 1024, &threads);
     code = code ? code : nonce ? setup_nonce(a, nonce) : EXIT_DONE;
     code = code ? code : setup_progress(a);
-    if (!code && cache && !parse_size(cache, &a->config.cache_bytes)) {
+    if (!code && cache && !parse_size(cache, option_is(a, OPT_CACHE_DIR) ? &a->cache_bytes : &a->config.cache_bytes)) {
         code = fail(EXIT_USAGE, "option --cache-bytes: '%s' is no size such as 64M", cache);
     }
     a->json = option_is(a, OPT_JSON);
@@ -1348,6 +1351,29 @@ static dreamdb_status open_remote(app *a, const char *url, int mode)
     return dreamdb_store_s3(&s3, &a->store, &a->error);
 }
 
+/* --cache DIR stands in front of the store; verify looks at the store itself. */
+static int open_cache(app *a)
+{
+    dreamdb_disk_cache desc;
+    memset(&desc, 0, sizeof desc);
+    desc.path = option_value(a, OPT_CACHE_DIR);
+    desc.bytes = a->cache_bytes;
+    if (!desc.path || strcmp(a->verb->name, "verify") == 0) {
+        return EXIT_DONE;
+    }
+    if (!desc.path[0]) {
+        return fail(EXIT_USAGE, "option --cache: name a folder");
+    }
+    a->base = a->store;
+    dreamdb_status status = dreamdb_store_disk_cache(&a->base, &desc, &a->store, &a->error);
+    if (status) {
+        a->store = a->base;
+        return fail_status(status, &a->error);
+    }
+    a->is_cached = 1;
+    return EXIT_DONE;
+}
+
 static int open_store(app *a, int mode)
 {
     const char *url = option_value(a, OPT_STORE) ? option_value(a, OPT_STORE) : getenv("DREAMDB_STORE");
@@ -1380,7 +1406,7 @@ static int open_store(app *a, int mode)
     }
     a->store_is_open = 1;
     a->config.store = &a->store;
-    return EXIT_DONE;
+    return open_cache(a);
 }
 
 /* "main~2" to "main" and "~2"; a Manifest address to "" and itself.  ref has room for the text. */
@@ -1481,6 +1507,9 @@ static void close_all(app *a)
     dreamdb_close(a->db);
     if (a->store_is_open) {
         dreamdb_store_close(&a->store);
+    }
+    if (a->is_cached) {
+        dreamdb_store_close(&a->base);
     }
     out_close(&a->o);
     free(a->given);
@@ -5581,12 +5610,15 @@ static void add_explain(dreamdb_result *sum, const dreamdb_result *found)
 
 static void print_explain(app *a, const dreamdb_result *sum)
 {
-    static const char *const names[] = {"cells_probed", "cells_read", "candidates", "reranked", "objects_read", "bytes_read", "waves"};
+    static const char *const names[] = {"cells_probed", "cells_read", "candidates", "reranked", "objects_read", "bytes_read", "waves",
+                                        "cache_hits", "cache_misses"};
+    dreamdb_disk_cache_stats cache;
+    size_t count = dreamdb_disk_cache_stats_of(&a->store, &cache) == DREAMDB_OK ? COUNT_OF(names) : COUNT_OF(names) - 2;
     const uint64_t values[] = {sum->cells_probed, sum->cells_read, sum->candidates, sum->reranked, sum->objects_read, sum->bytes_read,
-                               sum->waves};
+                               sum->waves, cache.hits, cache.misses};
     char number[32];
     out_text(&a->o, a->json ? "{\"explain\":{" : "\n");
-    for (size_t i = 0; i < COUNT_OF(names); i++) {
+    for (size_t i = 0; i < count; i++) {
         if (a->json) {
             json_u64(&a->o, names[i], values[i], i == 0);
         } else {
