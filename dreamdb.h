@@ -24671,6 +24671,16 @@ DDB_FN dreamdb_status ddb_scalar_list_reserve(ddb_ctx *ctx, ddb_scalar_list *lis
     return DREAMDB_OK;
 }
 
+DDB_FN dreamdb_status ddb_scalar_list_add(ddb_ctx *ctx, ddb_scalar_list *list, const uint64_t *anchors, size_t count)
+{
+    dreamdb_status status = ddb_scalar_list_reserve(ctx, list, count);
+    if (status == DREAMDB_OK && count > 0) {
+        memcpy(list->anchors + list->count, anchors, count * sizeof *anchors);
+        list->count += count;
+    }
+    return status;
+}
+
 DDB_FN void ddb_scalar_list_free(ddb_ctx *ctx, ddb_scalar_list *list)
 {
     if (list->anchors) {
@@ -24864,12 +24874,7 @@ DDB_FN dreamdb_status ddb_scalar_clause_take(void *user, size_t row, const uint6
 {
     ddb_scalar_clause *clause = (ddb_scalar_clause *)user;
     (void)row;
-    dreamdb_status status = ddb_scalar_list_reserve(clause->ctx, &clause->found, count);
-    if (status == DREAMDB_OK) {
-        memcpy(clause->found.anchors + clause->found.count, anchors, count * sizeof *anchors);
-        clause->found.count += count;
-    }
-    return status;
+    return ddb_scalar_list_add(clause->ctx, &clause->found, anchors, count);
 }
 
 /* Reads the postings of the rows that wait. */
@@ -31507,21 +31512,28 @@ DDB_FN bool ddb_merge_rebased(const ddb_merge *merge, const ddb_merge_field *fie
     return !alike;
 }
 
-/* Under another index than the bases' both sides wrote their cells anew: each that both have new rows of is merged record by record. */
-DDB_FN dreamdb_status ddb_merge_recells(ddb_ctx *ctx, ddb_merge_field *field, const ddb_merge_late *ours, const ddb_merge_late *theirs)
+/* Sorts cells and keeps each once. */
+DDB_FN dreamdb_status ddb_merge_each_cell(ddb_ctx *ctx, ddb_slice *cells, size_t *count)
 {
     size_t unique = 0;
+    dreamdb_status status = ddb_coll_sort(ctx, cells, *count, sizeof *cells, ddb_track_compare_cells, NULL);
+    for (size_t i = 0; i < *count && status == DREAMDB_OK; i++) {
+        cells[unique] = cells[i];
+        unique += unique == 0 || !ddb_bytes_equal(cells[unique - 1], cells[i]);
+    }
+    *count = unique;
+    return status;
+}
+
+/* Under another index than the bases' both sides wrote their cells anew: each of which both have new rows whose times meet is merged
+   record by record. */
+DDB_FN dreamdb_status ddb_merge_recells(ddb_ctx *ctx, ddb_merge_field *field, const ddb_merge_late *ours, const ddb_merge_late *theirs)
+{
     for (size_t i = 0; i < ours->count; i++) {
         field->recells[field->recell_count] = ours->rows[i]->key;
         field->recell_count += ddb_merge_late_meets(theirs, ours->rows[i]) != NULL;
     }
-    dreamdb_status status = ddb_coll_sort(ctx, field->recells, field->recell_count, sizeof *field->recells, ddb_track_compare_cells, NULL);
-    for (size_t i = 0; i < field->recell_count && status == DREAMDB_OK; i++) {
-        field->recells[unique] = field->recells[i];
-        unique += unique == 0 || !ddb_bytes_equal(field->recells[unique - 1], field->recells[i]);
-    }
-    field->recell_count = unique;
-    return status;
+    return ddb_merge_each_cell(ctx, field->recells, &field->recell_count);
 }
 
 /* From `at`, the first base row of its cell (or item): does each side still have one that the other has not?  With several bases one may
@@ -32041,7 +32053,7 @@ DDB_FN dreamdb_status ddb_merge_found(ddb_ctx *ctx, ddb_merge *merge, const ddb_
 DDB_FN dreamdb_status ddb_merge_cells_of(ddb_ctx *ctx, ddb_merge *merge, const ddb_merge_field *field, ddb_slice **out, size_t *out_count)
 {
     ddb_merge_trio rows;
-    size_t count = 0, unique = 0;
+    size_t count = 0;
     dreamdb_status status = ddb_merge_found(ctx, merge, field, &rows);
     const ddb_merge_rows *sets[2] = { &rows.theirs, &rows.base };
     ddb_slice *cells = status < 0 ? NULL : ddb_mem_arena_new(ctx, &merge->write.arena, ddb_slice, rows.theirs.count + rows.base.count + 1);
@@ -32054,14 +32066,9 @@ DDB_FN dreamdb_status ddb_merge_cells_of(ddb_ctx *ctx, ddb_merge *merge, const d
             count += !ddb_merge_rows_find(sets[1 - k], sets[k]->sorted[i]);
         }
     }
-    status = ddb_coll_sort(ctx, cells, count, sizeof *cells, ddb_track_compare_cells, NULL);
-    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
-        cells[unique] = cells[i];
-        unique += unique == 0 || !ddb_bytes_equal(cells[unique - 1], cells[i]);
-    }
     *out = cells;
-    *out_count = unique;
-    return status;
+    *out_count = count;
+    return ddb_merge_each_cell(ctx, cells, out_count);
 }
 
 /* Where a side is a tree: the other one's changed cells are put into it, fused (FORMAT.md 8).  Leaves that nobody changed are not
@@ -34024,10 +34031,8 @@ DDB_FN dreamdb_status ddb_compact_posting(void *user, size_t row, const uint64_t
 {
     ddb_compact_scalars *all = (ddb_compact_scalars *)user;
     (void)row;
-    dreamdb_status status = ddb_scalar_list_reserve(all->ctx, &all->anchors, count);
+    dreamdb_status status = ddb_scalar_list_add(all->ctx, &all->anchors, anchors, count);
     if (status == DREAMDB_OK) {
-        memcpy(all->anchors.anchors + all->anchors.count, anchors, count * sizeof *anchors);
-        all->anchors.count += count;
         all->ends[all->end_count++] = all->anchors.count;
     }
     return status;
