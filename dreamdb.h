@@ -25644,12 +25644,12 @@ DDB_FN dreamdb_status ddb_view_tip_of(ddb_ctx *ctx, struct dreamdb *db, const dd
     return DREAMDB_OK;
 }
 
-/* Notes where the Ref stands; changes: as it was before the Ref was asked. */
-DDB_FN void ddb_view_know(struct dreamdb *db, const ddb_addr *address, const char tag[DREAMDB_TAG_SIZE], uint64_t changes)
+/* Notes where the Ref stands.  changes: as it was before the Ref was asked; NULL: this handle has just put it there. */
+DDB_FN void ddb_view_know(struct dreamdb *db, const ddb_addr *address, const char tag[DREAMDB_TAG_SIZE], const uint64_t *changes)
 {
     uint64_t now = ddb_port_now_ns();
     ddb_port_lock(&db->lock);
-    if (db->known.changes == changes) {
+    if (!changes || db->known.changes == *changes) {
         db->known.address = *address;
         memcpy(db->known.tag, tag, DREAMDB_TAG_SIZE);
         db->known.at = now;
@@ -25675,7 +25675,7 @@ DDB_FN dreamdb_status ddb_view_tip(ddb_ctx *ctx, struct dreamdb *db, dreamdb_sna
     dreamdb_status status = ddb_ref_read(ctx, db->env, db->ref, &address, tag);
     status = status < 0 ? status : ddb_view_tip_of(ctx, db, &address, out);
     if (status == DREAMDB_OK) {
-        ddb_view_know(db, &address, tag, changes);
+        ddb_view_know(db, &address, tag, &changes);
     }
     return status;
 }
@@ -26838,7 +26838,7 @@ DDB_FN dreamdb_status ddb_write_move(ddb_ctx *ctx, ddb_write *write)
     dreamdb_status status = write->view ? ddb_write_swap(ctx, write, &write->address, put_tag)
         : ddb_ref_create_sure(ctx, write->env, write->db->ref, &write->address, true, put_tag);
     if (status == DREAMDB_OK) {
-        ddb_view_know(write->db, &write->address, put_tag, ddb_view_knows(write->db).changes);
+        ddb_view_know(write->db, &write->address, put_tag, NULL);
     }
     return status;
 }
@@ -31714,7 +31714,8 @@ typedef struct ddb_merge_descent {
     ddb_merge_walk *walks;                     /* [state_count] */
     size_t          side, into, bases;         /* bases: states 2 to 2 + bases count */
     uint32_t        level;
-    bool            going, sets;               /* sets: a row of both sides stays, whatever the base had */
+    bool            going, sets;               /* sets: a row of both sides stays, whatever the base had.  Of items both sides' halves of
+                                                  a page that both cut at the same place are read: they tell that its rows stayed */
     ddb_merge_span *spans; size_t span_count;  /* of pages with changes, by low; high: the largest so far */
 } ddb_merge_descent;
 
@@ -31745,7 +31746,7 @@ DDB_FN dreamdb_status ddb_merge_descent_open(ddb_ctx *ctx, ddb_merge *merge, ddb
     field->descent = d;
     d->walks = walks;
     d->going = true;
-    d->sets = field->cls != DDB_TRACK_SPATIAL;
+    d->sets = field->cls != DDB_TRACK_SPATIAL && field->cls != DDB_TRACK_ITEM;
     d->side = field->placed ? 1 - field->winner : swap ? 0 : 1;
     d->into = field->placed ? DDB_MERGE_NONE : 1 - d->side;
     d->bases = scalar && merge->state_count > 3 ? 0 : merge->state_count - 2;      /* FORMAT.md 19: then nothing counts as the base's */

@@ -1130,6 +1130,38 @@ static void reads_follow_the_change(void)
     if (!test_ok) { printf("gets %u, %u; waves %u, %u\n", (unsigned)gets[0], (unsigned)gets[1], (unsigned)rounds[0], (unsigned)rounds[1]); }
 }
 
+static ddb_addr items_of(dreamdb *db)
+{
+    dreamdb_snapshot *view = NULL;
+    CHECK(dreamdb_snapshot_open(db, NULL, &view, NULL) == DREAMDB_OK);
+    ddb_addr address = ddb_view_find(view, ddb_bytes_text("m"))->binding->address;
+    dreamdb_snapshot_close(view);
+    return address;
+}
+
+/* Both sides cut the last page of the items at the same place, so that they share a page which the base has not: theirs still go into our
+   tree as an append puts them, and the tree is not built anew. */
+static void one_page_cut_twice(void)
+{
+    for (size_t base = 340; base <= 460; base += 60) {
+        dreamdb *db = NULL, *side = NULL, *model = NULL;
+        data_open();
+        data_fill(DATA_MOST, 0);
+        dreamdb_config config = data_config(&data_inner);
+        CHECK(data_create(&config, DREAMDB_INDEX_LSH, 3, &db) == DREAMDB_OK);
+        CHECK(merge_append(db, 0, base, 1, NULL) == DREAMDB_OK && dreamdb_branch(db, NULL, "side", NULL) == DREAMDB_OK);
+        side = merge_open(&data_inner, "side");
+        CHECK(merge_append(db, base, 70, 1, NULL) == DREAMDB_OK && merge_append(side, base + 70, 70, 1, NULL) == DREAMDB_OK);
+        CHECK(dreamdb_branch(db, NULL, "model", NULL) == DREAMDB_OK);
+        model = merge_open(&data_inner, "model");
+        CHECK(merge_append(model, base + 70, 70, 1, NULL) == DREAMDB_OK && merge_with(db, "side", 0, NULL) == DREAMDB_OK);
+        const ddb_addr merged = items_of(db), wanted = items_of(model);
+        CHECK(ddb_addr_equal(&merged, &wanted) && data_count(db) == base + 140);
+        dreamdb_close(db); dreamdb_close(side); dreamdb_close(model);
+        data_close();
+    }
+}
+
 int main(void)
 {
     RUN(outcomes_and_arguments);
@@ -1149,6 +1181,7 @@ int main(void)
     RUN(every_step_stopped);
     RUN(waves);
     RUN(reads_follow_the_change);
+    RUN(one_page_cut_twice);
     data_unused();
     return test_end("merge");
 }

@@ -4,7 +4,8 @@
      race URL append REF N     N appends of one row each to a Ref that others move too, tried again after a CONFLICT
      race URL bare N SIZE      N puts of SIZE bytes in batches of 1,000, for bench-s3; prints the seconds
      race URL phases           the workload of bench-s3: a line of requests, waves and seconds each
-     race URL ingest N DIM PER vectors in appends of PER rows each, then puts of as many objects of the same sizes; prints both seconds
+     race URL ingest N DIM PER vectors in appends of PER rows each, then puts of as many objects of the same sizes; prints both seconds,
+                               the count, and the processor's seconds of both
    The last line is "N passed, N failed". */
 #define _POSIX_C_SOURCE 200809L
 #include "../../dreamdb_s3.h"
@@ -287,7 +288,7 @@ static void ingest(size_t rows, uint32_t dim, size_t per)
     dreamdb *db = NULL;
     char ref[40];
     uint64_t state = 11;
-    double took = 0;
+    double took = 0, cpu = 0;
     float *vectors = (float *)malloc(per * dim * sizeof *vectors);
     uint64_t *anchors = (uint64_t *)malloc(per * sizeof *anchors);
     if (!vectors || !anchors) { exit(1); }
@@ -309,11 +310,15 @@ static void ingest(size_t rows, uint32_t dim, size_t per)
         column.field = "emb"; column.data = vectors;
         desc.columns = &column; desc.column_count = 1; desc.count = per; desc.anchors = anchors;
         double began = seconds();
+        clock_t work = clock();
         check(dreamdb_append(db, &desc, NULL, &error) == DREAMDB_OK, "append");
         took += seconds() - began;
+        cpu += (double)(clock() - work) / CLOCKS_PER_SEC;
     }
     dreamdb_close(db);
-    printf("ingest %.4f %.4f %zu\n", took, bare_again(), size_count);
+    clock_t work = clock();
+    double bare_took = bare_again();
+    printf("ingest %.4f %.4f %zu %.4f %.4f\n", took, bare_took, size_count, cpu, (double)(clock() - work) / CLOCKS_PER_SEC);
     free(vectors); free(anchors); free(sizes);
 }
 
