@@ -89,7 +89,7 @@
      ROOM 43 diff       How two states differ
      ROOM 44 ada        How balanced the cells of an embedding field are, and the step that makes them so
      ROOM 45 rebuild    Training an index anew and placing every record under it, in memory that does not follow the field
-     ROOM 46 shard      A step of Ada-IVF by many machines (FORMAT.md 24)
+     ROOM 46 shard      A step of Ada-IVF, or a rebuild, by many machines (FORMAT.md 24)
      ROOM 47 query      Vector search over the cells of one view
      ROOM 48 check      What a view is made of, and whether it is whole
      ROOM 49 gc         Collecting garbage (FORMAT.md 23)
@@ -1229,6 +1229,59 @@ typedef struct dreamdb_rebuild_report {        /* filled in on failure too, as f
  * Format  FORMAT.md "Ada-IVF and the lineage table". */
 DREAMDB_API dreamdb_status dreamdb_rebuild(dreamdb *db, const dreamdb_rebuild_desc *desc, dreamdb_rebuild_report *report,
                                            dreamdb_error *error);
+
+/* ---- A rebuild by many machines: plan, work, finish ------------------------------------------------------------------- */
+
+typedef struct dreamdb_rebuild_job_desc {
+    const char *job;                           /* required: 1 to 64 letters, digits, _ - and single dots inside */
+    const dreamdb_rebuild_desc *rebuild;       /* plan: NULL = the defaults; retry is not used */
+    uint64_t    expires_ns;                    /* plan: gc forgets a job so long after its last file was written; 0 = 7 days */
+    uint32_t    shard, of;                     /* work: 0 to of - 1; at most 4,096; the same `of` for all */
+    uint64_t    wait_ns;                       /* work: for the plan and the other shares; finish: for all; 0 = not at all */
+} dreamdb_rebuild_job_desc;
+
+typedef struct dreamdb_rebuild_job_report {
+    int      again;                            /* 1: this stage had been done before; nothing was written */
+    int      folded;                           /* work: 1 = this share is done; 0 = its rows are placed, others' are not: call again */
+    int      rebased;                          /* finish: the ref had moved, and what came meanwhile was merged */
+    uint32_t parts;                            /* shares that were there when the stage looked */
+    uint8_t  base[DREAMDB_ADDRESS_SIZE];       /* the state that the job was planned on */
+    dreamdb_rebuild_report rebuild;            /* as far as this stage knows; finish: of the whole rebuild */
+} dreamdb_rebuild_job_report;
+
+/* The first stage of a rebuild that many processes or machines share, which need nothing but the store: reads the field once, trains, puts
+ * the new index, and writes the job's plan.  The ref does not move.  Run again with the same options it tells what is planned.
+ *
+ * Returns as dreamdb_rebuild; EXISTS (a job of that id has ended, or has other options); ARGUMENT (no job id, or one of a step).
+ *         rebuild->dry_run plans nothing.
+ * Threads as dreamdb_append.
+ * Costs   as the first reading of dreamdb_rebuild and its k-means; the plan has 16 bytes an anchor that may have several records.
+ * Format  FORMAT.md "Jobs". */
+DREAMDB_API dreamdb_status dreamdb_rebuild_plan(dreamdb *db, const dreamdb_rebuild_job_desc *desc, dreamdb_rebuild_job_report *report,
+                                                dreamdb_error *error);
+
+/* The second stage, for each shard: places its rows of the old Track, and, once every shard has placed its own, writes the buckets of its
+ * cells of the new index.  A call that finds others missing (after wait_ns) tells folded = 0: it is called again.  What a call finds done
+ * it does not do again; a shard that was killed is run again.  The bytes of the rebuild do not depend on `of`.
+ *
+ * Returns OK; NOT_FOUND (no such job, also after wait_ns); ARGUMENT (shard >= of, the job is of another ref, or a step); STORE, MEMORY,
+ *         LIMIT, CORRUPT, CANCELLED.
+ * Threads as dreamdb_append.
+ * Costs   reads 1/of of the old buckets and writes their records as sorted runs; reads 1/of of the runs (and what of their chunks belongs
+ *         to its neighbours) and writes 1/of of the new buckets.  Memory: memory_bytes each, as dreamdb_rebuild (a chunk of each share must
+ *         fit in it: LIMIT tells), and 40 bytes an anchor with several records. */
+DREAMDB_API dreamdb_status dreamdb_rebuild_work(dreamdb *db, const dreamdb_rebuild_job_desc *desc, dreamdb_rebuild_job_report *report,
+                                                dreamdb_error *error);
+
+/* The last stage: waits for all shares, makes the Track of their rows, and one Manifest, the same that dreamdb_rebuild would have made of
+ * the planned state at the time of the plan.  If the ref has moved since, that Manifest is merged into it.  Then the runs are removed.
+ *
+ * Returns OK; NOT_FOUND (no such job, shares are missing); DIVERGED (a step or a training came between: the job is void; or as
+ *         dreamdb_merge); CONFLICT (the ref moves all the time); ARGUMENT, STORE, MEMORY, LIMIT, CORRUPT, CANCELLED.
+ * Threads as dreamdb_append.
+ * Costs   reads 95 bytes a new bucket, looks for each in the store, writes the Track.  Memory: 300 bytes a new bucket. */
+DREAMDB_API dreamdb_status dreamdb_rebuild_finish(dreamdb *db, const dreamdb_rebuild_job_desc *desc, dreamdb_rebuild_job_report *report,
+                                                  dreamdb_error *error);
 
 typedef enum dreamdb_action {                  /* in the order in which they are told and should be done */
     DREAMDB_ACTION_FLUSH_HOT = 1, DREAMDB_ACTION_COMPACT, DREAMDB_ACTION_ADA_STEP, DREAMDB_ACTION_REBUILD, DREAMDB_ACTION_GC
@@ -37161,9 +37214,9 @@ enum {
 #define DDB_REBUILD_ALL    (UINT64_C(1) << 32)                 /* windows of anchors are parts of this */
 #define DDB_REBUILD_FOLDER "_ada_ivf/rebuild-"
 
-/* A chunk of a run: its first record, and where it lies. */
+/* A chunk of a run: its first record, the cell of its last one, and where it lies. */
 typedef struct ddb_rebuild_chunk {
-    uint8_t  key[DDB_REBUILD_KEY];
+    uint8_t  key[DDB_REBUILD_KEY], last[DDB_REBUILD_KEY];
     uint64_t anchor;
     ddb_addr addr;
     size_t   count;                            /* records */
@@ -37221,6 +37274,10 @@ struct ddb_rebuild {
     ddb_buf                chunks;             /* ddb_rebuild_chunk */
     ddb_puts              *spill;
     const char            *folder;             /* of runs */
+    /* a share of a job (room shard); cells 0: none */
+    uint32_t               shares;
+    uint32_t               cells, low, high;   /* cells of the index; the fold takes those from low to high - 1, and trusts no chunk */
+    bool                   kept;               /* the runs are the job's: they stay */
     ddb_buf                out;                /* ddb_row of new buckets */
     /* the walk over the old buckets */
     ddb_rebuild_fn         each;
@@ -37282,8 +37339,10 @@ DDB_FN void ddb_rebuild_doubles_clear(ddb_ctx *ctx, ddb_rebuild_doubles *d)
 
 DDB_FN void ddb_rebuild_close(ddb_ctx *ctx, ddb_rebuild *r)
 {
-    if (r->spill) {
+    if (r->spill && !r->kept) {
         ddb_rebuild_forget(ctx, r);
+    }
+    if (r->spill) {
         ddb_object_puts_close(ctx, r->spill);
     }
     ddb_rebuild_sample_free(ctx, r);
@@ -37609,7 +37668,7 @@ DDB_FN dreamdb_status ddb_rebuild_plan(ddb_ctx *ctx, ddb_rebuild *r)
     s->size = (s->key + s->key_size + 3) / 4 * 4;
     DREAMDB_ASSERT(s->key_size <= (size_t)DDB_REBUILD_KEY);
     uint64_t beside = 2 * sizeof(ddb_rebuild_slot) + 8 + s->key_size + s->code + 1 + sizeof(ddb_write_slot);
-    uint64_t most = r->memory / 2 / (s->size + beside), runs = most > 0 ? r->records / most + 2 : 1;
+    uint64_t most = r->memory / 2 / (s->size + beside), runs = most > 0 ? r->records / most + 2 + r->shares : 1;
     uint64_t chunk = most / 2 / runs, least = (uint64_t)DDB_REBUILD_CHUNK / s->size;
     uint64_t largest = (uint64_t)DDB_REBUILD_CHUNK_MOST / s->size;
     least = least > 0 ? least : 1;
@@ -37731,6 +37790,7 @@ DDB_FN dreamdb_status ddb_rebuild_chunk_put(ddb_ctx *ctx, ddb_rebuild *r, const 
     bytes->size = DDB_REBUILD_HEAD + count * s->size;
     memset(&chunk, 0, sizeof chunk);
     memcpy(chunk.key, ddb_rebuild_at(r, order[0].at) + s->key, s->key_size);
+    memcpy(chunk.last, ddb_rebuild_at(r, order[count - 1].at) + s->key, s->key_size);
     chunk.anchor = order[0].anchor;
     chunk.count = count;
     chunk.addr.bytes[0] = DDB_ADDR_TAG;
@@ -37820,17 +37880,51 @@ DDB_FN int ddb_rebuild_chunk_compare(const void *a, const void *b, void *user)
     return way != 0 ? way : x->anchor < y->anchor ? -1 : x->anchor > y->anchor;
 }
 
+/* The cell of a packed key; UINT32_MAX: none. */
+DDB_FN uint32_t ddb_rebuild_cell(const ddb_rebuild *r, const uint8_t *key)
+{
+    size_t size = r->shape.key_size, spare = size * 8 - ddb_index_bits(r->made.index);
+    uint64_t id = 0;
+    for (size_t i = 0; i < size; i++) {
+        if (id >> 56 != 0) {
+            return UINT32_MAX;
+        }
+        id = id << 8 | key[i];
+    }
+    return (id & ((UINT64_C(1) << spare) - 1)) == 0 && id >> spare < UINT32_MAX ? (uint32_t)(id >> spare) : UINT32_MAX;
+}
+
+/* A record of another machine's run: may it stand in this chunk?  *mine: its cell is one of this fold's. */
+DDB_FN bool ddb_rebuild_fits(const ddb_rebuild *r, const ddb_rebuild_chunk *chunk, const uint8_t *from, bool *mine)
+{
+    const uint8_t *key = from + r->shape.key;
+    uint64_t anchor = ddb_bytes_be64(from + r->shape.anchor);
+    uint32_t cell = ddb_rebuild_cell(r, key);
+    int way = memcmp(key, chunk->key, r->shape.key_size);
+    *mine = cell >= r->low && cell < r->high;
+    return cell < r->cells && anchor <= DREAMDB_ANCHOR_MAX && (way > 0 || (way == 0 && anchor >= chunk->anchor))
+        && memcmp(key, chunk->last, r->shape.key_size) <= 0;
+}
+
 /* Adds the records of a fetched chunk to those held. */
-DDB_FN dreamdb_status ddb_rebuild_chunk_take(ddb_ctx *ctx, ddb_rebuild *r, const ddb_object_want *want, size_t count)
+DDB_FN dreamdb_status ddb_rebuild_chunk_take(ddb_ctx *ctx, ddb_rebuild *r, const ddb_object_want *want, const ddb_rebuild_chunk *chunk)
 {
     const ddb_rebuild_shape *s = &r->shape;
     const uint8_t *from = (const uint8_t *)want->object.data;
+    size_t count = chunk->count;
+    bool mine = true;
     if (want->object.size != DDB_REBUILD_HEAD + (uint64_t)count * s->size || memcmp(from, "DRUN", 4) != 0
         || ddb_bytes_be32(from + 8) != s->size) {
         return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, want->path, "this is no run of this rebuild");
     }
     from += DDB_REBUILD_HEAD;
     for (size_t i = 0; i < count; i++, from += s->size) {
+        if (r->cells > 0 && !ddb_rebuild_fits(r, chunk, from, &mine)) {
+            return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, want->path, "a run of this job: it holds other records than it is said to");
+        }
+        if (!mine) {
+            continue;
+        }
         uint8_t *at = ddb_rebuild_at(r, r->count++);
         uint64_t anchor = ddb_bytes_be64(from + s->anchor);
         memcpy(at, from, s->size);
@@ -37856,7 +37950,7 @@ DDB_FN dreamdb_status ddb_rebuild_load(ddb_ctx *ctx, ddb_rebuild *r, const ddb_r
     }
     status = status < 0 ? status : ddb_object_get_many(ctx, r->write.env, wants, count);
     for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
-        status = ddb_rebuild_chunk_take(ctx, r, wants + i, chunks[i].count);
+        status = ddb_rebuild_chunk_take(ctx, r, wants + i, chunks + i);
     }
     for (size_t i = 0; wants && i < count; i++) {
         if (wants[i].object.data) {
@@ -38143,12 +38237,17 @@ DDB_FN dreamdb_status ddb_rebuild_begin(ddb_ctx *ctx, ddb_rebuild *r)
     return ddb_rebuild_prepare(ctx, r);
 }
 
+/* How wide a window of anchors the filter serves: all of them, as a rule. */
+DDB_FN uint64_t ddb_rebuild_width(const ddb_rebuild *r)
+{
+    uint64_t parts = (r->records / 4 + 63 + r->doubles.words) / r->doubles.words;
+    return parts > 1 && parts < DDB_REBUILD_ALL ? DDB_REBUILD_ALL / parts + 1 : DDB_REBUILD_ALL;
+}
+
 /* Survey, train, place window by window (one, as a rule), fold, publish. */
 DDB_FN dreamdb_status ddb_rebuild_run(ddb_ctx *ctx, ddb_rebuild *r)
 {
-    uint64_t width = DDB_REBUILD_ALL, low = 0;
-    uint64_t parts = (r->records / 4 + 63 + r->doubles.words) / r->doubles.words;
-    width = parts > 1 && parts < DDB_REBUILD_ALL ? DDB_REBUILD_ALL / parts + 1 : width;
+    uint64_t width = ddb_rebuild_width(r), low = 0;
     r->survey = true;
     dreamdb_status status = ddb_rebuild_doubles_find(ctx, r, 0, &width);
     status = status < 0 ? status : ddb_rebuild_train(ctx, r);
@@ -38231,10 +38330,11 @@ DDB_FN dreamdb_status ddb_rebuild_all(ddb_ctx *ctx, struct dreamdb *db, const dr
     return status;
 }
 
-/* ==== ROOM 46 shard | prefix ddb_shard_ | uses port mem bytes coll addr store object page ref index lineage bucket view history write merge ada ==== */
-/* A step of Ada-IVF by many machines (FORMAT.md 24), which share nothing but the store.  The plan chooses the cells, makes the index and
-   says which cells are placed anew; each worker takes a share of them, writes the buckets of what stays at home, and a part that tells of
-   them and of the records that moved; the end writes those, and one Manifest.  A scheduler runs the stages; each may be run again, at any
+/* ==== ROOM 46 shard | prefix ddb_shard_ | uses port mem bytes coll cbor addr store object page track manifest ref tomb index lineage bucket view history write merge ada rebuild ==== */
+/* A step of Ada-IVF, or a rebuild, by many machines (FORMAT.md 24), which share nothing but the store.  Of a step the plan chooses the
+   cells, makes the index and says which cells are placed anew; each worker takes a share of them, writes the buckets of what stays at
+   home, and a part that tells of them and of the records that moved; the end writes those, and one Manifest.  (A rebuild: further down.)
+   A scheduler runs the stages; each may be run again, at any
    time and by several at once.
    Invariant: the Manifest of a job depends on its plan alone, neither on the number of shares nor on who did what when.  So a stage that
    was killed is run again, and two that end a job make one Manifest.  Files of a job lie under _ada_ivf/JOB/; room gc takes what they need
@@ -38341,6 +38441,11 @@ DDB_FN dreamdb_status ddb_shard_open(ddb_ctx *ctx, ddb_shard_reader *r, ddb_slic
     r->left = bytes.size;
     const uint8_t *head = ddb_shard_take(r, 4);
     uint32_t version = ddb_shard_take32(r);
+    if (head && !r->bad && ((memcmp(head, "DSHB", 4) == 0 && memcmp(magic, "DSHP", 4) == 0)
+                            || (memcmp(head, "DSHP", 4) == 0 && memcmp(magic, "DSHB", 4) == 0))) {
+        return ddb_mem_fail_at(ctx, DREAMDB_ERR_ARGUMENT, path, "the job of %s is a %s: give this one another id", path,
+                               magic[3] == 'P' ? "rebuild, no step" : "step, no rebuild");
+    }
     if (!head || memcmp(head, magic, 4) != 0 || r->bad) {
         return ddb_mem_fail_at(ctx, DREAMDB_ERR_CORRUPT, path, "job file %s does not start with a whole %s header", path, magic);
     }
@@ -38486,21 +38591,26 @@ DDB_FN dreamdb_status ddb_shard_decode_lists(ddb_ctx *ctx, ddb_arena *arena, ddb
     return out->flags && out->changes && out->marks ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
 }
 
-/* Decodes a plan; out lives in the arena. */
+/* Checks the hash in front of a plan; *bytes: what follows it. */
+DDB_FN dreamdb_status ddb_shard_hashed(ddb_ctx *ctx, ddb_slice *bytes, const char *path, ddb_addr *name)
+{
+    ddb_addr told;
+    if (bytes->size < DREAMDB_ADDRESS_SIZE || !ddb_addr_take(ddb_bytes_slice(bytes->data, DREAMDB_ADDRESS_SIZE), &told)) {
+        return ddb_shard_bad(ctx, path, "it does not start with a hash");
+    }
+    *bytes = ddb_bytes_slice(bytes->data + DREAMDB_ADDRESS_SIZE, bytes->size - DREAMDB_ADDRESS_SIZE);
+    ddb_addr_of(ctx->cpu, *bytes, name);
+    return ddb_addr_equal(&told, name) ? DREAMDB_OK
+        : ddb_shard_bad(ctx, path, "its bytes do not hash to what it says: it is cut or damaged");
+}
+
+/* Decodes the plan of a step; out lives in the arena. */
 DDB_FN dreamdb_status ddb_shard_decode(ddb_ctx *ctx, ddb_arena *arena, ddb_slice bytes, const char *path, ddb_shard_plan *out)
 {
     ddb_shard_reader r;
-    ddb_addr told;
     memset(out, 0, sizeof *out);
-    if (bytes.size < DREAMDB_ADDRESS_SIZE || !ddb_addr_take(ddb_bytes_slice(bytes.data, DREAMDB_ADDRESS_SIZE), &told)) {
-        return ddb_shard_bad(ctx, path, "it does not start with a hash");
-    }
-    ddb_slice rest = ddb_bytes_slice(bytes.data + DREAMDB_ADDRESS_SIZE, bytes.size - DREAMDB_ADDRESS_SIZE);
-    ddb_addr_of(ctx->cpu, rest, &out->name);
-    if (!ddb_addr_equal(&told, &out->name)) {
-        return ddb_shard_bad(ctx, path, "its bytes do not hash to what it says: it is cut or damaged");
-    }
-    dreamdb_status status = ddb_shard_open(ctx, &r, rest, "DSHP", path);
+    dreamdb_status status = ddb_shard_hashed(ctx, &bytes, path, &out->name);
+    status = status < 0 ? status : ddb_shard_open(ctx, &r, bytes, "DSHP", path);
     status = status < 0 ? status : ddb_shard_decode_head(ctx, arena, &r, out);
     status = status < 0 ? status : ddb_shard_decode_lists(ctx, arena, &r, out);
     if (status == DREAMDB_OK && (r.bad || r.left > 0 || out->k < 1 || out->k_new < 1 || out->now == 0
@@ -38508,6 +38618,28 @@ DDB_FN dreamdb_status ddb_shard_decode(ddb_ctx *ctx, ddb_arena *arena, ddb_slice
         return ddb_shard_bad(ctx, path, "it ends early, or says what no plan can say");
     }
     return status;
+}
+
+/* What gc needs of a plan of either kind. */
+DDB_FN dreamdb_status ddb_shard_root(ddb_ctx *ctx, ddb_arena *arena, ddb_slice bytes, const char *path, ddb_addr *base, uint64_t *expires)
+{
+    ddb_shard_plan plan;
+    ddb_shard_reader r;
+    if (bytes.size < DREAMDB_ADDRESS_SIZE + 4 || memcmp(bytes.data + DREAMDB_ADDRESS_SIZE, "DSHB", 4) != 0) {
+        dreamdb_status status = ddb_shard_decode(ctx, arena, bytes, path, &plan);
+        *base = plan.base;
+        *expires = plan.expires;
+        return status;
+    }
+    dreamdb_status status = ddb_shard_hashed(ctx, &bytes, path, &plan.name);
+    status = status < 0 ? status : ddb_shard_open(ctx, &r, bytes, "DSHB", path);
+    if (status < 0) {
+        return status;
+    }
+    ddb_shard_take_addr(&r, base);
+    (void)ddb_shard_take(&r, 3 * DREAMDB_ADDRESS_SIZE + 8);                    /* indexes, codec, now */
+    *expires = ddb_shard_take64(&r);
+    return r.bad ? ddb_shard_bad(ctx, path, "it ends early") : DREAMDB_OK;
 }
 
 /* ---- Files of a job ---- */
@@ -38893,9 +39025,12 @@ DDB_FN bool ddb_shard_digits(const char **at, const char *end, uint32_t *out)
 DDB_FN bool ddb_shard_part_named(const char *name, const char *kind, ddb_addr *addr, uint32_t *shard, uint32_t *of)
 {
     size_t text = DREAMDB_ADDRESS_TEXT - 1, size = strlen(kind);
+    if (strlen(name) <= text + size) {
+        return false;
+    }
     const char *at = name + text + size;
-    return strlen(name) > text + size && ddb_addr_parse(ddb_bytes_slice(name, text), addr) && memcmp(name + text, kind, size) == 0
-        && ddb_shard_digits(&at, "-of-", shard) && ddb_shard_digits(&at, "", of) && *at == 0;
+    return ddb_addr_parse(ddb_bytes_slice(name, text), addr) && memcmp(name + text, kind, size) == 0 && ddb_shard_digits(&at, "-of-", shard)
+        && ddb_shard_digits(&at, "", of) && *at == 0;
 }
 
 typedef struct ddb_shard_listing { ddb_ctx *ctx; ddb_shard *s; dreamdb_status status; } ddb_shard_listing;
@@ -39229,12 +39364,15 @@ DDB_FN dreamdb_status ddb_shard_take_proposal(ddb_ctx *ctx, ddb_shard *s, size_t
     split->centroids = (float *)ddb_mem_arena_array(ctx, &a->arena, most, row);
     split->set.count = cell->out;
     split->parts = 1;
+    if (cell->out > a->records[cell->cell]) {
+        return ddb_shard_bad(ctx, part->path, "it tells of more records than a cell has");
+    }
     if (!split->centroids) {
         return DREAMDB_ERR_MEMORY;
     }
     for (uint32_t n = 0; n < cell->buckets && split->parts < most; n++, at += 4 + 2 * row) {
         uint32_t of = ddb_bytes_be32(at);
-        if (of >= split->parts || cell->out > a->records[cell->cell]) {
+        if (of >= split->parts) {
             return ddb_shard_bad(ctx, part->path, "it halves a part that is not there");
         }
         ddb_bytes_get_f32(split->centroids + (size_t)of * a->dim, at + 4, a->dim);
@@ -39493,6 +39631,36 @@ DDB_FN dreamdb_status ddb_shard_take_cell(ddb_ctx *ctx, ddb_ada *a, uint32_t cel
     return status == DREAMDB_OK && a->out.vectors.size + a->out.codes.size > DDB_SHARD_CHUNK ? ddb_shard_put_chunk(ctx, s) : status;
 }
 
+/* DDB_SHARD_ROW bytes. */
+DDB_FN void ddb_shard_put_row(ddb_buf *buf, const ddb_row *row, uint32_t cell)
+{
+    ddb_shard_put32(buf, cell);
+    ddb_shard_put64(buf, row->t_start);
+    ddb_shard_put64(buf, row->t_end);
+    ddb_shard_put64(buf, row->size);
+    ddb_bytes_put_u8(buf, (row->flags & DDB_ROW_SIDECAR) != 0);
+    ddb_bytes_put(buf, row->addr.bytes, DREAMDB_ADDRESS_SIZE);
+    ddb_bytes_put(buf, row->sidecar.bytes, DREAMDB_ADDRESS_SIZE);
+}
+
+/* Reads one, without its key; r turns bad where no bucket of the field can be so. */
+DDB_FN void ddb_shard_take_row(ddb_shard_reader *r, const ddb_view_field *field, ddb_row *row, uint32_t *cell, uint64_t *records)
+{
+    memset(row, 0, sizeof *row);
+    *cell = ddb_shard_take32(r);
+    row->t_start = ddb_shard_take64(r);
+    row->t_end = ddb_shard_take64(r);
+    row->size = ddb_shard_take64(r);
+    const uint8_t *side = ddb_shard_take(r, 1);
+    row->flags = side && *side ? (uint32_t)DDB_ROW_SIDECAR : 0;
+    ddb_shard_take_addr(r, &row->addr);
+    const uint8_t *sidecar = ddb_shard_take(r, DREAMDB_ADDRESS_SIZE);
+    *records = ddb_bucket_records(row->size, field->schema, ddb_view_code_bytes(field));
+    r->bad = r->bad || row->t_start >= row->t_end || *records == 0
+        || (row->flags > 0 && !ddb_addr_take(ddb_bytes_slice(sidecar, DREAMDB_ADDRESS_SIZE), &row->sidecar))
+        || (row->flags > 0) != (field->schema->rerank != 0);
+}
+
 /* The part's bytes. */
 DDB_FN dreamdb_status ddb_shard_encode_part(ddb_buf *buf, const ddb_shard *s)
 {
@@ -39525,13 +39693,7 @@ DDB_FN dreamdb_status ddb_shard_encode_part(ddb_buf *buf, const ddb_shard *s)
         if (!ddb_lineage_cell_of(rows[i].key, s->plan.k_new, &id)) {
             return DREAMDB_ERR_CORRUPT;        /* keys come from the index itself */
         }
-        ddb_shard_put32(buf, id);
-        ddb_shard_put64(buf, rows[i].t_start);
-        ddb_shard_put64(buf, rows[i].t_end);
-        ddb_shard_put64(buf, rows[i].size);
-        ddb_bytes_put_u8(buf, (rows[i].flags & DDB_ROW_SIDECAR) != 0);
-        ddb_bytes_put(buf, rows[i].addr.bytes, DREAMDB_ADDRESS_SIZE);
-        ddb_bytes_put(buf, rows[i].sidecar.bytes, DREAMDB_ADDRESS_SIZE);
+        ddb_shard_put_row(buf, rows + i, id);
     }
     return ddb_bytes_status(buf);
 }
@@ -39679,19 +39841,11 @@ DDB_FN dreamdb_status ddb_shard_take_rows(ddb_ctx *ctx, ddb_shard *s, uint32_t a
     r.left = part->rows.size;
     for (size_t i = 0; i < part->row_count; i++) {
         ddb_row row;
-        memset(&row, 0, sizeof row);
-        uint32_t id = ddb_shard_take32(&r), home = id < a->k_new ? a->home[id] : UINT32_MAX;
-        row.t_start = ddb_shard_take64(&r);
-        row.t_end = ddb_shard_take64(&r);
-        row.size = ddb_shard_take64(&r);
-        const uint8_t *side = ddb_shard_take(&r, 1);
-        row.flags = side && *side ? (uint32_t)DDB_ROW_SIDECAR : 0;
-        ddb_shard_take_addr(&r, &row.addr);
-        const uint8_t *sidecar = ddb_shard_take(&r, DREAMDB_ADDRESS_SIZE);
-        uint64_t records = ddb_bucket_records(row.size, a->field->schema, ddb_view_code_bytes(a->field));
-        r.bad = r.bad || home == UINT32_MAX || !(a->flags[home] & DDB_ADA_WRITTEN) || row.t_start >= row.t_end || records == 0
-            || (row.flags > 0 && !ddb_addr_take(ddb_bytes_slice(sidecar, DREAMDB_ADDRESS_SIZE), &row.sidecar))
-            || (row.flags > 0) != (a->field->schema->rerank != 0);
+        uint32_t id = 0;
+        uint64_t records = 0;
+        ddb_shard_take_row(&r, a->field, &row, &id, &records);
+        uint32_t home = id < a->k_new ? a->home[id] : UINT32_MAX;
+        r.bad = r.bad || home == UINT32_MAX || !(a->flags[home] & DDB_ADA_WRITTEN);
         if (r.bad) {
             return ddb_shard_bad(ctx, part->path, "a row is none of a cell that was written");
         }
@@ -39711,21 +39865,20 @@ DDB_FN dreamdb_status ddb_shard_take_rows(ddb_ctx *ctx, ddb_shard *s, uint32_t a
 }
 
 /* Are the buckets of the parts still there?  A gc that knows of no jobs may have taken them, and no Manifest must name them then. */
-DDB_FN dreamdb_status ddb_shard_there(ddb_ctx *ctx, ddb_shard *s)
+DDB_FN dreamdb_status ddb_shard_there(ddb_ctx *ctx, ddb_shard *s, const ddb_view_field *field, const ddb_buf *list)
 {
-    ddb_ada *a = &s->a;
-    const ddb_row *rows = (const ddb_row *)(const void *)a->rows.data;
-    size_t count = a->rows.size / sizeof *rows;
+    const ddb_row *rows = (const ddb_row *)(const void *)list->data;
+    size_t count = list->size / sizeof *rows;
     dreamdb_status status = DREAMDB_OK;
     for (size_t from = 0; from < count && status == DREAMDB_OK; from += DDB_SHARD_STATS) {
         ddb_arena arena = { NULL, 0 };
         size_t some = count - from < (size_t)DDB_SHARD_STATS ? count - from : (size_t)DDB_SHARD_STATS, n = 0;
-        char *folder = ddb_view_folder(ctx, &arena, a->field, NULL);
+        char *folder = ddb_view_folder(ctx, &arena, field, NULL);
         ddb_object_want *wants = ddb_mem_arena_new(ctx, &arena, ddb_object_want, 2 * some);
         dreamdb_io *ops = ddb_mem_arena_new(ctx, &arena, dreamdb_io, 2 * some);
         status = folder && wants && ops ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
         for (size_t i = 0; i < some && status == DREAMDB_OK; i++) {
-            status = ddb_write_records_wish(ctx, &arena, folder, a->field, rows + from + i, wants, &n);
+            status = ddb_write_records_wish(ctx, &arena, folder, field, rows + from + i, wants, &n);
         }
         for (size_t i = 0; i < n && status == DREAMDB_OK; i++) {
             ops[i].kind = DREAMDB_IO_STAT;
@@ -39778,6 +39931,9 @@ DDB_FN dreamdb_status ddb_shard_assemble(ddb_ctx *ctx, ddb_shard *s)
         if (!cell->written && !(a->flags[c] & (DDB_ADA_TAKE | DDB_ADA_STALE))) {
             continue;
         }
+        if (cell->dropped > 0 && ddb_tomb_empty(a->tomb)) {
+            return ddb_shard_bad(ctx, part->path, "it leaves deleted records out, and there are none");
+        }
         left[c] = a->records[c] - cell->dropped - cell->out;
         a->flags[c] |= DDB_ADA_WRITTEN;
         s->told.cells_written++;
@@ -39797,7 +39953,7 @@ DDB_FN dreamdb_status ddb_shard_assemble(ddb_ctx *ctx, ddb_shard *s)
         status = s->list[i].cells ? ddb_shard_take_rows(ctx, s, (uint32_t)i, of, left) : DREAMDB_OK;
     }
     status = status < 0 ? status : ddb_shard_kept(ctx, s, turns, count, of, left);
-    return status < 0 ? status : ddb_shard_there(ctx, s);
+    return status < 0 ? status : ddb_shard_there(ctx, s, s->a.field, &s->a.rows);
 }
 
 /* The cells that the plan could not split, as a step knows them. */
@@ -39924,6 +40080,939 @@ DDB_FN dreamdb_status ddb_shard_finish(ddb_ctx *ctx, struct dreamdb *db, const d
     status = ddb_shard_tell(&s, status, out);
     ddb_shard_close(ctx, &s);
     return status;
+}
+
+/* ---- A rebuild by many machines ----
+
+   The plan surveys the field and trains; each share takes its rows of the old Track and writes sorted runs, then, once all have, its cells
+   of the new index from everybody's runs; the end makes the Track of their rows.  The same rules hold: nothing depends on the shares. */
+
+/* What one share tells: of its rows (.placed-), or of its cells (.folded-). */
+typedef struct ddb_shard_sum { uint64_t placed, dropped, losing, runs, run_bytes; } ddb_shard_sum;
+
+typedef struct ddb_shard_anew {
+    ddb_shard              s;                  /* first: files, waiting, the ref; its step is not used */
+    dreamdb_shard_desc     desc;               /* of s */
+    dreamdb_shard_report   report;             /* of s */
+    const dreamdb_rebuild_job_desc *asked;
+    ddb_rebuild            r;
+    dreamdb_rebuild_desc   options;            /* of the plan */
+    dreamdb_rebuild_report told;
+    uint64_t               rows, records, live;            /* of the planned state */
+    uint64_t               readings, sampled;              /* of the survey */
+    ddb_addr               codec;              /* of the new index: trained, or the field's */
+    ddb_slice              calibration;        /* of the registry, or empty */
+    ddb_slice              doubles;            /* anchors that may have several records: u64 anchor, u64 last place */
+    uint64_t              *counts;             /* [of] records of each share's rows */
+    bool                   folded;
+} ddb_shard_anew;
+
+enum { DDB_SHARD_RUN = 2 * DDB_REBUILD_KEY + 8 + DREAMDB_ADDRESS_SIZE + 4, DDB_SHARD_SUMS = 5, DDB_SHARD_NUMBERS = 13 };
+
+DDB_FN dreamdb_status ddb_shard_anew_encode(ddb_ctx *ctx, ddb_buf *buf, ddb_shard_anew *a)
+{
+    ddb_shard_plan *plan = &a->s.plan;
+    const dreamdb_rebuild_desc *o = &a->options;
+    const char *const texts[] = { plan->ref, o->field };
+    const uint64_t numbers[DDB_SHARD_NUMBERS] = { plan->now, plan->expires, (uint64_t)o->index, o->k, o->iterations, o->key_bits, o->seed,
+                                                  o->sample, o->memory_bytes, a->records, a->live, a->readings, a->sampled };
+    ddb_bytes_put(buf, plan->name.bytes, sizeof plan->name.bytes);             /* room for the hash of the rest */
+    ddb_bytes_put(buf, "DSHB", 4);
+    ddb_shard_put32(buf, DDB_SHARD_VERSION);
+    ddb_bytes_put(buf, plan->base.bytes, sizeof plan->base.bytes);
+    ddb_bytes_put(buf, plan->old.bytes, sizeof plan->old.bytes);
+    ddb_bytes_put(buf, plan->index.bytes, sizeof plan->index.bytes);
+    ddb_bytes_put(buf, a->codec.bytes, sizeof a->codec.bytes);
+    for (size_t i = 0; i < (size_t)DDB_SHARD_NUMBERS; i++) {
+        ddb_shard_put64(buf, numbers[i]);
+    }
+    ddb_shard_put32(buf, (uint32_t)((o->compressor ? 1 : 0) | (o->allow_lossy ? 2 : 0)));
+    for (size_t i = 0; i < 2; i++) {
+        ddb_shard_put32(buf, (uint32_t)strlen(texts[i]));
+        ddb_bytes_put(buf, texts[i], strlen(texts[i]));
+    }
+    ddb_shard_put32(buf, (uint32_t)a->calibration.size);
+    ddb_bytes_put(buf, a->calibration.data, a->calibration.size);
+    ddb_shard_put32(buf, (uint32_t)(a->doubles.size / 16));
+    ddb_bytes_put(buf, a->doubles.data, a->doubles.size);
+    dreamdb_status status = ddb_bytes_status(buf);
+    if (status == DREAMDB_OK && a->doubles.size / 16 > UINT32_MAX) {
+        return ddb_mem_fail(ctx, DREAMDB_ERR_LIMIT, "job `%s`: too many anchors with several records for a plan", a->asked->job);
+    }
+    if (status == DREAMDB_OK) {
+        ddb_addr_of(ctx->cpu, ddb_bytes_slice(buf->data + DREAMDB_ADDRESS_SIZE, buf->size - DREAMDB_ADDRESS_SIZE), &plan->name);
+        memcpy(buf->data, plan->name.bytes, sizeof plan->name.bytes);
+    }
+    return status;
+}
+
+/* Numbers and bits of a rebuild's plan. */
+DDB_FN void ddb_shard_anew_numbers(ddb_shard_reader *r, ddb_shard_anew *a)
+{
+    uint64_t numbers[DDB_SHARD_NUMBERS];
+    dreamdb_rebuild_desc *o = &a->options;
+    for (size_t i = 0; i < (size_t)DDB_SHARD_NUMBERS; i++) {
+        numbers[i] = ddb_shard_take64(r);
+    }
+    r->bad = r->bad || numbers[3] > UINT32_MAX || numbers[4] > UINT32_MAX || numbers[5] > UINT32_MAX || numbers[0] == 0
+        || (numbers[2] != DREAMDB_INDEX_DEFAULT && numbers[2] != DREAMDB_INDEX_IVF && numbers[2] != DREAMDB_INDEX_IMI)
+        || numbers[10] > numbers[9];
+    a->s.plan.now = numbers[0];
+    a->s.plan.expires = numbers[1];
+    o->index = r->bad ? DREAMDB_INDEX_DEFAULT : (dreamdb_index_kind)numbers[2];
+    o->k = (uint32_t)numbers[3];
+    o->iterations = (uint32_t)numbers[4];
+    o->key_bits = (uint32_t)numbers[5];
+    o->seed = numbers[6];
+    o->sample = numbers[7];
+    o->memory_bytes = numbers[8];
+    a->records = numbers[9];
+    a->live = numbers[10];
+    a->readings = numbers[11];
+    a->sampled = numbers[12];
+    uint32_t bits = ddb_shard_take32(r);
+    r->bad = r->bad || bits > 3;
+    o->compressor = (bits & 1) != 0;
+    o->allow_lossy = (bits & 2) != 0;
+}
+
+/* Decodes the plan of a rebuild; what it names lives in the arena of s, and in bytes. */
+DDB_FN dreamdb_status ddb_shard_anew_decode(ddb_ctx *ctx, ddb_shard_anew *a, ddb_slice bytes, const char *path)
+{
+    ddb_shard_reader r;
+    ddb_shard_plan *plan = &a->s.plan;
+    dreamdb_status status = ddb_shard_hashed(ctx, &bytes, path, &plan->name);
+    status = status < 0 ? status : ddb_shard_open(ctx, &r, bytes, "DSHB", path);
+    if (status < 0) {
+        return status;
+    }
+    ddb_shard_take_addr(&r, &plan->base);
+    ddb_shard_take_addr(&r, &plan->old);
+    ddb_shard_take_addr(&r, &plan->index);
+    const uint8_t *codec = ddb_shard_take(&r, DREAMDB_ADDRESS_SIZE);
+    if (codec) {
+        memcpy(a->codec.bytes, codec, sizeof a->codec.bytes);
+    }
+    ddb_shard_anew_numbers(&r, a);
+    plan->ref = ddb_shard_take_text(ctx, &a->s.arena, &r);
+    a->options.field = plan->step.field = ddb_shard_take_text(ctx, &a->s.arena, &r);
+    a->calibration.size = ddb_shard_take_count(&r, 1);
+    a->calibration.data = ddb_shard_take(&r, a->calibration.size);
+    a->doubles.size = 16 * ddb_shard_take_count(&r, 16);
+    a->doubles.data = ddb_shard_take(&r, a->doubles.size);
+    if (!plan->ref || !plan->step.field) {
+        return DREAMDB_ERR_MEMORY;
+    }
+    return r.bad || r.left > 0 || (a->calibration.size > 0 && !ddb_cbor_valid(a->calibration))
+        ? ddb_shard_bad(ctx, path, "it ends early, or says what no plan can say") : DREAMDB_OK;
+}
+
+/* Reads plan and end, if they are there. */
+DDB_FN dreamdb_status ddb_shard_anew_look(ddb_ctx *ctx, ddb_shard_anew *a)
+{
+    ddb_slice bytes;
+    ddb_shard *s = &a->s;
+    dreamdb_status status = ddb_shard_read(ctx, s->env, &s->arena, s->plan_path, &s->planned, &bytes);
+    if (status < 0 || !s->planned) {
+        return status;
+    }
+    status = ddb_shard_anew_decode(ctx, a, bytes, s->plan_path);
+    status = status < 0 ? status : ddb_shard_read(ctx, s->env, &s->arena, s->done_path, &s->ended, &bytes);
+    return status == DREAMDB_OK && s->ended && !ddb_addr_take(bytes, &s->done)
+        ? ddb_shard_bad(ctx, s->done_path, "it is no address of 33 bytes") : status;
+}
+
+/* Finds a job that was planned, of the handle's ref; waits for it. */
+DDB_FN dreamdb_status ddb_shard_anew_find(ddb_ctx *ctx, struct dreamdb *db, ddb_shard_anew *a)
+{
+    bool again = true;
+    ddb_shard *s = &a->s;
+    dreamdb_status status = ddb_shard_anew_look(ctx, a);
+    while (status == DREAMDB_OK && !s->planned && again) {
+        status = ddb_shard_wait(ctx, s->env, s, "rebuild-ivf: wait for the plan", 0, 0, &again);
+        status = status < 0 || !again ? status : ddb_shard_anew_look(ctx, a);
+    }
+    if (status == DREAMDB_OK && !s->planned) {
+        return ddb_mem_fail_at(ctx, DREAMDB_ERR_NOT_FOUND, s->plan_path, "there is no job `%s` in this store: it was not planned yet, or "
+                               "has expired; orchestrate comes first", s->desc->job);
+    }
+    return status < 0 || strcmp(s->plan.ref, db->ref) == 0 ? status
+        : ddb_mem_fail_at(ctx, DREAMDB_ERR_ARGUMENT, s->plan_path, "job `%s` was planned for ref `%.80s`, not for `%.80s`", s->desc->job,
+                          s->plan.ref, db->ref);
+}
+
+DDB_FN void ddb_shard_anew_rebuild_init(ddb_ctx *ctx, ddb_shard_anew *a)
+{
+    memset(&a->r, 0, sizeof a->r);
+    a->r.desc = &a->options;
+    a->r.report = &a->told;
+    a->r.doubles.last.key_size = sizeof(uint64_t);
+    a->r.kept = true;
+    ddb_bytes_init(&a->r.floats, ctx);
+    ddb_bytes_init(&a->r.chunks, ctx);
+    ddb_bytes_init(&a->r.out, ctx);
+}
+
+DDB_FN dreamdb_status ddb_shard_anew_init(ddb_ctx *ctx, struct dreamdb *db, ddb_shard_anew *a, const dreamdb_rebuild_job_desc *asked)
+{
+    memset(a, 0, sizeof *a);
+    a->asked = asked;
+    a->desc.job = asked->job;
+    a->desc.shard = asked->shard;
+    a->desc.of = asked->of;
+    a->desc.wait_ns = asked->wait_ns;
+    ddb_shard_anew_rebuild_init(ctx, a);
+    return ddb_shard_init(ctx, db, &a->s, &a->desc, &a->report);
+}
+
+/* Gives back the write, and what is held for it. */
+DDB_FN void ddb_shard_anew_leave(ddb_ctx *ctx, ddb_shard_anew *a)
+{
+    if (a->r.write.db) {
+        a->told.objects += a->r.write.puts ? a->r.write.puts->objects : 0;
+        a->told.bytes += a->r.write.puts ? a->r.write.puts->bytes : 0;
+        ddb_rebuild_close(ctx, &a->r);
+        ddb_shard_anew_rebuild_init(ctx, a);
+    }
+}
+
+/* Closes, and tells, also after a failure. */
+DDB_FN dreamdb_status ddb_shard_anew_close(ddb_ctx *ctx, ddb_shard_anew *a, dreamdb_status status, dreamdb_rebuild_job_report *out)
+{
+    ddb_shard_anew_leave(ctx, a);
+    if (out) {
+        memset(out, 0, sizeof *out);
+        out->again = a->report.again;
+        out->folded = a->folded;
+        out->rebased = a->report.rebased;
+        out->parts = a->report.parts;
+        memcpy(out->base, a->s.plan.base.bytes, sizeof out->base);
+        memcpy(a->told.index, a->s.plan.index.bytes, sizeof a->told.index);
+        out->rebuild = a->told;
+    }
+    ddb_shard_close(ctx, &a->s);
+    return status;
+}
+
+/* ---- Its plan ---- */
+
+DDB_FN bool ddb_shard_anew_same(const dreamdb_rebuild_desc *a, const dreamdb_rebuild_desc *b)
+{
+    return (!b->field || strcmp(a->field, b->field) == 0) && a->index == b->index && a->k == b->k && a->iterations == b->iterations
+        && a->key_bits == b->key_bits && a->seed == b->seed && a->sample == b->sample && a->memory_bytes == b->memory_bytes
+        && !a->compressor == !b->compressor && !a->allow_lossy == !b->allow_lossy;
+}
+
+/* A job of that name is there: the same one, or another. */
+DDB_FN dreamdb_status ddb_shard_anew_met(ddb_ctx *ctx, struct dreamdb *db, ddb_shard_anew *a, const dreamdb_rebuild_desc *wanted)
+{
+    a->report.again = 1;
+    a->told.records = a->records;
+    a->told.live = a->live;
+    a->told.sampled = a->sampled;
+    if (a->s.ended) {
+        return ddb_mem_fail_at(ctx, DREAMDB_ERR_EXISTS, a->s.done_path, "job `%s` has ended already: give the next one another id",
+                               a->asked->job);
+    }
+    return strcmp(a->s.plan.ref, db->ref) == 0 && ddb_shard_anew_same(&a->options, wanted) ? DREAMDB_OK
+        : ddb_mem_fail_at(ctx, DREAMDB_ERR_EXISTS, a->s.plan_path, "there is a job `%s` with another ref or other options: choose another "
+                          "id, or go on with its own", a->asked->job);
+}
+
+DDB_FN int ddb_shard_double_compare(const void *a, const void *b, void *user)
+{
+    (void)user;
+    return memcmp(a, b, 16);                   /* big-endian: by anchor */
+}
+
+/* All anchors that may have several records, window by window; the first reading takes the sample too. */
+DDB_FN dreamdb_status ddb_shard_anew_survey(ddb_ctx *ctx, ddb_shard_anew *a, ddb_buf *doubles)
+{
+    ddb_rebuild *r = &a->r;
+    uint64_t width = ddb_rebuild_width(r), low = 0;
+    dreamdb_status status = DREAMDB_OK;
+    r->survey = true;
+    while (status == DREAMDB_OK && low < DDB_REBUILD_ALL) {
+        status = ddb_rebuild_doubles_find(ctx, r, low, &width);
+        const ddb_map *last = &r->doubles.last;
+        for (size_t i = 0; i < last->cap && status == DREAMDB_OK; i++) {
+            if (last->used[i]) {
+                uint64_t anchor = 0;
+                memcpy(&anchor, last->keys + i * last->key_size, sizeof anchor);
+                ddb_shard_put64(doubles, anchor);
+                ddb_shard_put64(doubles, last->values[i]);
+            }
+        }
+        status = status < 0 ? status : ddb_bytes_status(doubles);
+        low += width;
+    }
+    ddb_rebuild_doubles_clear(ctx, &r->doubles);
+    return status < 0 ? status : ddb_coll_sort(ctx, doubles->data, doubles->size / 16, 16, ddb_shard_double_compare, NULL);
+}
+
+/* What the plan says, from the survey and the training. */
+DDB_FN dreamdb_status ddb_shard_anew_note(ddb_ctx *ctx, struct dreamdb *db, ddb_shard_anew *a)
+{
+    ddb_rebuild *r = &a->r;
+    ddb_shard_plan *plan = &a->s.plan;
+    ddb_buf key;
+    ddb_bytes_init(&key, ctx);
+    ddb_bytes_put(&key, DDB_VIEW_CALIBRATION, sizeof DDB_VIEW_CALIBRATION - 1);
+    ddb_bytes_put(&key, r->field->schema->name.data, r->field->schema->name.size);
+    const ddb_entry *entry = ddb_bytes_status(&key) < 0 ? NULL : ddb_manifest_entry(&r->write.manifest, ddb_bytes_of(&key));
+    dreamdb_status status = ddb_bytes_status(&key);
+    ddb_bytes_free(&key);
+    a->calibration = entry ? entry->value : ddb_bytes_slice(NULL, 0);
+    a->options.field = r->train.field;
+    plan->now = ddb_object_now(db->env);
+    plan->expires = a->asked->expires_ns > 0 ? a->asked->expires_ns : DDB_SHARD_EXPIRES;
+    plan->ref = db->ref;
+    plan->base = r->write.view->address;
+    plan->old = r->field->registry.index;
+    plan->index = r->address;
+    a->codec = r->codec_address;
+    a->records = r->records;
+    a->live = r->report->live;
+    a->readings = r->report->readings;
+    a->sampled = r->report->sampled;
+    r->report->k_after = ddb_index_k(r->made.index);
+    return status;
+}
+
+DDB_FN dreamdb_status ddb_shard_anew_design(ddb_ctx *ctx, struct dreamdb *db, ddb_shard_anew *a, const dreamdb_rebuild_desc *wanted)
+{
+    ddb_buf bytes, doubles;
+    ddb_rebuild *r = &a->r;
+    bool exists = false;
+    ddb_bytes_init(&bytes, ctx);
+    ddb_bytes_init(&doubles, ctx);
+    dreamdb_status status = ddb_write_open(ctx, db, true, &r->write);
+    status = status < 0 ? status : ddb_rebuild_begin(ctx, r);
+    if (status == DREAMDB_OK) {
+        a->s.plan.base = r->write.view->address;
+    }
+    if (status < 0 || wanted->dry_run) {
+        return status;
+    }
+    status = ddb_shard_anew_survey(ctx, a, &doubles);
+    status = status < 0 ? status : ddb_rebuild_train(ctx, r);
+    status = status < 0 ? status : ddb_shard_anew_note(ctx, db, a);
+    a->doubles = ddb_bytes_of(&doubles);
+    status = status < 0 ? status : ddb_shard_anew_encode(ctx, &bytes, a);
+    status = status < 0 ? status : ddb_object_flush(ctx, r->write.puts);
+    status = status < 0 ? status : ddb_object_sync(ctx, a->s.env);
+    status = status < 0 ? status : ddb_shard_write(ctx, a->s.env, a->s.plan_path, ddb_bytes_of(&bytes), &exists);
+    ddb_bytes_free(&bytes);
+    ddb_bytes_free(&doubles);
+    ddb_shard_anew_leave(ctx, a);
+    if (status == DREAMDB_OK && exists) {      /* another one was faster: its plan holds */
+        status = ddb_shard_anew_look(ctx, a);
+        return status < 0 ? status : ddb_shard_anew_met(ctx, db, a, wanted);
+    }
+    return status;
+}
+
+DDB_FN dreamdb_status ddb_shard_anew_plan(ddb_ctx *ctx, struct dreamdb *db, const dreamdb_rebuild_job_desc *asked,
+                                          dreamdb_rebuild_job_report *out)
+{
+    ddb_shard_anew a;
+    dreamdb_rebuild_desc wanted;
+    memset(&wanted, 0, sizeof wanted);
+    wanted = asked->rebuild ? *asked->rebuild : wanted;
+    dreamdb_status status = ddb_shard_anew_init(ctx, db, &a, asked);
+    status = status < 0 ? status : ddb_shard_anew_look(ctx, &a);
+    if (status == DREAMDB_OK && a.s.planned) {
+        status = ddb_shard_anew_met(ctx, db, &a, &wanted);
+    } else if (status == DREAMDB_OK) {
+        a.options = wanted;
+        status = ddb_shard_anew_design(ctx, db, &a, &wanted);
+    }
+    return ddb_shard_anew_close(ctx, &a, status, out);
+}
+
+/* ---- Its shares ---- */
+
+/* Reads an object that the plan names. */
+DDB_FN dreamdb_status ddb_shard_anew_object(ddb_ctx *ctx, ddb_shard_anew *a, const char *folder, const ddb_addr *addr, bool codec)
+{
+    ddb_object object;
+    ddb_rebuild *r = &a->r;
+    char *path = ddb_addr_path(ctx, &r->arena, folder, addr);
+    dreamdb_status status = path ? ddb_object_get(ctx, a->s.env, path, addr, DDB_OBJECT_METADATA, &object) : DREAMDB_ERR_MEMORY;
+    if (status < 0) {
+        return status;
+    }
+    ddb_slice bytes = ddb_bytes_slice(object.data, object.size);
+    status = codec ? ddb_index_codec_decode(ctx, bytes, path, &r->made.codec) : ddb_index_decode(ctx, bytes, path, &r->made.index);
+    ddb_object_release(a->s.env, &object);
+    return status;
+}
+
+/* Index and codebooks of the plan, as another process made them. */
+DDB_FN dreamdb_status ddb_shard_anew_made(ddb_ctx *ctx, ddb_shard_anew *a)
+{
+    ddb_rebuild *r = &a->r;
+    bool imi = ddb_write_train_kind(&r->train, r->field) == DREAMDB_INDEX_IMI;
+    dreamdb_status status = ddb_shard_anew_object(ctx, a, "spatial-index", &a->s.plan.index, false);
+    if (status == DREAMDB_OK && a->options.compressor) {
+        status = ddb_shard_anew_object(ctx, a, "vector-compressor", &a->codec, true);
+    }
+    const ddb_index *index = r->made.index;
+    const ddb_codec *codec = r->made.codec;
+    if (status == DREAMDB_OK && (index->kind != (imi ? DREAMDB_INDEX_IMI : DREAMDB_INDEX_IVF) || index->dim != r->dim || index->k < 1
+                                 || ddb_index_key_size(index) > (size_t)DDB_REBUILD_KEY || (codec && (!codec->pq || codec->dim != r->dim
+                                 || codec->code_bytes != ddb_view_code_bytes(r->field))))) {
+        return ddb_shard_bad(ctx, a->s.plan_path, "the index that it names is none of its field");
+    }
+    r->address = a->s.plan.index;
+    r->codec_address = a->codec;
+    r->codec = codec ? codec : r->field->codec;
+    return status;
+}
+
+/* Opens a write on the state of the plan, with what a rebuild has after its training. */
+DDB_FN dreamdb_status ddb_shard_anew_adopt(ddb_ctx *ctx, struct dreamdb *db, ddb_shard_anew *a, uint32_t of)
+{
+    ddb_rebuild *r = &a->r;
+    dreamdb_status status = ddb_write_open(ctx, db, false, &r->write);
+    status = status < 0 ? status : ddb_view_load(ctx, db, db->ref, &a->s.plan.base, &r->write.view);
+    if (status < 0) {
+        return status;
+    }
+    r->write.manifest = r->write.view->manifest;
+    a->options.dry_run = 1;                    /* there is a sample already */
+    status = ddb_rebuild_begin(ctx, r);
+    if (status == DREAMDB_OK && (r->records != a->records || !ddb_addr_equal(&a->s.plan.old, &r->field->registry.index)
+                                 || (!a->options.compressor && r->field->codec
+                                     && !ddb_addr_equal(&a->codec, &r->field->registry.compressor)))) {
+        return ddb_shard_bad(ctx, a->s.plan_path, "the state that it names has another index or other records than it says");
+    }
+    status = status < 0 ? status : ddb_shard_anew_made(ctx, a);
+    r->folder = a->s.folder;
+    r->shares = of;
+    a->rows = r->rows;
+    a->told.live = a->live;
+    a->told.sampled = a->sampled;
+    a->told.readings = a->told.buckets_read = 0;
+    status = status < 0 ? status : ddb_rebuild_plan(ctx, r);
+    r->cells = status < 0 ? 0 : ddb_index_k(r->made.index);
+    a->told.k_after = r->cells;
+    return status;
+}
+
+/* The part of `all` that share n of `of` begins with. */
+DDB_FN uint64_t ddb_shard_cut(uint64_t all, uint32_t n, uint32_t of)
+{
+    return all / of * n + all % of * n / of;
+}
+
+DDB_FN void ddb_shard_put_sum(ddb_buf *buf, const ddb_shard_sum *sum)
+{
+    ddb_shard_put64(buf, sum->placed);
+    ddb_shard_put64(buf, sum->dropped);
+    ddb_shard_put64(buf, sum->losing);
+    ddb_shard_put64(buf, sum->runs);
+    ddb_shard_put64(buf, sum->run_bytes);
+}
+
+DDB_FN void ddb_shard_take_sum(ddb_shard_reader *r, ddb_shard_sum *sum)
+{
+    sum->placed = ddb_shard_take64(r);
+    sum->dropped = ddb_shard_take64(r);
+    sum->losing = ddb_shard_take64(r);
+    sum->runs = ddb_shard_take64(r);
+    sum->run_bytes = ddb_shard_take64(r);
+}
+
+/* Writes a share's file: magic, the plan it is of, and a body that the caller put behind the first bytes. */
+DDB_FN dreamdb_status ddb_shard_anew_put(ddb_ctx *ctx, ddb_shard_anew *a, const char *kind, const char *magic, const ddb_shard_sum *sum,
+                                         ddb_slice body)
+{
+    ddb_buf bytes;
+    ddb_addr name;
+    char suffix[48];
+    ddb_puts *puts = a->r.write.puts;
+    ddb_bytes_init(&bytes, ctx);
+    ddb_bytes_put(&bytes, magic, 4);
+    ddb_shard_put32(&bytes, DDB_SHARD_VERSION);
+    ddb_bytes_put(&bytes, a->s.plan.name.bytes, sizeof a->s.plan.name.bytes);
+    ddb_shard_put_sum(&bytes, sum);
+    ddb_bytes_put(&bytes, body.data, body.size);
+    (void)snprintf(suffix, sizeof suffix, "%s%lu-of-%lu", kind, (unsigned long)a->desc.shard, (unsigned long)a->desc.of);
+    dreamdb_status status = ddb_bytes_status(&bytes);
+    status = status < 0 ? status : ddb_object_flush(ctx, puts);                /* all that it names is durable before it is there */
+    status = status < 0 ? status : ddb_object_sync(ctx, a->s.env);
+    status = status < 0 ? status : ddb_object_put_named(ctx, puts, a->s.folder, suffix, ddb_bytes_of(&bytes), &name);
+    status = status < 0 ? status : ddb_object_flush(ctx, puts);
+    status = status < 0 ? status : ddb_object_sync(ctx, a->s.env);
+    ddb_bytes_free(&bytes);
+    return status;
+}
+
+/* This share's rows -> runs, and the file that names them. */
+DDB_FN dreamdb_status ddb_shard_anew_place(ddb_ctx *ctx, struct dreamdb *db, ddb_shard_anew *a)
+{
+    ddb_buf body;
+    ddb_shard_sum sum;
+    ddb_rebuild *r = &a->r;
+    uint32_t shard = a->desc.shard, of = a->desc.of;
+    dreamdb_status status = ddb_shard_anew_adopt(ctx, db, a, of);
+    r->doubles.high = DDB_REBUILD_ALL;
+    for (size_t at = 0; at < a->doubles.size && status == DREAMDB_OK; at += 16) {
+        uint64_t anchor = ddb_bytes_be64(a->doubles.data + at);
+        status = ddb_coll_map_put(ctx, &r->doubles.last, &anchor, ddb_bytes_be64(a->doubles.data + at + 8), NULL, NULL);
+    }
+    status = status < 0 ? status : ddb_rebuild_place(ctx, r, ddb_shard_cut(a->rows, shard, of), ddb_shard_cut(a->rows, shard + 1, of));
+    status = status < 0 ? status : ddb_rebuild_spill(ctx, r);
+    const ddb_rebuild_chunk *chunks = (const ddb_rebuild_chunk *)(const void *)r->chunks.data;
+    size_t count = r->chunks.size / sizeof *chunks;
+    memset(&sum, 0, sizeof sum);
+    ddb_bytes_init(&body, ctx);
+    ddb_shard_put32(&body, (uint32_t)count);
+    for (size_t i = 0; i < count; i++) {
+        sum.placed += chunks[i].count;
+        ddb_bytes_put(&body, chunks[i].key, sizeof chunks[i].key);
+        ddb_bytes_put(&body, chunks[i].last, sizeof chunks[i].last);
+        ddb_shard_put64(&body, chunks[i].anchor);
+        ddb_bytes_put(&body, chunks[i].addr.bytes, DREAMDB_ADDRESS_SIZE);
+        ddb_shard_put32(&body, (uint32_t)chunks[i].count);
+    }
+    sum.dropped = a->told.records_dropped;
+    sum.losing = a->told.records_losing;
+    sum.runs = a->told.runs;
+    for (size_t i = 0; i < count; i++) {
+        sum.run_bytes += DDB_REBUILD_HEAD + (uint64_t)chunks[i].count * r->shape.size;
+    }
+    a->told.run_bytes = sum.run_bytes;
+    status = status < 0 ? status : ddb_bytes_status(&body);
+    status = status < 0 ? status : ddb_shard_anew_put(ctx, a, ".placed-", "DSHL", &sum, ddb_bytes_of(&body));
+    ddb_bytes_free(&body);
+    ddb_shard_anew_leave(ctx, a);
+    return status;
+}
+
+/* Head of a share's file; *mine false: left by an earlier job of this name. */
+DDB_FN dreamdb_status ddb_shard_anew_head(ddb_ctx *ctx, ddb_shard_anew *a, const ddb_shard_part *part, const char *magic,
+                                          ddb_shard_reader *r, ddb_shard_sum *sum, bool *mine)
+{
+    ddb_addr plan;
+    dreamdb_status status = ddb_shard_open(ctx, r, ddb_bytes_slice(part->object.data, part->object.size), magic, part->path);
+    if (status < 0) {
+        return status;
+    }
+    ddb_shard_take_addr(r, &plan);
+    ddb_shard_take_sum(r, sum);
+    *mine = ddb_addr_equal(&plan, &a->s.plan.name);
+    return r->bad ? ddb_shard_bad(ctx, part->path, "it ends early") : DREAMDB_OK;
+}
+
+/* Lists the files of a kind, and reads the heads of those that are new.  s->list: of what is no file of this job `of` is 0. */
+DDB_FN dreamdb_status ddb_shard_anew_gather(ddb_ctx *ctx, ddb_shard_anew *a, const char *kind, const char *magic)
+{
+    ddb_shard *s = &a->s;
+    if (strcmp(s->kind, kind) != 0) {
+        ddb_shard_free_parts(ctx, s);
+        s->kind = kind;
+    }
+    dreamdb_status status = ddb_shard_list(ctx, s);
+    for (size_t i = 0; i < s->list_count && status == DREAMDB_OK; i++) {
+        ddb_shard_part *part = s->list + i;
+        ddb_shard_reader r;
+        ddb_shard_sum sum;
+        bool mine = false;
+        if (part->read) {
+            continue;
+        }
+        status = ddb_object_get(ctx, s->env, part->path, &part->name, DDB_OBJECT_METADATA, &part->object);
+        status = status < 0 ? status : ddb_shard_anew_head(ctx, a, part, magic, &r, &sum, &mine);
+        part->read = status == DREAMDB_OK;
+        part->of = mine && part->shard < part->of && part->of <= (uint32_t)DDB_SHARD_MOST ? part->of : 0;
+    }
+    return status;
+}
+
+/* The file of share n of `of`; of several the one with the least name, so that all processes take the same.  NULL: there is none. */
+DDB_FN const ddb_shard_part *ddb_shard_anew_part(const ddb_shard *s, uint32_t n, uint32_t of)
+{
+    const ddb_shard_part *best = NULL;
+    for (size_t i = 0; i < s->list_count; i++) {
+        const ddb_shard_part *part = s->list + i;
+        if (part->shard == n && part->of == of
+            && (!best || memcmp(part->name.bytes, best->name.bytes, sizeof best->name.bytes) < 0)) {
+            best = part;
+        }
+    }
+    return best;
+}
+
+/* Shares of `of` that have a file. */
+DDB_FN uint32_t ddb_shard_anew_there(const ddb_shard *s, uint32_t of)
+{
+    uint32_t count = 0;
+    for (uint32_t n = 0; n < of; n++) {
+        count += ddb_shard_anew_part(s, n, of) != NULL;
+    }
+    return count;
+}
+
+/* Is it the first file of its number of shares? */
+DDB_FN bool ddb_shard_anew_first(const ddb_shard *s, size_t at)
+{
+    for (size_t i = 0; i < at; i++) {
+        if (s->list[i].of == s->list[at].of) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Waits until all of `of` shares have a file of the kind; of 0: until those of some number are all there, which *of tells then.
+   *all false: they are not. */
+DDB_FN dreamdb_status ddb_shard_anew_await(ddb_ctx *ctx, ddb_shard_anew *a, const char *kind, const char *magic, uint32_t *of, bool *all)
+{
+    ddb_shard *s = &a->s;
+    bool again = true;
+    uint32_t wanted = *of, most = 0;
+    dreamdb_status status = DREAMDB_OK;
+    *all = false;
+    while (status == DREAMDB_OK && !*all && again) {
+        status = ddb_shard_anew_gather(ctx, a, kind, magic);
+        for (size_t i = 0; i < s->list_count && status == DREAMDB_OK && !*all; i++) {
+            uint32_t number = s->list[i].of, there = 0;
+            if (number > 0 && (wanted == 0 || number == wanted) && ddb_shard_anew_first(s, i)) {
+                there = ddb_shard_anew_there(s, number);
+                *all = there == number;
+                *of = *all || there >= most ? number : *of;
+                most = there > most ? there : most;
+            }
+        }
+        a->report.parts = most;
+        if (status == DREAMDB_OK && !*all) {
+            status = ddb_shard_wait(ctx, s->env, s, "rebuild-ivf: wait for shares", most, *of, &again);
+        }
+    }
+    return status;
+}
+
+/* Records of each share's rows of the old Track. */
+DDB_FN dreamdb_status ddb_shard_anew_count(ddb_ctx *ctx, ddb_shard_anew *a)
+{
+    ddb_rebuild *r = &a->r;
+    uint32_t of = a->desc.of, n = 0;
+    ddb_track_cursor *cursor = NULL;
+    const ddb_row *row = NULL;
+    a->counts = ddb_mem_arena_new(ctx, &r->arena, uint64_t, of);
+    dreamdb_status status = a->counts ? ddb_track_open(ctx, a->s.env, &r->field->track, NULL, &cursor) : DREAMDB_ERR_MEMORY;
+    for (uint64_t at = 0; status == DREAMDB_OK; at++) {
+        status = ddb_track_next(ctx, cursor, &row);
+        while (status == DREAMDB_OK && n + 1 < of && at >= ddb_shard_cut(a->rows, n + 1, of)) {
+            n++;
+        }
+        if (status == DREAMDB_OK) {
+            a->counts[n] += ddb_bucket_records(row->size, r->field->schema, ddb_view_code_bytes(r->field));
+        }
+    }
+    if (cursor) {
+        ddb_track_close(ctx, cursor);
+    }
+    return status == DREAMDB_DONE ? DREAMDB_OK : status;
+}
+
+/* The chunks of one share that may hold records of this fold's cells.  A share must tell of all records of its rows. */
+DDB_FN dreamdb_status ddb_shard_anew_chunks(ddb_ctx *ctx, ddb_shard_anew *a, const ddb_shard_part *part, ddb_shard_sum *all)
+{
+    ddb_shard_reader read;
+    ddb_shard_sum sum;
+    ddb_rebuild *r = &a->r;
+    bool mine = false;
+    uint64_t placed = 0, records = a->counts[part->shard];
+    dreamdb_status status = ddb_shard_anew_head(ctx, a, part, "DSHL", &read, &sum, &mine);
+    size_t count = status < 0 ? 0 : ddb_shard_take_count(&read, DDB_SHARD_RUN);
+    for (size_t i = 0; i < count && !read.bad; i++) {
+        ddb_rebuild_chunk chunk;
+        memset(&chunk, 0, sizeof chunk);
+        const uint8_t *keys = ddb_shard_take(&read, sizeof chunk.key + sizeof chunk.last);
+        if (keys) {
+            memcpy(chunk.key, keys, sizeof chunk.key);
+            memcpy(chunk.last, keys + sizeof chunk.key, sizeof chunk.last);
+        }
+        chunk.anchor = ddb_shard_take64(&read);
+        ddb_shard_take_addr(&read, &chunk.addr);
+        chunk.count = ddb_shard_take32(&read);
+        uint32_t low = ddb_rebuild_cell(r, chunk.key), high = ddb_rebuild_cell(r, chunk.last);
+        read.bad = read.bad || chunk.count == 0 || chunk.count > r->chunk || low > high || high >= r->cells;
+        placed += chunk.count;
+        if (!read.bad && low < r->high && high >= r->low) {
+            ddb_bytes_put(&r->chunks, &chunk, sizeof chunk);
+        }
+    }
+    if (status < 0) {
+        return status;
+    }
+    if (read.bad || read.left > 0 || placed != sum.placed || sum.placed > records || sum.dropped > records - sum.placed
+        || sum.losing != records - sum.placed - sum.dropped) {
+        return ddb_shard_bad(ctx, part->path, "it does not tell of all records of its rows");
+    }
+    all->placed += sum.placed;
+    all->dropped += sum.dropped;
+    all->losing += sum.losing;
+    all->runs += sum.runs;
+    all->run_bytes += sum.run_bytes;
+    return ddb_bytes_status(&r->chunks);
+}
+
+/* The plan has counted the live records; none can lose where no anchor has several. */
+DDB_FN bool ddb_shard_anew_sums(const ddb_shard_anew *a, const ddb_shard_sum *all)
+{
+    return all->dropped == a->records - a->live && all->placed <= a->live && all->losing == a->live - all->placed
+        && (all->losing == 0 || a->doubles.size > 0);
+}
+
+/* This share's cells, of all runs -> buckets, and the file that names them. */
+DDB_FN dreamdb_status ddb_shard_anew_fold(ddb_ctx *ctx, struct dreamdb *db, ddb_shard_anew *a)
+{
+    ddb_buf body;
+    ddb_shard_sum all;
+    ddb_rebuild *r = &a->r;
+    uint32_t of = a->desc.of;
+    dreamdb_status status = ddb_shard_anew_adopt(ctx, db, a, of);
+    r->low = (uint32_t)ddb_shard_cut(r->cells, a->desc.shard, of);
+    r->high = (uint32_t)ddb_shard_cut(r->cells, a->desc.shard + 1, of);
+    status = status < 0 ? status : ddb_shard_anew_count(ctx, a);
+    memset(&all, 0, sizeof all);
+    for (uint32_t n = 0; n < of && status == DREAMDB_OK; n++) {
+        status = ddb_shard_anew_chunks(ctx, a, ddb_shard_anew_part(&a->s, n, of), &all);
+    }
+    if (status == DREAMDB_OK && !ddb_shard_anew_sums(a, &all)) {
+        return ddb_shard_bad(ctx, a->s.folder, "its shares tell of other deleted records than the plan has counted");
+    }
+    status = status < 0 ? status : ddb_rebuild_fold(ctx, r);
+    const ddb_row *rows = (const ddb_row *)(const void *)r->out.data;
+    size_t count = r->out.size / sizeof *rows;
+    ddb_bytes_init(&body, ctx);
+    ddb_shard_put32(&body, (uint32_t)count);
+    for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
+        uint32_t cell = 0;
+        status = ddb_lineage_cell_of(rows[i].key, r->cells, &cell) ? DREAMDB_OK : DREAMDB_ERR_CORRUPT;
+        ddb_shard_put_row(&body, rows + i, cell);
+    }
+    status = status < 0 ? status : ddb_bytes_status(&body);
+    status = status < 0 ? status : ddb_shard_anew_put(ctx, a, ".folded-", "DSHF", &all, ddb_bytes_of(&body));
+    ddb_bytes_free(&body);
+    a->folded = a->folded || status == DREAMDB_OK;
+    return status;
+}
+
+DDB_FN dreamdb_status ddb_shard_anew_work(ddb_ctx *ctx, struct dreamdb *db, const dreamdb_rebuild_job_desc *asked,
+                                          dreamdb_rebuild_job_report *out)
+{
+    ddb_shard_anew a;
+    bool all = false;
+    uint32_t of = asked->of;
+    dreamdb_status status = ddb_shard_anew_init(ctx, db, &a, asked);
+    if (status == DREAMDB_OK && (of < 1 || of > (uint32_t)DDB_SHARD_MOST || asked->shard >= of)) {
+        status = ddb_mem_fail(ctx, DREAMDB_ERR_ARGUMENT, "shard %lu of %lu: shards count from 0 to one less than their number, which is at "
+                              "most %d", (unsigned long)asked->shard, (unsigned long)of, (int)DDB_SHARD_MOST);
+    }
+    status = status < 0 ? status : ddb_shard_anew_find(ctx, db, &a);
+    status = status < 0 || a.s.ended ? status : ddb_shard_anew_gather(ctx, &a, ".folded-", "DSHF");
+    a.folded = status == DREAMDB_OK && (a.s.ended || ddb_shard_anew_part(&a.s, asked->shard, of));
+    a.report.again = a.folded;
+    if (status == DREAMDB_OK && !a.folded) {
+        status = ddb_shard_anew_gather(ctx, &a, ".placed-", "DSHL");
+        a.report.again = status == DREAMDB_OK && ddb_shard_anew_part(&a.s, asked->shard, of) != NULL;
+        status = status < 0 || a.report.again ? status : ddb_shard_anew_place(ctx, db, &a);
+        status = status < 0 ? status : ddb_shard_anew_await(ctx, &a, ".placed-", "DSHL", &of, &all);
+    }
+    if (status == DREAMDB_OK && all) {
+        status = ddb_shard_anew_fold(ctx, db, &a);
+        a.report.again = 0;
+    }
+    return ddb_shard_anew_close(ctx, &a, status, out);
+}
+
+/* ---- Its end ---- */
+
+/* The rows of one share: in its cells, in order, each a bucket of the new index. */
+DDB_FN dreamdb_status ddb_shard_anew_rows(ddb_ctx *ctx, ddb_shard_anew *a, const ddb_shard_part *part, ddb_shard_sum *all,
+                                          uint64_t *records)
+{
+    ddb_shard_reader read;
+    ddb_shard_sum sum;
+    ddb_rebuild *r = &a->r;
+    bool mine = false;
+    uint32_t low = (uint32_t)ddb_shard_cut(r->cells, part->shard, part->of), last = UINT32_MAX, bits = ddb_index_bits(r->made.index);
+    uint32_t high = (uint32_t)ddb_shard_cut(r->cells, part->shard + 1, part->of);
+    uint64_t start = 0;
+    dreamdb_status status = ddb_shard_anew_head(ctx, a, part, "DSHF", &read, &sum, &mine);
+    size_t count = status < 0 ? 0 : ddb_shard_take_count(&read, DDB_SHARD_ROW);
+    for (size_t i = 0; i < count && status == DREAMDB_OK && !read.bad; i++) {
+        ddb_row row;
+        uint32_t cell = 0;
+        uint64_t holds = 0;
+        uint8_t key[DDB_REBUILD_KEY];
+        ddb_shard_take_row(&read, r->field, &row, &cell, &holds);
+        read.bad = read.bad || cell < low || cell >= high || (i > 0 && (cell < last || (cell == last && row.t_start <= start)));
+        char *text = (char *)ddb_mem_arena_alloc(ctx, &r->arena, (size_t)bits + 1);
+        if (!text) {
+            return DREAMDB_ERR_MEMORY;
+        }
+        if (!read.bad) {
+            ddb_index_key_of(r->made.index, cell, key);
+            ddb_index_key_text(r->made.index, key, text);
+            row.key = ddb_bytes_slice(text, bits);
+            a->told.populated += cell != last;
+            a->told.buckets_written++;
+            *records += holds;
+            ddb_bytes_put(&r->out, &row, sizeof row);
+            status = ddb_bytes_status(&r->out);
+        }
+        last = cell;
+        start = row.t_start;
+    }
+    if (status == DREAMDB_OK && (read.bad || read.left > 0 || (part->shard > 0 && memcmp(all, &sum, sizeof sum) != 0))) {
+        return ddb_shard_bad(ctx, part->path, "it tells of buckets that are not of its cells, or of other records than the others");
+    }
+    *all = sum;
+    return status;
+}
+
+/* Puts the rows of all shares together. */
+DDB_FN dreamdb_status ddb_shard_anew_assemble(ddb_ctx *ctx, struct dreamdb *db, ddb_shard_anew *a)
+{
+    bool complete = false;
+    uint32_t of = 0;
+    uint64_t records = 0;
+    ddb_shard_sum all;
+    memset(&all, 0, sizeof all);
+    dreamdb_status status = ddb_shard_anew_await(ctx, a, ".folded-", "DSHF", &of, &complete);
+    if (status == DREAMDB_OK && !complete) {
+        return ddb_mem_fail_at(ctx, DREAMDB_ERR_NOT_FOUND, a->s.folder, "job `%s`: %lu of %lu shares have written their cells: run the "
+                               "others, each again until it has", a->desc.job, (unsigned long)a->report.parts, (unsigned long)of);
+    }
+    status = status < 0 ? status : ddb_shard_anew_adopt(ctx, db, a, of);
+    for (uint32_t n = 0; n < of && status == DREAMDB_OK; n++) {
+        status = ddb_shard_anew_rows(ctx, a, ddb_shard_anew_part(&a->s, n, of), &all, &records);
+    }
+    if (status == DREAMDB_OK && (records != all.placed || !ddb_shard_anew_sums(a, &all))) {
+        return ddb_shard_bad(ctx, a->s.folder, "its shares do not tell of all records");
+    }
+    a->told.readings = a->readings + 1;
+    a->told.buckets_read = a->told.readings * a->rows;
+    a->told.records_placed = all.placed;
+    a->told.records_dropped = all.dropped;
+    a->told.records_losing = all.losing;
+    a->told.runs = all.runs;
+    a->told.run_bytes = all.run_bytes;
+    if (status == DREAMDB_OK && a->calibration.size > 0) {
+        ddb_buf key;
+        ddb_bytes_init(&key, ctx);
+        ddb_bytes_put(&key, DDB_VIEW_CALIBRATION, sizeof DDB_VIEW_CALIBRATION - 1);
+        ddb_bytes_put(&key, a->r.field->schema->name.data, a->r.field->schema->name.size);
+        status = ddb_bytes_status(&key) < 0 ? DREAMDB_ERR_MEMORY
+            : ddb_manifest_set_entry(ctx, &a->r.write.arena, &a->r.write.manifest, ddb_bytes_of(&key), a->calibration);
+        ddb_bytes_free(&key);
+    }
+    return status < 0 ? status : ddb_shard_there(ctx, &a->s, a->r.field, &a->r.out);
+}
+
+/* As ddb_shard_land: the Manifest of the job on the planned state; if the ref has moved, under its tip. */
+DDB_FN dreamdb_status ddb_shard_anew_land(ddb_ctx *ctx, struct dreamdb *db, ddb_shard_anew *a)
+{
+    ddb_addr tip, state;
+    bool there = false;
+    ddb_write *w = &a->r.write;
+    dreamdb_status status = ddb_ref_read(ctx, db->env, db->ref, &tip, w->tag);
+    w->ts = a->s.plan.now;
+    w->apart = status == DREAMDB_OK && !ddb_addr_equal(&tip, &a->s.plan.base);
+    bool apart = w->apart;
+    status = status < 0 ? status : ddb_rebuild_publish(ctx, &a->r);
+    state = w->address;
+    memcpy(a->told.manifest, state.bytes, sizeof a->told.manifest);
+    ddb_shard_anew_leave(ctx, a);              /* a merge is a write of its own */
+    if ((status < 0 && status != DREAMDB_ERR_CONFLICT) || (status == DREAMDB_OK && !apart)) {
+        return status;
+    }
+    status = ddb_ref_read(ctx, db->env, db->ref, &tip, NULL);
+    status = status < 0 ? status : ddb_history_holds(ctx, db->env, &tip, &a->s.plan.base, &state, &there);
+    if (status == DREAMDB_OK && there) {
+        memcpy(a->told.manifest, tip.bytes, sizeof a->told.manifest);
+        a->report.again = 1;
+        return DREAMDB_OK;
+    }
+    status = status < 0 ? status : ddb_shard_join(ctx, db, &a->s, &state);
+    memcpy(a->told.manifest, a->s.told.manifest, sizeof a->told.manifest);
+    a->told.objects += a->s.told.objects;
+    a->told.bytes += a->s.told.bytes;
+    a->told.replays = a->report.rebased != 0;
+    return status;
+}
+
+/* Notes a run. */
+DDB_FN int ddb_shard_note_run(void *user, const char *path, const dreamdb_stat *stat)
+{
+    ddb_shard_listing *l = (ddb_shard_listing *)user;
+    const char *name = strrchr(path, '/');
+    size_t text = DREAMDB_ADDRESS_TEXT - 1;
+    ddb_addr addr;
+    (void)stat;
+    if (name && strlen(name + 1) == text + 4 && strcmp(name + 1 + text, ".run") == 0
+        && ddb_addr_parse(ddb_bytes_slice(name + 1, text), &addr)) {
+        char *copy = ddb_mem_arena_copy(l->ctx, &l->s->arena, path, strlen(path));
+        ddb_bytes_put(&l->s->chunks, &copy, sizeof copy);
+        l->status = copy ? ddb_bytes_status(&l->s->chunks) : DREAMDB_ERR_MEMORY;
+    }
+    return l->status;
+}
+
+/* Removes the runs of a job that has ended, as well as that can be done: what stays is gc's. */
+DDB_FN void ddb_shard_anew_forget(ddb_ctx *ctx, ddb_shard_anew *a)
+{
+    dreamdb_error quiet;
+    ddb_shard *s = &a->s;
+    ddb_ctx own = ddb_mem_fork(ctx, &quiet);
+    char prefix[DDB_SHARD_FOLDER + 1];
+    ddb_shard_listing listing = { &own, s, DREAMDB_OK };
+    (void)snprintf(prefix, sizeof prefix, "%s/", s->folder);
+    ddb_bytes_clear(&s->chunks);
+    (void)s->env->store.list(s->env->store.user, prefix, ddb_shard_note_run, &listing);
+    size_t count = s->chunks.size / sizeof(char *);
+    for (size_t at = 0; at < count; at += DDB_REBUILD_ROWS) {
+        dreamdb_io ops[DDB_REBUILD_ROWS];
+        size_t n = count - at < (size_t)DDB_REBUILD_ROWS ? count - at : (size_t)DDB_REBUILD_ROWS;
+        memset(ops, 0, sizeof ops);
+        for (size_t i = 0; i < n; i++) {
+            const char *path = NULL;
+            memcpy(&path, s->chunks.data + (at + i) * sizeof path, sizeof path);
+            ops[i].kind = DREAMDB_IO_REMOVE;
+            ops[i].path = path;
+            n = path ? n : i;
+        }
+        (void)ddb_object_batch(&own, s->env, ops, n);
+    }
+}
+
+DDB_FN dreamdb_status ddb_shard_anew_finish(ddb_ctx *ctx, struct dreamdb *db, const dreamdb_rebuild_job_desc *asked,
+                                            dreamdb_rebuild_job_report *out)
+{
+    ddb_shard_anew a;
+    bool there = false;
+    dreamdb_status status = ddb_shard_anew_init(ctx, db, &a, asked);
+    status = status < 0 ? status : ddb_shard_anew_find(ctx, db, &a);
+    if (status == DREAMDB_OK && a.s.ended) {
+        a.report.again = 1;
+        memcpy(a.told.manifest, a.s.done.bytes, sizeof a.told.manifest);
+        ddb_shard_anew_forget(ctx, &a);        /* it may have been killed before it did so */
+    } else if (status == DREAMDB_OK) {
+        status = ddb_shard_anew_assemble(ctx, db, &a);
+        status = status < 0 ? status : ddb_shard_anew_land(ctx, db, &a);
+        status = status < 0 ? status
+            : ddb_shard_write(ctx, db->env, a.s.done_path, ddb_bytes_slice(a.told.manifest, DREAMDB_ADDRESS_SIZE), &there);
+        if (status == DREAMDB_OK) {
+            ddb_shard_anew_forget(ctx, &a);
+        }
+    }
+    return ddb_shard_anew_close(ctx, &a, status, out);
 }
 
 /* ==== ROOM 47 query | prefix ddb_query_ | uses port mem bytes coll exact kern bound code pool object page track tomb index bucket view scan ==== */
@@ -44437,18 +45526,18 @@ DDB_FN int ddb_gc_note_job(void *user, const char *path, const dreamdb_stat *sta
 DDB_FN dreamdb_status ddb_gc_job_mark(ddb_ctx *ctx, ddb_gc *gc, ddb_gc_job *job)
 {
     ddb_arena arena = { NULL, 0 };
-    ddb_shard_plan plan;
+    ddb_addr base;
     ddb_slice bytes;
     bool there = false;
     char path[DDB_SHARD_FOLDER + 8];
-    uint64_t expires = DDB_SHARD_EXPIRES, age = gc->clock > job->newest ? gc->clock - job->newest : 0;
+    uint64_t told = 0, expires = DDB_SHARD_EXPIRES, age = gc->clock > job->newest ? gc->clock - job->newest : 0;
     (void)snprintf(path, sizeof path, "%s/%s", job->name, job->planned ? "plan" : "open");
     dreamdb_status status = job->began > 0 ? ddb_shard_read(ctx, gc->env, &arena, path, &there, &bytes) : DREAMDB_OK;
     if (status == DREAMDB_OK && there) {
         dreamdb_error quiet;
         ddb_ctx own = ddb_mem_fork(ctx, &quiet);
-        status = ddb_shard_decode(&own, &arena, bytes, path, &plan);
-        expires = status == DREAMDB_OK ? plan.expires : expires;
+        status = ddb_shard_root(&own, &arena, bytes, path, &base, &told);
+        expires = status == DREAMDB_OK ? told : expires;
         job->expired = age > expires;
         status = status < 0 && job->expired ? DREAMDB_OK : status < 0 ? ddb_mem_adopt(ctx, &quiet) : status;
     }
@@ -44458,7 +45547,7 @@ DDB_FN dreamdb_status ddb_gc_job_mark(ddb_ctx *ctx, ddb_gc *gc, ddb_gc_job *job)
         gc->job_since = since < gc->job_since ? since : gc->job_since;
         gc->report->jobs++;
         job->live = true;
-        job->base = plan.base;
+        job->base = base;
     }
     ddb_mem_arena_free(ctx, &arena);
     return status;
@@ -44474,7 +45563,7 @@ DDB_FN dreamdb_status ddb_gc_job_roots(ddb_ctx *ctx, ddb_gc *gc)
     return status;
 }
 
-/* Is this a file that a job leaves behind, and has the job expired? */
+/* Is this a file that a job leaves behind, and has the job expired?  The runs of a rebuild are of no use once it has ended. */
 DDB_FN bool ddb_gc_job_over(const ddb_gc *gc, const char *path)
 {
     ddb_addr addr;
@@ -44482,10 +45571,17 @@ DDB_FN bool ddb_gc_job_over(const ddb_gc *gc, const char *path)
     size_t size = ddb_gc_job_of(path), text = DREAMDB_ADDRESS_TEXT - 1;
     const ddb_gc_job *job = size > 0 ? ddb_gc_job_find(gc, path, size) : NULL;
     const char *name = path + size + 1;
-    return job && job->expired && (strcmp(name, "plan") == 0 || strcmp(name, "done") == 0 || strcmp(name, "open") == 0
+    if (!job || (!job->expired && !job->ended)) {
+        return false;
+    }
+    bool named = strlen(name) > text && ddb_addr_parse(ddb_bytes_slice(name, text), &addr);
+    if (named && strcmp(name + text, ".run") == 0) {
+        return true;
+    }
+    return job->expired && (strcmp(name, "plan") == 0 || strcmp(name, "done") == 0 || strcmp(name, "open") == 0
         || ddb_shard_part_named(name, ".part-", &addr, &shard, &of) || ddb_shard_part_named(name, ".proposal-", &addr, &shard, &of)
-        || (strlen(name) > text && ddb_addr_parse(ddb_bytes_slice(name, text), &addr)
-            && (strcmp(name + text, ".moved") == 0 || strcmp(name + text, ".run") == 0)));
+        || ddb_shard_part_named(name, ".placed-", &addr, &shard, &of) || ddb_shard_part_named(name, ".folded-", &addr, &shard, &of)
+        || (named && strcmp(name + text, ".moved") == 0));
 }
 
 /* ---- What a later merge of two branches reads ---- */
@@ -46387,6 +47483,27 @@ DREAMDB_API dreamdb_status dreamdb_shard_finish(dreamdb *db, const dreamdb_shard
 {
     DDB_API_BEGIN(db, desc && desc->job, "dreamdb_shard_finish");
     return ddb_shard_finish(&ctx, db, desc, report);
+}
+
+DREAMDB_API dreamdb_status dreamdb_rebuild_plan(dreamdb *db, const dreamdb_rebuild_job_desc *desc, dreamdb_rebuild_job_report *report,
+                                                dreamdb_error *error)
+{
+    DDB_API_BEGIN(db, desc && desc->job, "dreamdb_rebuild_plan");
+    return ddb_shard_anew_plan(&ctx, db, desc, report);
+}
+
+DREAMDB_API dreamdb_status dreamdb_rebuild_work(dreamdb *db, const dreamdb_rebuild_job_desc *desc, dreamdb_rebuild_job_report *report,
+                                                dreamdb_error *error)
+{
+    DDB_API_BEGIN(db, desc && desc->job, "dreamdb_rebuild_work");
+    return ddb_shard_anew_work(&ctx, db, desc, report);
+}
+
+DREAMDB_API dreamdb_status dreamdb_rebuild_finish(dreamdb *db, const dreamdb_rebuild_job_desc *desc, dreamdb_rebuild_job_report *report,
+                                                  dreamdb_error *error)
+{
+    DDB_API_BEGIN(db, desc && desc->job, "dreamdb_rebuild_finish");
+    return ddb_shard_anew_finish(&ctx, db, desc, report);
 }
 
 DREAMDB_API dreamdb_status dreamdb_rebuild(dreamdb *db, const dreamdb_rebuild_desc *desc, dreamdb_rebuild_report *report,

@@ -1147,6 +1147,45 @@ def test_shards():
     check(same == tree('one'), 'file by file what one process makes: %s' % [n for n in set(same) ^ set(tree('one'))][:5] + str([n for n in same if same[n] != tree('one').get(n)][:5]))
 
 
+def test_rebuild_shards():
+    vectors('v.npy', unit(900, 6))
+    for store in ('s', 'one'):
+        ok('create', 'main', '--field', 'emb:embedding,train=v.npy,k=4', '--nonce', '00' * 16, '--now-ns', 1000, store=store)
+        ok('append', 'main', '--column', 'emb=v.npy', '--anchor-start', 0, '--now-ns', 2000, store=store)
+        ok('append', 'main', '--column', 'emb=v.npy', '--anchor-start', 500, '--now-ns', 3000, store=store)
+    how = ('--k', 20, '--seed', 3, '--sample', 400, '--now-ns', 9000)
+    one = rows_of('rebuild-ivf', 'main', *how, store='one')[0]
+    job = ('rebuild-ivf', 'main', '--job-id', 'r-1')
+    bad(2, '--job-id', 'rebuild-ivf', 'main', '--shard', 0, '--of', 2)
+    bad(2, 'say --orchestrate', *job)
+    bad(2, 'from 0 to 1', *job, '--shard', 2, '--of', 2)
+    bad(2, 'belongs to the plan', *job, '--shard', 0, '--of', 2, '--k', 5)
+    bad(2, 'belongs to the plan', 'rebuild-ivf', 'main', 'emb', '--job-id', 'r-1', '--orchestrate', '--finish')
+    bad(2, 'for one machine', *job, '--orchestrate', '--retry', 3)
+    bad(2, '--propose', *job, '--orchestrate', '--propose')
+    bad(4, 'no job `r-1`', *job, '--shard', 0, '--of', 2)
+    before = tree('s')
+    check('would train about' in ok(*job, '--orchestrate', '--dry-run').out and tree('s') == before, 'a dry plan')
+    plan = rows_of(*job, '--orchestrate', *how)[0]
+    check(plan['stage'] == 'planned' and not plan['again'] and plan['sampled'] == one['sampled'] and plan['index'] == one['index'], 'plan %s' % plan)
+    check('is there' in ok(*job, '--orchestrate', *how).out and rows_of('gc', '--dry-run')[0]['jobs'] == 1, 'planned twice, and gc knows')
+    bad(1, 'other options', *job, '--orchestrate')
+    bad(2, 'a rebuild, no step', 'ada-ivf-step', 'main', '--job-id', 'r-1', '--shard', 0, '--of', 2)
+    check(rows_of(*job, '--shard', 0, '--of', 2)[0]['stage'] == 'placed', 'the first share')
+    check('1 shares have' in ok(*job, '--shard', 0, '--of', 2).out, 'it waits for nobody')
+    bad(4, '0 of', *job, '--orchestrate', '--finish')
+    check(rows_of(*job, '--shard', 1, '--of', 2)[0]['stage'] == 'folded', 'the second share')
+    bad(4, '1 of 2 shares', *job, '--orchestrate', '--finish')
+    check('is done; wrote' in ok(*job, '--shard', 0, '--of', 2).out and 'was done already' in ok(*job, '--shard', 0, '--of', 2).out, 'the first again')
+    last = rows_of(*job, '--orchestrate', '--finish')[0]
+    check(last['manifest'] == one['manifest'] and last['stage'] == 'finished' and last['records_losing'] == one['records_losing'] == 400, 'the end %s' % last)
+    check('ended already' in ok(*job, '--orchestrate', '--finish').out, 'the end twice')
+    same = {n: b for n, b in tree('s').items() if not n.startswith('_ada_ivf/')}
+    check(same == tree('one'), 'file by file what one process makes')
+    bad(2, '--retry', 'ada-ivf-step', 'main', '--retry', 0)
+    check(rows_of('ada-ivf-step', 'main', '--retry', 2)[0]['outcome'] in ('nothing', 'made', 'marked'), '--retry of a step')
+
+
 def test_shared_append():
     ids = list(range(101))
     numbers('n.npy', ids)

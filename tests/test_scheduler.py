@@ -65,6 +65,9 @@ def test_step():
     out = run([HERE + '/step.sh', 's', 'main', 4, '--max-cells', 64, '--now-ns', NOW], env={'JOB': 'j1'})
     check(out.count('share ') == 8 and out.count('proposed') == 4 and 'stepped main' in out, 'step.sh: %s' % out)
     whole('s', manifest)
+    out = run([HERE + '/step.sh', 's', 'main', 4, '--max-cells', 64, '--now-ns', NOW], env={'JOB': 'j1'})
+    check('ended already' in out, 'run again after the end: %s' % out)
+    whole('s', manifest)
 
 
 def test_step_gnu_parallel():
@@ -131,6 +134,52 @@ def test_ingest():
     for anchor in (0, 999, 1000, 2500, 3999):
         row = [json.loads(dreamdb('--store', s, 'get', 'main', anchor, '--json')) for s in ('s', 'one')]
         check(row[0] == row[1], 'row %d is the same as by one writer' % anchor)
+
+
+# ---- A rebuild ----
+
+REBUILD = ['--k', '60', '--iterations', '3', '--sample', '2000', '--memory', '2M', '--now-ns', NOW]
+
+
+def rebuilt():
+    make('one')
+    dreamdb('--store', 'one', 'rebuild-ivf', 'main', *REBUILD)
+    return tip('one')
+
+
+def test_rebuild():
+    """rebuild.sh with four processes, run once more after its end, and with what a crash in the middle leaves."""
+    manifest = rebuilt()
+    make('s')
+    out = run([HERE + '/rebuild.sh', 's', 'main', 4, *REBUILD], env={'JOB': 'j1'})
+    check(out.count('is done') == 4 and 'rebuilt main' in out, 'rebuild.sh: %s' % out)
+    whole('s', manifest)
+    check('ended already' in run([HERE + '/rebuild.sh', 's', 'main', 4, *REBUILD], env={'JOB': 'j1'}), 'run again after the end')
+    whole('s', manifest)
+
+
+def test_rebuild_killed():
+    """Every stage is killed again and again, the shares all at once; then it is run to its end."""
+    manifest = rebuilt()
+    make('s')
+    job = [DREAMDB, '--store', 's', '--threads', '1', 'rebuild-ivf', 'main', '--job-id', 'k']
+    draw = random.Random(11)
+    shares = [[*job, '--shard', str(i), '--of', '4', '--wait', '5m'] for i in range(4)]
+    kills = 0
+    for stage in ([[*job, '--orchestrate', *REBUILD]], shares, [[*job, '--orchestrate', '--finish']]):
+        for turn in range(6):
+            running = [subprocess.Popen(c, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for c in stage]
+            time.sleep(0.01 + 0.1 * draw.random())
+            for p in running:
+                p.kill()
+                kills += p.wait() == -signal.SIGKILL
+        running = [subprocess.Popen(c, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) for c in stage]
+        for p in running:
+            err = p.communicate(timeout=200)[1]
+            check(p.returncode == 0, '%s: %s' % (p.args[7:], err[-300:]))
+    check(kills > 8, 'only %d were killed in time' % kills)
+    whole('s', manifest)
+    check(not [f for f in os.listdir('s/_ada_ivf/k') if f.endswith('.run')], 'the runs are gone')
 
 
 # ---- Slurm: a stand-in for sbatch runs what it is given at once, arrays one after the other ----

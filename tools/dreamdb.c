@@ -721,6 +721,7 @@ static const option_row options[] = {
     {"--batch", OPT_BATCH, "N", "append", "rows a commit (default 20000)"},
     {"--into", OPT_INTO, "FIELD", "append", "the columns go into this layer"},
     {"--retry", OPT_RETRY, "N", "rebuild-ivf", "merges what was built with the tip of a faster writer, up to N times (default 0: exit 3)"},
+    {"--retry", OPT_RETRY, "N", "ada-ivf-step", "puts it on a tip that appends or deletions moved, up to N times (default 16)"},
     {"--retry", OPT_RETRY, "N", "append delete merge merge-many",
      "up to N tries more when another writer has moved the ref, after random waits that grow (default 0)"},
     {"--token", OPT_TOKEN, "TEXT", "append", "named in every commit's writer text, with the rows that are in by then"},
@@ -788,15 +789,18 @@ static const option_row options[] = {
     {"--relineage", OPT_RELINEAGE, NULL, "ada-ivf-step", "writes every cell under the new index, so that the reference can search it"},
     {"--allow-lossy", OPT_ALLOW_LOSSY, NULL, "ada-ivf-step", "fields of codes alone: places records by what the codes decode to"},
     {"--if-absent", OPT_IF_ABSENT, NULL, "branch", "a branch of that name that is there stays as it is: exit 0"},
-    {"--job-id", OPT_JOB_ID, "JOB", "ada-ivf-step", "a step by many machines: letters, digits, _ - and dots; with one of the next three"},
-    {"--orchestrate", OPT_ORCHESTRATE, NULL, "ada-ivf-step", "plans the job; with --finish ends it"},
+    {"--job-id", OPT_JOB_ID, "JOB", "ada-ivf-step rebuild-ivf",
+     "one of many machines that share the work: letters, digits, _ - and dots; with one of the next three"},
+    {"--orchestrate", OPT_ORCHESTRATE, NULL, "ada-ivf-step rebuild-ivf", "plans the job; with --finish ends it"},
     {"--propose", OPT_PROPOSE, NULL, "ada-ivf-step", "with --orchestrate: the shares split the hot cells, too; the plan follows from it"},
-    {"--shard", OPT_SHARD, "N", "ada-ivf-step", "does share N of the job, from 0 to M-1"},
-    {"--of", OPT_OF, "M", "ada-ivf-step append", "the number of shares"},
+    {"--shard", OPT_SHARD, "N", "ada-ivf-step rebuild-ivf", "does share N of the job, from 0 to M-1"},
+    {"--of", OPT_OF, "M", "ada-ivf-step rebuild-ivf append", "the number of shares"},
     {"--shard", OPT_SHARD, "N", "append", "the N-th (from 0) of M even parts of the rows: for M writers, each on a branch of its own"},
-    {"--finish", OPT_FINISH, NULL, "ada-ivf-step", "with --orchestrate: puts the shares together and moves the ref"},
-    {"--wait", OPT_WAIT, "DURATION", "ada-ivf-step", "for the plan, the proposals, the shares: whatever comes first (default: not at all)"},
-    {"--expires", OPT_EXPIRES, "DURATION", "ada-ivf-step", "--orchestrate: gc forgets the job so long after its last sign of life (7d)"},
+    {"--finish", OPT_FINISH, NULL, "ada-ivf-step rebuild-ivf", "with --orchestrate: puts the shares together and moves the ref"},
+    {"--wait", OPT_WAIT, "DURATION", "ada-ivf-step rebuild-ivf",
+     "for the plan, the proposals, the shares: whatever comes first (default: not at all)"},
+    {"--expires", OPT_EXPIRES, "DURATION", "ada-ivf-step rebuild-ivf",
+     "--orchestrate: gc forgets the job so long after its last sign of life (7d)"},
     {"--dry-run", OPT_DRY_RUN, NULL, "ada-ivf-step", "tells how many cells it would split and merge; writes nothing"},
     {"--k", OPT_K, "N|auto", "rebuild-ivf", "cells; of imi k_sub (default auto: the square root of the records; imi: the fourth root)"},
     {"--index", OPT_INDEX, "ivf|imi", "rebuild-ivf", "kind of the new index (default: imi where the field has it, else ivf)"},
@@ -6967,17 +6971,20 @@ static int job_of(app *a, job_stage *stage, dreamdb_shard_desc *desc)
     desc->job = option_value(a, OPT_JOB_ID);
     if (!desc->job) {
         return shard || of || plan || finish || wait || expires || desc->propose
-            ? fail(EXIT_USAGE, "ada-ivf-step: a step by many machines needs --job-id JOB, the same for all of them") : EXIT_DONE;
+            ? fail(EXIT_USAGE, "%s: work that many machines share needs --job-id JOB, the same for all of them", a->verb->name) : EXIT_DONE;
     }
     if (shard + plan != 1 || shard != of || (finish && !plan)) {
-        return fail(EXIT_USAGE, "ada-ivf-step --job-id: say --orchestrate (first), --shard N --of M (each N once), or "
-                    "--orchestrate --finish");
+        return fail(EXIT_USAGE, "%s --job-id: say --orchestrate (first), --shard N --of M (each N once), or --orchestrate --finish",
+                    a->verb->name);
     }
     if (wait && !parse_duration(wait, &desc->wait_ns)) {
         return fail(EXIT_USAGE, "option --wait: '%s' is no duration such as 90s, 30m or 2h", wait);
     }
     if (expires && (!parse_duration(expires, &desc->expires_ns) || desc->expires_ns == 0)) {
         return fail(EXIT_USAGE, "option --expires: '%s' is no duration such as 12h or 7d", expires);
+    }
+    if (option_value(a, OPT_RETRY)) {
+        return fail(EXIT_USAGE, "%s --job-id: a job follows the tip by itself: --retry is for one machine", a->verb->name);
     }
     *stage = shard ? JOB_WORK : finish ? JOB_FINISH : JOB_PLAN;
     int code = shard ? option_u32(a, OPT_OF, 1, &desc->of) : EXIT_DONE;
@@ -6994,10 +7001,11 @@ static int job_options(app *a, job_stage stage)
         {OPT_K_MAX, "--k-max"}, {OPT_MAX_CELLS, "--max-cells"}, {OPT_MAX_READ, "--max-read-bytes"}, {OPT_NEIGHBOURS, "--neighbours"},
         {OPT_ITERATIONS, "--iterations"}, {OPT_EXACT, "--exact"}, {OPT_RELINEAGE, "--relineage"}, {OPT_ALLOW_LOSSY, "--allow-lossy"},
         {OPT_FORCE, "--force"}, {OPT_NO_CENTRE, "--no-centre"}, {OPT_DRY_RUN, "--dry-run"}, {OPT_PROPOSE, "--propose"},
-        {OPT_FIELD, "--field"}, {OPT_EXPIRES, "--expires"}};
+        {OPT_FIELD, "--field"}, {OPT_EXPIRES, "--expires"}, {OPT_K, "--k"}, {OPT_INDEX, "--index"}, {OPT_SAMPLE, "--sample"},
+        {OPT_MEMORY, "--memory"}, {OPT_KEY_BITS, "--key-bits"}, {OPT_COMPRESSOR, "--compressor"}, {OPT_SEED, "--seed"}};
     for (size_t i = 0; i < COUNT_OF(ones); i++) {
         if (stage != JOB_PLAN && (option_value(a, ones[i].id) || option_is(a, ones[i].id))) {
-            return fail(EXIT_USAGE, "ada-ivf-step: %s belongs to the plan (--orchestrate without --finish)", ones[i].name);
+            return fail(EXIT_USAGE, "%s: %s belongs to the plan (--orchestrate without --finish)", a->verb->name, ones[i].name);
         }
     }
     return EXIT_DONE;
@@ -7104,6 +7112,7 @@ static int verb_ada_step(app *a)
     code = code ? code : option_u64(a, OPT_MAX_CELLS, 1, UINT32_MAX - 1, &desc.max_cells);
     code = code ? code : option_u32(a, OPT_ITERATIONS, 1, &desc.iterations);
     code = code ? code : option_u32(a, OPT_NEIGHBOURS, 1, &desc.neighbours);
+    code = code ? code : option_u32(a, OPT_RETRY, 1, &desc.retry);
     if (!code && bytes && !parse_size(bytes, &desc.max_read_bytes)) {
         code = fail(EXIT_USAGE, "option --max-read-bytes: '%s' is no size, such as 64M", bytes);
     }
@@ -7124,11 +7133,10 @@ static int verb_ada_step(app *a)
     return EXIT_DONE;
 }
 
-static void rebuild_json(app *a, const dreamdb_rebuild_report *r, int dry)
+static void rebuild_members(app *a, const dreamdb_rebuild_report *r, int dry, int first)
 {
     output *o = &a->o;
-    out_text(o, "{");
-    json_name(o, "outcome", 1);
+    json_name(o, "outcome", first);
     json_string(o, dry ? "planned" : r->replays > 0 ? "merged" : "made");
     json_u64(o, "k_before", r->k_before, 0);
     json_u64(o, "k_after", r->k_after, 0);
@@ -7151,7 +7159,6 @@ static void rebuild_json(app *a, const dreamdb_rebuild_report *r, int dry)
     json_u64(o, "replays", r->replays, 0);
     json_address(o, "index", r->index, 0);
     json_address(o, "manifest", r->manifest, 0);
-    out_text(o, "}\n");
 }
 
 static void print_rebuild(app *a, const dreamdb_rebuild_report *r, int dry)
@@ -7177,13 +7184,96 @@ static void print_rebuild(app *a, const dreamdb_rebuild_report *r, int dry)
                address_text(r->manifest, text));
 }
 
+static void rebuild_job_json(app *a, job_stage stage, const dreamdb_rebuild_job_desc *desc, const dreamdb_rebuild_job_report *r)
+{
+    static const char *const names[] = {"", "planned", "placed", "finished"};
+    output *o = &a->o;
+    out_text(o, "{");
+    json_name(o, "job", 1);
+    json_string(o, desc->job);
+    json_name(o, "stage", 0);
+    json_string(o, r->folded ? "folded" : names[stage]);
+    json_flag(o, "again", r->again);
+    json_address(o, "base", r->base, 0);
+    if (stage == JOB_WORK) {
+        json_u64(o, "shard", desc->shard, 0);
+        json_u64(o, "of", desc->of, 0);
+    }
+    if (stage == JOB_FINISH) {
+        json_flag(o, "rebased", r->rebased);
+        json_u64(o, "parts", r->parts, 0);
+    }
+    rebuild_members(a, &r->rebuild, stage != JOB_FINISH, 0);
+    out_text(o, "}\n");
+}
+
+static void print_rebuild_job(app *a, job_stage stage, const dreamdb_rebuild_job_desc *desc, const dreamdb_rebuild_job_report *r)
+{
+    output *o = &a->o;
+    char n[3][32], size[32];
+    if (stage == JOB_FINISH && !r->again) {
+        print_rebuild(a, &r->rebuild, 0);
+    } else if (stage == JOB_FINISH) {
+        out_format(o, "job %s had ended already\n", desc->job);
+    } else if (stage == JOB_PLAN) {
+        out_format(o, "job %s %s: %s cells on %s", desc->job, r->again ? "is there" : "planned",
+                   r->again ? "its" : grouped(r->rebuild.k_after, n[0]), grouped(r->rebuild.sampled, n[1]));
+        out_format(o, " of %s records; run the shares\n", grouped(r->rebuild.live, n[2]));
+    } else if (r->folded) {
+        out_format(o, "job %s: share %" PRIu32 " of %" PRIu32 " %s; wrote ", desc->job, desc->shard, desc->of,
+                   r->again ? "was done already" : "is done");
+        out_format(o, "%s objects, %s\n", grouped(r->rebuild.objects, n[0]), size_text(r->rebuild.bytes, size));
+    } else {
+        out_format(o, "job %s: share %" PRIu32 " of %" PRIu32 " has placed its rows; %" PRIu32 " shares have: ", desc->job, desc->shard,
+                   desc->of, r->parts);
+        out_text(o, "run it once more when all have\n");
+    }
+}
+
+static int run_rebuild_job(app *a, job_stage stage, const dreamdb_shard_desc *shard, const dreamdb_rebuild_desc *rebuild)
+{
+    dreamdb_rebuild_job_desc desc;
+    dreamdb_rebuild_job_report report;
+    memset(&desc, 0, sizeof desc);
+    memset(&report, 0, sizeof report);
+    desc.job = shard->job;
+    desc.rebuild = rebuild;
+    desc.expires_ns = shard->expires_ns;
+    desc.shard = shard->shard;
+    desc.of = shard->of;
+    desc.wait_ns = shard->wait_ns;
+    int code = stage != JOB_PLAN && a->operand_count > 1
+        ? fail(EXIT_USAGE, "rebuild-ivf: FIELD belongs to the plan (--orchestrate without --finish)") : job_options(a, stage);
+    code = code ? code : open_view(a, WRITE);
+    if (code) {
+        return code;
+    }
+    dreamdb_status status = stage == JOB_PLAN ? dreamdb_rebuild_plan(a->db, &desc, &report, &a->error)
+        : stage == JOB_WORK ? dreamdb_rebuild_work(a->db, &desc, &report, &a->error)
+        : dreamdb_rebuild_finish(a->db, &desc, &report, &a->error);
+    if (status) {
+        return fail_usage(status, &a->error);
+    }
+    if (a->json) {
+        rebuild_job_json(a, stage, &desc, &report);
+    } else if (rebuild->dry_run) {
+        print_rebuild(a, &report.rebuild, 1);
+    } else {
+        print_rebuild_job(a, stage, &desc, &report);
+    }
+    return EXIT_DONE;
+}
+
 static int verb_rebuild(app *a)
 {
+    dreamdb_shard_desc shard;
+    job_stage stage = JOB_NONE;
     dreamdb_rebuild_desc desc;
     dreamdb_rebuild_report report;
     const char *memory = option_value(a, OPT_MEMORY), *bits = option_value(a, OPT_KEY_BITS), *index = option_value(a, OPT_INDEX);
     const char *k = option_value(a, OPT_K);
     memset(&desc, 0, sizeof desc);
+    memset(&shard, 0, sizeof shard);
     desc.field = a->operand_count > 1 ? a->operands[1] : NULL;
     desc.compressor = option_is(a, OPT_COMPRESSOR);
     desc.allow_lossy = option_is(a, OPT_ALLOW_LOSSY);
@@ -7204,13 +7294,19 @@ static int verb_rebuild(app *a)
         code = strcmp(index, "imi") != 0 && strcmp(index, "ivf") != 0
             ? fail(EXIT_USAGE, "option --index: '%s' is neither ivf nor imi", index) : EXIT_DONE;
     }
+    code = code ? code : job_of(a, &stage, &shard);
+    if (!code && stage != JOB_NONE) {
+        return run_rebuild_job(a, stage, &shard, &desc);
+    }
     code = code ? code : open_view(a, WRITE);
     dreamdb_status status = code ? DREAMDB_OK : dreamdb_rebuild(a->db, &desc, &report, &a->error);
     if (code || status) {
         return code ? code : fail_usage(status, &a->error);
     }
     if (a->json) {
-        rebuild_json(a, &report, desc.dry_run);
+        out_text(&a->o, "{");
+        rebuild_members(a, &report, desc.dry_run, 1);
+        out_text(&a->o, "}\n");
     } else {
         print_rebuild(a, &report, desc.dry_run);
     }
@@ -7633,7 +7729,12 @@ static const verb_row verbs[] = {
      "becomes ivf).  Reads every record twice and writes it once; deleted ones are left out.  Readers and writers go on meanwhile, and\n"
      "--retry N brings what they appended under the new index.\n\n"
      "  dreamdb --store my.ddb rebuild-ivf main emb --dry-run\n"
-     "  dreamdb --store my.ddb rebuild-ivf main emb --memory 4G --retry 5\n"},
+     "  dreamdb --store my.ddb rebuild-ivf main emb --memory 4G --retry 5\n\n"
+     "With --job-id many machines share it, as a step (help ada-ivf-step): the plan reads the records once and trains; each share places\n"
+     "its rows, and, when all have (--wait, or run it again), writes its cells; the end moves the ref.\n\n"
+     "  dreamdb --store my.ddb rebuild-ivf main --job-id y-1 --orchestrate\n"
+     "  dreamdb --store my.ddb rebuild-ivf main --job-id y-1 --shard 0 --of 2 --wait 6h    # and --shard 1 --of 2, at the same time\n"
+     "  dreamdb --store my.ddb rebuild-ivf main --job-id y-1 --orchestrate --finish --wait 6h\n"},
     {"recommendations", verb_recommendations, 1, 1, "REF", "tells what maintenance a dataset needs now, and why",
      "From Tracks and their pages, a few buckets, and one listing of states; what was done is recommended no more.\n"},
     {"watch", verb_watch, 1, SIZE_MAX, "REF...", "does what recommendations says, once or again and again",

@@ -9,6 +9,9 @@ store=$1 ref=$2 workers=${3:-4}
 [ $# -ge 3 ] && shift 3 || shift 2
 job=${JOB:-step-$(date -u +%Y%m%dT%H%M%S)-$$}
 
+# Where all shares are done, or the job has ended, there is nothing left but this.
+if [ -n "${JOB:-}" ] && "$dreamdb" --store "$store" ada-ivf-step "$ref" --job-id "$job" --orchestrate --finish 2>/dev/null; then exit 0; fi
+
 "$dreamdb" --store "$store" ada-ivf-step "$ref" --job-id "$job" --orchestrate --propose "$@"
 
 # Shares count from 0.  One thread each: the processes are the threads here.
