@@ -26037,9 +26037,10 @@ DDB_FN dreamdb_status ddb_view_load_parts(ddb_ctx *ctx, dreamdb_snapshot *view, 
     size_t all = n;
     status = status == DREAMDB_OK && n > 0 ? ddb_view_wish_tomb(ctx, view, wants + n, &all) : status;
     if (status == DREAMDB_OK && n > 0) {
-        status = ddb_object_get_many(ctx, view->db->env, wants, all);
+        status = ddb_object_get_each(ctx, view->db->env, wants, all);
         for (size_t i = 0; i < n && status == DREAMDB_OK; i++) {
-            status = jobs[i].what == DDB_VIEW_INDEX ? ddb_view_take_index(ctx, view, jobs[i].field, wants + i)
+            status = wants[i].status < 0 ? ddb_object_explain(ctx, view->db->env, wants + i)
+                : jobs[i].what == DDB_VIEW_INDEX ? ddb_view_take_index(ctx, view, jobs[i].field, wants + i)
                 : jobs[i].what == DDB_VIEW_CODEC ? ddb_view_take_codec(ctx, view, jobs[i].field, wants + i)
                 : jobs[i].what == DDB_VIEW_LINEAGE ? ddb_view_take_lineage(ctx, view, jobs[i].field, wants + i)
                 : ddb_view_take_track(ctx, view, jobs[i].field, wants + i);
