@@ -46626,7 +46626,7 @@ DDB_FN dreamdb_status ddb_trace_run(ddb_ctx *ctx, struct dreamdb *db, const drea
     return status;
 }
 
-/* ==== ROOM 51 advise | prefix ddb_advise_ | uses port mem bytes exact store object schema page track tomb index view write ada ==== */
+/* ==== ROOM 51 advise | prefix ddb_advise_ | uses port mem bytes coll exact addr store object schema page track ref tomb index view write ada ==== */
 /* What maintenance a dataset needs now.  From Tracks, their pages, and a few buckets where many rows are deleted; of the store one listing.
    Invariant: what is recommended goes away when it is done, so that a loop that does it comes to rest. */
 
@@ -46657,7 +46657,8 @@ typedef struct ddb_advise {
 DDB_FN DDB_PRINTF(6, 7) dreamdb_status ddb_advise_tell(ddb_ctx *ctx, const ddb_advise *a, dreamdb_action action,
                                                        const ddb_view_field *field, bool urgent, const char *reason, ...)
 {
-    char text[200], name[256];
+    char text[200], *name = NULL;
+    ddb_arena arena = {NULL, 0};
     dreamdb_advice advice;
     va_list list;
     memset(&advice, 0, sizeof advice);
@@ -46665,14 +46666,19 @@ DDB_FN DDB_PRINTF(6, 7) dreamdb_status ddb_advise_tell(ddb_ctx *ctx, const ddb_a
     (void)vsnprintf(text, sizeof text, reason, list);
     va_end(list);
     if (field) {
-        (void)snprintf(name, sizeof name, "%.*s", (int)field->schema->name.size, (const char *)field->schema->name.data);
+        name = ddb_mem_arena_copy(ctx, &arena, field->schema->name.data, field->schema->name.size);
+        if (!name) {
+            return DREAMDB_ERR_MEMORY;
+        }
     }
     advice.action = action;
-    advice.field = field ? name : NULL;
+    advice.field = name;
     advice.threshold = action == DREAMDB_ACTION_COMPACT ? (field ? 2 : 1) : 0;
     advice.urgent = urgent;
     advice.reason = text;
-    return a->each(a->user, &advice) ? ddb_mem_fail(ctx, DREAMDB_ERR_CANCELLED, "stopped by the caller") : DREAMDB_OK;
+    bool stopped = a->each(a->user, &advice) != 0;
+    ddb_mem_arena_free(ctx, &arena);
+    return stopped ? ddb_mem_fail(ctx, DREAMDB_ERR_CANCELLED, "stopped by the caller") : DREAMDB_OK;
 }
 
 /* Rows that wait; a step and a training refuse their field until they are flushed, so nothing else is said of it. */
@@ -46861,18 +46867,24 @@ DDB_FN dreamdb_status ddb_advise_field(ddb_ctx *ctx, ddb_advise *a, ddb_view_fie
 
 /* ---- The store ---- */
 
-typedef struct ddb_advise_listing { uint64_t now, old, refs; } ddb_advise_listing;
+/* parts: states that an earlier gc kept in part, for merges; the next one would keep them too. */
+typedef struct ddb_advise_listing { uint64_t now, old, refs; ddb_map parts; } ddb_advise_listing;
 
 DDB_FN int ddb_advise_state(void *user, const char *path, const dreamdb_stat *stat)
 {
     ddb_advise_listing *listing = (ddb_advise_listing *)user;
     bool ref = path[0] == 'r';
+    ddb_addr addr;
+    const char *name = strrchr(path, '/');
+    bool part = !ref && listing->parts.count > 0 && name && ddb_addr_parse(ddb_bytes_text(name + 1), &addr)
+        && ddb_coll_map_get(&listing->parts, addr.bytes);
     listing->refs += ref;
-    listing->old += !ref && stat->modified_ns < listing->now && listing->now - stat->modified_ns > DDB_ADVISE_DAY;
+    listing->old += !ref && !part && stat->modified_ns < listing->now && listing->now - stat->modified_ns > DDB_ADVISE_DAY;
     return 0;
 }
 
-/* States older than a day against those that gc keeps.  Some of them it keeps for merges, so it is recommended from twice as many on. */
+/* States older than a day, but those that a gc has kept in part, against those that it keeps whole: from twice as many on, since a tag and
+   a base of a merge are kept whole too. */
 DDB_FN dreamdb_status ddb_advise_store(ddb_ctx *ctx, const ddb_advise *a)
 {
     static const char *const prefixes[] = { "refs/", "manifests/" };
@@ -46880,13 +46892,13 @@ DDB_FN dreamdb_status ddb_advise_store(ddb_ctx *ctx, const ddb_advise *a)
     ddb_advise_listing listing;
     memset(&listing, 0, sizeof listing);
     listing.now = ddb_object_now(a->view->db->env);
-    for (size_t i = 0; i < 2; i++) {
+    dreamdb_status read = ddb_ref_outlines(ctx, a->view->db->env, &listing.parts);
+    for (size_t i = 0; i < 2 && read == DREAMDB_OK; i++) {
         int status = store->list(store->user, prefixes[i], ddb_advise_state, &listing);
-        if (status < 0) {
-            return ddb_store_fail(ctx, store, status, "list of", prefixes[i]);
-        }
+        read = status < 0 ? ddb_store_fail(ctx, store, status, "list of", prefixes[i]) : DREAMDB_OK;
     }
-    return listing.old <= 2 * DDB_ADVISE_KEPT * listing.refs ? DREAMDB_OK
+    ddb_coll_map_free(ctx, &listing.parts);
+    return read < 0 ? read : listing.old <= 2 * DDB_ADVISE_KEPT * listing.refs ? DREAMDB_OK
         : ddb_advise_tell(ctx, a, DREAMDB_ACTION_GC, NULL, false, "%llu states are older than a day, gc keeps %d of each of %llu refs",
                           (unsigned long long)listing.old, DDB_ADVISE_KEPT, (unsigned long long)listing.refs);
 }

@@ -502,6 +502,77 @@ static size_t sweep_objects(void)
     return i;
 }
 
+/* ---- Maintenance: recommend, a rebuild, a rebuild by shares ---- */
+
+static int count_advice(void *user, const dreamdb_advice *advice) { (void)advice; ++*(int *)user; return 0; }
+
+/* Runs one verb, or the stages of one, on the dataset; each stage may have been done before. */
+static dreamdb_status maintain(const dreamdb_config *config, int verb, dreamdb_error *error)
+{
+    dreamdb *db = NULL;
+    dreamdb_snapshot *view = NULL;
+    dreamdb_rebuild_desc rebuild;
+    dreamdb_rebuild_job_desc job;
+    dreamdb_rebuild_job_report told;
+    int advices = 0;
+    dreamdb_status status = dreamdb_open(config, "main", &db, error);
+    memset(&rebuild, 0, sizeof rebuild); memset(&job, 0, sizeof job); memset(&told, 0, sizeof told);
+    rebuild.field = "emb"; rebuild.k = 5; rebuild.memory_bytes = 1 << 20;
+    job.job = "night"; job.rebuild = &rebuild; job.of = 2;
+    if (status == DREAMDB_OK && verb == 0) {
+        status = dreamdb_snapshot_open(db, NULL, &view, error);
+        if (status == DREAMDB_OK) { status = dreamdb_recommend(view, NULL, count_advice, &advices, error); dreamdb_snapshot_close(view); }
+    } else if (status == DREAMDB_OK && verb == 1) {
+        status = dreamdb_rebuild(db, &rebuild, NULL, error);
+    } else if (status == DREAMDB_OK) {
+        uint32_t turn;
+        status = dreamdb_rebuild_finish(db, &job, &told, error);              /* run again after a crash: it may have ended */
+        if (status == DREAMDB_ERR_NOT_FOUND) {
+            status = dreamdb_rebuild_plan(db, &job, &told, error);
+            for (turn = 0; turn < 3 && status == DREAMDB_OK; turn++) { job.shard = turn % 2; status = dreamdb_rebuild_work(db, &job, &told, error); }
+            if (status == DREAMDB_OK) { CHECK(told.folded); status = dreamdb_rebuild_finish(db, &job, &told, error); }
+        }
+    }
+    dreamdb_close(db);
+    return status;
+}
+
+/* way 0: allocations; 1 to 4: storage operations, as sweep_storage.  Whatever fails: all rows are there, and run again it goes through. */
+static uint64_t sweep_maintenance(int verb, int way)
+{
+    uint64_t n, tried = 0;
+    for (n = 1; ; n += way == 0 ? 5 : 1) {
+        dreamdb_store inner, store;
+        dreamdb_fault plan;
+        dreamdb_error error;
+        dreamdb_config config, clean;
+        dreamdb_status status;
+        uint64_t sum = 0;
+        int over;
+        trial("maintenance %d, way %d, fault %" PRIu64, verb, way, n);
+        memset(&plan, 0, sizeof plan);
+        if (dreamdb_store_memory(NULL, &inner, &error) != DREAMDB_OK || dreamdb_store_fault(&inner, &plan, NULL, &store, &error) != DREAMDB_OK) { give_up(&error); }
+        clean = config_of(&inner, 0, 1);
+        CHECK(run_steps(&clean, &status, &error, &sum) == 4);
+        config = config_of(&store, 1, 1);
+        allocations = 0; fail_hit = 0;
+        if (way == 0) { fail_allocation = (long)n; } else { plan.fail_at = n; plan.fail_after = way == 2 || way == 4; plan.fail_forever = way > 2; }
+        status = maintain(&config, verb, &error);
+        fail_allocation = 0;
+        over = way == 0 ? !fail_hit : plan.operations < n;
+        plan.fail_at = 0; plan.fail_forever = 0;
+        CHECK(live == 0);
+        if (status != DREAMDB_OK) { check_error(status, &error); CHECK(!over); }
+        CHECK(state_of(&inner) == 2);
+        CHECK(maintain(&clean, verb, &error) == DREAMDB_OK);
+        CHECK(state_of(&inner) == 2);
+        dreamdb_store_close(&store);
+        dreamdb_store_close(&inner);
+        tried++;
+        if (over || failures > 200) { return tried; }
+    }
+}
+
 int main(int argc, char **argv)
 {
     long stride = argc > 1 ? atol(argv[1]) : 1, n;
@@ -519,6 +590,12 @@ int main(int argc, char **argv)
         (void)sweep_reads(1);
         printf("fault: %ld reads flipped and cut\n", n);
         printf("fault: %lu objects damaged\n", (unsigned long)sweep_objects());
+        for (n = 0; n < 3; n++) {
+            int way;
+            uint64_t all = 0;
+            for (way = 0; way < 5; way++) { all += sweep_maintenance((int)n, way); }
+            printf("fault: %s: %" PRIu64 " faults\n", n == 0 ? "recommend" : n == 1 ? "rebuild" : "rebuild by shares", all);
+        }
     }
     trial("sizes given to the allocator");
     CHECK(!sizes_wrong);

@@ -1284,6 +1284,16 @@ def test_watch():
     check(len(done) >= 1 and all(d['outcome'] == 'done' for d in done) and tree('s')['refs/main'] != tip, 'done %s' % done)
     check(rows_of('recommendations', 'main') == [] and rows_of('watch', 'main', '--once') == [], 'and then nothing is left')
     check(rows_of('count', 'main')[0]['count'] == 600, 'the rows are there')
+    ok('create', 'hurt', '--field', 'emb:embedding,train=v.npy,k=9', store='hurt')
+    for start in range(0, 1200, 60):
+        vectors('w.npy', rows[start:start + 60])
+        ok('append', 'hurt', '--column', 'emb=w.npy', '--anchor-start', start, store='hurt')
+    check('compact' in ok('watch', 'hurt', '--once', '--dry-run', store='hurt').out, 'something to do')
+    for name in [n for n in tree('hurt') if '.bucketed/0' in n]:
+        with open(os.path.join('hurt', name), 'r+b') as f:
+            f.truncate(3)
+    hurt = run('watch', 'hurt', '--once', store='hurt')
+    check(hurt.code == 5 and 'compact emb' in hurt.out and 'failed' in hurt.out, 'what failed is told, and the exit code is its own: %d %s %s' % (hurt.code, hurt.out, hurt.err))
     bad(2, '--only', 'watch', 'main', '--only', 'sweep')
     bad(2, 'names no action', 'watch', 'main', '--once', '--only', '')
     bad(2, '--interval', 'watch', 'main', '--interval', '5')

@@ -673,8 +673,8 @@ static const char *time_text(uint64_t ns, char text[40])
 
 enum {
     OPT_STORE = 1, OPT_JSON, OPT_PROGRESS, OPT_SEED, OPT_NOW, OPT_NONCE, OPT_WRITER, OPT_DURABILITY, OPT_IDENTICAL, OPT_CACHE,
-    OPT_CACHE_DIR, OPT_THREADS, OPT_HELP, OPT_VERSION, OPT_FIELD, OPT_LAYER_OF, OPT_COLUMN, OPT_ROWS, OPT_ANCHORS, OPT_ANCHOR_START, OPT_BATCH,
-    OPT_INTO, OPT_PAGE_EARLY, OPT_ALLOW_TOMBSTONED, OPT_SAMPLE, OPT_K, OPT_ITERATIONS, OPT_KEY_BITS, OPT_VECTOR, OPT_ANCHOR,
+    OPT_CACHE_DIR, OPT_THREADS, OPT_HELP, OPT_VERSION, OPT_FIELD, OPT_LAYER_OF, OPT_COLUMN, OPT_ROWS, OPT_ANCHORS, OPT_ANCHOR_START,
+    OPT_BATCH, OPT_INTO, OPT_PAGE_EARLY, OPT_ALLOW_TOMBSTONED, OPT_SAMPLE, OPT_K, OPT_ITERATIONS, OPT_KEY_BITS, OPT_VECTOR, OPT_ANCHOR,
     OPT_TOP_K, OPT_NPROBE, OPT_RECALL, OPT_PROVEN, OPT_WHERE, OPT_RERANK_POOL, OPT_RERANK_MODE, OPT_INDEX, OPT_COMPRESSOR,
     OPT_FIELDS, OPT_EXACT, OPT_EXPLAIN, OPT_START, OPT_END, OPT_LIMIT, OPT_ORDER,
     OPT_ESTIMATE, OPT_HISTORY, OPT_REASON, OPT_STRATEGY, OPT_KEEP_INDEX, OPT_DRY_RUN, OPT_DEEP, OPT_K_MAX, OPT_HOT, OPT_HOT_ITEMS,
@@ -7317,20 +7317,38 @@ static int verb_rebuild(app *a)
 
 static const char *const action_names[] = {"", "flush-hot", "compact", "ada-ivf-step", "rebuild-ivf", "gc"};
 
-typedef struct advice { dreamdb_action action; int whole, urgent; uint32_t threshold; char field[256], reason[256]; } advice;
+typedef struct advice { dreamdb_action action; int whole, urgent; uint32_t threshold; char *field, reason[256]; } advice;
 typedef struct advices { advice *list; size_t count; } advices;
+
+static void forget_advice(advices *all)
+{
+    for (size_t i = 0; i < all->count; i++) {
+        free(all->list[i].field);
+    }
+    all->count = 0;
+}
+
+/* Adds one of its own. */
+static advice *add_advice(advices *all, const advice *from, const char *field)
+{
+    size_t size = strlen(field) + 1;
+    all->list = (advice *)grow_array(all->list, all->count + 1, sizeof *all->list);
+    advice *one = &all->list[all->count++];
+    *one = *from;
+    one->field = (char *)grow_array(NULL, size, 1);
+    memcpy(one->field, field, size);
+    return one;
+}
 
 static int take_advice(void *user, const dreamdb_advice *told)
 {
-    advices *all = (advices *)user;
-    all->list = (advice *)grow_array(all->list, all->count + 1, sizeof *all->list);
-    advice *one = &all->list[all->count++];
-    memset(one, 0, sizeof *one);
+    advice blank;
+    memset(&blank, 0, sizeof blank);
+    advice *one = add_advice((advices *)user, &blank, told->field ? told->field : "");
     one->action = told->action;
     one->whole = !told->field;
     one->urgent = told->urgent;
     one->threshold = told->threshold;
-    (void)snprintf(one->field, sizeof one->field, "%s", told->field ? told->field : "");
     (void)snprintf(one->reason, sizeof one->reason, "%s", told->reason);
     return 0;
 }
@@ -7387,6 +7405,7 @@ static int verb_recommendations(app *a)
     if (!code && !status && all.count == 0 && !a->json) {
         out_format(&a->o, "%.200s: nothing to do\n", a->operands[0]);
     }
+    forget_advice(&all);
     free(all.list);
     return code ? code : status ? fail_status(status, &a->error) : EXIT_DONE;
 }
@@ -7450,7 +7469,7 @@ static dreamdb_status watch_look(watch *w, size_t at, advices *all)
     dreamdb_recommend_desc desc;
     memset(&desc, 0, sizeof desc);
     desc.no_listing = !(w->actions & 1u << DREAMDB_ACTION_GC) || at > 0;       /* gc is of the whole store: asked for once a round */
-    all->count = 0;
+    forget_advice(all);
     dreamdb_status status = w->dbs[at] ? DREAMDB_OK : dreamdb_open(&a->config, a->operands[at], &w->dbs[at], &a->error);
     status = status ? status : dreamdb_snapshot_open(w->dbs[at], NULL, &view, &a->error);
     status = status ? status : dreamdb_recommend(view, &desc, take_advice, all, &a->error);
@@ -7542,10 +7561,11 @@ static void watch_ref(watch *w, size_t at)
         }
         if (status != DREAMDB_ERR_CONFLICT || ++conflicts >= WATCH_TRIES) {        /* a lost race that the next try wins is no failure */
             w->code = status ? exit_of(status) : w->code;
-            tried.list = (advice *)grow_array(tried.list, tried.count + 1, sizeof *tried.list);
-            tried.list[tried.count++] = *one;
+            (void)add_advice(&tried, one, one->field);
         }
     }
+    forget_advice(&all);
+    forget_advice(&tried);
     free(all.list);
     free(tried.list);
 }
