@@ -158,7 +158,7 @@ def suite_programs():
     return run_all([sweep] + white_box() + [golden(), golden('--threads=4')] + example_steps() + replay_steps(20), JOBS)
 
 
-THREADED = ('pool', 'store', 'object', 'kern', 'bound', 'index', 'kmeans', 'write', 'query', 'search', 'code', 'scan', 'view', 'api', 'tomb', 'replay')
+THREADED = ('pool', 'store', 'cache', 'object', 'kern', 'bound', 'index', 'kmeans', 'write', 'query', 'search', 'code', 'scan', 'view', 'api', 'tomb', 'replay')
 
 
 def suite_threads():
