@@ -120,7 +120,7 @@ def white_box():
 
 
 def example_steps():
-    names = ['smallest', 'store_table', 'embedded', 'game']
+    names = ['smallest', 'store_table', 'embedded', 'game', 's3_transport']
     steps = [program('%s/examples/%s' % (BUILD, n), 'example ' + n) for n in names]
     for n in ('hello', 'store_sqlite'):
         path = '%s/examples/%s' % (BUILD, n)
