@@ -16,7 +16,7 @@ LINK    := -lpthread
 export CC CXX PYTHON BUILD JOBS EXTRA
 
 TESTS    := $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/test_*.c)) tests/fault.c)
-EXAMPLES := $(addprefix $(BUILD)/examples/,smallest store_table embedded game)
+EXAMPLES := $(addprefix $(BUILD)/examples/,smallest store_table embedded game s3_transport)
 HAVE_CXX := $(shell command -v $(CXX) >/dev/null 2>&1 && echo yes)
 HAVE_SQL := $(shell printf '\043include <sqlite3.h>\nint main(void){return sqlite3_libversion()==0;}' | $(CC) -x c - -lsqlite3 -o /dev/null >/dev/null 2>&1 && echo yes)
 # libcurl carries https; without it the command speaks http only and says so.
@@ -108,6 +108,10 @@ $(BUILD)/examples/%: examples/%.c $(BUILD)/dreamdb.o dreamdb.h
 $(BUILD)/examples/embedded: examples/embedded.c dreamdb.h
 	@mkdir -p $(BUILD)/examples
 	$(CC) $(STD) $(EMBEDOPT) $(WARN) $(EXTRA) examples/embedded.c -o $@
+
+$(BUILD)/examples/s3_transport: examples/s3_transport.c $(BUILD)/dreamdb.o dreamdb.h dreamdb_s3.h
+	@mkdir -p $(BUILD)/examples
+	$(CC) $(STD) $(OPT) $(WARN) $(EXTRA) $< $(BUILD)/dreamdb.o $(LINK) -o $@
 
 $(BUILD)/examples/store_sqlite: examples/store_sqlite.c $(BUILD)/dreamdb.o dreamdb.h
 	@mkdir -p $(BUILD)/examples

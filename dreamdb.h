@@ -290,6 +290,7 @@ typedef struct dreamdb_disk_cache_stats {
  * the file) goes first.  The folder is looked over about once in a sixteenth of the cap written, by all processes together, and then
  * brought down to seven eighths: so it may stand a few sixteenths above the cap.  Temporary files an hour old go then too.
  * A folder that cannot be read or written is never an error: the base serves what it lacks.
+ * Bytes of rows that were deleted since may lie in the folder until their turn comes, or gc runs through this cache: remove it to be sure.
  *
  * base    copied; must stay open while the cache is; closing the cache does not close it.
  * Returns OK, ARGUMENT (no path), MEMORY, UNSUPPORTED (DREAMDB_NO_STDIO).  Threads as the base.

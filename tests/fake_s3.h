@@ -7,12 +7,14 @@
 
 enum { FAKE_OBJECTS = 4096, FAKE_KEY = 400 };
 typedef enum fake_fault { FAKE_NONE = 0, FAKE_DROP, FAKE_LOSE, FAKE_LATE, FAKE_500, FAKE_SLOW, FAKE_429, FAKE_REFUSE, FAKE_STALE, FAKE_STALE_DONE,
-                          FAKE_BUSY, FAKE_CLOCK, FAKE_EXPIRED, FAKE_REGION, FAKE_FLIP, FAKE_CUT, FAKE_DENY, FAKE_GARBLE, FAKE_FAULTS } fake_fault;
+                          FAKE_BUSY, FAKE_CLOCK, FAKE_EXPIRED, FAKE_REGION, FAKE_FLIP, FAKE_CUT, FAKE_DENY, FAKE_GARBLE, FAKE_502, FAKE_503, FAKE_504,
+                          FAKE_408, FAKE_TIMEOUT, FAKE_CONFLICT, FAKE_500_DONE, FAKE_504_DONE, FAKE_WAIT, FAKE_FAULTS } fake_fault;
 typedef struct fake_object { char key[FAKE_KEY]; char *data; size_t size; uint64_t version; } fake_object;
 static struct {
     fake_object objects[FAKE_OBJECTS];
     size_t count, page;                        /* page: keys of a listing's answer */
     uint64_t versions, requests, fault_at, fault_count;
+    uint64_t meanwhile_at; const char *meanwhile;      /* before this request another writer puts these bytes to refs/r; "" removes it */
     uint64_t moved, doubled;                   /* refs that moved; puts of an object that was there with other bytes */
     fake_fault fault;
     bool no_many, no_conditions, loop, odd_xml, unsigned_seen;
@@ -254,6 +256,15 @@ static void fake_fault_or_serve(dreamdb_s3_exchange *x, fake_fault fault)
     case FAKE_500: fake_error(x, 500, "InternalError", ""); break;
     case FAKE_SLOW: fake_error(x, 503, "SlowDown", ""); break;
     case FAKE_429: fake_error(x, 429, "TooManyRequests", ""); break;
+    case FAKE_502: fake_error(x, 502, "", ""); break;
+    case FAKE_503: fake_error(x, 503, "ServiceUnavailable", ""); break;
+    case FAKE_504: fake_error(x, 504, "", ""); break;
+    case FAKE_408: fake_error(x, 408, "", ""); break;
+    case FAKE_TIMEOUT: fake_error(x, 400, "RequestTimeout", ""); break;
+    case FAKE_CONFLICT: fake_error(x, 409, "ConditionalRequestConflict", ""); break;
+    case FAKE_500_DONE: fake_serve(x); fake_error(x, 500, "InternalError", ""); break;
+    case FAKE_504_DONE: fake_serve(x); fake_error(x, 504, "", ""); break;
+    case FAKE_WAIT: fake_error(x, 503, "SlowDown", ""); dreamdb_s3_take_header(x, "Retry-After", 11, "1", 1); break;
     case FAKE_BUSY: fake_error(x, 409, "OperationAborted", ""); break;
     case FAKE_CLOCK: fake_error(x, 403, "RequestTimeTooSkewed", ""); dreamdb_s3_take_header(x, "Date", 4, "Fri, 24 May 2013 00:00:00 GMT", 29); break;
     case FAKE_EXPIRED: fake_error(x, 400, "ExpiredToken", ""); break;
@@ -274,6 +285,9 @@ static void fake_start(void *session, dreamdb_s3_exchange *x)
     fake.requests++;
     fake.flying++;
     fake.most_flying = fake.flying > fake.most_flying ? fake.flying : fake.most_flying;
+    if (fake.meanwhile && fake.requests == fake.meanwhile_at) {
+        if (fake.meanwhile[0]) { fake_store("b/pre fix/refs/r", fake.meanwhile, strlen(fake.meanwhile)); } else { fake_erase("b/pre fix/refs/r"); }
+    }
     bool hit = fake.fault && fake.requests >= fake.fault_at && fake.requests < fake.fault_at + fake.fault_count;
     fake_fault_or_serve(x, hit ? fake.fault : FAKE_NONE);
     x->next = NULL;

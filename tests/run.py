@@ -120,7 +120,7 @@ def white_box():
 
 
 def example_steps():
-    names = ['smallest', 'store_table', 'embedded', 'game']
+    names = ['smallest', 'store_table', 'embedded', 'game', 's3_transport']
     steps = [program('%s/examples/%s' % (BUILD, n), 'example ' + n) for n in names]
     for n in ('hello', 'store_sqlite'):
         path = '%s/examples/%s' % (BUILD, n)
@@ -158,7 +158,7 @@ def suite_programs():
     return run_all([sweep] + white_box() + [golden(), golden('--threads=4')] + example_steps() + replay_steps(20), JOBS)
 
 
-THREADED = ('pool', 'store', 'object', 'kern', 'bound', 'index', 'kmeans', 'write', 'query', 'search', 'code', 'scan', 'view', 'api', 'tomb', 'replay')
+THREADED = ('pool', 'store', 'cache', 'object', 'kern', 'bound', 'index', 'kmeans', 'write', 'query', 'search', 'code', 'scan', 'view', 'api', 'tomb', 'replay')
 
 
 def suite_threads():

@@ -5,6 +5,7 @@
 #endif
 #include "test.h"
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -531,6 +532,40 @@ static void processes_at_once(void)
     CHECK(hammer(77, "many", 500));            /* what the killed one left does no harm */
 }
 
+/* Threads share one handle: the base is the memory store itself, which they may. */
+static stack threaded;
+static void *thread_run(void *user)
+{
+    uint64_t x = (uint64_t)(size_t)user * UINT64_C(0x9e3779b97f4a7c15) + 1;
+    size_t wrong = 0;
+    for (int i = 0; i < 400; i++) {
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
+        const thing *t = things + x % THINGS;
+        wrong += x >> 40 & 7 ? !reads(&threaded.cache, t, x >> 32 & 1 ? 0 : 5, 0) : put(&threaded.cache, t, DREAMDB_PUT_ALWAYS) != DREAMDB_OK;
+    }
+    return wrong ? &threaded : NULL;
+}
+static void threads_share_a_handle(void)
+{
+    pthread_t threads[4];
+    dreamdb_allocator allocator = test_allocator();
+    memset(&threaded, 0, sizeof threaded);
+    CHECK(dreamdb_store_memory(&allocator, &threaded.memory, NULL) == DREAMDB_OK);
+    threaded.base = threaded.memory;
+    threaded.base.close = NULL;
+    fill(&threaded);
+    cache_open(&threaded, "threads", 20000);
+    for (size_t i = 0; i < 4; i++) { CHECK(pthread_create(threads + i, NULL, thread_run, (void *)(i + 1)) == 0); }
+    for (size_t i = 0; i < 4; i++) {
+        void *wrong = NULL;
+        CHECK(pthread_join(threads[i], &wrong) == 0 && !wrong);
+    }
+    CHECK(stats_of(&threaded).hits > 0 && stats_of(&threaded).failures == 0 && stats_of(&threaded).damaged == 0);
+    stack_close(&threaded);
+}
+
 /* A dataset: the second handle with nothing in memory asks for the Ref only. */
 static void a_dataset_asks_for_the_ref_only(void)
 {
@@ -622,6 +657,7 @@ int main(void)
     RUN(batches);
     RUN(faults);
     RUN(processes_at_once);
+    RUN(threads_share_a_handle);
     RUN(a_dataset_asks_for_the_ref_only);
     RUN(wrong_arguments);
     wipe(scratch);

@@ -1519,7 +1519,7 @@ def test_cache():
                 break
             except OSError:
                 time.sleep(0.05)
-        npy('v.npy', 'f4', [300, 8], [rng.gauss(0, 1) for _ in range(2400)])
+        vectors('v.npy', [[rng.gauss(0, 1) for _ in range(8)] for _ in range(300)])
         os.makedirs('pictures')
         for i in range(300):
             with open('pictures/%03d.jpg' % i, 'wb') as f:
@@ -1531,9 +1531,9 @@ def test_cache():
         first, filled = asked(*query, '--cache', 'c')
         second, warm = asked(*query, '--cache', 'c')
         check(first[0] == plain_rows[0] and second[0] == plain_rows[0], 'the same hits')
-        check('cache_hits' not in plain_rows[1]['explain'] and first[1]['explain']['cache_hits'] == 0, 'explain counts hits: %s' % first[1:])
+        check('cache_hits' not in plain_rows[1]['explain'] and first[1]['explain']['cache_misses'] > 5, 'explain counts misses: %s' % first[1:])
         check(second[1]['explain']['cache_misses'] == 0 and second[1]['explain']['cache_hits'] > 5, 'all hits: %s' % second[1:])
-        check(len(filled) == len(before) > 8, '%d requests to fill, %d without' % (len(filled), len(before)))
+        check(8 < len(filled) <= len(before), '%d requests to fill, %d without' % (len(filled), len(before)))
         check(warm and all(x == ['GET', '/base/refs/main'] for x in warm), 'the Ref only: %s' % warm)
         # damage every file a little: the same answer, from the server, and whole files again
         files = [os.path.join(at, n) for at, _, names in os.walk('c') for n in names]
@@ -1541,7 +1541,7 @@ def test_cache():
             with open(path, 'r+b') as f:
                 f.truncate(os.path.getsize(path) * (i % 2) // 2)
         third, again = asked(*query, '--cache', 'c')
-        check(third[0] == plain_rows[0] and len(again) == len(before), 'damaged files: %d requests' % len(again))
+        check(third[0] == plain_rows[0] and len(again) == len(filled), 'damaged files: %d requests' % len(again))
         check(asked(*query, '--cache', 'c')[1] == warm, 'whole again')
         # a writer with a cache: the reader after it asks for the Ref only, too; verify asks the server for all
         asked('append', 'main', '--column', 'emb=v.npy', '--column', 'pic=pictures', '--anchor-start', 1000, '--cache', 'w')
@@ -1553,7 +1553,7 @@ def test_cache():
         text('file', 'x')
         for folder in ('file', 'file/below', '/proc/none'):
             rows, some = asked(*query, '--cache', folder)
-            check(rows[0]['hits'] and len(some) >= len(before), '--cache %s' % folder)
+            check(rows[0]['hits'] and len(some) > len(filled), '--cache %s' % folder)
         # many at once in a small folder
         jobs = [subprocess.Popen([DREAMDB, '--store', url, '--cache', 'small', '--cache-bytes', '40k', '--json'] + query[:-1] + ['--nprobe', str(1 + i)],
                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE) for i in range(6)]

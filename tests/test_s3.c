@@ -276,6 +276,46 @@ static void retry_table(void)
     CHECK_EQ_U64(ds3_retry_delay_ms(50, 5000, 1, 7000, 3), 20000);
 }
 
+/* Every answer a server is known to give, for every kind of request: a row an answer, a column a kind. */
+static void retry_table_whole(void)
+{
+    enum { G = DS3_RETRY_GOOD, N = DS3_RETRY_NOT_FOUND, E = DS3_RETRY_EXISTS, C = DS3_RETRY_CONFLICT, Z = DS3_RETRY_EMPTY, A = DS3_RETRY_AGAIN,
+           S = DS3_RETRY_SLOWER, R = DS3_RETRY_RESOLVE, F = DS3_RETRY_FAIL, K = DS3_RETRY_CLOCK, T = DS3_RETRY_TOKEN, W = DS3_RETRY_REGION };
+    static const ds3_retry_verb verbs[8] = {DS3_RETRY_GET, DS3_RETRY_HEAD, DS3_RETRY_LIST, DS3_RETRY_PUT, DS3_RETRY_SWAP, DS3_RETRY_SWAP, DS3_RETRY_REMOVE, DS3_RETRY_POST};
+    static const struct { int result, status; const char *code; int wanted[8]; } rows[] = {      /* the first SWAP if absent, the second by tag */
+        {0, 200, "", {G, G, G, G, G, G, G, G}}, {0, 204, "", {G, G, G, G, G, G, G, G}}, {0, 206, "", {G, G, G, G, G, G, G, G}},
+        {0, 500, "InternalError", {A, A, A, A, R, R, A, A}}, {0, 502, "", {A, A, A, A, R, R, A, A}}, {0, 504, "", {A, A, A, A, R, R, A, A}},
+        {0, 503, "SlowDown", {S, S, S, S, R, R, S, S}}, {0, 503, "ServiceUnavailable", {S, S, S, S, R, R, S, S}}, {0, 503, "", {S, S, S, S, R, R, S, S}},
+        {0, 429, "TooManyRequests", {S, S, S, S, S, S, S, S}}, {0, 429, "", {S, S, S, S, S, S, S, S}},
+        {0, 400, "RequestTimeout", {A, A, A, A, A, A, A, A}}, {0, 408, "", {A, A, A, A, A, A, A, A}}, {0, 408, "RequestTimeout", {A, A, A, A, A, A, A, A}},
+        {0, 409, "ConditionalRequestConflict", {A, A, A, A, R, R, A, A}}, {0, 409, "OperationAborted", {A, A, A, A, R, R, A, A}},
+        {0, 409, "BlobAlreadyExists", {F, F, F, E, E, F, F, F}}, {0, 409, "ObjectParentIsFile", {F, F, F, F, F, F, F, F}},
+        {0, 412, "PreconditionFailed", {F, F, F, E, E, C, F, E}}, {0, 412, "", {F, F, F, E, E, C, F, E}},
+        {0, 404, "NoSuchKey", {N, N, F, F, F, C, G, F}}, {0, 404, "", {N, N, F, F, F, C, G, F}},
+        {0, 404, "NoSuchBucket", {F, F, F, F, F, F, F, F}}, {0, 404, "NoSuchUpload", {F, F, F, F, F, F, F, F}},
+        {0, 416, "InvalidRange", {Z, F, F, F, F, F, F, F}},
+        {0, 403, "RequestTimeTooSkewed", {K, K, K, K, K, K, K, K}}, {0, 400, "ExpiredToken", {T, T, T, T, T, T, T, T}}, {0, 403, "ExpiredToken", {T, T, T, T, T, T, T, T}},
+        {0, 400, "ExpiredTokenException", {T, T, T, T, T, T, T, T}}, {0, 400, "TokenRefreshRequired", {T, T, T, T, T, T, T, T}},
+        {0, 400, "AuthorizationHeaderMalformed", {W, W, W, W, W, W, W, W}}, {0, 301, "PermanentRedirect", {W, W, W, W, W, W, W, W}}, {0, 301, "", {W, W, W, W, W, W, W, W}},
+        {0, 400, "", {F, F, F, F, F, F, F, F}}, {0, 400, "BadDigest", {F, F, F, F, F, F, F, F}}, {0, 401, "", {F, F, F, F, F, F, F, F}},
+        {0, 403, "AccessDenied", {F, F, F, F, F, F, F, F}}, {0, 403, "SignatureDoesNotMatch", {F, F, F, F, F, F, F, F}}, {0, 403, "", {F, F, F, F, F, F, F, F}},
+        {0, 405, "MethodNotAllowed", {F, F, F, F, F, F, F, F}}, {0, 411, "MissingContentLength", {F, F, F, F, F, F, F, F}}, {0, 501, "NotImplemented", {F, F, F, F, F, F, F, F}},
+        {0, 304, "", {F, F, F, F, F, F, F, F}}, {0, 307, "TemporaryRedirect", {F, F, F, F, F, F, F, F}}, {0, 100, "", {F, F, F, F, F, F, F, F}},
+        {DREAMDB_S3_NO_CONNECTION, 0, "", {A, A, A, A, A, A, A, A}}, {DREAMDB_S3_BROKEN, 0, "", {A, A, A, A, R, R, A, A}},
+        {DREAMDB_S3_STALE, 0, "", {A, A, A, A, R, R, A, A}}, {DREAMDB_S3_TIMEOUT, 0, "", {A, A, A, A, R, R, A, A}},
+        {DREAMDB_S3_MALFORMED, 0, "", {F, F, F, F, R, R, F, F}}, {DREAMDB_S3_TLS, 0, "", {F, F, F, F, F, F, F, F}},
+        {DREAMDB_S3_TOO_LARGE, 0, "", {F, F, F, F, F, F, F, F}}, {DREAMDB_S3_MEMORY, 0, "", {F, F, F, F, F, F, F, F}}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        for (size_t v = 0; v < 8; v++) {
+            int got = (int)ds3_retry_decide(verbs[v], v == 5, rows[i].result, rows[i].status, rows[i].code);
+            if (got != rows[i].wanted[v]) {
+                test_ok = 0;
+                printf("%s: %d %d %s, column %zu gives %d, not %d\n", test_name, rows[i].result, rows[i].status, rows[i].code, v, got, rows[i].wanted[v]);
+            }
+        }
+    }
+}
+
 /* ---- The engine over a server in memory ---- */
 
 static dreamdb_store s3;
@@ -347,7 +387,8 @@ static void contract(void)
 /* A put whose answer is lost, in every way, for each condition, with and without another writer in between. */
 static void lost_answers(void)
 {
-    static const fake_fault faults[] = {FAKE_DROP, FAKE_LOSE, FAKE_LATE, FAKE_500, FAKE_SLOW, FAKE_429, FAKE_REFUSE, FAKE_STALE, FAKE_STALE_DONE, FAKE_BUSY, FAKE_GARBLE};
+    static const fake_fault faults[] = {FAKE_DROP, FAKE_LOSE, FAKE_LATE, FAKE_500, FAKE_SLOW, FAKE_429, FAKE_REFUSE, FAKE_STALE, FAKE_STALE_DONE, FAKE_BUSY, FAKE_CONFLICT,
+                                        FAKE_502, FAKE_503, FAKE_504, FAKE_408, FAKE_TIMEOUT, FAKE_500_DONE, FAKE_504_DONE, FAKE_GARBLE};
     char out[64], tag[DREAMDB_TAG_SIZE];
     s3_open();
     for (size_t f = 0; f < sizeof faults / sizeof faults[0]; f++) {
@@ -377,6 +418,69 @@ static void lost_answers(void)
             CHECK(get("d0/object", 0, 0, out, NULL) == DREAMDB_OK); CHECK_STR(out, "bytes");
         }
     }
+    s3_close();
+}
+
+static int any(void *user, const char *path, const dreamdb_stat *stat) { (void)path; (void)stat; (*(int *)user)++; return 0; }
+/* Reads, stats, listings and removals get through each passing fault. */
+static void reads_go_on(void)
+{
+    static const fake_fault faults[] = {FAKE_DROP, FAKE_LOSE, FAKE_LATE, FAKE_500, FAKE_SLOW, FAKE_429, FAKE_REFUSE, FAKE_STALE, FAKE_STALE_DONE, FAKE_BUSY, FAKE_CONFLICT,
+                                        FAKE_502, FAKE_503, FAKE_504, FAKE_408, FAKE_TIMEOUT, FAKE_500_DONE, FAKE_504_DONE};
+    char out[64];
+    dreamdb_stat stat;
+    s3_open();
+    CHECK(put("d0/object", "bytes", DREAMDB_PUT_ALWAYS, NULL) == DREAMDB_OK);
+    for (size_t f = 0; f < sizeof faults / sizeof faults[0]; f++) {
+        for (uint64_t times = 1; times <= 3; times++) {
+            int count = 0;
+            fake.fault = faults[f]; fake.fault_at = fake.requests + 1; fake.fault_count = times;
+            CHECK(get("d0/object", 1, 2, out, NULL) == DREAMDB_OK); CHECK_STR(out, "yt");
+            fake.fault_at = fake.requests + 1;
+            CHECK(get("d0/none", 0, 0, out, NULL) == DREAMDB_ERR_NOT_FOUND);
+            fake.fault_at = fake.requests + 1;
+            bool told = faults[f] == FAKE_BUSY || faults[f] == FAKE_CONFLICT || faults[f] == FAKE_TIMEOUT;     /* by the body, which a HEAD has not */
+            CHECK(told ? s3.stat(s3.user, "d0/object", &stat) == DREAMDB_ERR_STORE : s3.stat(s3.user, "d0/object", &stat) == DREAMDB_OK && stat.size == 5);
+            fake.fault_at = fake.requests + 1;
+            CHECK(s3.list(s3.user, "d0/", any, &count) == DREAMDB_OK && count == 1);
+            CHECK(put("d0/gone", "x", DREAMDB_PUT_ALWAYS, NULL) == DREAMDB_OK);
+            fake.fault_at = fake.requests + 1;
+            CHECK(s3.remove(s3.user, "d0/gone") == DREAMDB_OK && !fake_find("b/pre fix/d0/gone"));
+            fake.fault = FAKE_NONE;
+        }
+    }
+    s3_close();
+}
+
+/* While the answer to our swap is lost, another writer moves the ref, or removes it: told as a conflict, whether ours had landed or not. */
+static void lost_to_another(void)
+{
+    static const fake_fault faults[] = {FAKE_DROP, FAKE_LOSE, FAKE_LATE, FAKE_500, FAKE_500_DONE, FAKE_503, FAKE_504_DONE, FAKE_CONFLICT, FAKE_BUSY};
+    for (size_t f = 0; f < sizeof faults / sizeof faults[0]; f++) {
+        for (int gone = 0; gone < 2; gone++) {
+            char out[64], tag[DREAMDB_TAG_SIZE];
+            s3_open();
+            CHECK(put("refs/r", "old", DREAMDB_PUT_ALWAYS, NULL) == DREAMDB_OK && get("refs/r", 0, 0, out, tag) == DREAMDB_OK);
+            fake.fault = faults[f]; fake.fault_at = fake.requests + 1; fake.fault_count = 1;
+            fake.meanwhile_at = fake.requests + 2; fake.meanwhile = gone ? "" : "theirs";
+            CHECK(put("refs/r", "ours", DREAMDB_PUT_IF_TAG, tag) == DREAMDB_ERR_CONFLICT);
+            fake.fault = FAKE_NONE;
+            CHECK(get("refs/r", 0, 0, out, NULL) == (gone ? (int)DREAMDB_ERR_NOT_FOUND : (int)DREAMDB_OK)); CHECK_STR(out, gone ? "" : "theirs");
+            s3_close();
+        }
+    }
+}
+
+/* What the server asks for in Retry-After is waited for. */
+static void retry_after(void)
+{
+    char out[64];
+    s3_open();
+    CHECK(put("k", "v", DREAMDB_PUT_ALWAYS, NULL) == DREAMDB_OK);
+    fake.fault = FAKE_WAIT; fake.fault_at = fake.requests + 1; fake.fault_count = 1;
+    uint64_t start = ds3_port_ns();
+    CHECK(get("k", 0, 0, out, NULL) == DREAMDB_OK && ds3_port_ns() - start >= UINT64_C(1000000000));
+    CHECK_STR(out, "v");
     s3_close();
 }
 
@@ -632,8 +736,12 @@ int main(void)
     RUN(http_answers);
     RUN(http_bounds);
     RUN(retry_table);
+    RUN(retry_table_whole);
     RUN(contract);
     RUN(lost_answers);
+    RUN(lost_to_another);
+    RUN(reads_go_on);
+    RUN(retry_after);
     RUN(mended);
     RUN(tries_end);
     RUN(lists_and_deletes);

@@ -182,23 +182,24 @@ def fixed(n):
     return ['--seed', str(n), '--now-ns', str(1700000000000000000 + n * 1000000), '--nonce', '00112233445566778899aabbccddeeff']
 
 
-def life(store, env):
+def life(store, env, *more):
     """The same verbs on any store; every line that they print is returned, so that stores can be compared."""
     w = lambda name: os.path.join(work, name)
+    told = lambda *arguments: dream(store, env, *arguments, *more)
     columns = ['--column', 'emb=' + w('v.npy'), '--column', 'image=' + w('images'), '--column', 'label=' + w('labels.txt')]
-    out = [dream(store, env, 'create', 'main', *FIELDS, *fixed(1))]
-    out.append(dream(store, env, 'append', 'main', *columns, '--anchor-start', '1', '--batch', '250', *fixed(2)))
-    out.append(dream(store, env, 'branch', 'main', 'side', *fixed(3)))
-    out.append(dream(store, env, 'append', 'side', *columns, '--anchor-start', '10001', *fixed(4)))
-    out.append(dream(store, env, 'delete', 'main', '17', '18', *fixed(5)))
-    out.append(dream(store, env, 'merge', 'main', 'side', *fixed(6)))
+    out = [told('create', 'main', *FIELDS, *fixed(1))]
+    out.append(told('append', 'main', *columns, '--anchor-start', '1', '--batch', '250', *fixed(2)))
+    out.append(told('branch', 'main', 'side', *fixed(3)))
+    out.append(told('append', 'side', *columns, '--anchor-start', '10001', *fixed(4)))
+    out.append(told('delete', 'main', '17', '18', *fixed(5)))
+    out.append(told('merge', 'main', 'side', *fixed(6)))
     for ref in ('main', 'side', 'main~1'):
-        out.append(dream(store, env, 'query', ref, 'emb', '--vector', w('q.npy'), '--top-k', '5', '--fields', 'label', '--json'))
-        out.append(dream(store, env, 'count', ref))
-    out.append(dream(store, env, 'scan', 'main', '--fields', 'label,image', '--limit', '40', '--json'))
-    out.append(dream(store, env, 'log', 'main', '--json'))
-    out.append(dream(store, env, 'refs', '--json'))
-    verified = dream(store, env, 'verify', 'main', '--json')
+        out.append(told('query', ref, 'emb', '--vector', w('q.npy'), '--top-k', '5', '--fields', 'label', '--json'))
+        out.append(told('count', ref))
+    out.append(told('scan', 'main', '--fields', 'label,image', '--limit', '40', '--json'))
+    out.append(told('log', 'main', '--json'))
+    out.append(told('refs', '--json'))
+    verified = told('verify', 'main', '--json')
     check('"faults":[]' in verified, store + ': verify finds nothing', verified)
     return out
 
@@ -428,6 +429,7 @@ def against(kind, path, model):
         counted(kind + ': the contract', [RACE, 's3://bucket/contract', 'store'], env)
         counted(kind + ': races', [RACE, 's3://bucket/races', 'races'], env)
         same(kind, life('s3://bucket/p', env), model)
+        same(kind + ' behind a cache', life('s3://bucket/cached', env, '--cache', os.path.join(work, 'cache'), '--cache-bytes', '2M'), model)
         errors(server.port, env, endpoint)
         contention(endpoint, env)
         faults(server.port)
@@ -444,6 +446,7 @@ def plain():
     env = environment(None, AWS_ACCESS_KEY_ID=None, AWS_SECRET_ACCESS_KEY=None)
     try:
         out = life('http://127.0.0.1:%d/base/deep' % port, env)
+        same('a plain HTTP server behind a cache', life('http://127.0.0.1:%d/base/cached' % port, env, '--cache', os.path.join(work, 'plain')), out)
     finally:
         server.stop()
     return out
