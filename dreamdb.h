@@ -30208,7 +30208,7 @@ typedef struct ddb_scan_wishes { ddb_arena arena; ddb_object_want *wants; size_t
 
 DDB_FN void ddb_scan_wish(ddb_scan_wishes *wishes, const ddb_object_want *want)
 {
-    uint64_t size = want->size > 0 ? want->size : DDB_SCALAR_PACK_WHOLE;
+    uint64_t size = want->size > 0 ? want->size : (uint64_t)DDB_SCALAR_PACK_WHOLE;
     if (size <= DDB_SCAN_AHEAD_ONE && size <= wishes->most - wishes->bytes && wishes->count < wishes->room) {
         wishes->wants[wishes->count++] = *want;
         wishes->bytes += size;
@@ -45753,7 +45753,8 @@ DDB_FN dreamdb_status ddb_gc_mark(ddb_ctx *ctx, ddb_gc *gc)
     dreamdb_status status = ddb_ref_outlines(ctx, gc->env, &gc->outlines);
     status = status < 0 ? status : ddb_gc_job_roots(ctx, gc);
     status = status < 0 ? status : ddb_gc_list(ctx, gc, "manifests/", ddb_gc_note_young);
-    return status < 0 ? status : ddb_gc_look(ctx, gc, gc->desc.dry_run ? DDB_GC_ROUNDS : 1, &fresh);      /* what removes looks again */
+    size_t rounds = gc->desc.dry_run ? (size_t)DDB_GC_ROUNDS : 1;              /* what removes looks again */
+    return status < 0 ? status : ddb_gc_look(ctx, gc, rounds, &fresh);
 }
 
 /* ---- Sweep ---- */
