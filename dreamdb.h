@@ -31265,7 +31265,7 @@ DDB_FN bool ddb_merge_join_tables(const ddb_lineage *a, const ddb_lineage *b, dd
         good = y->oldest <= x->changed;
         cell->changed = x->changed;
         cell->oldest = x->oldest > y->oldest ? x->oldest : y->oldest;
-        cell->stuck = x->stuck == y->stuck ? x->stuck : 0;     /* it has other rows now: the next step looks again */
+        cell->stuck = x->stuck > y->stuck ? x->stuck : y->stuck;     /* a mark holds up to a number of records, whoever made it */
     }
     out->newest = more->newest;
     out->k = more->k;
@@ -35144,7 +35144,7 @@ DDB_FN dreamdb_status ddb_diff_states(ddb_ctx *ctx, dreamdb_snapshot *from, drea
 #define DDB_ADA_UNEVEN 1.0                    /*   a third of the cost of acting on each hot cell; or cv above this */
 enum {
     DDB_ADA_REBASES = 16,                     /* how often a step starts on a tip that moved; each try is short beside the step */
-    DDB_ADA_GONE = 1 << 20,                   /* deleted anchors that are held: 8 MiB; more are looked up cell by cell */
+    DDB_ADA_GONE = 1 << 20,                   /* deleted anchors that are held: 8 MiB; more are looked up as they are needed */
     DDB_ADA_TRIES = 3,                        /* starts of a 2-means before a cell counts as unsplittable */
     DDB_ADA_SAMPLE = 32768,                   /* records that a 2-means looks at */
     DDB_ADA_ROWS = 256,                       /* buckets read together */
@@ -35735,8 +35735,8 @@ typedef struct ddb_ada_split {
     ddb_buf     trail;
 } ddb_ada_split;
 
-/* Deleted anchors, sorted: all of the dataset where they are few enough to be held for the step, else those of a set. */
-typedef struct ddb_ada_gone { uint64_t *anchors; size_t count, cap; bool all; } ddb_ada_gone;
+/* Deleted anchors, sorted: all of the dataset where they are few beside those that the step asks for, else those of some sets. */
+typedef struct ddb_ada_gone { uint64_t *anchors; size_t count, cap; bool all; uint64_t asked; } ddb_ada_gone;
 
 typedef struct ddb_ada {
     ddb_write              write;
@@ -36172,16 +36172,21 @@ DDB_FN dreamdb_status ddb_ada_split_cell(ddb_ctx *ctx, ddb_ada *a, ddb_ada_split
     return status;
 }
 
-/* The deleted ones among the anchors of a set. */
-DDB_FN dreamdb_status ddb_ada_gone_of(ddb_ctx *ctx, ddb_ada *a, const ddb_ada_set *set, ddb_ada_gone *out)
+/* The deleted ones among the anchors of some sets, in one look. */
+DDB_FN dreamdb_status ddb_ada_gone_of(ddb_ctx *ctx, ddb_ada *a, ddb_ada_set *const *sets, size_t count, size_t n, ddb_ada_gone *out)
 {
-    size_t n = set->count, distinct = 0;
+    size_t distinct = 0;
     uint8_t *deleted = ddb_mem_new(ctx, uint8_t, n);
     out->anchors = ddb_mem_new(ctx, uint64_t, n);
     out->cap = n;
     dreamdb_status status = out->anchors && deleted ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    for (size_t i = 0, at = 0; i < count && status == DREAMDB_OK; i++) {
+        if (!sets[i]->clean && sets[i]->count > 0) {
+            memcpy(out->anchors + at, sets[i]->anchors.data, sets[i]->count * sizeof *out->anchors);
+            at += sets[i]->count;
+        }
+    }
     if (status == DREAMDB_OK && n > 0) {
-        memcpy(out->anchors, set->anchors.data, n * sizeof *out->anchors);
         status = ddb_coll_sort_u64(ctx, out->anchors, n);
         distinct = status < 0 ? 0 : ddb_coll_unique_u64(out->anchors, n);
         status = status < 0 ? status : ddb_tomb_test(ctx, a->tomb, out->anchors, distinct, deleted);
@@ -36194,15 +36199,27 @@ DDB_FN dreamdb_status ddb_ada_gone_of(ddb_ctx *ctx, ddb_ada *a, const ddb_ada_se
     return status;
 }
 
-/* Loads the list for the step, if it is not too long. */
+/* Is it time to read every deleted anchor?  Not before the step has asked for about as many as there are: then what it reads of them
+   follows what it changes, and is never over twice what the better way would cost. */
+DDB_FN bool ddb_ada_gone_worth(ddb_ada *a, size_t asked)
+{
+    uint64_t all = 0;                          /* an upper bound: trees may share anchors */
+    bool told = true;
+    for (size_t i = 0; i < a->tomb->root_count; i++) {
+        told = told && a->tomb->roots[i].rows > 0;
+        all += a->tomb->roots[i].rows;
+    }
+    for (size_t i = 0; i < a->tomb->list_count; i++) {
+        all += a->tomb->lists[i].count;
+    }
+    a->gone.asked += asked;
+    return told && all <= (uint64_t)DDB_ADA_GONE && all <= a->gone.asked;
+}
+
+/* Loads the list for the step. */
 DDB_FN dreamdb_status ddb_ada_gone_all(ddb_ctx *ctx, ddb_ada *a)
 {
-    uint64_t count = 0;
-    dreamdb_status status = ddb_tomb_count(ctx, a->tomb, &count);
-    if (status < 0 || count > (uint64_t)DDB_ADA_GONE) {
-        return status;
-    }
-    status = ddb_tomb_anchors(ctx, a->tomb, &a->gone.anchors, &a->gone.count, &a->gone.cap);
+    dreamdb_status status = ddb_tomb_anchors(ctx, a->tomb, &a->gone.anchors, &a->gone.count, &a->gone.cap);
     a->gone.all = status == DREAMDB_OK;
     return status;
 }
@@ -36240,19 +36257,24 @@ DDB_FN void ddb_ada_drop_these(ddb_ada *a, ddb_ada_set *set, const ddb_ada_gone 
 /* Drops deleted records of some sets. */
 DDB_FN dreamdb_status ddb_ada_drop(ddb_ctx *ctx, ddb_ada *a, ddb_ada_set *const *sets, size_t count)
 {
-    bool none = ddb_tomb_empty(a->tomb);
-    dreamdb_status status = none || a->gone.all ? DREAMDB_OK : ddb_ada_gone_all(ctx, a);
+    ddb_ada_gone some;
+    dreamdb_status status = DREAMDB_OK;
+    size_t asked = 0;
+    memset(&some, 0, sizeof some);
+    for (size_t i = 0; i < count; i++) {
+        asked += sets[i]->clean ? 0 : sets[i]->count;
+    }
+    bool none = asked == 0 || ddb_tomb_empty(a->tomb);
+    if (!none && !a->gone.all) {
+        status = ddb_ada_gone_worth(a, asked) ? ddb_ada_gone_all(ctx, a) : ddb_ada_gone_of(ctx, a, sets, count, asked, &some);
+    }
     for (size_t i = 0; i < count && status == DREAMDB_OK; i++) {
-        ddb_ada_gone some;
-        memset(&some, 0, sizeof some);
-        bool asks = !none && !sets[i]->clean && sets[i]->count > 0;
-        status = asks && !a->gone.all ? ddb_ada_gone_of(ctx, a, sets[i], &some) : DREAMDB_OK;
-        if (status == DREAMDB_OK && asks) {
+        if (!none && !sets[i]->clean && sets[i]->count > 0) {
             ddb_ada_drop_these(a, sets[i], a->gone.all ? &a->gone : &some);
         }
         sets[i]->clean = true;
-        ddb_mem_drop(ctx, some.anchors, uint64_t, some.cap);
     }
+    ddb_mem_drop(ctx, some.anchors, uint64_t, some.cap);
     return status;
 }
 

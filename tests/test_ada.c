@@ -396,6 +396,38 @@ static void cost_follows_the_change(void)
     end(db);
 }
 
+/* Deleted rows that no cell of the step ever held cost it nothing: it asks for the anchors that it reads. */
+static void cost_forgets_the_deleted(void)
+{
+    enum { GONE = 60000 };
+    static uint64_t anchors[GONE];
+    uint64_t gets[2] = { 0, 0 };
+    for (size_t i = 0; i < (size_t)GONE; i++) { anchors[i] = (UINT64_C(1) << 40) + i * 5; }
+    for (int turn = 0; turn < 2; turn++) {
+        dreamdb_ada_step_desc desc;
+        dreamdb_delete_desc gone;
+        memset(&desc, 0, sizeof desc);
+        memset(&gone, 0, sizeof gone);
+        test_state = 77;
+        dreamdb *db = begin(8, RAW, 10, 60);
+        append(db, 900, 60, 0, 0);
+        delete_some(db, 20);
+        gone.anchors = anchors; gone.anchor_count = (size_t)GONE;
+        CHECK(turn == 0 || dreamdb_delete(db, &gone, NULL, &error) == DREAMDB_OK);
+        dreamdb_config config = config_of(&store);
+        dreamdb_close(db);                     /* a handle that has seen nothing */
+        CHECK(dreamdb_open(&config, "main", &db, &error) == DREAMDB_OK);
+        uint64_t before = plan.gets;
+        desc.force = 1;
+        CHECK(step(db, &desc).splits > 0);
+        gets[turn] = plan.gets - before;
+        check_all(db, RAW, 0);
+        end(db);
+    }
+    CHECK(gets[1] <= gets[0] + 3);             /* the root and one leaf more */
+    if (!test_ok || getenv("ADA_SHOW")) { printf("gets %llu and %llu\n", (unsigned long long)gets[0], (unsigned long long)gets[1]); }
+}
+
 /* 400 steps beside a cell that nobody touches: always readable, at a cost that does not grow. */
 static void untouched_cell(void)
 {
@@ -892,6 +924,7 @@ int main(int argc, char **argv)
     RUN(steps_of_every_kind);
     RUN(cost_follows_the_change);
     RUN(nearly_full);
+    RUN(cost_forgets_the_deleted);
     RUN(lies);
     RUN(stopped);
     RUN(races);

@@ -820,7 +820,8 @@ static void two_tables(void)
         rows_found(db, 0, 130, true);
         CHECK(dreamdb_snapshot_open(db, NULL, &view, NULL) == DREAMDB_OK);
         ddb_view_field *e = ddb_view_find(view, ddb_bytes_text("e"));
-        CHECK(ddb_view_need(test_ctx(), view, &e, 1, DDB_VIEW_INDEX) == DREAMDB_OK && e->lineage && e->lineage->cells[1].stuck == (swap ? 5 : 0));
+        CHECK(ddb_view_need(test_ctx(), view, &e, 1, DDB_VIEW_INDEX) == DREAMDB_OK && e->lineage && e->lineage->cells[1].stuck == 5
+              && e->lineage->cells[2].stuck == (swap ? 0 : 5));
         dreamdb_snapshot_close(view);
         desc.k_max = 8;
         CHECK(dreamdb_ada_step(db, &desc, &stepped, &data_error) == DREAMDB_OK && stepped.outcome == DREAMDB_ADA_MADE);
