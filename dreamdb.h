@@ -19947,23 +19947,69 @@ DDB_FN dreamdb_status ddb_tomb_some_leaf(ddb_ctx *ctx, void *user, const ddb_pag
     return DREAMDB_OK;
 }
 
-/* Entries of a's tree in pages that b's has not, in order of anchors. */
-DDB_FN dreamdb_status ddb_tomb_beside(ddb_ctx *ctx, ddb_tomb *a, ddb_tomb *b, ddb_tomb_some *out)
+/* Notes the pages of a tree, its leaves unread. */
+DDB_FN dreamdb_status ddb_tomb_pages(ddb_ctx *ctx, ddb_tomb *tomb, ddb_map *known)
+{
+    ddb_page_beside inner;
+    memset(&inner, 0, sizeof inner);
+    inner.met = inner.known = known;
+    inner.inner_only = true;
+    return ddb_page_beside_run(ctx, tomb->env, &tomb->tree, tomb->roots, &inner);
+}
+
+/* Entries of b's tree in pages that neither a's nor a common base's has, in order of anchors: what b deleted since.  A base only saves
+   reading: whatever it deleted a deletes too, so a base that gc has taken is passed over. */
+DDB_FN dreamdb_status ddb_tomb_beside(ddb_ctx *ctx, ddb_tomb *a, ddb_tomb *b, ddb_tomb *const *bases, size_t base_count,
+                                      ddb_tomb_some *out)
 {
     ddb_map known;
-    ddb_page_beside inner, walk;
+    ddb_page_beside walk;
     memset(&known, 0, sizeof known);
-    memset(&inner, 0, sizeof inner);
     memset(&walk, 0, sizeof walk);
     known.key_size = sizeof(ddb_addr);
-    inner.met = walk.known = &known;
-    inner.inner_only = true;
+    walk.known = &known;
     walk.user = out;
     walk.leaf = ddb_tomb_some_leaf;
-    dreamdb_status status = ddb_page_beside_run(ctx, b->env, &b->tree, b->roots, &inner);
-    status = status < 0 ? status : ddb_page_beside_run(ctx, a->env, &a->tree, a->roots, &walk);
+    dreamdb_status status = ddb_tomb_pages(ctx, a, &known);
+    for (size_t i = 0; i < base_count && status == DREAMDB_OK; i++) {
+        dreamdb_error quiet;
+        ddb_ctx look = ddb_mem_fork(ctx, &quiet);
+        if (bases[i] && bases[i]->own && bases[i]->has_root && ddb_addr_equal(&bases[i]->timeline, &b->timeline)) {
+            (void)ddb_tomb_pages(&look, bases[i], &known);
+        }
+    }
+    status = status < 0 ? status : ddb_page_beside_run(ctx, b->env, &b->tree, b->roots, &walk);
     ddb_coll_map_free(ctx, &known);
     return status;
+}
+
+typedef struct ddb_tomb_near { ddb_tomb_asked asked; ddb_tomb_some *out; } ddb_tomb_near;
+
+DDB_FN bool ddb_tomb_near_wants(void *user, const ddb_page_child *child) { return ddb_tomb_wants(&((ddb_tomb_near *)user)->asked, child); }
+DDB_FN dreamdb_status ddb_tomb_near_leaf(ddb_ctx *ctx, void *user, const ddb_page *page)
+{
+    return ddb_tomb_some_leaf(ctx, ((ddb_tomb_near *)user)->out, page);
+}
+
+/* The entries of a in leaves where those of b would stand: the leaves that an update reads anyway. */
+DDB_FN dreamdb_status ddb_tomb_there(ddb_ctx *ctx, ddb_tomb *a, const ddb_tomb_some *b, ddb_arena *arena, ddb_tomb_some *out)
+{
+    ddb_tomb_near near_b;
+    ddb_page_visit visit;
+    uint64_t *anchors = ddb_mem_arena_new(ctx, arena, uint64_t, b->count);
+    memset(&near_b, 0, sizeof near_b);
+    memset(&visit, 0, sizeof visit);
+    for (size_t i = 0; i < b->count && anchors; i++) {
+        anchors[i] = b->rows[i].t_start;
+    }
+    near_b.asked.sorted = anchors;
+    near_b.asked.count = b->count;
+    near_b.out = out;
+    visit.user = &near_b;
+    visit.want = ddb_tomb_near_wants;
+    visit.leaf = ddb_tomb_near_leaf;
+    return !anchors ? DREAMDB_ERR_MEMORY : !ddb_tomb_near_wants(&near_b, a->roots) ? DREAMDB_OK
+        : ddb_page_gather(ctx, a->env, &a->tree, a->roots, &visit);
 }
 
 /* What b's tree has to add to a's: of an anchor that both deleted the later entry, ours if they are of one time. */
@@ -19982,7 +20028,8 @@ DDB_FN size_t ddb_tomb_newer(const ddb_tomb_some *a, const ddb_tomb_some *b, con
 }
 
 /* The root of a's and b's trees together; what of it is new is put.  Both are heads of one Timeline. */
-DDB_FN dreamdb_status ddb_tomb_unite(ddb_ctx *ctx, ddb_tomb *a, ddb_tomb *b, ddb_puts *puts, ddb_arena *arena, ddb_page_root *out)
+DDB_FN dreamdb_status ddb_tomb_unite(ddb_ctx *ctx, ddb_tomb *a, ddb_tomb *b, ddb_tomb *const *bases, size_t base_count, ddb_puts *puts,
+                                     ddb_arena *arena, ddb_page_root *out)
 {
     ddb_tomb_some of_a, of_b;
     dreamdb_status status = DREAMDB_OK;
@@ -19994,8 +20041,8 @@ DDB_FN dreamdb_status ddb_tomb_unite(ddb_ctx *ctx, ddb_tomb *a, ddb_tomb *b, ddb
     if (!a->has_root || !b->has_root) {
         return DREAMDB_OK;
     }
-    status = ddb_tomb_beside(ctx, a, b, &of_a);
-    status = status < 0 ? status : ddb_tomb_beside(ctx, b, a, &of_b);
+    status = ddb_tomb_beside(ctx, a, b, bases, base_count, &of_b);
+    status = status < 0 ? status : ddb_tomb_there(ctx, a, &of_b, arena, &of_a);
     const ddb_row **list = status < 0 ? NULL : ddb_mem_arena_new(ctx, arena, const ddb_row *, of_b.count);
     status = status < 0 ? status : list ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
     size_t count = status < 0 ? 0 : ddb_tomb_newer(&of_a, &of_b, list);
@@ -20019,14 +20066,16 @@ DDB_FN bool ddb_tomb_folds(const ddb_tomb *a, const ddb_tomb *b)
     return a->own && b->own && ddb_addr_equal(&a->timeline, &b->timeline) && (a->has_root || b->has_root);
 }
 
-/* One head for what two heads delete (ddb_tomb_folds): their trees in one, and the parents of both. */
-DDB_FN dreamdb_status ddb_tomb_fold(ddb_ctx *ctx, ddb_tomb *a, ddb_tomb *b, ddb_puts *puts, uint64_t now_ms, ddb_addr *out)
+/* One head for what two heads delete (ddb_tomb_folds): their trees in one, and the parents of both.  bases: of states that both descend
+   from, each NULL where it is not known. */
+DDB_FN dreamdb_status ddb_tomb_fold(ddb_ctx *ctx, ddb_tomb *a, ddb_tomb *b, ddb_tomb *const *bases, size_t base_count, ddb_puts *puts,
+                                    uint64_t now_ms, ddb_addr *out)
 {
     ddb_arena arena = { NULL, 0 };
     ddb_page_root root;
     size_t count = 0, kept = 0;
     memset(&root, 0, sizeof root);
-    dreamdb_status status = ddb_tomb_unite(ctx, a, b, puts, &arena, &root);
+    dreamdb_status status = ddb_tomb_unite(ctx, a, b, bases, base_count, puts, &arena, &root);
     ddb_addr *parents = ddb_mem_arena_new(ctx, &arena, ddb_addr, a->parent_count + b->parent_count);
     status = status < 0 ? status : parents ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
     for (size_t i = 0; status == DREAMDB_OK && i < a->parent_count + b->parent_count; i++) {
@@ -30957,7 +31006,7 @@ typedef struct ddb_merge {
     size_t               state_count;
     ddb_merge_field     *fields; size_t field_count;
     ddb_object_want     *wants;  size_t want_count;          /* Tracks that are being fused */
-    ddb_tomb            *tombs[2];             /* of both sides, where they become one */
+    ddb_tomb           **tombs;                /* [state_count], where those of both sides become one; of a base NULL if gc took it */
     bool                 by_address, stopped;  /* by_address: the other state is named so */
     char                 first[200];           /* the first conflict */
 } ddb_merge;
@@ -32917,6 +32966,13 @@ DDB_FN dreamdb_status ddb_merge_schema(ddb_ctx *ctx, ddb_merge *merge)
     return ddb_manifest_set_schema(ctx, &merge->write.arena, &merge->write.manifest, &schema);
 }
 
+/* Have both sides' tombstones pages enough that a base's inner pages save reading some? */
+DDB_FN bool ddb_merge_paged_tombs(const ddb_merge *merge)
+{
+    const ddb_tomb *ours = merge->tombs[0], *theirs = merge->tombs[1];
+    return !merge->write.env->identical && ddb_tomb_folds(ours, theirs) && ours->has_root && theirs->has_root && theirs->roots[0].level > 0;
+}
+
 /* The deleted anchors of both.  A head that only one side moved is taken, else both become one (not asked under identical). */
 DDB_FN dreamdb_status ddb_merge_tombs_plan(ddb_ctx *ctx, ddb_merge *merge)
 {
@@ -32925,6 +32981,7 @@ DDB_FN dreamdb_status ddb_merge_tombs_plan(ddb_ctx *ctx, ddb_merge *merge)
     dreamdb_status status = DREAMDB_OK;
     memset(heads, 0, sizeof heads);
     memset(has, 0, sizeof has);
+    merge->tombs = NULL;
     for (size_t s = 0; s < merge->state_count && status == DREAMDB_OK; s++) {
         size_t at = s < 2 ? s : 2;
         ddb_addr before = heads[at];
@@ -32939,8 +32996,16 @@ DDB_FN dreamdb_status ddb_merge_tombs_plan(ddb_ctx *ctx, ddb_merge *merge)
     if (one_base && has[2] && ddb_addr_equal(heads, heads + 2)) {
         return ddb_manifest_set_tombstones(ctx, &merge->write.arena, &merge->write.manifest, heads + 1);
     }
-    for (size_t s = 0; s < 2 && status == DREAMDB_OK; s++) {             /* a head that cannot be read must not come under a new one */
-        status = ddb_view_tomb(ctx, merge->states[s], merge->tombs + s);
+    merge->tombs = ddb_mem_arena_new(ctx, &merge->write.arena, ddb_tomb *, merge->state_count);
+    status = merge->tombs ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
+    for (size_t s = 0; s < merge->state_count && status == DREAMDB_OK; s++) {
+        dreamdb_error quiet;
+        ddb_ctx look = ddb_mem_fork(ctx, &quiet);
+        if (s < 2) {                                                     /* a head that cannot be read must not come under a new one */
+            status = ddb_view_tomb(ctx, merge->states[s], merge->tombs + s);
+        } else if (ddb_merge_paged_tombs(merge) && ddb_view_tomb(&look, merge->states[s], merge->tombs + s) < 0) {
+            merge->tombs[s] = NULL;
+        }
     }
     return status;
 }
@@ -32948,7 +33013,7 @@ DDB_FN dreamdb_status ddb_merge_tombs_plan(ddb_ctx *ctx, ddb_merge *merge)
 /* One tree of both; where that cannot be, and under identical, a head over both heads (FORMAT.md 19). */
 DDB_FN dreamdb_status ddb_merge_tombs(ddb_ctx *ctx, ddb_merge *merge)
 {
-    ddb_tomb *ours = merge->tombs[0], *theirs = merge->tombs[1];
+    ddb_tomb *ours = merge->tombs ? merge->tombs[0] : NULL, *theirs = merge->tombs ? merge->tombs[1] : NULL;
     ddb_write *write = &merge->write;
     uint64_t now_ms = ddb_object_now(write->env) / 1000000;
     ddb_addr fresh;
@@ -32957,7 +33022,7 @@ DDB_FN dreamdb_status ddb_merge_tombs(ddb_ctx *ctx, ddb_merge *merge)
         return DREAMDB_OK;
     }
     if (!write->env->identical && ddb_tomb_folds(ours, theirs)) {
-        status = ddb_tomb_fold(ctx, ours, theirs, write->puts, now_ms, &fresh);
+        status = ddb_tomb_fold(ctx, ours, theirs, merge->tombs + 2, merge->state_count - 2, write->puts, now_ms, &fresh);
     } else {
         bool swap = ddb_addr_compare(ours->heads, theirs->heads) > 0;
         ddb_addr heads[2] = { swap ? theirs->heads[0] : ours->heads[0], swap ? ours->heads[0] : theirs->heads[0] };

@@ -960,6 +960,65 @@ static void folded_tombs(void)
     }
 }
 
+/* A branch that lags behind many deletions of the other side: of the trees only what the branch deleted is read, and where it goes; a base
+   whose tombstones gc took costs reading, nothing else. */
+static void lagging_tombs(void)
+{
+    enum { MOST = 12800 };                                         /* a hundred leaves */
+    static uint64_t anchors[MOST], ours[100], theirs[3];
+    static uint8_t deleted[MOST];
+    uint64_t gets[2];
+    for (size_t i = 0; i < MOST; i++) { anchors[i] = 1000000 + i * 10; }
+    for (size_t i = 0; i < 100; i++) { ours[i] = 1000003 + i * 1280; }             /* one in each leaf */
+    for (size_t i = 0; i < 3; i++) { theirs[i] = 1000007 + i * 40000; }
+    for (int taken = 0; taken < 2; taken++) {
+        dreamdb_delete_desc gone;
+        dreamdb_merge_report report;
+        dreamdb_snapshot *view = NULL;
+        dreamdb_fault counts;
+        dreamdb_store counted;
+        ddb_tomb *tomb = NULL;
+        ddb_addr head;
+        bool has = false;
+        char path[80];
+        memset(&gone, 0, sizeof gone); memset(&counts, 0, sizeof counts);
+        data_open();
+        data_fill(20, 0);
+        dreamdb *db = data_make(&data_inner, DREAMDB_INDEX_LSH, 2, 20);
+        gone.anchors = anchors; gone.anchor_count = MOST;
+        CHECK(dreamdb_delete(db, &gone, NULL, NULL) == DREAMDB_OK);
+        CHECK(dreamdb_branch(db, NULL, "side", NULL) == DREAMDB_OK);
+        CHECK(dreamdb_snapshot_open(db, NULL, &view, NULL) == DREAMDB_OK);
+        CHECK(ddb_manifest_tombstones(test_ctx(), &view->manifest, view->path, &has, &head) == DREAMDB_OK && has);
+        (void)snprintf(path, sizeof path, "tombstones/");
+        ddb_addr_text(&head, path + 11);
+        dreamdb_snapshot_close(view);
+        dreamdb *side = merge_open(&data_inner, "side");
+        gone.anchors = ours; gone.anchor_count = 100;
+        CHECK(dreamdb_delete(db, &gone, NULL, NULL) == DREAMDB_OK);
+        gone.anchors = theirs; gone.anchor_count = 3;
+        CHECK(dreamdb_delete(side, &gone, NULL, NULL) == DREAMDB_OK);
+        dreamdb_close(db); dreamdb_close(side);
+        if (taken) { CHECK(data_inner.remove(data_inner.user, path) == DREAMDB_OK); }
+        CHECK(dreamdb_store_fault(&data_inner, &counts, NULL, &counted, NULL) == DREAMDB_OK);
+        db = merge_open(&counted, "main");
+        uint64_t before = counts.gets;
+        CHECK(merge_with(db, "side", 0, &report) == DREAMDB_OK);
+        gets[taken] = counts.gets - before;
+        CHECK(dreamdb_snapshot_open(db, NULL, &view, NULL) == DREAMDB_OK && ddb_view_tomb(test_ctx(), view, &tomb) == DREAMDB_OK);
+        CHECK(tomb->root_count == 1 && tomb->parent_count == 0 && tomb->roots[0].rows == MOST + 103);
+        CHECK(ddb_tomb_test(test_ctx(), tomb, anchors, MOST, deleted) == DREAMDB_OK && !memchr(deleted, 0, MOST));
+        CHECK(ddb_tomb_test(test_ctx(), tomb, ours, 100, deleted) == DREAMDB_OK && !memchr(deleted, 0, 100));
+        CHECK(ddb_tomb_test(test_ctx(), tomb, theirs, 3, deleted) == DREAMDB_OK && !memchr(deleted, 0, 3));
+        dreamdb_snapshot_close(view);
+        dreamdb_close(db);
+        dreamdb_store_close(&counted);
+        data_close();
+    }
+    CHECK(gets[0] <= 30 && gets[1] >= gets[0] + 80);
+    if (!test_ok) { printf("%llu gets, %llu without the base's\n", (unsigned long long)gets[0], (unsigned long long)gets[1]); }
+}
+
 static dreamdb_status layer_append(dreamdb *db, uint64_t anchor, const char *text)
 {
     dreamdb_column column;
@@ -1177,6 +1236,7 @@ int main(void)
     RUN(bases_of_two_indexes);
     RUN(compacted_away);
     RUN(folded_tombs);
+    RUN(lagging_tombs);
     RUN(layers);
     RUN(a_lost_race);
     RUN(every_step_stopped);

@@ -169,7 +169,7 @@ def test_rebuild_killed():
     for stage in ([[*job, '--orchestrate', *REBUILD]], shares, [[*job, '--orchestrate', '--finish']]):
         for turn in range(6):
             running = [subprocess.Popen(c, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for c in stage]
-            time.sleep(0.01 + 0.1 * draw.random())
+            time.sleep((0, .003, .01, .02, .04, .1)[turn] * (.5 + draw.random()))       # the first kill finds every process
             for p in running:
                 p.kill()
                 kills += p.wait() == -signal.SIGKILL
@@ -177,7 +177,7 @@ def test_rebuild_killed():
         for p in running:
             err = p.communicate(timeout=200)[1]
             check(p.returncode == 0, '%s: %s' % (p.args[7:], err[-300:]))
-    check(kills > 8, 'only %d were killed in time' % kills)
+    check(kills >= 6, 'only %d were killed in time' % kills)
     whole('s', manifest)
     check(not [f for f in os.listdir('s/_ada_ivf/k') if f.endswith('.run')], 'the runs are gone')
 
