@@ -537,11 +537,11 @@ static dreamdb_status maintain(const dreamdb_config *config, int verb, dreamdb_e
     return status;
 }
 
-/* way 0: allocations; 1 to 4: storage operations, as sweep_storage.  Whatever fails: all rows are there, and run again it goes through. */
-static uint64_t sweep_maintenance(int verb, int way)
+/* way 0: allocations; 1 to 3: storage operations: one fails, one is done and its answer lost, all from one on.  Whatever fails: all rows are there, and run again it goes through. */
+static uint64_t sweep_maintenance(int verb, int way, long stride)
 {
     uint64_t n, tried = 0;
-    for (n = 1; ; n += way == 0 ? 5 : 1) {
+    for (n = 1; ; n += way == 0 ? 11 : stride > 1 ? 3 : 1) {
         dreamdb_store inner, store;
         dreamdb_fault plan;
         dreamdb_error error;
@@ -556,7 +556,7 @@ static uint64_t sweep_maintenance(int verb, int way)
         CHECK(run_steps(&clean, &status, &error, &sum) == 4);
         config = config_of(&store, 1, 1);
         allocations = 0; fail_hit = 0;
-        if (way == 0) { fail_allocation = (long)n; } else { plan.fail_at = n; plan.fail_after = way == 2 || way == 4; plan.fail_forever = way > 2; }
+        if (way == 0) { fail_allocation = (long)n; } else { plan.fail_at = n; plan.fail_after = way == 2; plan.fail_forever = way == 3; }
         status = maintain(&config, verb, &error);
         fail_allocation = 0;
         over = way == 0 ? !fail_hit : plan.operations < n;
@@ -593,7 +593,7 @@ int main(int argc, char **argv)
         for (n = 0; n < 3; n++) {
             int way;
             uint64_t all = 0;
-            for (way = 0; way < 5; way++) { all += sweep_maintenance((int)n, way); }
+            for (way = 0; way < 4; way++) { all += sweep_maintenance((int)n, way, stride); }
             printf("fault: %s: %" PRIu64 " faults\n", n == 0 ? "recommend" : n == 1 ? "rebuild" : "rebuild by shares", all);
         }
     }

@@ -297,6 +297,18 @@ def part_shard(args, lib, exe):
                  got["split_ratio"], got["split4"], got["plan"], got["end"], got["step"]))
 
 
+def part_step(args, lib, exe):
+    """400 steps beside cells that nobody touches, and appends beside a thread that steps (see bench_step.c)."""
+    program = os.path.join(BUILD, "bench_step")
+    subprocess.run([os.environ.get("CC", "cc"), "-O2", "-std=gnu99", "-o", program, os.path.join(HERE, "bench_step.c"), os.path.join(TOP, "examples", "dreamdb.c"), "-lpthread", "-lm"], check=True)
+    base, _, raw = data_set(args.data, "glove")
+    words = run(program, raw, str(base.shape[1]), str(len(base))).split()
+    got = {key: float(value) for key, value in zip(words[::2], words[1::2])}
+    line("step", "CPU of steps 380 to 400 of 400 / of steps 40 to 60", "%.2f x" % got["ratio"], "wanted: at most 1.2; %.2f and %.2f ms; records they read: %.2f x" % (1e3 * got["late"], 1e3 * got["early"], got["read"]))
+    line("step", "p99 of an append of 20 rows beside steps / alone", "%.2f x" % got["slower"], "wanted: at most 1.5 (two free cores); %.2f and %.2f ms, %d steps, %d lost" % (
+        1e3 * got["beside"], 1e3 * got["alone"], got["steps"], got["lost"]))
+
+
 def part_scan(args, lib, exe):
     for name, nprobe in (("glove", 16), ("fashion", 4)):        # recall@10 >= .95, see part query
         base, _, raw = data_set(args.data, name)
