@@ -506,7 +506,7 @@ typedef struct dreamdb_append_report {
  *         leaves.  Memory: about one copy of the batch.  A replay writes Tracks and Manifest again, and what its new tip indexes
  *         otherwise; payloads, buckets and postings that were put stay.  Anchors that were drawn stay too, unless rows that landed
  *         meanwhile stand among them: then they are drawn again.  On a remote store two waves, everything and then the Ref, which is
- *         not read where this handle read or moved it in the last 30 s: if somebody else has moved it since, the put of the Ref tells
+ *         not read where this handle read or moved it in the last 5 s: if somebody else has moved it since, the put of the Ref tells
  *         so, and the batch is made once more on the new tip; that is no replay, and the next 16 appends ask first.
  * Format  FORMAT.md, "Append". */
 DREAMDB_API dreamdb_status dreamdb_append(dreamdb *db, const dreamdb_append_desc *desc, dreamdb_append_report *report,
@@ -1722,11 +1722,12 @@ DDB_FN int ddb_port_folder_next(ddb_port_folder *folder, const char **name)
     return entry ? 0 : errno;
 }
 
-DDB_FN int ddb_port_folder_stat(ddb_port_folder *folder, const char *name, ddb_port_info *out)
+/* links: follows them; else a link is neither a file nor a folder. */
+DDB_FN int ddb_port_folder_stat(ddb_port_folder *folder, const char *name, bool links, ddb_port_info *out)
 {
     struct stat found;
     memset(out, 0, sizeof *out);
-    if (fstatat(dirfd(folder->dir), name, &found, 0) != 0) {
+    if (fstatat(dirfd(folder->dir), name, &found, links ? 0 : AT_SYMLINK_NOFOLLOW) != 0) {
         return errno;
     }
     ddb_port_file_fill(&found, out);
@@ -10481,6 +10482,7 @@ typedef struct ddb_store_dir {
     ddb_ctx            ctx;
     dreamdb_durability durability;
     bool               read_only, create;
+    bool               cache;                  /* anybody may have written there: no links, and what cannot be opened is passed over */
     uint64_t           no_link;                /* atomic; 1: this file system has no hard links */
     uint64_t           lists;                  /* 1: no syncfs here, so what was written is written down (tests set it too) */
     uint64_t           serial;                 /* atomic; of temporary names */
@@ -11044,14 +11046,15 @@ DDB_FN int ddb_store_walk_enter(ddb_store_walk *walk)
 {
     char full[DDB_STORE_FILE_MAX];
     if (walk->depth == (size_t)DDB_STORE_DEPTH) {
-        return ddb_store_dir_refuse(walk->dir, DREAMDB_ERR_LIMIT, "folders are nested deeper than 64");
+        return walk->dir->cache ? (int)DREAMDB_OK : ddb_store_dir_refuse(walk->dir, DREAMDB_ERR_LIMIT, "folders are nested deeper than 64");
     }
     if (snprintf(full, sizeof full, "%s/%s", walk->dir->base, walk->path) >= (int)sizeof full) {
         return ddb_store_dir_refuse(walk->dir, DREAMDB_ERR_STORE, "the path is longer than the system takes");
     }
     int error = ddb_port_folder_open(full, walk->folders + walk->depth);
     if (error != 0) {
-        return ddb_port_is_absent(error) ? (int)DREAMDB_OK : ddb_store_dir_fail(walk->dir, "list", error, false);
+        bool passed = ddb_port_is_absent(error) || (walk->dir->cache && walk->depth > 0);
+        return passed ? (int)DREAMDB_OK : ddb_store_dir_fail(walk->dir, "list", error, false);
     }
     walk->sizes[walk->depth++] = strlen(walk->path);
     return DREAMDB_OK;
@@ -11062,7 +11065,8 @@ DDB_FN void ddb_store_walk_clean(ddb_store_walk *walk, const char *name)
 {
     ddb_port_info info;
     char full[DDB_STORE_FILE_MAX];
-    if (walk->temps_before > 0 && strstr(name, ".tmp-") && ddb_port_folder_stat(walk->folders + walk->depth - 1, name, &info) == 0
+    if (walk->temps_before > 0 && strstr(name, ".tmp-")
+        && ddb_port_folder_stat(walk->folders + walk->depth - 1, name, !walk->dir->cache, &info) == 0
         && info.is_file && info.modified_ns < walk->temps_before
         && snprintf(full, sizeof full, "%s/%s", walk->dir->base, walk->path) < (int)sizeof full) {
         (void)ddb_port_file_unlink(full);
@@ -11082,7 +11086,7 @@ DDB_FN int ddb_store_walk_take(ddb_store_walk *walk, const char *name)
     ddb_store_walk_clean(walk, name);
     size_t both = at + size < prefix ? at + size : prefix;
     if (memcmp(walk->path, walk->prefix, both) != 0 || !ddb_store_path_valid(walk->path, false)
-        || ddb_port_folder_stat(walk->folders + walk->depth - 1, name, &info) != 0) {
+        || ddb_port_folder_stat(walk->folders + walk->depth - 1, name, !walk->dir->cache, &info) != 0) {
         return DREAMDB_OK;                     /* left out: not asked for, not ours, or gone meanwhile */
     }
     if (info.is_folder && (at + size >= prefix || walk->prefix[at + size] == '/')) {
@@ -11294,7 +11298,12 @@ DDB_FN void ddb_store_disk_forget(ddb_store_disk *disk, const char *path)
 DDB_FN int ddb_store_disk_whole(ddb_store_disk *disk, ddb_store_disk_kind kind, const char *path, const ddb_addr *named, uint64_t most,
                                 dreamdb_blob *out)
 {
-    int status = disk->files.get(disk->files.user, path, 0, most, out);
+    dreamdb_stat stat;
+    int status = disk->files.stat(disk->files.user, path, &stat);
+    if (status == DREAMDB_OK && most == 0 && stat.size > disk->cap / 4) {       /* none so big is kept: it is not ours, and not read */
+        return DREAMDB_ERR_CORRUPT;
+    }
+    status = status < 0 ? status : disk->files.get(disk->files.user, path, 0, most, out);
     if (status == DREAMDB_OK && !ddb_store_disk_proves(disk, kind, named, out->data, out->size)) {
         ddb_store_release(out);
         status = DREAMDB_ERR_CORRUPT;
@@ -11636,10 +11645,14 @@ DDB_FN dreamdb_status ddb_store_disk_open(ddb_ctx *ctx, const dreamdb_disk_cache
     disk->cap = desc->bytes > 0 ? desc->bytes : DDB_STORE_DISK_BYTES;
     disk->until = ddb_port_random(&drawn, sizeof drawn) ? drawn % ddb_store_disk_step(disk) : 0;
     disk->checked.key_size = 32;
-    if (dreamdb_store_directory(&folder, &disk->files, NULL) == DREAMDB_ERR_MEMORY) {
+    dreamdb_status status = dreamdb_store_directory(&folder, &disk->files, NULL);
+    if (status == DREAMDB_ERR_MEMORY) {
         return ddb_mem_fail(ctx, DREAMDB_ERR_MEMORY, "no memory for the cache");
     }
-    return DREAMDB_OK;                         /* no folder, no cache */
+    if (status == DREAMDB_OK) {                /* else: no folder, no cache */
+        ((ddb_store_dir *)disk->files.user)->cache = true;
+    }
+    return DREAMDB_OK;
 }
 
 DREAMDB_API dreamdb_status dreamdb_store_disk_cache(const dreamdb_store *base, const dreamdb_disk_cache *desc, dreamdb_store *out,
@@ -19217,9 +19230,9 @@ DDB_FN dreamdb_status ddb_ref_delete(ddb_ctx *ctx, ddb_env *env, const char *nam
     return status;
 }
 
-/* A gc at work may have read the refs before this one was made, and does not know that its state is needed.  It is waited for; Manifests go
-   first, so a state whose Manifest (at path) is there then was kept; else the ref is taken back. */
-DDB_FN dreamdb_status ddb_ref_stands(ddb_ctx *ctx, ddb_env *env, const char *name, const char *path)
+/* Is the Manifest at path still in the store, whatever a cache has of it?  A gc at work is waited for; Manifests go first, so a state
+   whose Manifest is there then was kept. */
+DDB_FN dreamdb_status ddb_ref_kept(ddb_ctx *ctx, ddb_env *env, const char *path, bool *out)
 {
     dreamdb_io op;
     dreamdb_status status = ddb_object_gc_wait(ctx, env);
@@ -19227,12 +19240,22 @@ DDB_FN dreamdb_status ddb_ref_stands(ddb_ctx *ctx, ddb_env *env, const char *nam
     op.kind = DREAMDB_IO_STAT;
     op.path = path;
     status = status < 0 ? status : ddb_object_batch(ctx, env, &op, 1);
-    if (status == DREAMDB_OK && op.status == DREAMDB_ERR_NOT_FOUND) {
+    *out = status == DREAMDB_OK && op.status == DREAMDB_OK;
+    return status < 0 || *out || op.status == DREAMDB_ERR_NOT_FOUND ? status : ddb_store_fail(ctx, &env->store, op.status, "stat of", path);
+}
+
+/* A gc at work may have read the refs before this one was made, and does not know that its state is needed: if it has gone, the ref is
+   taken back. */
+DDB_FN dreamdb_status ddb_ref_stands(ddb_ctx *ctx, ddb_env *env, const char *name, const char *path)
+{
+    bool kept = false;
+    dreamdb_status status = ddb_ref_kept(ctx, env, path, &kept);
+    if (status == DREAMDB_OK && !kept) {
         status = ddb_ref_delete(ctx, env, name);
         return status < 0 ? status
             : ddb_mem_fail_at(ctx, DREAMDB_ERR_NOT_FOUND, path, "gc has removed this state, so `%.80s` was not made", name);
     }
-    return status < 0 || op.status == DREAMDB_OK ? status : ddb_store_fail(ctx, &env->store, op.status, "stat of", path);
+    return status;
 }
 
 /* ---- Listing ---- */
@@ -19958,7 +19981,7 @@ DDB_FN dreamdb_status ddb_tomb_pages(ddb_ctx *ctx, ddb_tomb *tomb, ddb_map *know
 }
 
 /* Entries of b's tree in pages that neither a's nor a common base's has, in order of anchors: what b deleted since.  A base only saves
-   reading: whatever it deleted a deletes too, so a base that gc has taken is passed over. */
+   reading: whatever it deleted a deletes too, in its tree or by its parents; so a base that gc has taken is passed over. */
 DDB_FN dreamdb_status ddb_tomb_beside(ddb_ctx *ctx, ddb_tomb *a, ddb_tomb *b, ddb_tomb *const *bases, size_t base_count,
                                       ddb_tomb_some *out)
 {
@@ -20075,6 +20098,9 @@ DDB_FN dreamdb_status ddb_tomb_fold(ddb_ctx *ctx, ddb_tomb *a, ddb_tomb *b, ddb_
     ddb_page_root root;
     size_t count = 0, kept = 0;
     memset(&root, 0, sizeof root);
+    for (size_t i = 0; i < a->parent_count; i++) {                   /* then it must be read whole, to stand in the tree itself */
+        base_count = ddb_addr_equal(a->heads + 1 + i, b->heads) ? 0 : base_count;
+    }
     dreamdb_status status = ddb_tomb_unite(ctx, a, b, bases, base_count, puts, &arena, &root);
     ddb_addr *parents = ddb_mem_arena_new(ctx, &arena, ddb_addr, a->parent_count + b->parent_count);
     status = status < 0 ? status : parents ? DREAMDB_OK : DREAMDB_ERR_MEMORY;
@@ -23264,7 +23290,7 @@ DDB_FN dreamdb_status ddb_lineage_head(ddb_ctx *ctx, ddb_slice bytes, const char
         return ddb_lineage_bad(ctx, path, "it does not start with a whole DLIN header");
     }
     if (ddb_bytes_be32(bytes.data + 4) != DDB_LINEAGE_VERSION) {
-        return ddb_mem_fail_at(ctx, DREAMDB_ERR_FORMAT, path, "lineage table: version %lu is unknown here, update the library",
+        return ddb_mem_fail_at(ctx, DREAMDB_ERR_FORMAT, path, "lineage table: version %lu is not one that this library reads",
                                (unsigned long)ddb_bytes_be32(bytes.data + 4));
     }
     out->newest = ddb_bytes_be64(bytes.data + 8);
@@ -25396,7 +25422,7 @@ enum { DDB_VIEW_TRACK = 1, DDB_VIEW_INDEX = 2, DDB_VIEW_CODEC = 4,
        DDB_VIEW_COLD = 8,          /* for writers: the Track as it stands in the store (ddb_view_cold), and the hot shard beside it */
        DDB_VIEW_LINEAGE = 16 };    /* INDEX brings it */
 enum { DDB_VIEW_MET = 16 };        /* writes that ask first after one that was overtaken */
-#define DDB_VIEW_FRESH (UINT64_C(30) * 1000000000)                 /* ns: a writer trusts what is known of the Ref for so long */
+#define DDB_VIEW_FRESH (UINT64_C(5) * 1000000000)                  /* ns: a writer trusts what is known of the Ref for so long */
 #define DDB_VIEW_CALIBRATION "dreamdb.calibration."                /* and the field's name: what ddb_index_calibrate wrote */
 #define DDB_VIEW_INDEXES 16        /* decoded indexes and compressors that a handle keeps beyond those in use: trains must not pile up */
 
@@ -26883,6 +26909,7 @@ DDB_FN dreamdb_status ddb_write_swap(ddb_ctx *ctx, ddb_write *write, const ddb_a
             return DREAMDB_OK;
         }
         if (seen < 0) {
+            write->unasked = false;                    /* made again it could land twice */
             (void)ddb_mem_adopt(ctx, &why);
             ddb_mem_note(ctx, "; whether the change landed is not known");
             return seen;
@@ -31089,6 +31116,16 @@ DDB_FN dreamdb_status ddb_merge_find(ddb_ctx *ctx, ddb_merge *merge, const char 
     return back == 0 ? DREAMDB_OK : ddb_view_ancestor(ctx, db, ref, *out, back, out);
 }
 
+/* A state that no ref need name may be gone from the store though a cache still has it: asked of the store itself. */
+DDB_FN dreamdb_status ddb_merge_unnamed(ddb_ctx *ctx, ddb_merge *merge, const ddb_addr *other)
+{
+    bool kept = false;
+    char *path = ddb_addr_path(ctx, &merge->write.arena, "manifests", other);
+    dreamdb_status status = path ? ddb_ref_kept(ctx, merge->write.env, path, &kept) : DREAMDB_ERR_MEMORY;
+    return status < 0 || kept ? status : ddb_mem_fail_at(ctx, DREAMDB_ERR_NOT_FOUND, path, "`%.200s`: the store has no such state (any more)",
+                                                         merge->desc->other);
+}
+
 /* Reads the history as far as it takes to find the bases, and all states. */
 DDB_FN dreamdb_status ddb_merge_states(ddb_ctx *ctx, ddb_merge *merge, const ddb_addr *other)
 {
@@ -33187,6 +33224,9 @@ DDB_FN dreamdb_status ddb_merge_one(ddb_ctx *ctx, struct dreamdb *db, const drea
     merge.write.retry = desc->retry;
     merge.write.cold = true;                   /* it reads Tracks as they stand in the store, and takes shards along or refuses them */
     status = status < 0 ? status : ddb_merge_find(ctx, &merge, desc->other, &other);
+    if (status == DREAMDB_OK && (merge.by_address || strchr(desc->other, '~'))) {
+        status = ddb_merge_unnamed(ctx, &merge, &other);
+    }
     status = status < 0 ? status : ddb_merge_once(ctx, &merge, &other);
     while (ddb_write_replays(&merge.write, status)) {
         status = ddb_merge_again(ctx, &merge, &other);

@@ -960,6 +960,46 @@ static void folded_tombs(void)
     }
 }
 
+/* A head over heads whose parent is the very head of the other side, which a base of the two has too: nothing of it is lost. */
+static void head_over_heads(void)
+{
+    enum { MOST = 300 };
+    static uint64_t anchors[MOST + 2];
+    static uint8_t deleted[MOST + 2];
+    dreamdb_delete_desc gone;
+    dreamdb_merge_report report;
+    dreamdb_snapshot *view = NULL;
+    ddb_tomb *tomb = NULL;
+    char state[DREAMDB_ADDRESS_TEXT];
+    for (size_t i = 0; i < MOST + 2; i++) { anchors[i] = 1000000 + i * 10; }
+    memset(&gone, 0, sizeof gone);
+    data_open();
+    data_fill(40, 0);
+    dreamdb *db = data_make(&data_inner, DREAMDB_INDEX_LSH, 2, 20);
+    CHECK(dreamdb_branch(db, NULL, "side", NULL) == DREAMDB_OK);
+    dreamdb *side = merge_open(&data_inner, "side");
+    CHECK(data_append(db, 20, 10, NULL) == DREAMDB_OK);
+    tip_text("main", state);
+    gone.anchors = anchors; gone.anchor_count = MOST;
+    CHECK(dreamdb_delete(side, &gone, NULL, NULL) == DREAMDB_OK);
+    CHECK(dreamdb_branch(side, NULL, "early", NULL) == DREAMDB_OK);
+    CHECK(merge_with(side, state, 0, &report) == DREAMDB_OK);                      /* its head stays */
+    gone.anchors = anchors + MOST; gone.anchor_count = 1;
+    CHECK(dreamdb_delete(db, &gone, NULL, NULL) == DREAMDB_OK);
+    db->env->identical = true;
+    CHECK(merge_with(db, "early", 0, &report) == DREAMDB_OK);
+    db->env->identical = false;
+    gone.anchors = anchors + MOST + 1; gone.anchor_count = 1;
+    CHECK(dreamdb_delete(db, &gone, NULL, NULL) == DREAMDB_OK);                    /* a tree of its own, over both heads */
+    CHECK(merge_with(db, "side", 0, &report) == DREAMDB_OK);
+    CHECK(dreamdb_snapshot_open(db, NULL, &view, NULL) == DREAMDB_OK && ddb_view_tomb(test_ctx(), view, &tomb) == DREAMDB_OK);
+    CHECK(ddb_tomb_test(test_ctx(), tomb, anchors, MOST + 2, deleted) == DREAMDB_OK && !memchr(deleted, 0, MOST + 2));
+    dreamdb_snapshot_close(view);
+    CHECK(merge_with(db, "diwnotthere", 0, &report) == DREAMDB_ERR_NOT_FOUND);
+    dreamdb_close(db); dreamdb_close(side);
+    data_close();
+}
+
 /* A branch that lags behind many deletions of the other side: of the trees only what the branch deleted is read, and where it goes; a base
    whose tombstones gc took costs reading, nothing else. */
 static void lagging_tombs(void)
@@ -1236,6 +1276,7 @@ int main(void)
     RUN(bases_of_two_indexes);
     RUN(compacted_away);
     RUN(folded_tombs);
+    RUN(head_over_heads);
     RUN(lagging_tombs);
     RUN(layers);
     RUN(a_lost_race);
