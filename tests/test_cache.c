@@ -362,8 +362,26 @@ static void dead_writers_leave_nothing(void)
     write_file(old, "half", 4);
     write_file(fresh, "half", 4);
     set_age(old, 2 * 3600);
+    char other[400];                           /* a link to a folder of somebody else's is not entered */
+    (void)snprintf(other, sizeof other, "%s/notes.tmp-1", folder("elsewhere"));
+    CHECK(mkdir(folder("elsewhere"), 0777) == 0 && symlink(folder("elsewhere"), file_of("dead", "link")) == 0);
+    write_file(other, "mine", 4);
+    set_age(other, 2 * 3600);
     for (size_t i = 0; i < THINGS; i++) { CHECK(reads(&s.cache, things + i, 0, 0)); }
-    CHECK(access(old, F_OK) != 0 && access(fresh, F_OK) == 0);
+    CHECK(access(old, F_OK) != 0 && access(fresh, F_OK) == 0 && access(other, F_OK) == 0);
+    stack_close(&s);
+}
+
+/* A file of a proper name that is larger than anything kept is not read, but thrown away. */
+static void giants(void)
+{
+    stack s;
+    struct stat info;
+    stack_open(&s, "giant", 16000);
+    fill(&s);
+    CHECK(reads(&s.cache, things + 1, 0, 0) && is_kept("giant", things[1].path));
+    CHECK(truncate(file_of("giant", things[1].path), (off_t)1 << 40) == 0);
+    CHECK(reads(&s.cache, things + 1, 0, 0) && stat(file_of("giant", things[1].path), &info) == 0 && info.st_size == (off_t)things[1].size);
     stack_close(&s);
 }
 
@@ -653,6 +671,7 @@ int main(void)
     RUN(folders_that_cannot_be_written);
     RUN(oldest_use_goes_first);
     RUN(dead_writers_leave_nothing);
+    RUN(giants);
     RUN(two_handles);
     RUN(batches);
     RUN(faults);
