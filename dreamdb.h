@@ -31122,8 +31122,8 @@ DDB_FN dreamdb_status ddb_merge_unnamed(ddb_ctx *ctx, ddb_merge *merge, const dd
     bool kept = false;
     char *path = ddb_addr_path(ctx, &merge->write.arena, "manifests", other);
     dreamdb_status status = path ? ddb_ref_kept(ctx, merge->write.env, path, &kept) : DREAMDB_ERR_MEMORY;
-    return status < 0 || kept ? status : ddb_mem_fail_at(ctx, DREAMDB_ERR_NOT_FOUND, path, "`%.200s`: the store has no such state (any more)",
-                                                         merge->desc->other);
+    return status < 0 || kept ? status
+        : ddb_mem_fail_at(ctx, DREAMDB_ERR_NOT_FOUND, path, "`%.200s`: the store has no such state (any more)", merge->desc->other);
 }
 
 /* Reads the history as far as it takes to find the bases, and all states. */
