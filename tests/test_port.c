@@ -175,12 +175,12 @@ static void folders_list(void)
         int i = -1;
         ddb_port_info info;
         if (sscanf(name, "f%d", &i) == 1 && i >= 0 && i < 30) { seen[i]++; } else { others++; continue; }
-        CHECK(ddb_port_folder_stat(&folder, name, &info) == 0 && info.is_file && info.size == (uint64_t)(i % 11));
+        CHECK(ddb_port_folder_stat(&folder, name, i % 2 == 0, &info) == 0 && info.is_file && info.size == (uint64_t)(i % 11));
     }
     for (int i = 0; i < 30; i++) { CHECK(seen[i] == 1); }
     CHECK(others == 0);                                      /* "." and ".." are left out */
     ddb_port_info info;
-    CHECK(ddb_port_is_absent(ddb_port_folder_stat(&folder, "none", &info)));
+    CHECK(ddb_port_is_absent(ddb_port_folder_stat(&folder, "none", true, &info)));
     ddb_port_folder_close(&folder);
     ddb_port_folder_close(&folder);                          /* twice is fine */
     CHECK(ddb_port_is_absent(ddb_port_folder_open(in_scratch(0, "nowhere"), &folder)));
