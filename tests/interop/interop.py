@@ -568,7 +568,8 @@ def rebuild(case, ours, d, st, g, r):
     ours.open(case['ref'])
     try:
         ours.send('rebuild %s %d %d %d %d %s' % (text(n), r.choice([0, 1, 2, 5, 8]), r.choice([0, 9, 50]), r.getrandbits(32),
-                                                 r.choice([0, 131072]), r.choice(['auto', '0', '24'])))
+                                                 r.choice([0, 131072]) * (4 if st.fields[n]['dim'] > 130 else 1),    # room for the sample
+                                                 r.choice(['auto', '0', '24'])))
     except DriverError as e:
         if 'no usable centroids' not in str(e) and 'are fewer than' not in str(e):     # few records, or a mean of zero
             raise
