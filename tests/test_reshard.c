@@ -1,41 +1,16 @@
 /* Room shard, rebuilds.  Beside each job a plain dreamdb_rebuild runs on a store of its own with the same rows, at the time of the job's plan:
    both must end in the same Manifest, whatever the number of shares, the order they run in, or how often. */
-#include "test.h"
+#include "embedding.h"
 
 enum { DIM = 6, MOST = 3000 };
-typedef enum kind { RAW, RAW_SIDE, RABITQ, LOSSY, PQ, LSH, IMI, KINDS } kind;
-static const char *const kind_names[KINDS] = { "raw", "raw, rerank", "rabitq, rerank", "rabitq alone", "pq, rerank", "lsh", "imi" };
 static float vectors[MOST][DIM];
 static size_t row_count, live_count;
-static dreamdb_store inner, store;
-static dreamdb_fault plan;
-static dreamdb_error error;
-static const uint64_t time_now = 1000000;
 static dreamdb_rebuild_job_report last;
-
-static uint64_t now(void *user) { (void)user; return time_now; }
-static int draw(void *user, void *out, size_t size) { (void)user; memset(out, 0x5a, size); return 0; }
-
-static void open_store(void)
-{
-    memset(&plan, 0, sizeof plan);
-    CHECK(dreamdb_store_memory(NULL, &inner, NULL) == DREAMDB_OK);
-    CHECK(dreamdb_store_fault(&inner, &plan, NULL, &store, NULL) == DREAMDB_OK);
-}
-
-static void close_store(void)
-{
-    dreamdb_store_close(&store);
-    dreamdb_store_close(&inner);
-    CHECK_EQ_U64(test_live_bytes(), 0);
-}
 
 static dreamdb *open_on(const char *ref)
 {
     dreamdb *db = NULL;
-    dreamdb_config config = test_config(&store);
-    config.now_ns = now;
-    config.random = draw;
+    dreamdb_config config = config_of(&store);
     CHECK(dreamdb_open(&config, ref, &db, &error) == DREAMDB_OK);
     if (!db) { printf("%s\n", error.message); exit(1); }
     return db;
@@ -68,30 +43,14 @@ static void make(kind what, size_t rows)
 {
     static float sample[300][DIM];
     uint64_t gone[40];
-    dreamdb *db = NULL;
-    dreamdb_field field;
-    dreamdb_create_desc desc;
     dreamdb_delete_desc erase;
-    dreamdb_config config = test_config(&store);
-    config.now_ns = now;
-    config.random = draw;
     test_state = 88172645463325252u;
+    clock_now = 1000000;
+    clock_step = 0;                            /* the job and the rebuild beside it are of one time */
     row_count = 0;
-    memset(&field, 0, sizeof field);
-    memset(&desc, 0, sizeof desc);
     memset(&erase, 0, sizeof erase);
     for (size_t i = 0; i < 300 * DIM; i++) { sample[i / DIM][i % DIM] = test_randf(); }
-    field.name = "e"; field.kind = DREAMDB_EMBEDDING; field.dim = DIM; field.required = 1;
-    field.index = what == LSH ? DREAMDB_INDEX_LSH : what == IMI ? DREAMDB_INDEX_IMI : DREAMDB_INDEX_IVF;
-    if (what != LSH) { field.train = sample[0]; field.train_count = 300; field.k = 30; field.k_sub = 4; }
-    field.bits = what == LSH ? 6 : 0;
-    field.rerank = what == RAW_SIDE || what == RABITQ || what == PQ;
-    field.compressor = what == PQ ? DREAMDB_COMPRESSOR_PQ : what == RABITQ || what == LOSSY ? DREAMDB_COMPRESSOR_RABITQ : DREAMDB_COMPRESSOR_NONE;
-    field.bits_per_dim = what == RABITQ || what == LOSSY ? 4 : 0;
-    field.pq_m = what == PQ ? 3 : 0; field.pq_k = what == PQ ? 16 : 0;
-    desc.fields = &field; desc.field_count = 1;
-    CHECK(dreamdb_create(&config, "main", &desc, &db, &error) == DREAMDB_OK);
-    if (!db) { printf("%s\n", error.message); exit(1); }
+    dreamdb *db = create_field(&store, what, DIM, sample[0], what == IMI ? 4 : 30, 3);
     append(db, rows, 0);
     append(db, rows / 2, 25);
     for (size_t i = 0; i < 40; i++) { gone[i] = i * 12; }
@@ -224,7 +183,7 @@ static uint8_t *read_file(const char *path, size_t *size)
 static void same_bytes(void)
 {
     static const uint32_t numbers[] = { 1, 2, 3, 8 };
-    for (int what = 0; what < KINDS; what++) {
+    for (int what = 0; what < ALL_KINDS; what++) {
         for (int way = 0; way < 2 && test_ok; way++) {
             dreamdb_rebuild_desc desc = rebuild_of((kind)what, way);
             size_t rows = way == 1 ? 2400 : 600;                   /* runs of several chunks each */
