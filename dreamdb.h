@@ -23216,7 +23216,7 @@ DDB_FN uint16_t *ddb_lineage_slot(const ddb_lineage *lineage, const ddb_addr *in
 }
 
 /* Fills the slots of a list that will not change any more. */
-DDB_FN dreamdb_status ddb_lineage_sort(ddb_ctx *ctx, ddb_arena *arena, ddb_lineage *lineage)
+DDB_FN dreamdb_status ddb_lineage_fill(ddb_ctx *ctx, ddb_arena *arena, ddb_lineage *lineage)
 {
     lineage->slots = ddb_mem_arena_new(ctx, arena, uint16_t, DDB_LINEAGE_SLOTS);
     for (uint32_t g = 0; g < lineage->count && lineage->slots; g++) {
@@ -23337,7 +23337,7 @@ DDB_FN dreamdb_status ddb_lineage_decode(ddb_ctx *ctx, ddb_arena *arena, ddb_sli
             return ddb_lineage_bad(ctx, path, "a cell has rows of a generation that is not in the list, or from before its last change");
         }
     }
-    return ddb_lineage_sort(ctx, arena, out);
+    return ddb_lineage_fill(ctx, arena, out);
 }
 
 /* ---- The registry ---- */
